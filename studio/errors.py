@@ -1,0 +1,63 @@
+"""The errors a person can meet, as a tree. Each message says what was expected, what came, what to do.
+
+    StudioError
+    ├── PictureRefused        one file is not a picture the studio can use
+    ├── ArchiveRefused        a zip or tar that is broken, unsafe or too large
+    ├── SourceMissing         a file or folder that is not there or cannot be read
+    ├── ProjectError          a project or class that is missing, or a name already taken
+    ├── TooLittleToLearnFrom  too few classes or pictures to train
+    ├── BackboneError         weights missing, altered, or a name unknown
+    ├── ModelUnreadable       a run's folder that is incomplete or altered
+    ├── DownloadFailed        no internet, or the other side refused
+    ├── ServerError           a port taken, a data folder that cannot be used, a missing secret
+    ├── JobFailed             long work that ended badly, with what to do
+    └── Stopped               a person pressed Stop: not a fault, and nothing is lost
+"""
+
+
+class StudioError(Exception):
+    """Base of all errors meant for people: `str(error)` is one readable line."""
+
+
+class PictureRefused(StudioError):
+    """One file cannot be used as a picture; the others are not touched by it."""
+
+
+class ArchiveRefused(StudioError):
+    """An archive is broken, unsafe or too large to unpack."""
+
+
+class SourceMissing(StudioError):
+    """A file or folder named by a person is not there, or cannot be read."""
+
+
+class ProjectError(StudioError):
+    """A project or class does not exist, or its name is taken or not allowed."""
+
+
+class TooLittleToLearnFrom(StudioError):
+    """There are too few classes or too few pictures to train and to test."""
+
+
+class BackboneError(StudioError):
+    """A backbone is unknown, or its weights are missing or not what they should be."""
+
+
+class ModelUnreadable(StudioError):
+    """A run's folder lacks a file, or a file in it is not what it should be."""
+
+
+class DownloadFailed(StudioError):
+    """Something could not be fetched; asking again goes on from where it stopped."""
+
+
+class ServerError(StudioError):
+    """The studio cannot start as asked."""
+
+
+class JobFailed(StudioError):
+    """Long work ended badly."""
+
+
+class Stopped(StudioError):
+    """A person pressed Stop."""
