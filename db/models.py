@@ -1,0 +1,271 @@
+"""The tables, as SQLAlchemy typed models. `docs/decisions/0003-database.md` says why they are shaped so."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, ForeignKey, Index, MetaData, String, Text
+from sqlalchemy import UniqueConstraint as Unique
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment with a time zone going in and UTC coming out; SQLite alone would forget the zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse a moment without a zone, store UTC."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"expected a datetime with a time zone; {value!r} has none")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give UTC back."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    """Names every constraint, so that migrations can find it on any database."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {datetime: UtcDateTime, dict[str, Any]: JSON, list[Any]: JSON, str: String}  # noqa: RUF012
+
+
+class Project(Base):
+    """One classifier in the making."""
+
+    __tablename__ = "projects"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    created_at: Mapped[datetime]
+
+
+class ImageClass(Base):
+    """One of a project's classes, in the order a person gave them."""
+
+    __tablename__ = "classes"
+    __table_args__ = (Unique("project_id", "name"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
+    name: Mapped[str]
+    position: Mapped[int]
+
+
+class Image(Base):
+    """One file's pixels, known by the SHA-256 of its bytes; stored once however many projects use it."""
+
+    __tablename__ = "images"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    format: Mapped[str]
+    """Pillow's name of the format: JPEG, PNG, …"""
+    width_px: Mapped[int]
+    height_px: Mapped[int]
+    """The size after the EXIF orientation has been applied."""
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    perceptual_hash: Mapped[str] = mapped_column(String(16))
+    """64 bits in hexadecimal."""
+    created_at: Mapped[datetime]
+
+
+class Provenance(Base):
+    """Where a picture was found; a picture found in several places has several of these."""
+
+    __tablename__ = "provenances"
+    __table_args__ = (Unique("project_id", "image_id", "kind", "address"), Index(None, "image_id"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
+    image_id: Mapped[int] = mapped_column(ForeignKey("images.id", ondelete="CASCADE"))
+    kind: Mapped[str]
+    """folder, archive, upload, camera, drawing, download, …"""
+    address: Mapped[str]
+    """The file's path inside what was given, or its address on the web."""
+    page_address: Mapped[str] = mapped_column(default="")
+    title: Mapped[str] = mapped_column(default="")
+    creator: Mapped[str] = mapped_column(default="")
+    licence: Mapped[str] = mapped_column(default="")
+    licence_address: Mapped[str] = mapped_column(default="")
+    robots: Mapped[str] = mapped_column(default="")
+    found_at: Mapped[datetime]
+
+
+class Label(Base):
+    """A picture's place in a project: its class and its state as they are now."""
+
+    __tablename__ = "labels"
+    __table_args__ = (
+        # One index serves the counts, and a page of the grid by keyset, for each class and state.
+        Index(None, "project_id", "state", "class_id", "image_id"),
+        Index(None, "image_id"),
+        Index(None, "class_id"),
+    )
+
+    project_id: Mapped[int] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True)
+    image_id: Mapped[int] = mapped_column(ForeignKey("images.id"), primary_key=True)
+    class_id: Mapped[int | None] = mapped_column(ForeignKey("classes.id"))
+    state: Mapped[str]
+    """unlabelled, labelled or rejected."""
+    updated_at: Mapped[datetime]
+
+
+class LabelOperation(Base):
+    """One act of labelling, of one picture or of thousands. Never changed once written."""
+
+    __tablename__ = "label_operations"
+    __table_args__ = (Index(None, "project_id", "at"),)
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    """Chosen by whoever asks, so that a request made twice is one act."""
+    project_id: Mapped[int] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
+    undoes: Mapped[str | None] = mapped_column(ForeignKey("label_operations.id"), unique=True)
+    at: Mapped[datetime]
+
+
+class LabelChange(Base):
+    """What an operation did to one picture: enough to do it again and to undo it."""
+
+    __tablename__ = "label_changes"
+    __table_args__ = (Index(None, "image_id"),)
+
+    operation_id: Mapped[str] = mapped_column(
+        ForeignKey("label_operations.id", ondelete="CASCADE"), primary_key=True
+    )
+    image_id: Mapped[int] = mapped_column(ForeignKey("images.id"), primary_key=True)
+    state_before: Mapped[str | None]
+    """None where the picture was not in the project before."""
+    class_id_before: Mapped[int | None] = mapped_column(ForeignKey("classes.id"))
+    state_after: Mapped[str]
+    class_id_after: Mapped[int | None] = mapped_column(ForeignKey("classes.id"))
+
+
+class Job(Base):
+    """Long work. This table is the queue and the truth about it; the worker only reads and marks it."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (Index(None, "state", "id"), Index(None, "project_id", "kind", "id"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int | None] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
+    kind: Mapped[str]
+    arguments: Mapped[dict[str, Any]]
+    state: Mapped[str]
+    """queued, running, done, failed or stopped."""
+    phase: Mapped[str] = mapped_column(default="")
+    done: Mapped[int] = mapped_column(default=0)
+    total: Mapped[int | None]
+    phase_started_at: Mapped[datetime | None]
+    phase_started_from: Mapped[int] = mapped_column(default=0)
+    """`done` when the phase began, so that work taken up again does not spoil the time left."""
+    stop_asked: Mapped[bool] = mapped_column(default=False)
+    worker: Mapped[str | None]
+    heartbeat_at: Mapped[datetime | None]
+    attempts: Mapped[int] = mapped_column(default=0)
+    error: Mapped[str | None] = mapped_column(Text)
+    """One readable line."""
+    details: Mapped[str | None] = mapped_column(Text)
+    """The traceback, for whoever mends it."""
+    result: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+
+
+class Find(Base):
+    """What became of one file that was offered to a project: added, a copy, or refused and why."""
+
+    __tablename__ = "finds"
+    __table_args__ = (Unique("job_id", "name"), Index(None, "project_id", "outcome"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
+    job_id: Mapped[int | None] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    name: Mapped[str]
+    outcome: Mapped[str]
+    """added, copy or refused."""
+    reason: Mapped[str] = mapped_column(default="")
+    image_id: Mapped[int | None] = mapped_column(ForeignKey("images.id", ondelete="SET NULL"))
+    at: Mapped[datetime]
+
+
+class Snapshot(Base):
+    """A frozen list of (picture, label, split), named by its hash."""
+
+    __tablename__ = "snapshots"
+    __table_args__ = (Unique("project_id", "hash"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
+    hash: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime]
+
+
+class SnapshotImage(Base):
+    """One picture of a snapshot. The class is kept by name: renaming a class later changes no snapshot."""
+
+    __tablename__ = "snapshot_images"
+    __table_args__ = (Index(None, "image_id"),)
+
+    snapshot_id: Mapped[int] = mapped_column(ForeignKey("snapshots.id", ondelete="CASCADE"), primary_key=True)
+    image_id: Mapped[int] = mapped_column(ForeignKey("images.id"), primary_key=True)
+    class_name: Mapped[str]
+    split: Mapped[str]
+
+
+class Run(Base):
+    """One training on a snapshot."""
+
+    __tablename__ = "runs"
+    __table_args__ = (Index(None, "project_id", "id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
+    snapshot_id: Mapped[int] = mapped_column(ForeignKey("snapshots.id"))
+    job_id: Mapped[int | None] = mapped_column(ForeignKey("jobs.id", ondelete="SET NULL"), unique=True)
+    folder: Mapped[str] = mapped_column(unique=True)
+    """Its folder's name under the data folder's `runs`."""
+    options: Mapped[dict[str, Any]]
+    evaluation: Mapped[dict[str, Any] | None]
+    """Written once, at the end, with the test set's answers."""
+    created_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+
+
+class CurvePoint(Base):
+    """Accuracy and cross-entropy of one split at one step of a run."""
+
+    __tablename__ = "curve_points"
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    split: Mapped[str] = mapped_column(primary_key=True)
+    step: Mapped[int] = mapped_column(primary_key=True)
+    accuracy: Mapped[float]
+    cross_entropy: Mapped[float]
+
+
+class Model(Base):
+    """What a finished run leaves."""
+
+    __tablename__ = "models"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), unique=True)
+    sha256: Mapped[str] = mapped_column(String(64))
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    created_at: Mapped[datetime]
