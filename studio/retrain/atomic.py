@@ -1,0 +1,38 @@
+"""Files that are there whole or not at all: written under another name, flushed, renamed."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, BinaryIO, cast
+
+
+@contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Unique, so that two processes writing one file do not write into each other's.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_bytes(path: Path) -> Iterator[BinaryIO]:
+    """Open `path` for writing bytes; it appears, flushed to the disk, only if the block ends well."""
+    with _temporary(path) as temporary, temporary.open("wb") as file:
+        yield cast(BinaryIO, file)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def atomic_text(path: Path) -> Iterator[IO[str]]:
+    r"""Open `path` for writing UTF-8 text with \n lines; it appears only if the block ends well."""
+    with _temporary(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())

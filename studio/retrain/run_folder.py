@@ -1,0 +1,117 @@
+"""The folder that a run leaves, whole once `model.json` is there: that file is written last.
+
+model.tflite    backbone and head; uint8 pixels in, probabilities out
+labels.txt      a class a line, in the order of the probabilities
+model.json      all else: see `write_card`
+snapshot.csv    what was trained on
+summaries/      TensorBoard event files
+"""
+
+import hashlib
+import json
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from studio.errors import ModelUnreadable
+from studio.language import _
+from studio.retrain.atomic import atomic_text
+
+FORMAT_VERSION = 1
+MODEL, LABELS, CARD, SNAPSHOT, SUMMARIES = (
+    "model.tflite",
+    "labels.txt",
+    "model.json",
+    "snapshot.csv",
+    "summaries",
+)
+_LIBRARIES = ("retrain-studio", "tensorflow", "ai-edge-litert", "numpy", "pillow")
+
+
+def write_card(run_dir: Path, card: dict[str, Any]) -> None:
+    """Write `model.json`, with the versions of the format and of the libraries.
+
+    card: `model_sha256`, `classes` and `preprocessing` are what `read_model`, `read_labels` and a model
+    need; the rest is the run's own.
+    """
+    with atomic_text(run_dir / CARD) as file:
+        json.dump(
+            {"format_version": FORMAT_VERSION, **card, "versions": _versions()},
+            file,
+            ensure_ascii=False,
+            indent=1,
+            allow_nan=False,
+        )
+
+
+def read_card(run_dir: Path) -> dict[str, Any]:
+    """Return what `write_card` wrote. Raises ModelUnreadable."""
+    path = run_dir / CARD
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ModelUnreadable(
+            _(
+                "expected a finished run's folder; {path} is not there. Retrain again, or name another."
+            ).format(path=path)
+        ) from error
+    except (OSError, ValueError) as error:
+        raise altered(path, error) from error
+    found = card.get("format_version") if isinstance(card, dict) else None
+    if found != FORMAT_VERSION:
+        raise ModelUnreadable(
+            _("{path} is of format {found}; this studio reads format {known}. Retrain, or update.").format(
+                path=path, found=found, known=FORMAT_VERSION
+            )
+        )
+    checked: dict[str, Any] = card
+    return checked
+
+
+def read_model(run_dir: Path, card: dict[str, Any]) -> bytes:
+    """Return the bytes of `model.tflite`. Raises ModelUnreadable if they are not those the run wrote."""
+    path = run_dir / MODEL
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise altered(path, error) from error
+    if hashlib.sha256(content).hexdigest() != card.get("model_sha256"):
+        raise altered(path, _("its SHA-256 is not the one in model.json"))
+    return content
+
+
+def read_labels(run_dir: Path, card: dict[str, Any]) -> tuple[str, ...]:
+    """Return the classes. Raises ModelUnreadable if `labels.txt` does not agree with `model.json`."""
+    path = run_dir / LABELS
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise altered(path, error) from error
+    labels = tuple(card.get("classes", ()))
+    if not labels or text != labels_text(labels):
+        raise altered(path, _("its classes are not those in model.json"))
+    return labels
+
+
+def labels_text(labels: tuple[str, ...]) -> str:
+    """Return what `labels.txt` holds: a class a line."""
+    return "".join(f"{label}\n" for label in labels)
+
+
+def altered(path: Path, problem: object) -> ModelUnreadable:
+    """Return the error of a file that is not as the run left it."""
+    return ModelUnreadable(
+        _("{path} is not as the run left it: {problem}. Retrain, or bring back the whole folder.").format(
+            path=path, problem=problem
+        )
+    )
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for library in _LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:  # the studio itself, run from its folder
+            continue
+    return found
