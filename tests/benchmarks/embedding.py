@@ -1,0 +1,71 @@
+"""Pictures a second, end to end, of the studio's pool beside the same backbone through Keras `predict`.
+
+python tests/benchmarks/embedding.py [folder of class folders]
+
+Both read, decode and resize the same files in the same way; Keras takes batches of 32. They take turns,
+so that a machine that slows down slows both.
+"""
+
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+
+from studio.progress import Silent  # noqa: E402
+from studio.retrain.backbones import DEFAULT, BackboneFile, backbone_named, ready  # noqa: E402
+from studio.retrain.bottlenecks import BottleneckCache  # noqa: E402
+from studio.retrain.embedding import embed  # noqa: E402
+from studio.retrain.image_folder import read_image_folder  # noqa: E402
+from studio.retrain.snapshot import Labelled  # noqa: E402
+
+_BATCH = 32
+_ROUNDS = 3
+
+
+def by_pool(pictures: tuple[Labelled, ...], backbone: BackboneFile, folder: Path) -> float:
+    """Return pictures a second of `embed` into an empty cache."""
+    cache = BottleneckCache(folder, backbone.features)
+    start = time.perf_counter()
+    embed(pictures, backbone, cache, threads=os.cpu_count() or 1, progress=Silent())
+    return len(pictures) / (time.perf_counter() - start)
+
+
+def by_keras(pictures: tuple[Labelled, ...], backbone: BackboneFile, network: Any) -> float:
+    """Return pictures a second of `predict`, a batch at a time."""
+    preprocessing = backbone.preprocessing
+    start = time.perf_counter()
+    for at in range(0, len(pictures), _BATCH):
+        batch = pictures[at : at + _BATCH]
+        pixels = np.stack([preprocessing.read(picture.path, picture.path.name) for picture in batch])
+        scaled = (pixels.astype(np.float32) - preprocessing.mean) / preprocessing.scale
+        network.predict(scaled, batch_size=_BATCH, verbose=0)
+    return len(pictures) / (time.perf_counter() - start)
+
+
+def main(image_dir: Path) -> None:
+    """Measure and print."""
+    pictures = read_image_folder(image_dir, Silent()).pictures
+    with tempfile.TemporaryDirectory() as temporary:
+        backbone = ready(DEFAULT, Path(temporary) / "backbones", Silent())
+        network = backbone_named(DEFAULT).network()
+        by_keras(pictures[: 2 * _BATCH], backbone, network)  # compiles
+        ratios = []
+        for number in range(_ROUNDS):
+            pool = by_pool(pictures, backbone, Path(temporary) / f"cache-{number}")
+            keras = by_keras(pictures, backbone, network)
+            ratios.append(pool / keras)
+            print(
+                f"pool {pool:.0f} pictures/s, Keras predict {keras:.0f}, {ratios[-1]:.2f} times", flush=True
+            )
+    print(f"median of {_ROUNDS}: {np.median(ratios):.2f} times, {len(pictures)} pictures")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT.parent / "shared" / "data" / "flowers")
