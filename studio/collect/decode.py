@@ -115,6 +115,8 @@ def read_picture_file(path: Path, name: str) -> bytes:
                 _("{name} is a folder: expected a picture. Name the pictures in it.").format(name=name)
             )
         refuse_large_file(path.stat().st_size, name)
+        if not path.is_file():  # a pipe or a device: reading it might never end
+            raise PictureRefused(_("{name} is not a plain file: expected a picture.").format(name=name))
         return path.read_bytes()
     except OSError as error:
         raise PictureRefused(

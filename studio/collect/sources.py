@@ -1,0 +1,121 @@
+"""Files offered to a project. Every way in is an iterator of these, fed to the one ingest."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import NoReturn
+
+from studio.collect.decode import read_picture_file
+from studio.collect.names import ClassFolders, is_litter, readable
+from studio.errors import PictureRefused, SourceMissing
+from studio.language import _
+
+
+@dataclass(frozen=True)
+class Papers:
+    """What is known of where a picture comes from and what may be done with it; empty means unknown."""
+
+    page_address: str = ""
+    title: str = ""
+    creator: str = ""
+    licence: str = ""
+    licence_address: str = ""
+    robots: str = ""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file on offer."""
+
+    name: str
+    """Its path inside what was given, or its address; no two of one job are the same."""
+    read: Callable[[], bytes]
+    """Gives its bytes, or raises PictureRefused. Called at most once, before the next source is asked for."""
+    class_name: str | None = None
+    kind: str = "folder"
+    """folder, archive, upload, camera, drawing, download, …"""
+    papers: Papers = field(default_factory=Papers)
+
+
+@dataclass(frozen=True)
+class Offer:
+    """Sources, and how many they are."""
+
+    total: int
+    sources: Iterable[Source]
+
+
+def refused_source(name: str, reason: str, kind: str) -> Source:
+    """Return a source that has a place in the list of what was offered, and only a reason to give."""
+    return Source(name, partial(_refuse, reason), kind=kind)
+
+
+def _refuse(reason: str) -> NoReturn:
+    raise PictureRefused(reason)
+
+
+def file_source(path: Path, name: str, class_name: str | None, kind: str) -> Source:
+    """Return a file on this machine as a source."""
+    return Source(name, partial(read_picture_file, path, name), class_name, kind)
+
+
+def folder_offer(root: Path, *, kind: str = "folder", class_name: str | None = None) -> Offer:
+    """Return all files under a folder of class folders, in the order of their names.
+
+    A file outside every class folder has the class `class_name`. Links that lead out of the folder are
+    refused. Raises SourceMissing when there is no such folder or it cannot be read.
+    """
+    if not root.is_dir():
+        raise SourceMissing(_("expected a folder of pictures; there is none at {path}.").format(path=root))
+    try:
+        home = root.resolve(strict=True)
+        next(os.scandir(root), None)
+    except OSError as error:
+        raise SourceMissing(
+            _("The folder {path} cannot be read: {why}.").format(path=root, why=error.strerror or error)
+        ) from error
+    found = [(path, _name(path, root)) for path in _files(root)]
+    found = [(path, name) for path, name in found if not is_litter(PurePosixPath(name))]
+    classes = ClassFolders([PurePosixPath(name) for _path, name in found])
+    return Offer(
+        len(found),
+        [
+            _inside(path, name, classes.class_of(PurePosixPath(name)) or class_name, kind, home)
+            for path, name in found
+        ],
+    )
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError:
+        yield folder  # offered as if it were a file, so that it is refused with a reason
+        return
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _files(Path(entry.path))
+        else:
+            yield Path(entry.path)
+
+
+def _name(path: Path, root: Path) -> str:
+    return readable(os.fsencode(path.relative_to(root).as_posix()))
+
+
+def _inside(path: Path, name: str, class_name: str | None, kind: str, home: Path) -> Source:
+    if path.is_symlink():
+        try:
+            leads_out = not path.resolve(strict=True).is_relative_to(home)
+        except (OSError, RuntimeError):  # to nothing, or round in a circle
+            leads_out = True
+        if leads_out or path.is_dir():
+            reason = _(
+                "{name} is a link to a folder, to nothing or out of what was given: it is not followed."
+            )
+            return refused_source(name, reason.format(name=name), kind)
+    elif path.is_dir():
+        return refused_source(name, _("The folder {name} cannot be read.").format(name=name), kind)
+    return file_source(path, name, class_name, kind)

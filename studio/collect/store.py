@@ -1,0 +1,123 @@
+"""Where pictures lie on the disk: originals by the SHA-256 of their bytes, and small copies to look at."""
+
+import os
+import secrets
+from io import BytesIO
+from pathlib import Path
+
+from PIL import Image
+
+from studio.collect.decode import decode
+from studio.errors import ServerError
+from studio.language import _
+
+THUMBNAIL_PX = 256
+VIEWING_PX = 1600
+
+_ENDINGS = {
+    "JPEG": ".jpg",
+    "PNG": ".png",
+    "WEBP": ".webp",
+    "GIF": ".gif",
+    "BMP": ".bmp",
+    "TIFF": ".tif",
+    "HEIF": ".heic",
+    "AVIF": ".avif",
+}
+_BROWSERS_SHOW = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "AVIF")
+_HUGE_BYTES = 3_000_000
+
+
+class PictureStore:
+    """The files of all pictures under one folder: `originals/ab/<sha256>.jpg`, `thumbnails/ab/<sha256>.webp`.
+
+    A file appears whole or not at all, under a name that its bytes decide: nothing here is ever changed, any
+    number of threads and processes may write at once, and a browser may keep what it got for ever.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def original(self, sha256: str, format_name: str) -> Path:
+        """Return where a picture's own bytes lie; `format_name` is Pillow's, as in `Image.format`."""
+        return self._path("originals", sha256, _ENDINGS[format_name])
+
+    def put(self, data: bytes, sha256: str, format_name: str) -> Path:
+        """Keep a picture's bytes; one that is there already is not written again.
+
+        Raises ServerError when the disk refuses.
+        """
+        path = self.original(sha256, format_name)
+        # By size: what a broken disk or a full one left short is mended when the picture comes again.
+        if not (path.exists() and path.stat().st_size == len(data)):
+            _write(path, data)
+        return path
+
+    def put_thumbnail(self, sha256: str, image: Image.Image) -> Path:
+        """Make a picture's thumbnail (WebP, fits 256 x 256 px) from `image`, RGB, where there is none."""
+        path = self._path("thumbnails", sha256, ".webp")
+        if not path.exists():
+            # Method 0 is 1.6 times as fast as 2, and its files are a fifth larger.
+            _write(path, _webp(image, THUMBNAIL_PX, method=0))
+        return path
+
+    def thumbnail(self, sha256: str, format_name: str) -> Path:
+        """Return where a picture's thumbnail lies, made anew where it is missing.
+
+        Raises PictureRefused when the original cannot be read any more.
+        """
+        path = self._path("thumbnails", sha256, ".webp")
+        if path.exists():
+            return path
+        original = self.original(sha256, format_name)
+        return self.put_thumbnail(sha256, decode(original, original.name, at_least_px=THUMBNAIL_PX))
+
+    def viewing(self, sha256: str, format_name: str) -> Path:
+        """Return a file that a browser can show: the original, or a WebP that fits 1600 x 1600 px.
+
+        The copy is made when it is first asked for, of formats that browsers do not know and of files over
+        3 MB. Raises PictureRefused when the original cannot be read any more.
+        """
+        original = self.original(sha256, format_name)
+        if format_name in _BROWSERS_SHOW and original.exists() and original.stat().st_size <= _HUGE_BYTES:
+            return original
+        path = self._path("viewing", sha256, ".webp")
+        if not path.exists():
+            _write(path, _webp(decode(original, original.name, at_least_px=VIEWING_PX), VIEWING_PX, method=2))
+        return path
+
+    def _path(self, folder: str, sha256: str, ending: str) -> Path:
+        return self.root / folder / sha256[:2] / f"{sha256}{ending}"
+
+
+def _webp(image: Image.Image, side_px: int, *, method: int) -> bytes:
+    small = image.copy()
+    small.thumbnail((side_px, side_px), Image.Resampling.BICUBIC, reducing_gap=2.0)
+    file = BytesIO()
+    small.save(file, "WEBP", quality=80, method=method)
+    return file.getvalue()
+
+
+def _write(path: Path, data: bytes) -> None:
+    # Unique, so that two who write one file do not write into each other's.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except PermissionError:
+            # Windows lets nobody replace a file that another is reading: then the same bytes are there.
+            if not path.exists():
+                raise
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise ServerError(
+            _(
+                "{path} cannot be written: {why}. Make room on the disk, or let the studio write there."
+            ).format(path=path, why=error.strerror or error)
+        ) from error
