@@ -1,5 +1,6 @@
 """Typed settings. The only module that reads the environment (`STUDIO_…`)."""
 
+import os
 from functools import cache
 from pathlib import Path
 
@@ -29,6 +30,11 @@ class Settings(BaseSettings):
     def sqlalchemy_url(self) -> str:
         """The database's address for SQLAlchemy."""
         return self.database_url or f"sqlite:///{(self.home / 'studio.sqlite3').as_posix()}"
+
+    @property
+    def threads_used(self) -> int:
+        """Threads for decoding and inference, counted where the setting leaves it open."""
+        return self.threads or os.cpu_count() or 1
 
     @property
     def pictures_dir(self) -> Path:

@@ -1,0 +1,1 @@
+"""Long work: the queue, the worker and its children, progress, stopping, recovery."""

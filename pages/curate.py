@@ -1,0 +1,118 @@
+"""Curate: look at the pictures by class, move them to another, reject, undo."""
+
+from uuid import uuid4
+
+import streamlit as st
+
+from studio.curate import labels
+from studio.curate.grid import State, counts, page
+from studio.language import _
+from studio.web.components.picture_grid import picture_grid
+from studio.web.look import heading
+from studio.web.rooms import go
+from studio.web.state import database, now, project
+from studio.web.words import pictures, plain
+
+PAGE_SIZE = 120
+
+here = project()
+heading(
+    _("Curate"), _("Look through each class. Select what is wrong, then move it or reject it."), here.name
+)
+with database().read() as session:
+    count = counts(session, here.id)
+if not count.total:
+    st.info(_("There are no pictures in this project yet."), icon=":material/photo_library:")
+    if st.button(_("Collect pictures"), type="primary"):
+        go("collect", here.name)
+    st.stop()
+
+shelves: dict[str, tuple[State, str | None, int]] = {
+    f"class:{name}": ("labelled", name, number) for name, number in count.by_class.items()
+}
+if count.unlabelled:
+    shelves["unlabelled"] = ("unlabelled", None, count.unlabelled)
+if count.rejected:
+    shelves["rejected"] = ("rejected", None, count.rejected)
+
+
+def titled(shelf: str) -> str:
+    """Name a shelf with its count."""
+    state, name, number = shelves[shelf]
+    title = (
+        plain(name) if name is not None else {"unlabelled": _("Unlabelled"), "rejected": _("Rejected")}[state]
+    )
+    return f"{title} · {number:,}"
+
+
+chosen = st.segmented_control(
+    _("Show"),
+    list(shelves),
+    default=next((shelf for shelf, (*_rest, number) in shelves.items() if number), next(iter(shelves))),
+    required=True,
+    format_func=titled,
+    key=f"shelf-{here.id}",
+)
+state, class_name, number = shelves[chosen]
+at = st.pagination(-(-number // PAGE_SIZE), key=f"page-{chosen}") if number > PAGE_SIZE else 1
+with database().read() as session:
+    found = page(session, here.id, state=state, class_name=class_name, number=at, size=PAGE_SIZE)
+if not found:
+    st.info(_("No pictures here."), icon=":material/inbox:")
+
+turn = st.session_state.setdefault("grid_turn", 0)
+bar = st.container(horizontal=True, vertical_alignment="bottom", key="labelling-bar")
+selected = picture_grid(found, key=f"grid-{here.id}-{chosen}-{at}-{turn}")
+
+
+def done(operation: str, said: str) -> None:
+    """Remember an act so that it can be undone, and begin the next selection."""
+    st.session_state["last_operation"] = (here.id, operation)
+    st.session_state["grid_turn"] += 1
+    st.toast(said, icon=":material/check:")
+    st.rerun()
+
+
+target = bar.selectbox(
+    _("Class"),
+    [name for name in count.by_class if name != class_name],
+    index=None,
+    placeholder=_("choose or type a class"),
+    accept_new_options=True,
+    width=260,
+    key=f"target-{turn}",
+)
+if bar.button(
+    _("Move to class"), type="primary", disabled=not selected or not target, icon=":material/label:"
+):
+    operation = uuid4().hex
+    with database().write() as session:
+        labels.label(session, here.id, selected, target or "", operation_id=operation, now=now())
+    done(
+        operation,
+        _("{pictures} moved to {name}.").format(pictures=pictures(len(selected)), name=plain(target or "")),
+    )
+if state != "rejected" and bar.button(_("Reject"), disabled=not selected, icon=":material/block:"):
+    operation = uuid4().hex
+    with database().write() as session:
+        labels.reject(session, here.id, selected, operation_id=operation, now=now())
+    done(operation, _("{pictures} rejected.").format(pictures=pictures(len(selected))))
+if state != "unlabelled" and bar.button(_("Unlabel"), disabled=not selected, icon=":material/label_off:"):
+    operation = uuid4().hex
+    with database().write() as session:
+        labels.unlabel(session, here.id, selected, operation_id=operation, now=now())
+    done(operation, _("{pictures} returned to unlabelled.").format(pictures=pictures(len(selected))))
+
+whose, last = st.session_state.get("last_operation", (None, None))
+if bar.button(_("Undo"), disabled=whose != here.id, icon=":material/undo:", shortcut="Mod+Z"):
+    with database().write() as session:
+        undone = labels.undo(session, here.id, last, new_operation_id=uuid4().hex, now=now())
+    del st.session_state["last_operation"]
+    st.session_state["grid_turn"] += 1
+    st.toast(_("Undone for {pictures}.").format(pictures=pictures(undone)), icon=":material/undo:")
+    st.rerun()
+
+if st.button(
+    _("Next: retrain"), icon=":material/arrow_forward:", type="primary" if not selected else "secondary"
+):
+    go("retrain", here.name)

@@ -1,0 +1,78 @@
+"""Home: the projects there are, and three ways to begin a new one."""
+
+import streamlit as st
+
+from studio.collect.projects import create_project, list_projects
+from studio.curate.grid import counts
+from studio.errors import ProjectError
+from studio.jobs import requests
+from studio.language import _
+from studio.retrain import project_runs
+from studio.web.look import heading
+from studio.web.state import database, enter, now
+from studio.web.words import percent, pictures, plain
+
+heading(
+    "Retrain Studio",
+    _(
+        "Turn your pictures into a classifier: **collect** them, **curate** the labels, **retrain** a "
+        "network, **predict**."
+    ),
+)
+
+with database().read() as session:
+    cards = [
+        (project, counts(session, project.id), project_runs.newest_accuracy(session, project.id))
+        for project in list_projects(session)
+    ]
+
+if cards:
+    st.subheader(_("Your projects"), anchor=False)
+    with st.container(horizontal=True, key="projects"):
+        for project, count, accuracy in cards:
+            with st.container(border=True, width=260, key=f"project-{project.id}"):
+                st.markdown(f"**{plain(project.name)}**")
+                classes = len(count.by_class)
+                said = _("{pictures} · {classes} classes").format(
+                    pictures=pictures(count.total), classes=classes
+                )
+                st.caption(said if accuracy is None else f"{said} · {percent(accuracy)}")
+                if st.button(
+                    _("Open"), key=f"open-{project.id}", width="stretch", icon=":material/folder_open:"
+                ):
+                    enter(project.name, "curate" if count.total else "collect")
+
+st.subheader(_("Begin a new project"), anchor=False)
+own, codelab, drawings = st.columns(3)
+
+with own.container(border=True, height="stretch"), st.form("own", border=False, clear_on_submit=True):
+    st.markdown(":material/photo_library: **" + _("My own pictures") + "**")
+    st.caption(_("A zip or a folder of class folders, or any picture files."))
+    name = st.text_input(_("Project name"), placeholder=_("for example: Flowers of my garden"), max_chars=80)
+    if st.form_submit_button(_("Create project"), type="primary", width="stretch"):
+        try:
+            with database().write() as session:
+                made = create_project(session, name, now)
+        except ProjectError as error:
+            st.error(plain(str(error)))
+        else:
+            enter(made.name, "collect")
+
+with codelab.container(border=True, height="stretch"):
+    st.markdown(":material/local_florist: **" + _("Flower photographs") + "**")
+    st.caption(
+        _(
+            "The 3,670 photographs of the TensorFlow for Poets codelab, in five classes. Downloads 218 MB; "
+            "needs internet."
+        )
+    )
+    if st.button(_("Download the flowers"), width="stretch"):
+        enter(requests.begin_with(database(), "ingest_codelab", _("Flowers"), now()), "collect")
+
+with drawings.container(border=True, height="stretch"):
+    st.markdown(":material/draw: **" + _("Drawings") + "**")
+    st.caption(
+        _("Simple shapes that the program draws on the spot, to try everything at once. Works offline.")
+    )
+    if st.button(_("Make drawings"), width="stretch"):
+        enter(requests.begin_with(database(), "ingest_drawings", _("Drawings"), now()), "collect")

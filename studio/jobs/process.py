@@ -1,0 +1,37 @@
+"""Starting a module of ours as a process of its own, on every system alike."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from studio.settings import Settings
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+def start_module(module: str, settings: Settings) -> subprocess.Popen[str]:
+    """Start `python -m <module>` with a pipe to its standard input and its output in the log folder.
+
+    The process is meant to end when that pipe closes, as it does when this process dies in any way.
+    """
+    settings.logs_dir.mkdir(parents=True, exist_ok=True)
+    paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(paths),
+        "PYTHONUTF8": "1",
+        "STUDIO_HOME": str(settings.home),
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+    }
+    log_path = settings.logs_dir / f"{module.rpartition('.')[2]}.log"
+    with log_path.open("a", encoding="utf-8") as log:
+        return subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            [sys.executable, "-m", module],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            text=True,
+            encoding="utf-8",
+        )

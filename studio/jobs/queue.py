@@ -1,0 +1,246 @@
+"""The queue of long work: the `jobs` table itself (see `docs/decisions/0004-jobs.md`).
+
+Whoever works on a job holds a token, written when the job is claimed. Every later word about the job is
+spoken with that token, so that a worker thought dead that comes back cannot disturb its successor.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from db import models
+from studio.language import _
+
+State = Literal["queued", "running", "done", "failed", "stopped"]
+
+SILENCE = timedelta(seconds=6)
+"""A running job whose worker has not been heard of for so long is taken from it."""
+
+ATTEMPTS = 3
+"""A job whose child dies this often is not tried again: it would only die once more."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """Long work as it stands now."""
+
+    id: int
+    project_id: int | None
+    kind: str
+    arguments: Mapping[str, Any]
+    state: State
+    phase: str
+    done: int
+    total: int | None
+    phase_started_at: datetime | None
+    phase_started_from: int
+    stop_asked: bool
+    error: str | None
+    result: Mapping[str, Any] | None
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+
+    @property
+    def live(self) -> bool:
+        """Whether it waits or runs."""
+        return self.state in {"queued", "running"}
+
+    @property
+    def fraction(self) -> float:
+        """How much of the phase is done, 0 to 1; 0 where the total is unknown."""
+        return min(1.0, self.done / self.total) if self.total else 0.0
+
+    def seconds_left(self, now: datetime) -> float | None:
+        """How long the phase will still take at its pace so far; None while that cannot be said."""
+        fresh = self.done - self.phase_started_from
+        if self.phase_started_at is None or not self.total or fresh <= 0:
+            return None
+        elapsed_s = (now - self.phase_started_at).total_seconds()
+        return max(0.0, elapsed_s / fresh * (self.total - self.done))
+
+
+def enqueue(
+    session: Session, kind: str, arguments: Mapping[str, Any], project_id: int | None, now: datetime
+) -> int:
+    """Put work at the end of the queue and return its id; it is there once `session` is committed."""
+    job = models.Job(
+        kind=kind, arguments=dict(arguments), project_id=project_id, state="queued", created_at=now
+    )
+    session.add(job)
+    session.flush()
+    return job.id
+
+
+def find(session: Session, job_id: int) -> Job | None:
+    """Return one job."""
+    row = session.get(models.Job, job_id)
+    return None if row is None else _job(row)
+
+
+def latest(session: Session, project_id: int, kinds: set[str], *, live_only: bool = False) -> Job | None:
+    """Return a project's newest job of these kinds."""
+    wanted = select(models.Job).where(models.Job.project_id == project_id, models.Job.kind.in_(kinds))
+    if live_only:
+        wanted = wanted.where(models.Job.state.in_(("queued", "running")))
+    row = session.scalars(wanted.order_by(models.Job.id.desc()).limit(1)).first()
+    return None if row is None else _job(row)
+
+
+def ask_to_stop(session: Session, job_id: int, now: datetime) -> None:
+    """Stop a job: at once where it waits, within two seconds where it runs. A job that ended is left."""
+    session.execute(
+        update(models.Job)
+        .where(models.Job.id == job_id, models.Job.state == "queued")
+        .values(state="stopped", stop_asked=True, ended_at=now)
+    )
+    session.execute(
+        update(models.Job)
+        .where(models.Job.id == job_id, models.Job.state == "running")
+        .values(stop_asked=True)
+    )
+
+
+def resume(session: Session, job_id: int) -> None:
+    """Queue a stopped or failed job again; it goes on from what it had finished."""
+    session.execute(
+        update(models.Job)
+        .where(models.Job.id == job_id, models.Job.state.in_(("stopped", "failed")))
+        .values(state="queued", stop_asked=False, attempts=0, error=None, details=None, ended_at=None)
+    )
+
+
+def waiting(session: Session) -> bool:
+    """Whether any job waits: a look that takes no lock."""
+    return session.scalar(select(models.Job.id).where(models.Job.state == "queued").limit(1)) is not None
+
+
+def claim(session: Session, token: str, now: datetime) -> Job | None:
+    """Take the oldest waiting job; no two workers get the same."""
+    row = session.scalars(
+        select(models.Job)
+        .where(models.Job.state == "queued")
+        .order_by(models.Job.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    ).first()
+    if row is None:
+        return None
+    row.state, row.worker, row.heartbeat_at = "running", token, now
+    row.attempts += 1
+    row.started_at = row.started_at or now
+    session.flush()
+    return _job(row)
+
+
+def beat(session: Session, job_id: int, token: str, now: datetime) -> Job | None:
+    """Say that the job's worker lives; returns the job, or None when it is no longer this worker's."""
+    row = session.scalars(_held(job_id, token)).first()
+    if row is None:
+        return None
+    row.heartbeat_at = now
+    return _job(row)
+
+
+def progress(
+    session: Session, job_id: int, token: str, now: datetime, phase: str, done: int, total: int | None
+) -> Job | None:
+    """Write how far the job is; returns the job, or None when it is no longer this worker's."""
+    row = session.scalars(_held(job_id, token)).first()
+    if row is None:
+        return None
+    if row.phase != phase or row.phase_started_at is None:
+        row.phase, row.phase_started_at, row.phase_started_from = phase, now, done
+    row.done, row.total = done, total
+    return _job(row)
+
+
+def end(
+    session: Session,
+    job_id: int,
+    token: str,
+    now: datetime,
+    state: State,
+    *,
+    result: Mapping[str, Any] | None = None,
+    error: str | None = None,
+    details: str | None = None,
+) -> bool:
+    """Write how the job ended; False when it is no longer this worker's."""
+    row = session.scalars(_held(job_id, token)).first()
+    if row is None:
+        return False
+    row.state, row.ended_at, row.error, row.details = state, now, error, details
+    row.result = None if result is None else dict(result)
+    return True
+
+
+def release(session: Session, job_id: int, token: str, now: datetime) -> None:
+    """Give back a job whose child died: to the queue, or, when it keeps dying, as failed."""
+    row = session.scalars(_held(job_id, token)).first()
+    if row is not None:
+        _give_back(row, now)
+
+
+def take_back_lost(session: Session, now: datetime) -> int:
+    """Give back every job whose worker has fallen silent; returns how many."""
+    oldest = now - SILENCE
+    rows = session.scalars(
+        select(models.Job)
+        .where(models.Job.state == "running", models.Job.heartbeat_at < oldest)
+        .with_for_update(skip_locked=True)
+    ).all()
+    for row in rows:
+        _give_back(row, now)
+    return len(rows)
+
+
+def count_live(session: Session) -> int:
+    """How many jobs wait or run."""
+    states = ("queued", "running")
+    return session.scalar(select(func.count()).where(models.Job.state.in_(states))) or 0
+
+
+def _give_back(row: models.Job, now: datetime) -> None:
+    row.worker = None
+    if row.stop_asked:
+        row.state, row.ended_at = "stopped", now
+    elif row.attempts >= ATTEMPTS:
+        row.state, row.ended_at = "failed", now
+        row.error = _(
+            "The work ended unexpectedly {count} times, perhaps for want of memory. What was finished is "
+            "kept: close other programs and press Continue."
+        ).format(count=row.attempts)
+    else:
+        row.state = "queued"
+
+
+def _held(job_id: int, token: str) -> Any:
+    return select(models.Job).where(
+        models.Job.id == job_id, models.Job.state == "running", models.Job.worker == token
+    )
+
+
+def _job(row: models.Job) -> Job:
+    return Job(
+        id=row.id,
+        project_id=row.project_id,
+        kind=row.kind,
+        arguments=row.arguments,
+        state=row.state,  # type: ignore[arg-type]
+        phase=row.phase,
+        done=row.done,
+        total=row.total,
+        phase_started_at=row.phase_started_at,
+        phase_started_from=row.phase_started_from,
+        stop_asked=row.stop_asked,
+        error=row.error,
+        result=row.result,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+    )

@@ -1,0 +1,134 @@
+"""The worker: `python -m studio.jobs.worker` takes jobs from the queue and watches a child do each.
+
+It starts no thread inside the web server and needs no `fork`. It ends when its standard input does, which
+is when whoever started it is gone.
+"""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from db.engine import Database
+from studio.data import open_database
+from studio.jobs import queue
+from studio.jobs.process import start_module
+from studio.settings import Settings, settings
+
+_LOOK_EVERY_S = 0.2
+_BEAT_EVERY_S = 1.0
+_GRACE_S = 1.2
+"""How long a child that was asked to stop may take to do so by itself."""
+_JOBS_A_CHILD = 50
+"""A child is renewed after so many jobs, so that no library's leak grows for ever."""
+
+
+class Slot:
+    """One place for a running job, with the child that waits for it or works on it."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._database, self._settings = database, settings
+        self._child: subprocess.Popen[str] | None = None
+        self._jobs_done = 0
+
+    def serve(self) -> None:
+        """Take jobs and see them through, for ever."""
+        while True:
+            child = self._ready_child()
+            job, token = self._claim()
+            if job is None:
+                time.sleep(_LOOK_EVERY_S)
+                continue
+            try:
+                assert child.stdin is not None  # noqa: S101 - started with a pipe
+                child.stdin.write(f"{job.id} {token}\n")
+                child.stdin.flush()
+            except OSError:
+                pass  # it died while it waited: the watch sees that and gives the job back
+            self._watch(child, job.id, token)
+
+    def _ready_child(self) -> subprocess.Popen[str]:
+        child = self._child
+        if child is not None and child.poll() is None and self._jobs_done < _JOBS_A_CHILD:
+            return child
+        if child is not None and child.poll() is None:
+            _kill(child)
+        self._jobs_done = 0
+        self._child = start_module("studio.jobs.child", self._settings)
+        return self._child
+
+    def _claim(self) -> tuple[queue.Job | None, str]:
+        token = uuid4().hex
+        with self._database.read() as session:
+            if not queue.waiting(session):
+                return None, token
+        with self._database.write() as session:
+            return queue.claim(session, token, datetime.now(UTC)), token
+
+    def _watch(self, child: subprocess.Popen[str], job_id: int, token: str) -> None:
+        """Keep the job's heart beating until it has ended, in whatever way."""
+        asked_at: float | None = None
+        beaten_at = 0.0
+        while True:
+            time.sleep(_LOOK_EVERY_S)
+            with self._database.read() as session:
+                job = queue.find(session, job_id)
+            if job is None or job.state != "running":
+                self._jobs_done += 1
+                return
+            if child.poll() is not None:
+                with self._database.write() as session:
+                    queue.release(session, job_id, token, datetime.now(UTC))
+                return
+            if job.stop_asked:
+                asked_at = asked_at or time.monotonic()
+                if time.monotonic() - asked_at > _GRACE_S:
+                    # Everything is written whole or not at all, so that it may be cut off anywhere.
+                    _kill(child)
+                    with self._database.write() as session:
+                        queue.release(session, job_id, token, datetime.now(UTC))
+                    return
+            if time.monotonic() - beaten_at >= _BEAT_EVERY_S:
+                beaten_at = time.monotonic()
+                with self._database.write() as session:
+                    held = queue.beat(session, job_id, token, datetime.now(UTC))
+                if held is None:
+                    with self._database.read() as session:
+                        job = queue.find(session, job_id)
+                    if job is not None and job.live:
+                        _kill(child)  # another has the job now: two must not work on it
+                    return
+
+
+def main() -> None:
+    """Run as many slots as the settings say, and give back the jobs of workers that fell silent."""
+    found = settings()
+    database = open_database(found)
+    for _number in range(found.workers):
+        threading.Thread(target=Slot(database, found).serve, daemon=True).start()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    while True:
+        with database.read() as session:
+            running = queue.count_live(session)
+        if running:
+            with database.write() as session:
+                queue.take_back_lost(session, datetime.now(UTC))
+        time.sleep(1.0)
+
+
+def _end_with_parent() -> None:
+    sys.stdin.read()
+    # The children end too: their standard input is a pipe that this process holds.
+    os._exit(0)
+
+
+def _kill(child: subprocess.Popen[str]) -> None:
+    child.kill()
+    child.wait()
+
+
+if __name__ == "__main__":
+    main()

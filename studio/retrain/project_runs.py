@@ -1,0 +1,240 @@
+"""A project's snapshots, runs and curves in the database."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import cast
+
+from sqlalchemy import Select, func, insert, select
+from sqlalchemy.orm import Session
+
+from db import models
+from db.upsert import insert_ignoring
+from studio.collect.store import PictureStore
+from studio.errors import ProjectError
+from studio.language import _
+from studio.retrain.curve import CurvePoint, CurveSplit
+from studio.retrain.evaluation import Evaluation
+from studio.retrain.options import RunOptions
+from studio.retrain.run import RunResult
+from studio.retrain.run_folder import MODEL
+from studio.retrain.snapshot import Example, Labelled, Snapshot
+from studio.retrain.split import Split
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """A run as lists show it. ended_at and evaluation: None until it has ended well."""
+
+    id: int
+    project_id: int
+    job_id: int | None
+    folder: str
+    options: RunOptions
+    evaluation: Evaluation | None
+    pictures: int
+    created_at: datetime
+    ended_at: datetime | None
+
+
+def snapshot_of(session: Session, project_id: int, options: RunOptions, store: PictureStore) -> Snapshot:
+    """Return the project's labelled pictures as they are now, dealt out to splits."""
+    rows = session.execute(
+        select(models.Image.sha256, models.Image.format, models.ImageClass.name)
+        .join(models.Label, models.Label.image_id == models.Image.id)
+        .join(models.ImageClass, models.ImageClass.id == models.Label.class_id)
+        .where(models.Label.project_id == project_id, models.Label.state == "labelled")
+    )
+    return Snapshot.of(
+        (Labelled(sha256, store.original(sha256, kind), name) for sha256, kind, name in rows),
+        validation_percentage=options.validation_percentage,
+        testing_percentage=options.testing_percentage,
+        seed=options.seed,
+    )
+
+
+def freeze(session: Session, project_id: int, snapshot: Snapshot, now: datetime) -> int:
+    """Store a snapshot and return its id; one that the project has already is not stored again."""
+    row = models.Snapshot
+    known = session.scalar(select(row.id).filter_by(project_id=project_id, hash=snapshot.hash))
+    if known is not None:
+        return known
+    frozen = models.Snapshot(project_id=project_id, hash=snapshot.hash, created_at=now)
+    session.add(frozen)
+    session.flush()
+    ids = dict(
+        session.execute(
+            select(models.Image.sha256, models.Image.id)
+            .join(models.Label, models.Label.image_id == models.Image.id)
+            .where(models.Label.project_id == project_id)
+        )
+        .tuples()
+        .all()
+    )
+    session.execute(
+        insert(models.SnapshotImage),
+        [
+            {
+                "snapshot_id": frozen.id,
+                "image_id": ids[example.sha256],
+                "class_name": example.label,
+                "split": example.split,
+            }
+            for example in snapshot.examples
+        ],
+    )
+    return frozen.id
+
+
+def create_run(
+    session: Session, project_id: int, snapshot_id: int, options: RunOptions, now: datetime
+) -> int:
+    """Add a run that has not begun and return its id."""
+    run = models.Run(
+        project_id=project_id,
+        snapshot_id=snapshot_id,
+        # Unique already by its time; the id that follows makes two in one instant differ.
+        folder=f"{now:%Y%m%d-%H%M%S-%f}-{project_id}",
+        options=options.to_json(),
+        created_at=now,
+    )
+    session.add(run)
+    session.flush()
+    return run.id
+
+
+def give_job(session: Session, run_id: int, job_id: int) -> None:
+    """Say which job does the run."""
+    _row(session, run_id).job_id = job_id
+
+
+def load_snapshot(session: Session, run_id: int, store: PictureStore) -> Snapshot:
+    """Return what a run trains on, as it was frozen."""
+    run = _row(session, run_id)
+    rows = session.execute(
+        select(
+            models.Image.sha256,
+            models.Image.format,
+            models.SnapshotImage.class_name,
+            models.SnapshotImage.split,
+        )
+        .join(models.Image, models.Image.id == models.SnapshotImage.image_id)
+        .where(models.SnapshotImage.snapshot_id == run.snapshot_id)
+        .order_by(models.Image.sha256)
+    ).all()
+    return Snapshot(
+        examples=tuple(
+            Example(sha256, store.original(sha256, kind), label, cast(Split, split))
+            for sha256, kind, label, split in rows
+        ),
+        classes=tuple(sorted({label for _sha256, _kind, label, _split in rows})),
+        seed=RunOptions.from_json(run.options).seed,
+    )
+
+
+def add_points(session: Session, run_id: int, points: Sequence[CurvePoint]) -> None:
+    """Append to a run's curves; a point that is there already, after work was taken up again, is left."""
+    insert_ignoring(
+        session,
+        models.CurvePoint,
+        [
+            {
+                "run_id": run_id,
+                "split": point.split,
+                "step": point.step,
+                "accuracy": point.accuracy,
+                "cross_entropy": point.cross_entropy,
+            }
+            for point in points
+        ],
+    )
+
+
+def curve(session: Session, run_id: int) -> tuple[CurvePoint, ...]:
+    """Return a run's points in the order of their steps."""
+    rows = session.scalars(
+        select(models.CurvePoint).filter_by(run_id=run_id).order_by(models.CurvePoint.step)
+    )
+    return tuple(
+        CurvePoint(row.step, cast(CurveSplit, row.split), row.accuracy, row.cross_entropy) for row in rows
+    )
+
+
+def finish(session: Session, run_id: int, result: RunResult, now: datetime) -> None:
+    """Store what a run came to, and its model. Done twice, it changes nothing."""
+    run = _row(session, run_id)
+    run.evaluation = result.evaluation.to_json()
+    run.ended_at = run.ended_at or now
+    model = (result.run_dir / MODEL).read_bytes()
+    insert_ignoring(
+        session,
+        models.Model,
+        [
+            {
+                "run_id": run_id,
+                "sha256": hashlib.sha256(model).hexdigest(),
+                "size_bytes": len(model),
+                "created_at": now,
+            }
+        ],
+    )
+
+
+def runs(session: Session, project_id: int) -> tuple[RunSummary, ...]:
+    """Return a project's runs, the newest first."""
+    rows = session.execute(
+        _with_size().where(models.Run.project_id == project_id).order_by(models.Run.id.desc())
+    )
+    return tuple(_summary(row, pictures) for row, pictures in rows)
+
+
+def run(session: Session, run_id: int) -> RunSummary:
+    """Return one run. Raises ProjectError where there is none of that id."""
+    _row(session, run_id)
+    row, pictures = session.execute(_with_size().where(models.Run.id == run_id)).one()
+    return _summary(row, pictures)
+
+
+def newest_accuracy(session: Session, project_id: int) -> float | None:
+    """Return the test accuracy, 0-1, of the project's newest finished run; None where there is none."""
+    evaluation = session.scalar(
+        select(models.Run.evaluation)
+        .where(models.Run.project_id == project_id, models.Run.ended_at.is_not(None))
+        .order_by(models.Run.id.desc())
+        .limit(1)
+    )
+    return None if evaluation is None else Evaluation.from_json(evaluation).accuracy
+
+
+def _with_size() -> Select[tuple[models.Run, int]]:
+    size = (
+        select(func.count())
+        .where(models.SnapshotImage.snapshot_id == models.Run.snapshot_id)
+        .correlate(models.Run)
+        .scalar_subquery()
+    )
+    return select(models.Run, size)
+
+
+def _summary(row: models.Run, pictures: int) -> RunSummary:
+    return RunSummary(
+        id=row.id,
+        project_id=row.project_id,
+        job_id=row.job_id,
+        folder=row.folder,
+        options=RunOptions.from_json(row.options),
+        evaluation=None if row.evaluation is None else Evaluation.from_json(row.evaluation),
+        pictures=pictures,
+        created_at=row.created_at,
+        ended_at=row.ended_at,
+    )
+
+
+def _row(session: Session, run_id: int) -> models.Run:
+    run = session.get(models.Run, run_id)
+    if run is None:
+        raise ProjectError(
+            _("expected a run of this project; there is none with the number {id}.").format(id=run_id)
+        )
+    return run

@@ -1,0 +1,47 @@
+"""The web application: Streamlit's pages, our routes, the gate, and the worker's life."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from studio.data import open_database
+from studio.jobs.supervisor import Supervisor
+from studio.settings import Settings
+from studio.web.faults import show_fault
+from studio.web.gate import Gate
+from studio.web.routes import routes
+
+_SHELL = Path(__file__).with_name("shell.py")
+_OWN_NAMES = ["127.0.0.1", "localhost"]
+
+
+def build(settings: Settings) -> st.App:
+    """Return the application for these settings; the data folder is opened when it starts.
+
+    Without a secret only this machine's own names are answered, so that no page elsewhere can reach the
+    studio by giving its own name this machine's address (DNS rebinding).
+    """
+
+    @asynccontextmanager
+    async def lifespan(_app: Any) -> AsyncIterator[dict[str, Any]]:
+        open_database(settings).close()
+        supervisor = Supervisor(settings)
+        supervisor.start()
+        try:
+            yield {}
+        finally:
+            supervisor.stop()
+
+    guard = (
+        Middleware(Gate, secret=settings.secret)
+        if settings.secret
+        else Middleware(TrustedHostMiddleware, allowed_hosts=_OWN_NAMES, www_redirect=False)
+    )
+    return st.App(
+        _SHELL, routes=routes(settings), lifespan=lifespan, middleware=[guard], on_script_error=show_fault
+    )

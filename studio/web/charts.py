@@ -1,0 +1,88 @@
+"""The pictures of numbers: curves while training, the confusion matrix, class balance."""
+
+from collections.abc import Mapping, Sequence
+
+import altair as alt
+import pandas as pd
+
+from studio.language import _
+from studio.retrain.curve import CurvePoint
+from studio.retrain.evaluation import Evaluation
+
+_TRAINING, _VALIDATION = "#8a8f98", "#0b8a60"
+_MOST_POINTS = 400
+"""More points of a curve than a screen can show only slow the browser."""
+
+
+def curves(points: Sequence[CurvePoint], measure: str, title: str) -> alt.Chart:
+    """Draw one measure (`accuracy` or `cross_entropy`) of both splits over the steps."""
+    names = {"training": _("training"), "validation": _("validation")}
+    rows = []
+    for split, name in names.items():
+        mine = [point for point in points if point.split == split]
+        every = len(mine) // _MOST_POINTS + 1
+        # The last point is always kept: it is the one that people read.
+        kept = mine[::-1][::every][::-1]
+        rows += [{"step": p.step, "value": getattr(p, measure), "split": name} for p in kept]
+    frame = pd.DataFrame(rows, columns=["step", "value", "split"])
+    domain = list(names.values())
+    split = alt.Color("split:N", scale=alt.Scale(domain=domain, range=[_TRAINING, _VALIDATION]), title=None)
+    axis = alt.Axis(format="%") if measure == "accuracy" else alt.Axis()
+    scale = alt.Scale(domain=[0, 1]) if measure == "accuracy" else alt.Scale(zero=True)
+    return (
+        alt.Chart(frame, title=title)
+        .mark_line(interpolate="monotone")
+        .encode(
+            x=alt.X("step:Q", title=_("step")),
+            y=alt.Y("value:Q", title=None, axis=axis, scale=scale),
+            color=split,
+            strokeDash=alt.StrokeDash(
+                "split:N", scale=alt.Scale(domain=domain, range=[[3, 2], [1, 0]]), title=None
+            ),
+            tooltip=["split", "step", alt.Tooltip("value:Q", format=".3f")],
+        )
+        .configure_legend(orient="bottom")
+        .properties(height=240)
+    )
+
+
+def confusion(evaluation: Evaluation) -> alt.LayerChart:
+    """Draw the confusion matrix: rows true, columns predicted, shaded by the share of the row."""
+    rows = []
+    for true, row in zip(evaluation.classes, evaluation.confusion, strict=True):
+        for predicted, count in zip(evaluation.classes, row, strict=True):
+            share = count / sum(row) if sum(row) else 0.0
+            rows.append({"true": true, "predicted": predicted, "count": count, "share": share})
+    order = list(evaluation.classes)
+    base = alt.Chart(pd.DataFrame(rows)).encode(
+        x=alt.X("predicted:N", sort=order, title=_("predicted"), axis=alt.Axis(orient="top", labelAngle=-30)),
+        y=alt.Y("true:N", sort=order, title=_("true")),
+        tooltip=["true", "predicted", "count", alt.Tooltip("share:Q", format=".0%")],
+    )
+    cells = base.mark_rect(cornerRadius=3).encode(
+        color=alt.Color(
+            "share:Q", scale=alt.Scale(domain=[0, 1], range=["#0b8a6011", "#0b8a60"]), legend=None
+        )
+    )
+    numbers = (
+        base.transform_filter("datum.count > 0")
+        .mark_text(fontSize=13)
+        .encode(
+            text="count:Q",
+            color=alt.condition("datum.share > 0.55", alt.value("white"), alt.value("#7f8a84")),
+        )
+    )
+    return (cells + numbers).properties(height=max(180, 44 * len(order) + 60))
+
+
+def balance(by_class: Mapping[str, int]) -> alt.LayerChart:
+    """Draw how many pictures each class has, in the classes' order."""
+    frame = pd.DataFrame({"class": list(by_class), "pictures": list(by_class.values())})
+    base = alt.Chart(frame).encode(
+        y=alt.Y("class:N", sort=list(by_class), title=None, axis=alt.Axis(labelLimit=140)),
+        x=alt.X("pictures:Q", title=None, axis=None),
+        tooltip=["class", "pictures"],
+    )
+    bars = base.mark_bar(color=_VALIDATION, cornerRadiusEnd=3, height=16)
+    numbers = base.mark_text(align="left", dx=5, color="#7f8a84").encode(text="pictures:Q")
+    return (bars + numbers).properties(height=28 * len(by_class) + 10)

@@ -1,0 +1,111 @@
+// What is selected lives here and goes to the page as one list: a later list replaces an earlier one, so
+// that quick clicks cannot be lost on the way.
+const selections = new Map();
+
+export default function ({ data, key, parentElement, setStateValue }) {
+  const { pictures, texts } = data;
+  const bar = parentElement.querySelector(".bar");
+  const grid = parentElement.querySelector(".grid");
+  const dialog = parentElement.querySelector("dialog");
+  const shown = new Set(pictures.map((picture) => picture.id));
+  const selected = new Set([...(selections.get(key) ?? [])].filter((id) => shown.has(id)));
+  selections.set(key, selected);
+  let last = 0;
+
+  const tiles = pictures.map((picture, index) => {
+    const tile = document.createElement("button");
+    tile.type = "button";
+    tile.className = "tile";
+    tile.tabIndex = index === 0 ? 0 : -1;
+    tile.title = picture.name;
+    const image = document.createElement("img");
+    image.loading = "lazy";
+    image.decoding = "async";
+    image.src = picture.thumbnail;
+    image.alt = picture.name;
+    tile.append(image);
+    return tile;
+  });
+  grid.setAttribute("aria-label", texts.grid);
+  grid.replaceChildren(...tiles);
+
+  const button = (text, act) => {
+    const made = document.createElement("button");
+    made.type = "button";
+    made.textContent = text;
+    made.onclick = act;
+    return made;
+  };
+  const count = document.createElement("span");
+  count.className = "count";
+  count.setAttribute("role", "status");
+  const help = document.createElement("span");
+  help.className = "help";
+  help.textContent = texts.help;
+  bar.replaceChildren(
+    count,
+    button(texts.all, () => { shown.forEach((id) => selected.add(id)); tell(); }),
+    button(texts.none, () => { selected.clear(); tell(); }),
+    help,
+  );
+
+  function draw() {
+    tiles.forEach((tile, index) => tile.setAttribute("aria-pressed", selected.has(pictures[index].id)));
+    count.textContent = texts.selected.replace("{count}", selected.size);
+  }
+  function tell() {
+    draw();
+    setStateValue("selected", [...selected]);
+  }
+  function toggle(index, range) {
+    const on = !selected.has(pictures[index].id);
+    const [from, to] = range ? [Math.min(last, index), Math.max(last, index)] : [index, index];
+    for (let at = from; at <= to; at++) {
+      if (range || on) selected.add(pictures[at].id);
+      else selected.delete(pictures[at].id);
+    }
+    last = index;
+    tell();
+  }
+  function focus(index) {
+    const at = Math.max(0, Math.min(tiles.length - 1, index));
+    tiles.forEach((tile, each) => { tile.tabIndex = each === at ? 0 : -1; });
+    tiles[at]?.focus();
+  }
+  function enlarge(picture) {
+    const image = document.createElement("img");
+    image.src = picture.address;
+    image.alt = picture.name;
+    const about = document.createElement("span");
+    about.textContent = `${picture.name} · ${picture.size}`;
+    const footer = document.createElement("footer");
+    footer.append(about, button(texts.close, () => dialog.close()));
+    dialog.replaceChildren(image, footer);
+    dialog.showModal();
+  }
+
+  grid.onclick = (event) => {
+    const index = tiles.indexOf(event.target.closest(".tile"));
+    if (index >= 0) { focus(index); toggle(index, event.shiftKey); }
+  };
+  grid.ondblclick = (event) => {
+    const index = tiles.indexOf(event.target.closest(".tile"));
+    if (index >= 0) enlarge(pictures[index]);
+  };
+  grid.onkeydown = (event) => {
+    const index = tiles.indexOf(event.target.closest(".tile"));
+    const columns = getComputedStyle(grid).gridTemplateColumns.split(" ").length;
+    const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns };
+    if (event.key in steps) focus(index + steps[event.key]);
+    else if (event.key === "Home") focus(0);
+    else if (event.key === "End") focus(tiles.length - 1);
+    else if (event.key.toLowerCase() === "z") enlarge(pictures[index]);
+    else if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "a") {
+      shown.forEach((id) => selected.add(id));
+      tell();
+    } else return;
+    event.preventDefault();
+    event.stopPropagation();
+  };
+  draw();
+}

@@ -1,0 +1,79 @@
+"""A job as a page shows it: phase, progress, time left, Stop, and how it ended."""
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from studio.jobs import queue
+from studio.language import _
+from studio.web.state import database, now
+from studio.web.words import duration, plain
+
+_POLL_S = 1.0
+
+
+def watch(
+    project_id: int, kinds: set[str], draw: Callable[[queue.Job], None] | None = None
+) -> queue.Job | None:
+    """Draw the project's live job of these kinds, anew every second; return the newest job, live or ended.
+
+    draw: what to draw beneath the progress. While nothing runs, nothing polls.
+    """
+    with database().read() as session:
+        job = queue.latest(session, project_id, kinds)
+    if job is None or not job.live:
+        return job
+    st.fragment(_live, run_every=_POLL_S)(job.id, draw)
+    return job
+
+
+def _live(job_id: int, draw: Callable[[queue.Job], None] | None) -> None:
+    with database().read() as session:
+        job = queue.find(session, job_id)
+    if job is None or not job.live:
+        st.rerun()
+    with st.container(border=True):
+        about, stop = st.columns([5, 1], vertical_alignment="center")
+        about.progress(job.fraction, text=_said(job))
+        stop.button(
+            _("Stop"),
+            key=f"stop-{job.id}",
+            icon=":material/stop_circle:",
+            disabled=job.stop_asked,
+            on_click=_stop,
+            args=(job.id,),
+            width="stretch",
+        )
+        if draw is not None:
+            draw(job)
+
+
+def _said(job: queue.Job) -> str:
+    if job.stop_asked:
+        return _("Stopping…")
+    if job.state == "queued" or not job.phase:
+        return _("Waiting for its turn…")
+    said = plain(job.phase)
+    if job.total:
+        said += f" · {job.done:,} / {job.total:,}"
+    left_s = job.seconds_left(now())
+    return said if left_s is None else said + " · " + _("about {time} left").format(time=duration(left_s))
+
+
+def _stop(job_id: int) -> None:
+    with database().write() as session:
+        queue.ask_to_stop(session, job_id, now())
+
+
+def ended_badly(job: queue.Job) -> None:
+    """Say why a job did not end well, with a button that goes on from what it had finished."""
+    if job.state not in {"failed", "stopped"}:
+        return
+    if job.state == "failed":
+        st.error(plain(job.error or ""), icon=":material/error:")
+    else:
+        st.info(_("Stopped. What was finished is kept."), icon=":material/stop_circle:")
+    if st.button(_("Continue"), icon=":material/play_arrow:", key=f"continue-{job.id}"):
+        with database().write() as session:
+            queue.resume(session, job.id)
+        st.rerun()

@@ -1,0 +1,64 @@
+"""Our own HTTP routes: thumbnails and pictures, by hash, kept by the browser for ever."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from sqlalchemy import select
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from db.engine import Database
+from db.models import Image
+from studio.collect.store import PictureStore
+from studio.errors import StudioError
+from studio.settings import Settings
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_FOR_EVER = {
+    "Cache-Control": "private, max-age=31536000, immutable",
+    # What is stored came from strangers: it is shown as a picture and as nothing else.
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+}
+
+
+def thumbnail_address(sha256: str) -> str:
+    """Return where a picture's thumbnail is served."""
+    return f"/studio/thumbnails/{sha256}.webp"
+
+
+def picture_address(sha256: str) -> str:
+    """Return where a picture is served in a size and a format for looking at."""
+    return f"/studio/pictures/{sha256}"
+
+
+def routes(settings: Settings) -> list[BaseRoute]:
+    """Return the routes over one data folder."""
+    store = PictureStore(settings.pictures_dir)
+    database = Database(settings.sqlalchemy_url)
+
+    def serve(find: Callable[[str, str], Path]) -> Callable[[Request], object]:
+        async def answer(request: Request) -> Response:
+            sha256 = request.path_params["sha256"]
+            path = await run_in_threadpool(look, sha256) if _SHA256.fullmatch(sha256) else None
+            if path is None:
+                return Response(status_code=404)
+            return FileResponse(path, headers=_FOR_EVER)
+
+        def look(sha256: str) -> Path | None:
+            with database.read() as session:
+                kind = session.scalar(select(Image.format).where(Image.sha256 == sha256))
+            try:
+                return None if kind is None else find(sha256, kind)
+            except (OSError, StudioError):
+                return None  # the file was lost: the page shows an empty tile, not a broken server
+
+        return answer
+
+    return [
+        Route(thumbnail_address("{sha256}"), serve(store.thumbnail)),
+        Route(picture_address("{sha256}"), serve(store.viewing)),
+    ]

@@ -1,0 +1,80 @@
+"""Labels and their history: one act once, whole or not at all, and never lost under many writers."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import func, select
+
+from db.engine import Database
+from db.labelling import record
+from db.models import Image, ImageClass, Label, LabelChange, LabelOperation, Project
+from tests.conftest import NOW
+
+
+@pytest.fixture
+def project(database: Database) -> int:
+    with database.write() as session:
+        project = Project(name="p", created_at=NOW)
+        session.add(project)
+        session.flush()
+        session.add_all(ImageClass(project_id=project.id, name=n, position=i) for i, n in enumerate("ab"))
+        session.add_all(
+            Image(
+                sha256=f"{number:064x}",
+                format="PNG",
+                width_px=1,
+                height_px=1,
+                size_bytes=1,
+                perceptual_hash="0" * 16,
+                created_at=NOW,
+            )
+            for number in range(1200)
+        )
+        return project.id
+
+
+def test_an_act_is_done_once_however_often_it_is_asked(database: Database, project: int) -> None:
+    for expected in (True, False, False):
+        with database.write() as session:
+            done = record(
+                session, operation_id="op", project_id=project, at=NOW, targets={1: ("labelled", 1)}
+            )
+        assert done is expected
+    with database.read() as session:
+        assert session.scalar(select(func.count()).select_from(LabelChange)) == 1
+
+
+def test_a_bulk_act_of_more_pictures_than_a_statement_takes(database: Database, project: int) -> None:
+    everything = dict.fromkeys(range(1, 1201), ("labelled", 1))
+    with database.write() as session:
+        record(session, operation_id="in", project_id=project, at=NOW, targets=everything)
+    with database.write() as session:
+        moved = dict.fromkeys(everything, ("labelled", 2))
+        record(session, operation_id="move", project_id=project, at=NOW, targets=moved)
+    with database.read() as session:
+        assert session.scalar(select(func.count()).where(Label.class_id == 2)) == 1200
+        before = session.scalars(
+            select(LabelChange.class_id_before).where(LabelChange.operation_id == "move").distinct()
+        )
+        assert before.all() == [1]
+
+
+def test_a_failed_act_leaves_nothing(database: Database, project: int) -> None:
+    with pytest.raises(RuntimeError), database.write() as session:
+        record(session, operation_id="op", project_id=project, at=NOW, targets={1: ("labelled", 1)})
+        raise RuntimeError
+    with database.read() as session:
+        assert session.scalar(select(func.count()).select_from(LabelOperation)) == 0
+        assert session.scalar(select(func.count()).select_from(Label)) == 0
+
+
+def test_many_writers_wait_for_each_other(database: Database, project: int) -> None:
+    def write(number: int) -> None:
+        with database.write() as session:
+            target = {number + 1: ("labelled", number % 2 + 1)}
+            record(session, operation_id=f"op{number}", project_id=project, at=NOW, targets=target)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(200)))
+    with database.read() as session:
+        assert session.scalar(select(func.count()).select_from(Label)) == 200

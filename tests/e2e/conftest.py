@@ -1,0 +1,86 @@
+"""A studio of its own for the browser tests, and the browser that visits it."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[2]
+SCREENSHOTS = os.environ.get("STUDIO_SCREENSHOTS")
+"""A folder for screenshots, for whoever wants to look."""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def serving(home: Path, *arguments: str, **environment: str) -> Iterator[tuple[str, psutil.Process]]:
+    """Run `python -m studio serve` on a free port; give its address and its process."""
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "studio", "serve", "--port", str(port), "--no-browser", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "STUDIO_HOME": str(home), **environment},
+        stdout=subprocess.DEVNULL,
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _try in range(300):
+            assert process.poll() is None, "the server ended at its start"
+            try:
+                urllib.request.urlopen(f"{address}/_stcore/health", timeout=1).close()
+                break
+            except urllib.error.HTTPError:
+                break  # it answers, if only to refuse: the gate is up
+            except OSError:
+                time.sleep(0.1)
+        yield address, psutil.Process(process.pid)
+    finally:
+        family = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+        process.terminate()
+        process.wait(20)
+        _gone, alive = psutil.wait_procs(family, timeout=10)
+        assert alive == [], "the server left processes behind"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        pytest.skip("no Chromium or Chrome is installed")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=found,
+            args=[
+                "--no-sandbox",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+                "--no-first-run",
+                "--use-fake-ui-for-media-stream",
+                "--use-fake-device-for-media-stream",
+            ],
+        )
+        yield browser
+        browser.close()
+
+
+def look(page: Page, name: str) -> None:
+    """Keep a screenshot where somebody asked for them."""
+    if SCREENSHOTS:
+        page.wait_for_timeout(700)
+        page.screenshot(path=Path(SCREENSHOTS) / f"{name}.png", full_page=True)

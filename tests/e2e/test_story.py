@@ -1,0 +1,242 @@
+"""The whole story, as a person walks it in a browser: from pictures to a model that answers."""
+
+import io
+import re
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from studio.collect.drawings import drawings
+from tests.conftest import FLOWERS
+from tests.e2e.conftest import look, serving
+
+pytestmark = pytest.mark.browser
+LONG_MS = 120_000
+PHONE = {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with serving(tmp_path_factory.mktemp("스튜디오 home") / "data") as (address, _process):
+        yield address
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, permissions=["camera"])
+    context.set_default_timeout(30_000)
+    page = context.new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    yield page
+    context.close()
+    assert faults == []
+
+
+def the_pictures() -> tuple[dict[str, list[tuple[str, bytes]]], str]:
+    """Return pictures by class, and the class of which one is kept for Predict."""
+    if FLOWERS.is_dir():
+        folders = sorted(path for path in FLOWERS.iterdir() if path.is_dir())
+        return {
+            folder.name: [(path.name, path.read_bytes()) for path in sorted(folder.glob("*.jpg"))[:61]]
+            for folder in folders
+        }, "sunflowers"
+    made: dict[str, list[tuple[str, bytes]]] = {}
+    for source in drawings(np.random.default_rng(0)):
+        made.setdefault(source.class_name or "", []).append((Path(source.name).name, source.read()))
+    return made, sorted(made)[0]
+
+
+def zipped(pictures: dict[str, list[tuple[str, bytes]]]) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, members in pictures.items():
+            for member, data in members:
+                archive.writestr(f"사진/{name}/{member}", data)
+        archive.writestr("사진/README.pdf", b"%PDF-1.4 not a picture")
+    return file.getvalue()
+
+
+def open_room(page: Page, name: str) -> None:
+    page.get_by_role("link", name=name, exact=True).click()
+    expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible()
+
+
+def no_overflow(page: Page) -> bool:
+    """Whether the page fits its width: nobody should scroll sideways on a phone."""
+    fits: bool = page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1")
+    return fits
+
+
+def test_from_photographs_to_an_answer(address: str, page: Page, browser: Browser) -> None:
+    pictures, asked_about = the_pictures()
+    asked_name, asked_data = pictures[asked_about].pop()
+    total = sum(map(len, pictures.values()))
+    name = "나의 *정원* [1]"
+
+    page.goto(address)
+    expect(page.get_by_role("heading", name="Retrain Studio")).to_be_visible()
+    look(page, "home-empty")
+    page.get_by_label("Project name").fill(name)
+    page.get_by_role("button", name="Create project").click()
+
+    expect(page.get_by_role("heading", name="Collect")).to_be_visible()
+    expect(page.get_by_text(name)).to_be_visible()  # letter by letter, not as Markdown
+    look(page, "collect-empty")
+    page.locator('input[type="file"]').first.set_input_files(
+        {"name": "내 꽃.zip", "mimeType": "application/zip", "buffer": zipped(pictures)}
+    )
+    page.get_by_role("button", name="Bring in", exact=True).first.click()
+    expect(page.get_by_text(f"{total} added")).to_be_visible(timeout=LONG_MS)
+    expect(page.get_by_text("1 refused")).to_be_visible()
+    look(page, "collect-done")
+
+    page.get_by_role("button", name="Next: curate").click()
+    expect(page.get_by_role("heading", name="Curate")).to_be_visible()
+    first, second = list(pictures)[:2]
+    count = len(pictures[first])
+    expect(page.get_by_text(f"{first} · {count}")).to_be_visible()
+    tiles = page.locator("button.tile")
+    expect(tiles.first).to_be_visible()
+    assert tiles.count() == count
+    page.wait_for_function("() => { const i = document.querySelectorAll('img'); return true }")
+    tiles.nth(0).focus()
+    for key in ("Space", "ArrowRight", "Space"):
+        page.keyboard.press(key)
+    expect(page.get_by_text("2 selected")).to_be_visible()
+    look(page, "curate-selected")
+    page.get_by_role("combobox", name="Class").click()
+    page.get_by_role("option", name=second).click()
+    page.get_by_role("button", name="Move to class").click()
+    expect(page.get_by_text(f"{first} · {count - 2}")).to_be_visible()
+    expect(page.get_by_text(f"{second} · {len(pictures[second]) + 2}")).to_be_visible()
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text(f"{first} · {count}")).to_be_visible()
+    page.locator("button.tile").nth(3).click()
+    page.get_by_role("button", name="Reject").click()
+    expect(page.get_by_text("Rejected · 1")).to_be_visible()
+    page.locator("button.tile").nth(0).focus()
+    page.keyboard.press("z")
+    expect(page.locator("dialog img")).to_be_visible()
+    page.keyboard.press("Escape")
+
+    open_room(page, "Retrain")
+    page.get_by_text("Settings").click()
+    page.get_by_label("Training steps").fill("6000")
+    page.get_by_label("Training steps").press("Enter")
+    page.get_by_role("button", name="Retrain", exact=True).click()
+    expect(page.get_by_text("validation accuracy")).to_be_visible(timeout=LONG_MS)
+    look(page, "retrain-live")
+    here = page.url
+    page.close()  # half way: the training goes on without anybody watching
+
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.goto(here)
+    expect(page.get_by_text("Test accuracy")).to_be_visible(timeout=LONG_MS)
+    accuracy = float(re.findall(r"([\d.]+)%", page.get_by_test_id("stMetric").first.inner_text())[0])
+    assert accuracy > 70
+    expect(page.get_by_text("Confusion matrix")).to_be_visible()
+    look(page, "retrain-done")
+
+    page.get_by_role("button", name="Next: predict").click()
+    expect(page.get_by_role("heading", name="Predict", exact=True)).to_be_visible()
+    page.locator('input[type="file"]').first.set_input_files(
+        [
+            {"name": asked_name, "mimeType": "image/jpeg", "buffer": asked_data},
+            {"name": "나쁜.jpg", "mimeType": "image/jpeg", "buffer": b"<svg></svg>"},
+        ]
+    )
+    expect(page.get_by_role("heading", name=asked_about)).to_be_visible()
+    expect(page.get_by_text("SVG")).to_be_visible()
+    look(page, "predict")
+    page.get_by_role("tab", name="Camera").click()
+    page.get_by_text("Turn the camera on").click()
+    page.get_by_role("button", name="Take photo").click()
+    expect(page.get_by_test_id("stProgress").nth(5)).to_be_attached()
+    page.close()
+
+
+def test_drawings_stop_and_phone(address: str, browser: Browser) -> None:
+    context = browser.new_context(viewport=PHONE, color_scheme="dark")  # type: ignore[arg-type]
+    page = context.new_page()
+    page.goto(address)
+    page.get_by_role("button", name="Make drawings").click()
+    expect(page.get_by_text("160 added")).to_be_visible(timeout=LONG_MS)
+    look(page, "phone-collect")
+    assert no_overflow(page)
+    page.get_by_role("button", name="Next: curate").click()
+    expect(page.locator("button.tile").first).to_be_visible()
+    look(page, "phone-curate")
+    assert no_overflow(page)
+    page.get_by_role("button", name="Next: retrain").click()
+    page.get_by_text("Settings").click()
+    page.get_by_label("Training steps").fill("100000")
+    page.get_by_label("Training steps").press("Enter")
+    page.get_by_role("button", name="Retrain", exact=True).click()
+    expect(page.get_by_text("validation accuracy")).to_be_visible(timeout=LONG_MS)
+    look(page, "phone-retrain")
+    assert no_overflow(page)
+    page.get_by_role("button", name="Stop").click()
+    asked = time.monotonic()
+    expect(page.get_by_role("button", name="Continue")).to_be_visible()
+    assert time.monotonic() - asked < 5  # two seconds for the job, and the page looks every second
+    page.goto(address)
+    expect(page.get_by_text("Drawings", exact=True).first).to_be_visible()
+    look(page, "phone-home")
+    assert no_overflow(page)
+    context.close()
+
+
+def test_a_strange_address_is_answered_in_words(address: str, page: Page) -> None:
+    page.goto(f"{address}/curate?project=nothing")
+    expect(page.get_by_text("There is no project of that name")).to_be_visible()
+    page.goto(f"{address}/retrain")
+    expect(page.get_by_text("Choose one at Home")).to_be_visible()
+
+
+def test_other_names_for_this_machine_are_not_answered(address: str) -> None:
+    import urllib.error
+    import urllib.request
+
+    request = urllib.request.Request(address, headers={"Host": "evil.example"})
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request)
+    assert refused.value.code == 400
+
+
+def test_two_servers_on_one_folder_share_it(tmp_path: Path, page: Page) -> None:
+    with serving(tmp_path / "shared") as (one, _first), serving(tmp_path / "shared") as (two, _second):
+        page.goto(one)
+        page.get_by_label("Project name").fill("Shared")
+        page.get_by_role("button", name="Create project").click()
+        expect(page.get_by_role("heading", name="Collect")).to_be_visible()
+        page.goto(two)
+        expect(page.get_by_text("Shared", exact=True)).to_be_visible()
+
+
+def test_open_to_others_asks_for_the_secret(tmp_path: Path, page: Page) -> None:
+    with serving(tmp_path / "s", STUDIO_SECRET="문 열려라") as (address, _process):
+        page.goto(address)
+        expect(page.get_by_label("The secret")).to_be_visible()
+        page.get_by_label("The secret").fill("문 열려라")
+        page.get_by_role("button", name="Enter").click()
+        expect(page.get_by_role("heading", name="Retrain Studio")).to_be_visible()
+        assert "secret" not in page.url
+
+
+def test_a_killed_server_leaves_no_processes(tmp_path: Path) -> None:
+    with serving(tmp_path / "k") as (_address, server):
+        for _try in range(100):
+            family = server.children(recursive=True)
+            if len(family) >= 2:
+                break
+            time.sleep(0.1)
+        server.kill()
+        _gone, alive = psutil.wait_procs(family, timeout=5)
+        assert alive == []

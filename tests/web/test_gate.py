@@ -1,0 +1,98 @@
+"""Who gets in: nobody without the secret, and no name but this machine's own without one."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route, WebSocketRoute
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from studio.web.gate import Gate
+
+
+async def inside(request: Request) -> PlainTextResponse:
+    return PlainTextResponse(f"inside {request.url.path}?{request.url.query}")
+
+
+async def socket(websocket: WebSocket) -> None:
+    await websocket.accept()
+    await websocket.send_text("inside")
+    await asyncio.sleep(0)
+    await websocket.close()
+
+
+@pytest.fixture
+def client() -> TestClient:
+    app = Starlette(
+        routes=[Route("/{rest:path}", inside), WebSocketRoute("/stream", socket)],
+        middleware=[Middleware(Gate, secret="비밀 s3cret&=")],
+    )
+    return TestClient(app, base_url="http://testserver")
+
+
+def test_nobody_passes_without_the_secret(client: TestClient) -> None:
+    for address in ("/", "/studio/thumbnails/" + "0" * 64 + ".webp", "/?secret=wrong", "/_stcore/health"):
+        answer = client.get(address)
+        assert answer.status_code == 401
+        assert "inside" not in answer.text
+    with pytest.raises(WebSocketDisconnect) as refused, client.websocket_connect("/stream"):
+        pass
+    assert refused.value.code == 4401
+
+
+def test_the_secret_opens_once_and_the_cookie_from_then_on(client: TestClient) -> None:
+    answer = client.get(
+        "/curate", params={"project": "꽃", "secret": "비밀 s3cret&="}, follow_redirects=False
+    )
+    assert answer.status_code == 303
+    assert "secret" not in answer.headers["location"]
+    assert "s3cret" not in answer.headers["set-cookie"]
+    assert client.get(answer.headers["location"]).text.startswith("inside /curate?project=")
+    with client.websocket_connect("/stream") as websocket:
+        assert websocket.receive_text() == "inside"
+
+
+def test_a_redirect_stays_on_this_host(client: TestClient) -> None:
+    answer = client.get("//elsewhere.example/x", params={"secret": "비밀 s3cret&="}, follow_redirects=False)
+    assert not answer.headers.get("location", "").startswith("//")
+
+
+def test_the_page_is_readable_without_scripts(client: TestClient) -> None:
+    page = client.get("/").text
+    assert "<script" not in page
+    assert "<label>" in page
+
+
+def test_uploads_stay_in_their_folder(tmp_path: Path) -> None:
+    from studio.web.uploads import keep
+
+    class File:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def getbuffer(self) -> memoryview:
+            return memoryview(self.name.encode())
+
+    names = [
+        "../../evil.jpg",
+        "/etc/passwd",
+        "C:\\x\\y.jpg",
+        "a/../../b.jpg",
+        "con|<>?.jpg",
+        "장미/꽃 1.jpg",
+        "..",
+        ".",
+    ]
+    names += ["same.jpg", "same.jpg", "n" * 300 + ".jpg"]
+    folder = tmp_path / keep(map(File, names), tmp_path)
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(written) == len(names)
+    assert all(path.is_relative_to(folder) for path in written)
+    assert (folder / "장미" / "꽃 1.jpg").is_file()
+    assert {path.read_bytes() for path in written if path.name.startswith("same")} == {b"same.jpg"}
+    assert any(path.name.endswith("nn.jpg") for path in written)
