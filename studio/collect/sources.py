@@ -37,6 +37,8 @@ class Source:
     kind: str = "folder"
     """folder, archive, upload, camera, drawing, download, …"""
     papers: Papers = field(default_factory=Papers)
+    path: Path | None = None
+    """Where it lies on this machine, if it does."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def _refuse(reason: str) -> NoReturn:
 
 def file_source(path: Path, name: str, class_name: str | None, kind: str) -> Source:
     """Return a file on this machine as a source."""
-    return Source(name, partial(read_picture_file, path, name), class_name, kind)
+    return Source(name, partial(read_picture_file, path, name), class_name, kind, path=path)
 
 
 def folder_offer(root: Path, *, kind: str = "folder", class_name: str | None = None) -> Offer:

@@ -58,7 +58,7 @@ class PictureStore:
         path = self._path("thumbnails", sha256, ".webp")
         if not path.exists():
             # Method 0 is 1.6 times as fast as 2, and its files are a fifth larger.
-            _write(path, _webp(image, THUMBNAIL_PX, method=0))
+            _write(path, _webp(fitted(image, THUMBNAIL_PX), method=0))
         return path
 
     def thumbnail(self, sha256: str, format_name: str) -> Path:
@@ -83,18 +83,24 @@ class PictureStore:
             return original
         path = self._path("viewing", sha256, ".webp")
         if not path.exists():
-            _write(path, _webp(decode(original, original.name, at_least_px=VIEWING_PX), VIEWING_PX, method=2))
+            image = decode(original, original.name, at_least_px=VIEWING_PX)
+            _write(path, _webp(fitted(image, VIEWING_PX), method=2))
         return path
 
     def _path(self, folder: str, sha256: str, ending: str) -> Path:
         return self.root / folder / sha256[:2] / f"{sha256}{ending}"
 
 
-def _webp(image: Image.Image, side_px: int, *, method: int) -> bytes:
+def fitted(image: Image.Image, side_px: int) -> Image.Image:
+    """Return a copy of `image` whose longer side is at most `side_px`."""
     small = image.copy()
     small.thumbnail((side_px, side_px), Image.Resampling.BICUBIC, reducing_gap=2.0)
+    return small
+
+
+def _webp(image: Image.Image, *, method: int) -> bytes:
     file = BytesIO()
-    small.save(file, "WEBP", quality=80, method=method)
+    image.save(file, "WEBP", quality=80, method=method)
     return file.getvalue()
 
 

@@ -1,0 +1,202 @@
+"""Writing into a project what has arrived: pictures, papers, labels, and what became of each file."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from db import models
+from db.engine import Database
+from db.labelling import Target, record
+from db.upsert import insert_ignoring
+from studio.collect.sources import Source
+from studio.errors import ProjectError
+from studio.language import _
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a picture from its file alone; the size is upright."""
+
+    format: str
+    width_px: int
+    height_px: int
+    size_bytes: int
+    perceptual_hash: str
+    """64 bits in hexadecimal."""
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """A source that has been read, and whose files are in the store; or why it was refused."""
+
+    source: Source
+    sha256: str = ""
+    facts: Facts | None = None
+    """None for a picture that was in the database already."""
+    refusal: str = ""
+
+
+@dataclass(frozen=True)
+class Find:
+    """What became of one source; `reason` says why it is no new picture."""
+
+    name: str
+    outcome: str
+    """added, copy or refused."""
+    reason: str
+
+
+@dataclass
+class _Place:
+    """Where a picture stands in the project."""
+
+    target: Target
+    address: str
+
+
+def enter(
+    database: Database,
+    project_id: int,
+    batch: Sequence[Arrived],
+    *,
+    at: datetime,
+    job_id: int | None,
+    operation_id: str,
+) -> list[Find]:
+    """Write a batch in one transaction and return what became of each, in order.
+
+    A picture keeps its first class; one that had none gets the class that a copy of it brings.
+    Raises ProjectError when the project is not there.
+    """
+    if not batch:
+        return []
+    with database.write() as session:
+        # The lock makes two ingests into one project take turns, on databases that would not anyway.
+        if session.scalar(select(models.Project.id).filter_by(id=project_id).with_for_update()) is None:
+            raise ProjectError(_("There is no such project. It may have been deleted; choose another."))
+        pictures = [arrived for arrived in batch if not arrived.refusal]
+        image_ids = _images(session, pictures, at)
+        class_ids = _classes(session, project_id, [p.source.class_name for p in pictures])
+        class_names = {class_id: name for name, class_id in class_ids.items()}
+        places = _places(session, project_id, list(image_ids.values()))
+        targets: dict[int, Target] = {}
+        finds = []
+        for arrived in batch:
+            source = arrived.source
+            if arrived.refusal:
+                finds.append(Find(source.name, "refused", arrived.refusal))
+                continue
+            image_id = image_ids[arrived.sha256]
+            class_id = class_ids.get(source.class_name or "")
+            target: Target = ("labelled", class_id) if class_id is not None else ("unlabelled", None)
+            place = places.get(image_id)
+            if place is None:
+                places[image_id] = _Place(target, source.name)
+                targets[image_id] = target
+                finds.append(Find(source.name, "added", ""))
+                continue
+            finds.append(Find(source.name, "copy", _where(place, target, class_names)))
+            if place.target[0] == "unlabelled" and target != place.target:
+                place.target = targets[image_id] = target
+        record(session, operation_id=operation_id, project_id=project_id, at=at, targets=targets)
+        insert_ignoring(
+            session,
+            models.Provenance,
+            [_provenance(project_id, image_ids[p.sha256], p.source, at) for p in pictures],
+        )
+        insert_ignoring(
+            session,
+            models.Find,
+            [
+                {
+                    "project_id": project_id,
+                    "job_id": job_id,
+                    "name": find.name,
+                    "outcome": find.outcome,
+                    "reason": find.reason,
+                    "image_id": image_ids.get(arrived.sha256),
+                    "at": at,
+                }
+                for find, arrived in zip(finds, batch, strict=True)
+            ],
+        )
+    return finds
+
+
+def _images(session: Session, pictures: Sequence[Arrived], at: datetime) -> dict[str, int]:
+    new = {p.sha256: p.facts for p in pictures if p.facts}
+    insert_ignoring(
+        session,
+        models.Image,
+        # Sorted, so that two writers of the same pictures cannot wait for each other in a ring.
+        [{"sha256": digest, "created_at": at, **vars(facts)} for digest, facts in sorted(new.items())],
+    )
+    rows = session.execute(
+        select(models.Image.sha256, models.Image.id).where(
+            models.Image.sha256.in_({picture.sha256 for picture in pictures})
+        )
+    )
+    return dict(rows.tuples().all())
+
+
+def _classes(session: Session, project_id: int, names: Sequence[str | None]) -> dict[str, int]:
+    """Return the project's classes by name, those of `names` that were missing made last, in their order."""
+    table = models.ImageClass
+    known = select(table.name, table.id).where(table.project_id == project_id)
+    found = dict(session.execute(known).tuples().all())
+    missing = [name for name in dict.fromkeys(names) if name and name not in found]
+    if not missing:
+        return found
+    last = session.scalar(select(func.max(table.position)).where(table.project_id == project_id))
+    start = 0 if last is None else last + 1
+    insert_ignoring(
+        session,
+        table,
+        [{"project_id": project_id, "name": name, "position": start + i} for i, name in enumerate(missing)],
+    )
+    return dict(session.execute(known).tuples().all())
+
+
+def _places(session: Session, project_id: int, image_ids: Sequence[int]) -> dict[int, _Place]:
+    label, found = models.Label, models.Provenance
+    address = (
+        select(found.address)
+        .where(found.project_id == project_id, found.image_id == label.image_id)
+        .order_by(found.id)
+        .limit(1)
+        .scalar_subquery()
+    )
+    rows = session.execute(
+        select(label.image_id, label.state, label.class_id, address).where(
+            label.project_id == project_id, label.image_id.in_(image_ids)
+        )
+    )
+    return {image_id: _Place((state, class_id), first or "") for image_id, state, class_id, first in rows}
+
+
+def _where(place: _Place, brought: Target, class_names: dict[int, str]) -> str:
+    state, class_id = place.target
+    if class_id is not None:
+        text = _("already in the project as {class_name} ({address})")
+    elif state == "rejected":
+        text = _("already in the project, rejected ({address})")
+    elif brought[1] is not None:
+        class_id = brought[1]
+        text = _("already in the project ({address}); now labelled {class_name}")
+    else:
+        text = _("already in the project ({address})")
+    return text.format(address=place.address, class_name=class_names.get(class_id or 0, ""))
+
+
+def _provenance(project_id: int, image_id: int, source: Source, at: datetime) -> dict[str, object]:
+    return {
+        "project_id": project_id,
+        "image_id": image_id,
+        "kind": source.kind,
+        "address": source.name,
+        **vars(source.papers),
+        "found_at": at,
+    }

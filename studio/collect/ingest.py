@@ -1,0 +1,171 @@
+"""The one way by which pictures enter a project, wherever they come from."""
+
+import os
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Required, TypedDict
+from uuid import uuid4
+
+import imagehash
+from sqlalchemy import select
+
+from db import models
+from db.engine import Database
+from studio.collect.decode import decode_whole
+from studio.collect.entry import Arrived, Facts, Find, enter
+from studio.collect.sources import Source
+from studio.collect.store import THUMBNAIL_PX, PictureStore, fitted
+from studio.errors import PictureRefused, StudioError
+from studio.language import _
+from studio.progress import Progress
+
+_BATCH = 64
+_BATCH_S = 0.5
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A file that was not taken, and why, in one line."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class IngestReport:
+    """What became of the files on offer."""
+
+    added: int
+    copies: int
+    refused: tuple[Refusal, ...]
+
+
+class Ingesting(TypedDict, total=False):
+    """What every way in hands on to `ingest`."""
+
+    progress: Required[Progress]
+    clock: Required[Callable[[], datetime]]
+    job_id: int | None
+    threads: int
+    new_id: Callable[[], str]
+
+
+def ingest(
+    database: Database,
+    store: PictureStore,
+    project_id: int,
+    sources: Iterable[Source],
+    *,
+    progress: Progress,
+    clock: Callable[[], datetime],
+    total: int | None = None,
+    job_id: int | None = None,
+    threads: int = 0,
+    new_id: Callable[[], str] = lambda: uuid4().hex,
+) -> IngestReport:
+    """Take every source into the project that is a picture, and note of every other why not.
+
+    Sources are read one after the other and decoded by `threads` threads (0: one a core); a few at a time
+    are in memory, however many there are. Rows are written in batches, each in one transaction together with
+    the record of what became of each source, so that a job (`job_id`) taken up again passes over what it has
+    finished, and its report covers the whole job. `new_id` names the labelling operations.
+
+    Raises Stopped when a person asks for an end, ArchiveRefused when an archive turns out broken on the way,
+    ServerError when the disk is full, ProjectError when the project is gone: what was read till then is kept.
+    """
+    earlier = _earlier_finds(database, job_id)
+    finds = list(earlier.values())
+    threads = threads or os.cpu_count() or 1
+    with ThreadPoolExecutor(threads, thread_name_prefix="ingest") as pool:
+        pending: deque[Future[Arrived]] = deque()
+        batch: list[Arrived] = []
+        written_at = time.monotonic()
+
+        def write() -> None:
+            nonlocal written_at
+            finds.extend(enter(database, project_id, batch, at=clock(), job_id=job_id, operation_id=new_id()))
+            batch.clear()
+            written_at = time.monotonic()
+
+        def take(picture: Future[Arrived]) -> None:
+            batch.append(picture.result())
+            if len(batch) >= _BATCH or time.monotonic() - written_at >= _BATCH_S:
+                write()
+            progress.report(_("Reading pictures"), len(finds) + len(batch), total)
+
+        try:
+            progress.report(_("Reading pictures"), len(finds), total)
+            for source in sources:
+                if source.name in earlier:
+                    continue
+                pending.append(_prepare(pool, database, store, source))
+                if len(pending) > 2 * threads:
+                    take(pending.popleft())
+            while pending:
+                take(pending.popleft())
+        except (StudioError, KeyboardInterrupt):
+            # What threads have begun has files already: it gets its rows too, and nothing is left half done.
+            batch.extend(p.result() for p in pending if not p.cancel() and p.exception() is None)
+            write()
+            raise
+        write()
+    return _report(finds)
+
+
+def _prepare(
+    pool: ThreadPoolExecutor, database: Database, store: PictureStore, source: Source
+) -> Future[Arrived]:
+    # Read here and not in the pool: an archive's members come in their order, each before the next.
+    try:
+        data = source.read()
+    except PictureRefused as refusal:
+        refused: Future[Arrived] = Future()
+        refused.set_result(Arrived(source, refusal=str(refusal)))
+        return refused
+    return pool.submit(_arrive, database, store, source, data)
+
+
+def _arrive(database: Database, store: PictureStore, source: Source, data: bytes) -> Arrived:
+    digest = sha256(data).hexdigest()
+    known_format = _known_format(database, digest)
+    if known_format:  # it was decoded when it first came
+        store.put(data, digest, known_format)
+        return Arrived(source, digest)
+    try:
+        # For the thumbnail and the hash no more is needed, and every byte of the file is read all the same.
+        decoded = decode_whole(data, source.name, at_least_px=THUMBNAIL_PX)
+    except PictureRefused as refusal:
+        return Arrived(source, refusal=str(refusal))
+    small = fitted(decoded.image, THUMBNAIL_PX)
+    store.put_thumbnail(digest, small)
+    store.put(data, digest, decoded.format)
+    facts = Facts(decoded.format, decoded.width_px, decoded.height_px, len(data), str(imagehash.phash(small)))
+    return Arrived(source, digest, facts)
+
+
+def _known_format(database: Database, digest: str) -> str | None:
+    with database.read() as session:
+        return session.scalar(select(models.Image.format).where(models.Image.sha256 == digest))
+
+
+def _earlier_finds(database: Database, job_id: int | None) -> dict[str, Find]:
+    if job_id is None:
+        return {}
+    with database.read() as session:
+        rows = session.execute(
+            select(models.Find.name, models.Find.outcome, models.Find.reason).where(
+                models.Find.job_id == job_id
+            )
+        )
+        return {name: Find(name, outcome, reason) for name, outcome, reason in rows}
+
+
+def _report(finds: list[Find]) -> IngestReport:
+    outcomes = Counter(find.outcome for find in finds)
+    refused = tuple(Refusal(find.name, find.reason) for find in finds if find.outcome == "refused")
+    return IngestReport(outcomes["added"], outcomes["copy"], refused)
