@@ -106,7 +106,7 @@ class BottleneckCache:
                 index = np.load(file, allow_pickle=False)
                 start = file.tell()
             size = shard.stat().st_size
-        except (OSError, ValueError, EOFError):
+        except Exception:  # NumPy meets a damaged header with errors of every kind
             return {}
         if index.dtype != _ROW or size < start + len(index) * self.features * 4:
             return {}
@@ -117,7 +117,7 @@ class BottleneckCache:
         try:
             file = BytesIO(shard.read_bytes())
             index, vectors = np.load(file, allow_pickle=False), np.load(file, allow_pickle=False)
-        except (OSError, ValueError, EOFError):
+        except Exception:  # NumPy meets a damaged header with errors of every kind
             return None
         if index.dtype != _ROW or vectors.dtype != "<f4" or vectors.shape != (len(index), self.features):
             return None

@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from studio.collect.decode import read_picture_file
 from studio.errors import PictureRefused
 from studio.language import _
 from studio.progress import Progress
@@ -41,7 +42,7 @@ class Picture(Protocol):
 
 @dataclass(frozen=True)
 class Refusal:
-    """A file that was left out, and why: one line for people that begins with the file's name."""
+    """A file that was left out, and why: one line for people that names the file."""
 
     path: Path
     reason: str
@@ -161,13 +162,10 @@ def _embedded(
 def _embed_one(picture: Picture, backbone: BackboneFile, engine: Engine) -> _Embedded | Refusal:
     name = picture.path.name
     try:
-        content = picture.path.read_bytes()
+        content = read_picture_file(picture.path, name)
         # A vector under the hash of other bytes would be wrong for ever.
         if hashlib.sha256(content).hexdigest() != picture.sha256:
             raise PictureRefused(_("{name} has changed since it was listed.").format(name=name))
         return _Embedded(picture.sha256, engine(backbone.preprocessing.read(content, name)))
-    except OSError as error:
-        reason = _("{name} cannot be read: {error}").format(name=name, error=error.strerror or error)
-        return Refusal(picture.path, reason, picture.sha256)
     except PictureRefused as error:
         return Refusal(picture.path, str(error), picture.sha256)

@@ -5,7 +5,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any
 
 # Descriptors belong to the process: of two threads taking turns here, one could put back the other's file.
@@ -26,16 +26,18 @@ def tensorflow() -> Any:
 @contextmanager
 def captured_output() -> Iterator[None]:
     """Keep back all that the process prints, C++ libraries included; an error gets it as its note."""
-    with _lock, tempfile.TemporaryFile() as file:
+    with _lock, tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as file:
         _flush()
         kept = [(descriptor, os.dup(descriptor)) for descriptor in (1, 2)]
         try:
             for descriptor, _copy in kept:
                 os.dup2(file.fileno(), descriptor)
-            yield
+            # Python's streams too: they need not lead to the descriptors.
+            with redirect_stdout(file), redirect_stderr(file):
+                yield
         except Exception as error:
             file.seek(0)
-            error.add_note(file.read().decode("utf-8", "replace")[-4000:])
+            error.add_note(file.read()[-4000:])
             raise
         finally:
             _flush()

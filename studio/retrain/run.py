@@ -153,9 +153,12 @@ def read_run(run_dir: Path) -> RunResult:
     try:
         options = RunOptions.from_json(card["options"])
         validation = card["metrics"]["validation"]
+        snapshot = Snapshot.read(run_dir / SNAPSHOT, read_labels(run_dir, card), options.seed)
+        if snapshot.hash != card["snapshot"]:
+            raise altered(run_dir / SNAPSHOT, _("it is not the snapshot named in model.json"))
         return RunResult(
             run_dir,
-            Snapshot.read(run_dir / SNAPSHOT, read_labels(run_dir, card), options.seed),
+            snapshot,
             options,
             Evaluation.from_json(card["evaluation"]),
             card["metrics"]["step"],

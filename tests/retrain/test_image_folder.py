@@ -1,0 +1,44 @@
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+from studio.errors import SourceMissing
+from studio.progress import Silent
+from studio.retrain.image_folder import read_image_folder
+from tests.retrain.material import draw
+
+
+def test_classes_are_sorted_composed_folder_names(tmp_path: Path) -> None:
+    decomposed = unicodedata.normalize("NFD", "튤립")
+    draw(tmp_path, (decomposed, "daisy"), count=2)
+    folder = read_image_folder(tmp_path, Silent())
+    assert [picture.label for picture in folder.pictures] == ["daisy", "daisy", "튤립", "튤립"]
+    assert all(picture.path.is_file() for picture in folder.pictures)
+
+
+def test_a_copy_is_named_with_its_first(tmp_path: Path) -> None:
+    draw(tmp_path, ("a", "b"), count=2)
+    copy = tmp_path / "b" / "copy.png"
+    copy.write_bytes((tmp_path / "a" / "그림 000.png").read_bytes())
+    folder = read_image_folder(tmp_path, Silent())
+    assert len(folder.pictures) == 4
+    assert [(refusal.path, refusal.reason) for refusal in folder.refusals] == [
+        (copy, "copy.png is a copy of a/그림 000.png.")
+    ]
+
+
+def test_leaves_out_what_systems_leave_behind(tmp_path: Path) -> None:
+    draw(tmp_path, ("a",), count=1)
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "README").write_text("x", encoding="utf-8")
+    for name in (".DS_Store", "Thumbs.db"):
+        (tmp_path / "a" / name).write_bytes(b"x")
+    folder = read_image_folder(tmp_path, Silent())
+    assert len(folder.pictures) == 1
+    assert folder.refusals == ()
+
+
+def test_a_missing_folder_says_so(tmp_path: Path) -> None:
+    with pytest.raises(SourceMissing, match="nowhere"):
+        read_image_folder(tmp_path / "nowhere", Silent())

@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter
+
+from studio.retrain.engine import Engine
+from studio.retrain.head import Head
+from studio.retrain.model_file import head_of, with_head
+from tests.retrain.material import backbone
+
+
+def head(classes: int) -> Head:
+    random = np.random.default_rng(classes)
+    weights = random.normal(scale=0.1, size=(backbone().features, classes)).astype(np.float32)
+    return Head(weights, random.normal(size=classes).astype(np.float32))
+
+
+@pytest.mark.parametrize("classes", [2, 5, 300])
+def test_one_file_answers_as_backbone_and_head_do(classes: int) -> None:
+    content = backbone().path.read_bytes()
+    model = with_head(content, head(classes))
+    features, grafted = Engine(content), Engine(model)
+    random = np.random.default_rng(0)
+    for _picture in range(3):
+        pixels = random.integers(0, 256, (224, 224, 3), dtype=np.uint8)
+        expected = head(classes).probabilities(features(pixels)[np.newaxis])[0]
+        np.testing.assert_allclose(grafted(pixels), expected, atol=1e-6)
+
+
+def test_names_and_shapes_are_what_clients_look_for() -> None:
+    interpreter = Interpreter(model_content=with_head(backbone().path.read_bytes(), head(4)))
+    (entry,), (exit_,) = interpreter.get_input_details(), interpreter.get_output_details()
+    assert (entry["name"], entry["dtype"], entry["shape"].tolist()) == ("input", np.uint8, [1, 224, 224, 3])
+    assert (exit_["name"], exit_["dtype"], exit_["shape"].tolist()) == ("final_result", np.float32, [1, 4])
+    assert interpreter.get_signature_list() == {
+        "serving_default": {"inputs": ["input"], "outputs": ["final_result"]}
+    }
+
+
+def test_constants_lie_on_sixteen_bytes() -> None:
+    model = with_head(backbone().path.read_bytes(), head(3))
+    read = schema.Model.GetRootAs(model)
+    start = np.frombuffer(model, np.uint8).__array_interface__["data"][0]
+    places = [
+        read.Buffers(at).DataAsNumpy().__array_interface__["data"][0] - start
+        for at in range(read.BuffersLength())
+        if not read.Buffers(at).DataIsNone()
+    ]
+    assert len(places) > 100
+    assert all(place % 16 == 0 for place in places)
+
+
+def test_the_head_can_be_taken_out_again() -> None:
+    content = backbone().path.read_bytes()
+    found = head_of(with_head(content, head(3)))
+    assert np.array_equal(found.weights, head(3).weights)
+    assert np.array_equal(found.bias, head(3).bias)
+    with pytest.raises(ValueError, match="final_weights"):
+        head_of(content)

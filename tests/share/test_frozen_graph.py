@@ -1,0 +1,41 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from studio.errors import JobFailed
+from studio.predict.model import Model
+from studio.share import frozen_graph
+from studio.share.frozen_graph import run_frozen_graph, write_frozen_graph
+from tests.retrain.material import drawings_run
+
+
+def test_answers_on_pictures_as_the_run_does_scaled_as_the_script_does(tmp_path: Path) -> None:
+    run = drawings_run()
+    path = tmp_path / "새 폴더" / "output_graph.pb"
+    write_frozen_graph(run.run_dir, path)
+    model = Model.open(run.run_dir)
+    pixels = np.stack([model.preprocessing.read(e.path, "x") for e in run.snapshot.examples[:6]])
+    answers = run_frozen_graph(
+        path.read_bytes(), (pixels.astype(np.float32) - np.float32(128)) / np.float32(128)
+    )
+    expected = np.stack([model.probabilities(picture) for picture in pixels])
+    np.testing.assert_allclose(answers, expected, atol=1e-4)
+
+
+def test_a_graph_that_answers_otherwise_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As if the shift between the two scalings were forgotten, and then some.
+    monkeypatch.setattr(frozen_graph, "_SCRIPT_STD", 64.0)
+    path = tmp_path / "x.pb"
+    original = frozen_graph._compare
+
+    def compare(*arguments: object) -> None:
+        monkeypatch.setattr(frozen_graph, "_SCRIPT_STD", 128.0)
+        original(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(frozen_graph, "_compare", compare)
+    with pytest.raises(JobFailed, match="not written"):
+        write_frozen_graph(drawings_run().run_dir, path)
+    assert not path.exists()
