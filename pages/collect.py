@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import pandas as pd
 import streamlit as st
 
 from studio.curate.grid import counts
@@ -40,9 +39,10 @@ if job is not None and not job.live:
         if job.result["refused"]:
             with st.expander(_("Files that were refused, and why")):
                 st.dataframe(
-                    pd.DataFrame(job.result["refused"]).rename(
-                        columns={"name": _("file"), "reason": _("reason")}
-                    ),
+                    {
+                        _("file"): [refusal["name"] for refusal in job.result["refused"]],
+                        _("reason"): [refusal["reason"] for refusal in job.result["refused"]],
+                    },
                     hide_index=True,
                     width="stretch",
                 )

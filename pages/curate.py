@@ -60,15 +60,14 @@ with database().read() as session:
 if not found:
     st.info(_("No pictures here."), icon=":material/inbox:")
 
-turn = st.session_state.setdefault("grid_turn", 0)
 bar = st.container(horizontal=True, vertical_alignment="bottom", key="labelling-bar")
-selected = picture_grid(found, key=f"grid-{here.id}-{chosen}-{at}-{turn}")
+selected = picture_grid(found, key=f"grid-{here.id}-{chosen}")
 
 
 def done(operation: str, said: str) -> None:
-    """Remember an act so that it can be undone, and begin the next selection."""
+    """Remember an act so that it can be undone, and begin the next."""
     st.session_state["last_operation"] = (here.id, operation)
-    st.session_state["grid_turn"] += 1
+    st.session_state["acts"] += 1
     st.toast(said, icon=":material/check:")
     st.rerun()
 
@@ -80,7 +79,7 @@ target = bar.selectbox(
     placeholder=_("choose or type a class"),
     accept_new_options=True,
     width=260,
-    key=f"target-{turn}",
+    key=f"target-{st.session_state.setdefault('acts', 0)}",
 )
 if bar.button(
     _("Move to class"), type="primary", disabled=not selected or not target, icon=":material/label:"
@@ -108,7 +107,6 @@ if bar.button(_("Undo"), disabled=whose != here.id, icon=":material/undo:", shor
     with database().write() as session:
         undone = labels.undo(session, here.id, last, new_operation_id=uuid4().hex, now=now())
     del st.session_state["last_operation"]
-    st.session_state["grid_turn"] += 1
     st.toast(_("Undone for {pictures}.").format(pictures=pictures(undone)), icon=":material/undo:")
     st.rerun()
 

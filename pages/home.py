@@ -52,13 +52,13 @@ with own.container(border=True, height="stretch"), st.form("own", border=False, 
     if st.form_submit_button(_("Create project"), type="primary", width="stretch"):
         try:
             with database().write() as session:
-                made = create_project(session, name, now)
+                made = create_project(session, name, now())
         except ProjectError as error:
             st.error(plain(str(error)))
         else:
             enter(made.name, "collect")
 
-with codelab.container(border=True, height="stretch"):
+with codelab.container(border=True, height="stretch", vertical_alignment="distribute"):
     st.markdown(":material/local_florist: **" + _("Flower photographs") + "**")
     st.caption(
         _(
@@ -69,7 +69,7 @@ with codelab.container(border=True, height="stretch"):
     if st.button(_("Download the flowers"), width="stretch"):
         enter(requests.begin_with(database(), "ingest_codelab", _("Flowers"), now()), "collect")
 
-with drawings.container(border=True, height="stretch"):
+with drawings.container(border=True, height="stretch", vertical_alignment="distribute"):
     st.markdown(":material/draw: **" + _("Drawings") + "**")
     st.caption(
         _("Simple shapes that the program draws on the spot, to try everything at once. Works offline.")

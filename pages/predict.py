@@ -15,8 +15,7 @@ from studio.web.rooms import go
 from studio.web.state import database, project
 from studio.web.words import moment, percent, plain
 
-SHOWN = 5
-"""As many classes as the codelab's script prints."""
+SHOWN = 5  # as many classes as the codelab's script prints
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

@@ -1,6 +1,5 @@
 """Retrain: one button, live curves, and what the test pictures say."""
 
-import pandas as pd
 import streamlit as st
 
 from studio.curate.grid import counts
@@ -118,15 +117,13 @@ table, matrix = st.columns(2, gap="large")
 with table:
     st.markdown("**" + _("Each class on the test pictures") + "**")
     st.dataframe(
-        pd.DataFrame(
-            {
-                _("class"): [score.label for score in evaluation.scores],
-                _("precision"): [score.precision for score in evaluation.scores],
-                _("recall"): [score.recall for score in evaluation.scores],
-                _("F1"): [score.f1 for score in evaluation.scores],
-                _("pictures"): [score.count for score in evaluation.scores],
-            }
-        ),
+        {
+            _("class"): [score.label for score in evaluation.scores],
+            _("precision"): [score.precision for score in evaluation.scores],
+            _("recall"): [score.recall for score in evaluation.scores],
+            _("F1"): [score.f1 for score in evaluation.scores],
+            _("pictures"): [score.count for score in evaluation.scores],
+        },
         column_config={
             name: st.column_config.NumberColumn(format="percent")
             for name in (_("precision"), _("recall"), _("F1"))

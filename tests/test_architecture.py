@@ -111,7 +111,7 @@ def test_every_text_on_a_page_can_be_translated(path: Path) -> None:
         ):
             first = node.args[0]
             assert not (isinstance(first, ast.Constant) and isinstance(first.value, str)), (
-                f"{path.name}:{node.lineno}: wrap {first.value!r} in _(…)"  # type: ignore[attr-defined]
+                f"{path.name}:{node.lineno}: wrap {first.value!r} in _(…)"
             )
 
 

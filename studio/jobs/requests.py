@@ -41,7 +41,7 @@ def begin_with(database: Database, kind: str, name: str, now: datetime) -> str:
     with database.write() as session:
         taken = {row.name for row in session.query(models.Project)}
         names = (name if at == 1 else f"{name} {at}" for at in range(1, len(taken) + 2))
-        project = create_project(session, next(free for free in names if free not in taken), lambda: now)
+        project = create_project(session, next(free for free in names if free not in taken), now)
         arguments = {"seed": project.id} if kind == "ingest_drawings" else {}
         queue.enqueue(session, kind, arguments, project.id, now)
     return project.name

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
-from sqlalchemy import Select, func, insert, select
+from sqlalchemy import ColumnElement, func, insert, select
 from sqlalchemy.orm import Session
 
 from db import models
@@ -183,17 +183,13 @@ def finish(session: Session, run_id: int, result: RunResult, now: datetime) -> N
 
 def runs(session: Session, project_id: int) -> tuple[RunSummary, ...]:
     """Return a project's runs, the newest first."""
-    rows = session.execute(
-        _with_size().where(models.Run.project_id == project_id).order_by(models.Run.id.desc())
-    )
-    return tuple(_summary(row, pictures) for row, pictures in rows)
+    return _summaries(session, models.Run.project_id == project_id)
 
 
 def run(session: Session, run_id: int) -> RunSummary:
     """Return one run. Raises ProjectError where there is none of that id."""
     _row(session, run_id)
-    row, pictures = session.execute(_with_size().where(models.Run.id == run_id)).one()
-    return _summary(row, pictures)
+    return _summaries(session, models.Run.id == run_id)[0]
 
 
 def newest_accuracy(session: Session, project_id: int) -> float | None:
@@ -207,14 +203,15 @@ def newest_accuracy(session: Session, project_id: int) -> float | None:
     return None if evaluation is None else Evaluation.from_json(evaluation).accuracy
 
 
-def _with_size() -> Select[tuple[models.Run, int]]:
-    size = (
+def _summaries(session: Session, which: ColumnElement[bool]) -> tuple[RunSummary, ...]:
+    pictures = (
         select(func.count())
         .where(models.SnapshotImage.snapshot_id == models.Run.snapshot_id)
         .correlate(models.Run)
         .scalar_subquery()
     )
-    return select(models.Run, size)
+    rows = session.execute(select(models.Run, pictures).where(which).order_by(models.Run.id.desc()))
+    return tuple(_summary(row, count) for row, count in rows)
 
 
 def _summary(row: models.Run, pictures: int) -> RunSummary:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 import altair as alt
-import pandas as pd
 
 from studio.language import _
 from studio.retrain.curve import CurvePoint
@@ -24,13 +23,13 @@ def curves(points: Sequence[CurvePoint], measure: str, title: str) -> alt.Chart:
         # The last point is always kept: it is the one that people read.
         kept = mine[::-1][::every][::-1]
         rows += [{"step": p.step, "value": getattr(p, measure), "split": name} for p in kept]
-    frame = pd.DataFrame(rows, columns=["step", "value", "split"])
     domain = list(names.values())
     split = alt.Color("split:N", scale=alt.Scale(domain=domain, range=[_TRAINING, _VALIDATION]), title=None)
     axis = alt.Axis(format="%") if measure == "accuracy" else alt.Axis()
-    scale = alt.Scale(domain=[0, 1]) if measure == "accuracy" else alt.Scale(zero=True)
+    # Accuracy lives near its top: a scale from zero would press it into a line.
+    scale = alt.Scale(zero=measure != "accuracy", nice=True)
     return (
-        alt.Chart(frame, title=title)
+        alt.Chart(alt.Data(values=rows), title=title)
         .mark_line(interpolate="monotone")
         .encode(
             x=alt.X("step:Q", title=_("step")),
@@ -39,10 +38,10 @@ def curves(points: Sequence[CurvePoint], measure: str, title: str) -> alt.Chart:
             strokeDash=alt.StrokeDash(
                 "split:N", scale=alt.Scale(domain=domain, range=[[3, 2], [1, 0]]), title=None
             ),
-            tooltip=["split", "step", alt.Tooltip("value:Q", format=".3f")],
+            tooltip=["split:N", "step:Q", alt.Tooltip("value:Q", format=".3f")],
         )
         .configure_legend(orient="bottom")
-        .properties(height=240)
+        .properties(height=320)
     )
 
 
@@ -54,10 +53,10 @@ def confusion(evaluation: Evaluation) -> alt.LayerChart:
             share = count / sum(row) if sum(row) else 0.0
             rows.append({"true": true, "predicted": predicted, "count": count, "share": share})
     order = list(evaluation.classes)
-    base = alt.Chart(pd.DataFrame(rows)).encode(
+    base = alt.Chart(alt.Data(values=rows)).encode(
         x=alt.X("predicted:N", sort=order, title=_("predicted"), axis=alt.Axis(orient="top", labelAngle=-30)),
         y=alt.Y("true:N", sort=order, title=_("true")),
-        tooltip=["true", "predicted", "count", alt.Tooltip("share:Q", format=".0%")],
+        tooltip=["true:N", "predicted:N", "count:Q", alt.Tooltip("share:Q", format=".0%")],
     )
     cells = base.mark_rect(cornerRadius=3).encode(
         color=alt.Color(
@@ -77,11 +76,11 @@ def confusion(evaluation: Evaluation) -> alt.LayerChart:
 
 def balance(by_class: Mapping[str, int]) -> alt.LayerChart:
     """Draw how many pictures each class has, in the classes' order."""
-    frame = pd.DataFrame({"class": list(by_class), "pictures": list(by_class.values())})
-    base = alt.Chart(frame).encode(
+    rows = [{"class": name, "pictures": count} for name, count in by_class.items()]
+    base = alt.Chart(alt.Data(values=rows)).encode(
         y=alt.Y("class:N", sort=list(by_class), title=None, axis=alt.Axis(labelLimit=140)),
         x=alt.X("pictures:Q", title=None, axis=None),
-        tooltip=["class", "pictures"],
+        tooltip=["class:N", "pictures:Q"],
     )
     bars = base.mark_bar(color=_VALIDATION, cornerRadiusEnd=3, height=16)
     numbers = base.mark_text(align="left", dx=5, color="#7f8a84").encode(text="pictures:Q")

@@ -3,7 +3,7 @@
 import pytest
 
 from db.engine import Database
-from db.labelling import record
+from db.labelling import Target, record
 from db.models import Image, ImageClass, Project, Provenance
 from studio.curate import labels
 from studio.curate.grid import counts, page
@@ -39,7 +39,7 @@ def project(database: Database) -> int:
             )
             for n, image in enumerate(images)
         )
-        targets = {image.id: ("labelled", made[0].id) for image in images[:6]}
+        targets: dict[int, Target] = {image.id: ("labelled", made[0].id) for image in images[:6]}
         targets |= {image.id: ("unlabelled", None) for image in images[6:]}
         record(session, operation_id="in", project_id=project.id, at=NOW, targets=targets)
         return project.id

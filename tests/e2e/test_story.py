@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, FilePayload, Page, expect
 
-from studio.collect.drawings import drawings
+from studio.collect.drawings import drawings_offer
 from tests.conftest import FLOWERS
 from tests.e2e.conftest import look, serving
 
@@ -48,7 +48,7 @@ def the_pictures() -> tuple[dict[str, list[tuple[str, bytes]]], str]:
             for folder in folders
         }, "sunflowers"
     made: dict[str, list[tuple[str, bytes]]] = {}
-    for source in drawings(np.random.default_rng(0)):
+    for source in drawings_offer(np.random.default_rng(0)).sources:
         made.setdefault(source.class_name or "", []).append((Path(source.name).name, source.read()))
     return made, sorted(made)[0]
 
@@ -109,6 +109,7 @@ def test_from_photographs_to_an_answer(address: str, page: Page, browser: Browse
     tiles.nth(0).focus()
     for key in ("Space", "ArrowRight", "Space"):
         page.keyboard.press(key)
+        page.wait_for_timeout(600)  # the page runs again in between, and the focus must stay
     expect(page.get_by_text("2 selected")).to_be_visible()
     look(page, "curate-selected")
     page.get_by_role("combobox", name="Class").click()
@@ -148,8 +149,8 @@ def test_from_photographs_to_an_answer(address: str, page: Page, browser: Browse
     expect(page.get_by_role("heading", name="Predict", exact=True)).to_be_visible()
     page.locator('input[type="file"]').first.set_input_files(
         [
-            {"name": asked_name, "mimeType": "image/jpeg", "buffer": asked_data},
-            {"name": "나쁜.jpg", "mimeType": "image/jpeg", "buffer": b"<svg></svg>"},
+            FilePayload(name=asked_name, mimeType="image/jpeg", buffer=asked_data),
+            FilePayload(name="나쁜.jpg", mimeType="image/jpeg", buffer=b"<svg></svg>"),
         ]
     )
     expect(page.get_by_role("heading", name=asked_about)).to_be_visible()
@@ -157,6 +158,7 @@ def test_from_photographs_to_an_answer(address: str, page: Page, browser: Browse
     look(page, "predict")
     page.get_by_role("tab", name="Camera").click()
     page.get_by_text("Turn the camera on").click()
+    page.wait_for_function("document.querySelector('video')?.readyState >= 2")
     page.get_by_role("button", name="Take photo").click()
     expect(page.get_by_test_id("stProgress").nth(5)).to_be_attached()
     page.close()

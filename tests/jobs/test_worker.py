@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -56,7 +57,7 @@ class Studio:
         assert job is not None
         return job.id
 
-    def retrain(self, project: str, **options: int) -> int:
+    def retrain(self, project: str, **options: Any) -> int:
         """Ask for a run; return its job."""
         with self.database.read() as session:
             found = find_project(session, project)

@@ -1,15 +1,24 @@
 // What is selected lives here and goes to the page as one list: a later list replaces an earlier one, so
 // that quick clicks cannot be lost on the way.
-const selections = new Map();
+const views = new WeakMap();
 
-export default function ({ data, key, parentElement, setStateValue }) {
+export default function ({ data, parentElement, setStateValue }) {
   const { pictures, texts } = data;
-  const bar = parentElement.querySelector(".bar");
   const grid = parentElement.querySelector(".grid");
+  const drawn = pictures.map((picture) => picture.id).join();
+  const before = views.get(grid);
+  if (before?.drawn === drawn) {
+    // The page ran again with the same pictures: tiles, and with them the focus, stay.
+    before.setStateValue = setStateValue;
+    return;
+  }
+  const bar = parentElement.querySelector(".bar");
   const dialog = parentElement.querySelector("dialog");
   const shown = new Set(pictures.map((picture) => picture.id));
-  const selected = new Set([...(selections.get(key) ?? [])].filter((id) => shown.has(id)));
-  selections.set(key, selected);
+  // Pictures that were moved away are no longer selected; all others still are.
+  const selected = new Set([...(before?.selected ?? [])].filter((id) => shown.has(id)));
+  const view = { drawn, selected, setStateValue };
+  views.set(grid, view);
   let last = 0;
 
   const tiles = pictures.map((picture, index) => {
@@ -55,7 +64,7 @@ export default function ({ data, key, parentElement, setStateValue }) {
   }
   function tell() {
     draw();
-    setStateValue("selected", [...selected]);
+    view.setStateValue("selected", [...selected]);
   }
   function toggle(index, range) {
     const on = !selected.has(pictures[index].id);
