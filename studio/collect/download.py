@@ -11,7 +11,7 @@ from studio.errors import DownloadFailed
 from studio.language import _
 from studio.progress import Progress
 
-_CHUNK_BYTES = 1 << 18
+_CHUNK_BYTES = 1 << 16
 _TIMEOUT_S = (10, 30)
 _GOES = 4
 _OK, _PARTIAL, _OUT_OF_RANGE = 200, 206, 416

@@ -1,0 +1,103 @@
+"""Files made on the spot, and a project to put them in."""
+
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from sqlalchemy import select
+
+from db import models
+from db.engine import Database
+from studio.collect.ingest import Ingesting, IngestReport, ingest
+from studio.collect.sources import Source
+from studio.collect.store import PictureStore
+from studio.errors import Stopped
+from tests.conftest import NOW
+
+
+def picture(seed: int = 0, width_px: int = 48, height_px: int = 32, format_name: str = "JPEG") -> bytes:
+    """A picture that no other seed gives, with more than noise in it."""
+    rng = np.random.default_rng(seed)
+    image = Image.fromarray(rng.integers(0, 256, (4, 6, 3), np.uint8)).resize((width_px, height_px))
+    file = io.BytesIO()
+    image.save(file, format_name)
+    return file.getvalue()
+
+
+def files(*names: str) -> dict[str, bytes]:
+    """A different picture for each name."""
+    return {name: picture(seed) for seed, name in enumerate(names)}
+
+
+def write_files(root: Path, content: dict[str, bytes]) -> Path:
+    for name, data in content.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return root
+
+
+@dataclass
+class Watched:
+    """A `Progress` that remembers, and that asks for an end after `stop_at` reports."""
+
+    stop_at: int | None = None
+    reports: list[tuple[str, int, int | None]] = field(default_factory=list)
+
+    def report(self, phase: str, done: int, total: int | None = None) -> None:
+        self.reports.append((phase, done, total))
+        if self.stop_at is not None and len(self.reports) > self.stop_at:
+            raise Stopped("Stopped.")
+
+
+@dataclass
+class Bench:
+    """A project, and what is needed to put pictures into it."""
+
+    database: Database
+    store: PictureStore
+    project_id: int
+    progress: Watched = field(default_factory=Watched)
+    ids: Iterable[int] = field(default_factory=count)
+
+    def ingesting(self, job_id: int | None = None) -> Ingesting:
+        return {"progress": self.progress, "clock": lambda: NOW, "job_id": job_id, "threads": 2}
+
+    def ingest(self, sources: Iterable[Source], *, job_id: int | None = None) -> IngestReport:
+        return ingest(self.database, self.store, self.project_id, sources, **self.ingesting(job_id))
+
+    def job(self, at: datetime = NOW) -> int:
+        with self.database.write() as session:
+            job = models.Job(
+                project_id=self.project_id, kind="ingest_path", arguments={}, state="running", created_at=at
+            )
+            session.add(job)
+            session.flush()
+            return job.id
+
+    def labels(self) -> dict[str, str | None]:
+        """The project's pictures by SHA-256, with their classes."""
+        label, image, image_class = models.Label, models.Image, models.ImageClass
+        with self.database.read() as session:
+            rows = session.execute(
+                select(image.sha256, image_class.name)
+                .join(label, label.image_id == image.id)
+                .join(image_class, image_class.id == label.class_id, isouter=True)
+                .where(label.project_id == self.project_id)
+            )
+            return dict(rows.tuples().all())
+
+    def finds(self) -> dict[str, tuple[str, str]]:
+        """What became of each file: its outcome and reason."""
+        with self.database.read() as session:
+            rows = session.execute(select(models.Find).order_by(models.Find.id)).scalars()
+            return {row.name: (row.outcome, row.reason) for row in rows}
+
+
+def sources(content: dict[str, bytes], class_name: str | None = "daisy") -> list[Source]:
+    return [Source(name, lambda data=data: data, class_name) for name, data in content.items()]  # type: ignore[misc]

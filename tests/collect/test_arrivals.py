@@ -1,0 +1,82 @@
+"""The ways in, on real photographs where they are, and on uploads of every shape."""
+
+import shutil
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+from studio.collect.arrivals import ingest_path, ingest_uploads
+from studio.errors import SourceMissing
+from tests.collect.material import Bench, files, picture, write_files
+from tests.collect.test_archives import tarred, zipped
+from tests.conftest import FLOWERS
+
+
+@pytest.mark.skipif(
+    not FLOWERS.is_dir(), reason=f"no photographs at {FLOWERS}: see the README of ../shared/data"
+)
+def test_six_hundred_flowers_from_a_folder_a_zip_and_a_tgz_are_the_same(bench: Bench, home: Path) -> None:
+    def run(path: Path) -> tuple[int, int, int]:
+        report = ingest_path(bench.database, bench.store, bench.project_id, path, **bench.ingesting())
+        return report.added, report.copies, len(report.refused)
+
+    assert run(FLOWERS) == (600, 0, 0)
+    labels = bench.labels()
+    names = list(labels.values())
+    assert {name: names.count(name) for name in names} == dict.fromkeys(
+        ("daisy", "dandelion", "roses", "sunflowers", "tulips"), 120
+    )
+    for kind in ("zip", "gztar"):
+        archive = Path(shutil.make_archive(str(home / "flower_photos"), kind, FLOWERS.parent, FLOWERS.name))
+        assert run(archive) == (0, 600, 0)
+    assert bench.labels() == labels
+
+
+def test_one_picture_by_its_path(bench: Bench, home: Path) -> None:
+    path = write_files(home, files("내 사진.jpg")) / "내 사진.jpg"
+    report = ingest_path(
+        bench.database, bench.store, bench.project_id, path, " red  roses ", **bench.ingesting()
+    )
+    assert report.added == 1
+    assert list(bench.labels().values()) == ["red roses"]
+
+
+def test_a_mistyped_path_is_said(bench: Bench, home: Path) -> None:
+    with pytest.raises(SourceMissing, match="there is nothing at"):
+        ingest_path(bench.database, bench.store, bench.project_id, home / "nope", **bench.ingesting())
+
+
+def test_uploads_of_every_shape(bench: Bench, home: Path) -> None:
+    folder = write_files(
+        home / "uploads",
+        {
+            "loose.jpg": picture(1),
+            "tulips/a.jpg": picture(2),
+            "broken.zip": b"PK\x03\x04 and no more",
+            "memo.txt": b"not a picture",
+        },
+    )
+    zipped(folder / unicodedata.normalize("NFD", "꽃.zip"), {"roses/a.jpg": picture(3), "b.jpg": picture(4)})
+    tarred(folder / "more.tgz", {"roses/a.jpg": picture(5), "copy.jpg": picture(1)})
+    report = ingest_uploads(
+        bench.database, bench.store, bench.project_id, folder, "daisy", **bench.ingesting()
+    )
+    assert (report.added, report.copies) == (5, 1)
+    assert sorted(refusal.name for refusal in report.refused) == ["broken.zip", "memo.txt"]
+    finds = bench.finds()
+    assert set(finds) >= {
+        "loose.jpg",
+        "tulips/a.jpg",
+        "꽃.zip/roses/a.jpg",
+        "꽃.zip/b.jpg",
+        "more.tgz/roses/a.jpg",
+    }
+    assert sorted(map(str, bench.labels().values())) == ["daisy", "daisy", "roses", "roses", "tulips"]
+    assert bench.progress.reports[-1][1:] == (8, 8)
+
+
+def test_uploads_without_a_class_wait_for_a_label(bench: Bench, home: Path) -> None:
+    folder = write_files(home / "uploads", files("a.jpg", "b.jpg"))
+    ingest_uploads(bench.database, bench.store, bench.project_id, folder, None, **bench.ingesting())
+    assert list(bench.labels().values()) == [None, None]
