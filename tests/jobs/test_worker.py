@@ -113,23 +113,17 @@ def test_a_second_project_of_a_name_gets_a_number(studio: Studio) -> None:
     assert studio.ended(studio.job_of("Shapes 2")).state == "done"
 
 
-def test_a_warm_child_shows_the_first_point_within_two_seconds(studio: Studio) -> None:
-    assert studio.ended(studio.retrain("Shapes", how_many_training_steps=50)).state == "done"
-    # Everything is cached and warm from here on, as when a person presses Retrain again.
-    job_id = studio.retrain("Shapes", how_many_training_steps=20_000, seed=1)
-    took_s = until(lambda: studio.newest_step(job_id) > 0)
-    asked = time.monotonic()
+def test_stop_ends_a_running_job_and_keeps_its_curve(studio: Studio) -> None:
+    job_id = studio.retrain("Shapes", how_many_training_steps=100_000, seed=1)
+    until(lambda: studio.newest_step(job_id) > 0)
     with studio.database.write() as session:
         queue.ask_to_stop(session, job_id, now())
     assert studio.ended(job_id).state == "stopped"
-    stopping_s = time.monotonic() - asked
-    # What a person was promised, not a measure of speed: measured are 0.6 s and 0.4 s.
-    assert took_s < 2.0
-    assert stopping_s < 2.0
+    assert 0 < studio.newest_step(job_id) < 100_000
 
 
 def test_a_killed_workers_run_is_finished_by_the_next_without_repeating_steps(studio: Studio) -> None:
-    steps = 30_000
+    steps = 10_000
     job_id = studio.retrain("Shapes", how_many_training_steps=steps, eval_step_interval=100, seed=2)
     until(lambda: studio.newest_step(job_id) > 2_000)
     worker, child = process_of("studio.jobs.worker"), process_of("studio.jobs.child")
@@ -157,7 +151,7 @@ def test_a_killed_workers_run_is_finished_by_the_next_without_repeating_steps(st
 
 
 def test_a_killed_child_is_replaced(studio: Studio) -> None:
-    job_id = studio.retrain("Shapes", how_many_training_steps=20_000, eval_step_interval=100, seed=3)
+    job_id = studio.retrain("Shapes", how_many_training_steps=5_000, eval_step_interval=100, seed=3)
     until(lambda: studio.newest_step(job_id) > 500)
     child = process_of("studio.jobs.child")
     assert child is not None
@@ -177,7 +171,7 @@ def test_a_failed_job_says_why_in_one_line(studio: Studio, tmp_path: Path) -> No
 
 
 def test_retraining_twice_at_once_is_refused(studio: Studio) -> None:
-    job_id = studio.retrain("Shapes", how_many_training_steps=20_000, seed=4)
+    job_id = studio.retrain("Shapes", how_many_training_steps=5_000, seed=4)
     with pytest.raises(requests.AlreadyAtWork):
         studio.retrain("Shapes")
     with studio.database.write() as session:
