@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,15 +18,15 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A data folder of the test's own, with the backbone in it."""
     folder = tmp_path / "studio 홈"
     (folder / "backbones").mkdir(parents=True)
     (folder / "backbones" / backbone().path.name).write_bytes(backbone().path.read_bytes())
     monkeypatch.setenv("STUDIO_HOME", str(folder))
     settings.cache_clear()
-    monkeypatch.setattr("studio.cli.retrain.settings", settings)
-    return folder
+    yield folder
+    settings.cache_clear()
 
 
 def test_from_a_folder_to_a_last_line_as_a_process(tmp_path: Path, home: Path) -> None:
