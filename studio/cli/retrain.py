@@ -1,6 +1,5 @@
 """`python -m studio retrain`: a folder of class folders in, a model out, with `retrain.py`'s flags."""
 
-import os
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -80,7 +79,7 @@ def retrain(
             run_dir=run_dir,
             bottleneck_dir=bottleneck_dir or settings().bottleneck_dir,
             backbones_dir=settings().backbones_dir,
-            threads=settings().threads or os.cpu_count() or 1,
+            threads=settings().threads_used,
             progress=progress,
             on_points=lambda _points: None,
             summaries_dir=summaries_dir,

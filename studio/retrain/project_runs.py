@@ -1,6 +1,5 @@
 """A project's snapshots, runs and curves in the database."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -163,15 +162,14 @@ def finish(session: Session, run_id: int, result: RunResult, now: datetime) -> N
     run = _row(session, run_id)
     run.evaluation = result.evaluation.to_json()
     run.ended_at = run.ended_at or now
-    model = (result.run_dir / MODEL).read_bytes()
     insert_ignoring(
         session,
         models.Model,
         [
             {
                 "run_id": run_id,
-                "sha256": hashlib.sha256(model).hexdigest(),
-                "size_bytes": len(model),
+                "sha256": result.model_sha256,
+                "size_bytes": (result.run_dir / MODEL).stat().st_size,
                 "created_at": now,
             }
         ],

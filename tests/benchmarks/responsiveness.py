@@ -1,4 +1,4 @@
-"""How long a person waits: from Retrain to the first point when all is warm and cached, and from Stop to the end.
+"""How long a person waits: from Retrain to the first point when all is cached, and from Stop to the end.
 
     python tests/benchmarks/responsiveness.py
 
