@@ -166,6 +166,7 @@ def _readable(path: Path) -> Iterator[None]:
 
 def _zip_members(path: Path, limits: Limits) -> Iterator[Member]:
     with zipfile.ZipFile(path) as archive:
+        # Reading a member never gives more than it says here, so that the sum can be believed.
         if sum(info.file_size for info in archive.infolist()) > limits.total_bytes:
             raise _too_large(path, limits)
         for info in archive.infolist():
@@ -212,7 +213,7 @@ def _tar_members(path: Path, limits: Limits) -> Iterator[Member]:
                 archive.members = []  # type: ignore[attr-defined]  # the library would keep them all
                 if info.isdir():
                     continue
-                name = readable(info.name.encode("utf-8", "surrogateescape"))
+                name = readable(info.name.removeprefix("./").encode("utf-8", "surrogateescape"))
                 refusal = _unwanted(info.name)
                 if info.issym() or info.islnk():
                     refusal = _("{name} is a link, and links in archives are not followed.")

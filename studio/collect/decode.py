@@ -205,7 +205,7 @@ def _eight_bits(values: npt.NDArray[Any], mode: str) -> npt.NDArray[np.uint8]:
     )
     top = next((top for top in usual if low >= 0 and high <= top), None)
     if top is None:
-        grey, top = grey - low, max(high - low, 1.0)
+        grey, top = grey - low, (high - low) or 1.0
     eight_bits: npt.NDArray[np.uint8] = np.rint(grey * (255.0 / top)).astype(np.uint8)
     return eight_bits
 

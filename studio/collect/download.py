@@ -34,12 +34,18 @@ def download(address: str, path: Path, *, progress: Progress) -> Path:
         before = _size(part)
         try:
             _go(address, part, progress)
-        except (requests.RequestException, OSError) as error:
+        except requests.RequestException as error:
             fault = error
             # A line that breaks often but moves on is worth another go; one that stands still is not.
             goes = _GOES if _size(part) > before else goes - 1
             if before == _size(part) == 0 and isinstance(error, requests.ConnectionError):
                 break
+        except OSError as error:
+            raise DownloadFailed(
+                _(
+                    "{path} cannot be written: {why}. Make room on the disk, and ask again: it goes on."
+                ).format(path=part, why=error.strerror or error)
+            ) from error
         else:
             part.replace(path)
             _seal(part).unlink(missing_ok=True)

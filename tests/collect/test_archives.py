@@ -86,6 +86,13 @@ def test_korean_and_long_names_in_a_tar(home: Path, format_number: int) -> None:
     assert list(outcome(tarred(home / "in.tar", {name: b"x"}, format_number))[0]) == [name]
 
 
+def test_a_tar_of_the_current_folder(home: Path) -> None:
+    path = tarred(home / "in.tar", {f"./{name}": data for name, data in CONTENT.items()})
+    assert {source.name: source.class_name for source in archive_offer(path).sources} == {
+        name: name.split("/")[1] for name in CONTENT
+    }
+
+
 def test_korean_names_of_an_old_windows_zip(home: Path) -> None:
     path = home / "옛날.zip"
     stored = "장미 꽃/사진 1.jpg".encode("cp949")

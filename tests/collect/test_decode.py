@@ -88,7 +88,7 @@ def grey_ramp(top: int) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
         (Image.fromarray(grey_ramp(65535).astype(np.uint16)), "TIFF"),
         (Image.fromarray(grey_ramp(65535).astype(np.int32)), "TIFF"),
         (Image.fromarray((grey_ramp(1000) / 1000).astype(np.float32)), "TIFF"),
-        (Image.fromarray((grey_ramp(4000) - 2000).astype(np.float32)), "TIFF"),
+        (Image.fromarray((grey_ramp(400) / 1000 - 0.2).astype(np.float32)), "TIFF"),
         (Image.fromarray(grey_ramp(255).astype(np.uint8)), "PNG"),
     ],
     ids=["16-bit PNG", "16-bit TIFF", "32-bit TIFF", "float 0-1", "float below 0", "8-bit"],

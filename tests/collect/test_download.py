@@ -153,6 +153,12 @@ def test_a_line_that_never_moves_on_is_given_up(site: Site, home: Path) -> None:
     assert len(site.asked) < 10
 
 
+def test_a_disk_that_refuses_is_not_called_a_broken_line(site: Site, home: Path) -> None:
+    (home / "f.tgz.part").mkdir()
+    with pytest.raises(DownloadFailed, match="cannot be written"):
+        download(site.address, home / "f.tgz", progress=Silent())
+
+
 def test_without_internet_it_says_what_else_there_is(home: Path) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
