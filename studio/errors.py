@@ -1,17 +1,17 @@
 """The errors a person can meet, as a tree. Each message says what was expected, what came, what to do.
 
-    StudioError
-    ├── PictureRefused        one file is not a picture the studio can use
-    ├── ArchiveRefused        a zip or tar that is broken, unsafe or too large
-    ├── SourceMissing         a file or folder that is not there or cannot be read
-    ├── ProjectError          a project or class that is missing, or a name already taken
-    ├── TooLittleToLearnFrom  too few classes or pictures to train
-    ├── BackboneError         weights missing, altered, or a name unknown
-    ├── ModelUnreadable       a run's folder that is incomplete or altered
-    ├── DownloadFailed        no internet, or the other side refused
-    ├── ServerError           a port taken, a data folder that cannot be used, a missing secret
-    ├── JobFailed             long work that ended badly, with what to do
-    └── Stopped               a person pressed Stop: not a fault, and nothing is lost
+StudioError
+├── PictureRefused        one file is not a picture the studio can use
+├── ArchiveRefused        a zip or tar that is broken, unsafe or too large
+├── SourceMissing         a file or folder that is not there or cannot be read
+├── ProjectError          a project or class that is missing, or a name already taken
+├── TooLittleToLearnFrom  too few classes or pictures to train
+├── BackboneError         weights missing, altered, or a name unknown
+├── ModelUnreadable       a run's folder that is incomplete or altered
+├── DownloadFailed        no internet, or the other side refused
+├── ServerError           a port taken, a data folder that cannot be used, a missing secret
+├── JobFailed             long work that ended badly, with what to do
+└── Stopped               a person pressed Stop: not a fault, and nothing is lost
 """
 
 

@@ -8,14 +8,20 @@ import gettext
 from functools import cache
 from pathlib import Path
 
+from studio.errors import ServerError
+from studio.settings import settings
+
 _LOCALE_DIR = Path(__file__).parent / "locale"
 
 
 @cache
 def _catalogue() -> gettext.NullTranslations:
-    from studio.settings import settings
-
-    return gettext.translation("studio", _LOCALE_DIR, languages=[settings().language], fallback=True)
+    try:
+        language = settings().language
+    except ServerError:
+        # Texts are read while modules are imported; whoever starts the program hears of the fault itself.
+        return gettext.NullTranslations()
+    return gettext.translation("studio", _LOCALE_DIR, languages=[language], fallback=True)
 
 
 def _(text: str) -> str:

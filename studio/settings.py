@@ -4,8 +4,10 @@ import os
 from functools import cache
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from studio.errors import ServerError
 
 
 class Settings(BaseSettings):
@@ -74,6 +76,15 @@ class Settings(BaseSettings):
 
 @cache
 def settings() -> Settings:
-    """Return the process's settings, read once."""
-    found = Settings()
+    """Return the process's settings, read once.
+
+    Raises ServerError naming the variable that cannot be understood. In English always: the language is
+    one of the settings.
+    """
+    try:
+        found = Settings()
+    except ValidationError as error:
+        fault = error.errors()[0]
+        name = "STUDIO_" + "_".join(str(part) for part in fault["loc"]).upper()
+        raise ServerError(f"{name} cannot be used: {fault['msg']}; it is {fault['input']!r}.") from error
     return found.model_copy(update={"home": found.home.expanduser().resolve()})

@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
+from studio.atomic import atomic_bytes
 from studio.cli.flags import flag
 from studio.cli.terminal import terminal_progress
 from studio.language import _
-from studio.retrain.atomic import atomic_bytes
 from studio.retrain.backbones import BACKBONES, DEFAULT
 from studio.retrain.image_folder import read_image_folder
 from studio.retrain.options import RunOptions

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db import models
+from db.classes import class_ids
 from db.engine import Database
 from db.labelling import Target, record
 from db.upsert import insert_ignoring
@@ -79,8 +80,9 @@ def enter(
             raise ProjectError(_("There is no such project. It may have been deleted; choose another."))
         pictures = [arrived for arrived in batch if not arrived.refusal]
         image_ids = _images(session, pictures, at)
-        class_ids = _classes(session, project_id, [p.source.class_name for p in pictures])
-        class_names = {class_id: name for name, class_id in class_ids.items()}
+        names = [p.source.class_name for p in pictures if p.source.class_name]
+        classes = class_ids(session, project_id, names)
+        class_names = {class_id: name for name, class_id in classes.items()}
         places = _places(session, project_id, list(image_ids.values()))
         targets: dict[int, Target] = {}
         finds = []
@@ -90,7 +92,7 @@ def enter(
                 finds.append(Find(source.name, "refused", arrived.refusal))
                 continue
             image_id = image_ids[arrived.sha256]
-            class_id = class_ids.get(source.class_name or "")
+            class_id = classes.get(source.class_name or "")
             target: Target = ("labelled", class_id) if class_id is not None else ("unlabelled", None)
             place = places.get(image_id)
             if place is None:
@@ -139,25 +141,7 @@ def _images(session: Session, pictures: Sequence[Arrived], at: datetime) -> dict
             models.Image.sha256.in_({picture.sha256 for picture in pictures})
         )
     )
-    return dict(rows.tuples().all())
-
-
-def _classes(session: Session, project_id: int, names: Sequence[str | None]) -> dict[str, int]:
-    """Return the project's classes by name, those of `names` that were missing made last, in their order."""
-    table = models.ImageClass
-    known = select(table.name, table.id).where(table.project_id == project_id)
-    found = dict(session.execute(known).tuples().all())
-    missing = [name for name in dict.fromkeys(names) if name and name not in found]
-    if not missing:
-        return found
-    last = session.scalar(select(func.max(table.position)).where(table.project_id == project_id))
-    start = 0 if last is None else last + 1
-    insert_ignoring(
-        session,
-        table,
-        [{"project_id": project_id, "name": name, "position": start + i} for i, name in enumerate(missing)],
-    )
-    return dict(session.execute(known).tuples().all())
+    return {sha256: image_id for sha256, image_id in rows}  # noqa: C416 - dict(rows) does not type-check
 
 
 def _places(session: Session, project_id: int, image_ids: Sequence[int]) -> dict[int, _Place]:

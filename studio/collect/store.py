@@ -1,12 +1,11 @@
 """Where pictures lie on the disk: originals by the SHA-256 of their bytes, and small copies to look at."""
 
-import os
-import secrets
 from io import BytesIO
 from pathlib import Path
 
 from PIL import Image
 
+from studio.atomic import atomic_bytes
 from studio.collect.decode import decode
 from studio.errors import ServerError
 from studio.language import _
@@ -105,23 +104,13 @@ def _webp(image: Image.Image, *, method: int) -> bytes:
 
 
 def _write(path: Path, data: bytes) -> None:
-    # Unique, so that two who write one file do not write into each other's.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except PermissionError:
-            # Windows lets nobody replace a file that another is reading: then the same bytes are there.
-            if not path.exists():
-                raise
-        finally:
-            temporary.unlink(missing_ok=True)
+        with atomic_bytes(path) as file:
+            file.write(data)
     except OSError as error:
+        # Windows lets nobody replace a file that another is reading: then the same bytes are there.
+        if isinstance(error, PermissionError) and path.exists():
+            return
         raise ServerError(
             _(
                 "{path} cannot be written: {why}. Make room on the disk, or let the studio write there."

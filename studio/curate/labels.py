@@ -7,6 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db import labelling, models
+from db.classes import class_ids
 from studio.errors import ProjectError
 from studio.language import _
 
@@ -90,16 +91,7 @@ def class_of(session: Session, project_id: int, name: str) -> int:
                 longest=_LONGEST, length=len(name)
             )
         )
-    known = {
-        row.name: row for row in session.scalars(select(models.ImageClass).filter_by(project_id=project_id))
-    }
-    if name in known:
-        return known[name].id
-    position = max((row.position for row in known.values()), default=-1) + 1
-    made = models.ImageClass(project_id=project_id, name=name, position=position)
-    session.add(made)
-    session.flush()
-    return made.id
+    return class_ids(session, project_id, [name])[name]
 
 
 _LONGEST = 80

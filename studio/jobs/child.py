@@ -92,7 +92,7 @@ def _read_lines(lines: queues.SimpleQueue[str]) -> None:
 def _warm() -> None:
     from studio.retrain.warmth import warm
 
-    warm()
+    warm(settings().backbones_dir)
 
 
 if __name__ == "__main__":

@@ -2,15 +2,16 @@
 
 import hashlib
 import json
+import threading
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from studio.atomic import atomic_bytes
 from studio.errors import BackboneError
 from studio.language import _
 from studio.progress import Progress
-from studio.retrain.atomic import atomic_bytes
 from studio.retrain.checkpoint import read_checkpoint
 from studio.retrain.efficientnet_lite import FEATURES, efficientnet_lite
 from studio.retrain.preprocessing import Preprocessing
@@ -140,23 +141,28 @@ class BackboneFile:
     features: int
 
 
+_one_conversion = threading.Lock()
+
+
 def ready(name: str, backbones_dir: Path, progress: Progress) -> BackboneFile:
     """Return a backbone's LiteRT file, converting it on first use and where it was damaged.
 
     The file's name ends in its own SHA-256's first 16 digits: a file that does not match its name is
-    made anew. Raises BackboneError.
+    made anew. Threads that ask at once wait for one conversion. Raises BackboneError.
     """
     backbone = backbone_named(name)
     stem = f"{backbone.name}-{backbone.fingerprint}"
-    path = next((found for found in sorted(backbones_dir.glob(f"{stem}-*.tflite")) if _whole(found)), None)
-    if path is None:
-        phase = _("Preparing the backbone")
-        progress.report(phase, 0, 1)
-        content = _converted(backbone)
-        path = backbones_dir / f"{stem}-{hashlib.sha256(content).hexdigest()[:16]}.tflite"
-        with atomic_bytes(path) as file:
-            file.write(content)
-        progress.report(phase, 1, 1)
+    with _one_conversion:
+        files = sorted(backbones_dir.glob(f"{stem}-*.tflite"))
+        path = next((found for found in files if _whole(found)), None)
+        if path is None:
+            phase = _("Preparing the backbone")
+            progress.report(phase, 0, 1)
+            content = _converted(backbone)
+            path = backbones_dir / f"{stem}-{hashlib.sha256(content).hexdigest()[:16]}.tflite"
+            with atomic_bytes(path) as file:
+                file.write(content)
+            progress.report(phase, 1, 1)
     return BackboneFile(path, backbone.name, backbone.fingerprint, backbone.preprocessing, backbone.features)
 
 

@@ -17,7 +17,7 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 
-from studio.retrain.atomic import atomic_bytes
+from studio.atomic import atomic_bytes
 from studio.retrain.backbones import BackboneFile
 
 _ROW = np.dtype([("sha256", "V32"), ("crc32", "<u4")])

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from studio.atomic import atomic_bytes, atomic_text
 from studio.errors import JobFailed, ModelUnreadable
 from studio.language import _
 from studio.progress import Progress
-from studio.retrain.atomic import atomic_bytes, atomic_text
 from studio.retrain.backbones import BackboneFile, ready
 from studio.retrain.bottlenecks import BottleneckCache
 from studio.retrain.curve import CurvePoint, OnPoints

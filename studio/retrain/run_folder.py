@@ -13,9 +13,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from studio.atomic import atomic_text
 from studio.errors import ModelUnreadable
 from studio.language import _
-from studio.retrain.atomic import atomic_text
 
 FORMAT_VERSION = 1
 MODEL, LABELS, CARD, SNAPSHOT, SUMMARIES = (

@@ -9,9 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import cast
 
+from studio.atomic import atomic_text
 from studio.errors import TooLittleToLearnFrom
 from studio.language import _, counted
-from studio.retrain.atomic import atomic_text
 from studio.retrain.split import SPLITS, Split, place_of, split_of
 
 FEW = 20

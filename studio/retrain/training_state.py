@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from studio.retrain.atomic import atomic_bytes
+from studio.atomic import atomic_bytes
 from studio.retrain.curve import CurvePoint, CurveSplit
 
 _SPLITS: tuple[CurveSplit, ...] = ("training", "validation")

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from studio.atomic import atomic_bytes
 from studio.errors import JobFailed
 from studio.language import _
 from studio.predict.model import Model
-from studio.retrain.atomic import atomic_bytes
 from studio.retrain.backbones import backbone_named
 from studio.retrain.model_file import head_of
 from studio.retrain.quiet import captured_output, tensorflow
