@@ -2,6 +2,7 @@
 
 import io
 import re
+import socket
 import time
 import zipfile
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, FilePayload, Page, expect
 
 from studio.collect.drawings import drawings_offer
@@ -191,6 +193,41 @@ def test_drawings_stop_and_phone(address: str, browser: Browser) -> None:
     look(page, "phone-home")
     assert no_overflow(page)
     context.close()
+
+
+def test_a_place_on_this_machine_and_a_place_that_is_not(address: str, page: Page, tmp_path: Path) -> None:
+    for name in ("개나리", "진달래"):
+        (tmp_path / "내 사진" / name).mkdir(parents=True)
+        for number in range(3):
+            colour = (40 * number, 90, 200 if name == "개나리" else 20)
+            Image.new("RGB", (64, 48), colour).save(tmp_path / "내 사진" / name / f"{number}.png")
+    page.goto(address)
+    page.get_by_label("Project name").fill("여기")
+    page.get_by_role("button", name="Create project").click()
+    page.get_by_role("tab", name="A place on this machine").click()
+    place = page.get_by_label("Folder or archive, as this machine names it")
+    place.fill(str(tmp_path / "없는 곳"))
+    page.get_by_role("button", name="Bring it in").click()
+    expect(page.get_by_text("is not there. Check the spelling")).to_be_visible()
+    place.fill(f'"{tmp_path / "내 사진"}"')  # as Windows' "Copy as path" gives it
+    page.get_by_role("button", name="Bring it in").click()
+    expect(page.get_by_text("6 added")).to_be_visible(timeout=LONG_MS)
+    open_room(page, "Curate")
+    expect(page.get_by_text("진달래 · 3")).to_be_visible()
+    open_room(page, "Predict")
+    expect(page.get_by_text("There is no trained model in this project yet")).to_be_visible()
+
+
+def test_without_internet_the_flowers_say_what_to_do(address: str, page: Page) -> None:
+    try:
+        socket.getaddrinfo("download.tensorflow.org", 80)
+        pytest.skip("there is internet here: the download would begin")
+    except OSError:
+        pass
+    page.goto(address)
+    page.get_by_role("button", name="Download the flowers").click()
+    expect(page.get_by_role("button", name="Continue")).to_be_visible(timeout=LONG_MS)
+    look(page, "no-internet")
 
 
 def test_a_strange_address_is_answered_in_words(address: str, page: Page) -> None:

@@ -1,0 +1,74 @@
+"""Pictures by their hash: cached for ever, shown as pictures only, and nothing else served."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from db.engine import Database
+from db.models import Project
+from studio.collect.arrivals import ingest_path
+from studio.collect.store import PictureStore
+from studio.progress import Silent
+from studio.settings import Settings
+from studio.web.routes import picture_address, routes, thumbnail_address
+from tests.conftest import NOW
+
+
+@pytest.fixture
+def served(database: Database, home: Path) -> tuple[TestClient, PictureStore, dict[str, str]]:
+    """A client, the store, and the SHA-256 of a picture of each format by its format."""
+    settings = Settings(home=home)
+    store = PictureStore(settings.pictures_dir)
+    folder = home / "들어올 것" / "꽃"
+    folder.mkdir(parents=True)
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (900, 1200, 3), np.uint8))
+    noise.save(folder / "a.jpg")
+    noise.save(folder / "b.tiff")
+    with database.write() as session:
+        project = Project(name="p", created_at=NOW)
+        session.add(project)
+    ingest_path(database, store, project.id, folder.parent, progress=Silent(), clock=lambda: NOW)
+    found = {path.suffix: path.stem for path in (settings.pictures_dir).rglob("*") if path.suffix != ".webp"}
+    return TestClient(Starlette(routes=routes(settings))), store, found
+
+
+def test_thumbnails_are_small_and_kept_for_ever(
+    served: tuple[TestClient, PictureStore, dict[str, str]],
+) -> None:
+    client, _store, found = served
+    for suffix in (".jpg", ".tif"):
+        answer = client.get(thumbnail_address(found[suffix]))
+        assert answer.status_code == 200
+        assert "immutable" in answer.headers["cache-control"]
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert max(Image.open(io.BytesIO(answer.content)).size) == 256
+
+
+def test_a_lost_thumbnail_is_made_again(served: tuple[TestClient, PictureStore, dict[str, str]]) -> None:
+    client, store, found = served
+    store.thumbnail(found[".jpg"], "JPEG").unlink()
+    assert client.get(thumbnail_address(found[".jpg"])).status_code == 200
+
+
+def test_what_no_browser_shows_is_shown_as_what_it_does(
+    served: tuple[TestClient, PictureStore, dict[str, str]],
+) -> None:
+    client, _store, found = served
+    answer = client.get(picture_address(found[".tif"]))
+    assert Image.open(io.BytesIO(answer.content)).format == "WEBP"
+    assert "sandbox" in answer.headers["content-security-policy"]
+    assert Image.open(io.BytesIO(client.get(picture_address(found[".jpg"])).content)).format == "JPEG"
+
+
+@pytest.mark.parametrize(
+    "name", ["0" * 64, "../../studio.sqlite3", "..%2f..%2fstudio.sqlite3", "A" * 64, "", "x"]
+)
+def test_nothing_else_is_served(served: tuple[TestClient, PictureStore, dict[str, str]], name: str) -> None:
+    client, _store, _found = served
+    assert client.get(picture_address(name)).status_code == 404
+    assert client.get(thumbnail_address(name)).status_code == 404
