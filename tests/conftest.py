@@ -1,15 +1,19 @@
 """What all tests share: a data folder with awkward letters in its name, and where real photographs are."""
 
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+from sqlalchemy import create_engine, make_url, text
 
 from db.engine import Database
 from db.migrate import migrate
 
 FLOWERS = Path(__file__).resolve().parents[2] / "shared" / "data" / "flowers"
+POSTGRESQL = os.environ.get("STUDIO_TEST_POSTGRESQL")
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
@@ -21,10 +25,31 @@ def home(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def database(home: Path) -> Iterator[Database]:
-    """An empty database with the newest schema."""
-    made = Database(f"sqlite:///{(home / 'studio.sqlite3').as_posix()}")
-    migrate(made)
-    yield made
-    made.close()
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, home: Path) -> Iterator[Database]:
+    """An empty database with the newest schema, of each kind the studio runs on.
+
+    PostgreSQL where `STUDIO_TEST_POSTGRESQL` holds an SQLAlchemy address of a server that lets us make
+    databases, such as `postgresql+psycopg://studio:secret@127.0.0.1/postgres`.
+    """
+    if request.param == "sqlite":
+        made = Database(f"sqlite:///{(home / 'studio.sqlite3').as_posix()}")
+        migrate(made)
+        yield made
+        made.close()
+        return
+    if not POSTGRESQL:
+        pytest.skip("STUDIO_TEST_POSTGRESQL names no server")
+    server = create_engine(POSTGRESQL, isolation_level="AUTOCOMMIT")
+    name = f"studio_test_{uuid4().hex}"
+    with server.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    made = Database(make_url(POSTGRESQL).set(database=name).render_as_string(hide_password=False))
+    try:
+        migrate(made)
+        yield made
+    finally:
+        made.close()
+        with server.connect() as connection:
+            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+        server.dispose()

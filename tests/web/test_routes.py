@@ -22,7 +22,7 @@ from tests.conftest import NOW
 @pytest.fixture
 def served(database: Database, home: Path) -> tuple[TestClient, PictureStore, dict[str, str]]:
     """A client, the store, and the SHA-256 of a picture of each format by its format."""
-    settings = Settings(home=home)
+    settings = Settings(home=home, database_url=database.url.render_as_string(hide_password=False))
     store = PictureStore(settings.pictures_dir)
     folder = home / "들어올 것" / "꽃"
     folder.mkdir(parents=True)
