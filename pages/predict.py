@@ -16,6 +16,7 @@ from studio.web.state import database, project
 from studio.web.words import moment, percent, plain
 
 SHOWN = 5  # as many classes as the codelab's script prints
+SHOWN_PX = 640
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
@@ -55,14 +56,15 @@ with camera_tab:
 for upload in [*([shot] if shot else []), *uploads]:
     with st.container(border=True):
         try:
-            image = decode(upload.getvalue(), upload.name)
+            # Asked by the file, not by the picture shown: it takes the very pixels that training took.
+            predictions = model.classify_file(upload.getvalue(), upload.name)
+            image = decode(upload.getvalue(), upload.name, at_least_px=SHOWN_PX)
         except PictureRefused as refusal:
             st.error(plain(str(refusal)), icon=":material/broken_image:")
             continue
         picture, answers = st.columns([1, 2], vertical_alignment="center")
         picture.image(image, width="stretch", alt=upload.name)
         with answers:
-            predictions = model.classify(image)
             st.markdown(f"### {plain(predictions[0].label)}")
             for prediction in predictions[:SHOWN]:
                 st.progress(prediction.score, text=f"{plain(prediction.label)} · {percent(prediction.score)}")

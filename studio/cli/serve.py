@@ -1,5 +1,6 @@
 """`python -m studio serve`: the studio in the browser."""
 
+import contextlib
 import ipaddress
 import secrets
 import socket
@@ -30,14 +31,15 @@ def serve(host: str = "127.0.0.1", port: int = 8501, no_browser: bool = False) -
     if _open_to_others(host) and not found.secret:
         found = found.model_copy(update={"secret": secrets.token_urlsafe(16)})
     query = f"?secret={found.secret}" if found.secret else ""
-    shown = host if ":" not in host else f"[{host}]"
-    click.echo(_("Retrain Studio is at {address}").format(address=f"http://{shown}:{port}/{query}"))
+    click.echo(_("Retrain Studio is at {address}").format(address=f"http://{_shown(host)}:{port}/{query}"))
     click.echo(_("Its data is in {home}. Press Ctrl+C to end it.").format(home=found.home))
     # Streamlit looks for its configuration beside the script that it believes to be running.
     sys.argv = [str(_APP)]
-    build(found).run(
-        config={"server.address": host, "server.port": port, "server.headless": no_browser or bool(query)}
-    )
+    config = {"server.address": host, "server.port": port, "server.headless": no_browser or bool(query)}
+    # Ctrl+C is how the studio is meant to end.
+    with contextlib.suppress(KeyboardInterrupt):
+        build(found).run(config=config)
+    click.echo(_("Retrain Studio has ended. Work that was under way goes on at the next start."))
 
 
 def _open_to_others(host: str) -> bool:
@@ -45,6 +47,13 @@ def _open_to_others(host: str) -> bool:
         return not ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host != "localhost"
+
+
+def _shown(host: str) -> str:
+    """Return what others can type to reach a server that listens on `host`."""
+    if host in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not listened on
+        return socket.gethostname()
+    return f"[{host}]" if ":" in host else host
 
 
 def _check_free(host: str, port: int) -> None:
