@@ -59,20 +59,22 @@ with own.container(border=True, height="stretch"), st.form("own", border=False, 
             enter(made.name, "collect")
 
 with codelab.container(border=True, height="stretch", vertical_alignment="distribute"):
-    st.markdown(":material/local_florist: **" + _("Flower photographs") + "**")
-    st.caption(
-        _(
-            "The 3,670 photographs of the TensorFlow for Poets codelab, in five classes. Downloads 218 MB; "
-            "needs internet."
+    with st.container():
+        st.markdown(":material/local_florist: **" + _("Flower photographs") + "**")
+        st.caption(
+            _(
+                "The 3,670 photographs of the TensorFlow for Poets codelab, in five classes. "
+                "Downloads 218 MB; needs internet."
+            )
         )
-    )
     if st.button(_("Download the flowers"), width="stretch"):
         enter(requests.begin_with(database(), "ingest_codelab", _("Flowers"), now()), "collect")
 
 with drawings.container(border=True, height="stretch", vertical_alignment="distribute"):
-    st.markdown(":material/draw: **" + _("Drawings") + "**")
-    st.caption(
-        _("Simple shapes that the program draws on the spot, to try everything at once. Works offline.")
-    )
+    with st.container():
+        st.markdown(":material/draw: **" + _("Drawings") + "**")
+        st.caption(
+            _("Simple shapes that the program draws on the spot, to try everything at once. Works offline.")
+        )
     if st.button(_("Make drawings"), width="stretch"):
         enter(requests.begin_with(database(), "ingest_drawings", _("Drawings"), now()), "collect")

@@ -134,7 +134,8 @@ with table:
 with matrix:
     st.markdown("**" + _("Confusion matrix") + "**")
     st.altair_chart(
-        confusion(evaluation), alt=_("Confusion matrix: rows are true classes, columns predicted")
+        confusion(evaluation, dark=st.context.theme.type == "dark"),
+        alt=_("Confusion matrix: rows are true classes, columns predicted"),
     )
 if not busy:
     draw_curves(run.id)

@@ -30,7 +30,7 @@ def curves(points: Sequence[CurvePoint], measure: str, title: str) -> alt.Chart:
     scale = alt.Scale(zero=measure != "accuracy", nice=True)
     return (
         alt.Chart(alt.Data(values=rows), title=title)
-        .mark_line(interpolate="monotone")
+        .mark_line()
         .encode(
             x=alt.X("step:Q", title=_("step")),
             y=alt.Y("value:Q", title=None, axis=axis, scale=scale),
@@ -45,8 +45,11 @@ def curves(points: Sequence[CurvePoint], measure: str, title: str) -> alt.Chart:
     )
 
 
-def confusion(evaluation: Evaluation) -> alt.LayerChart:
-    """Draw the confusion matrix: rows true, columns predicted, shaded by the share of the row."""
+def confusion(evaluation: Evaluation, *, dark: bool) -> alt.LayerChart:
+    """Draw the confusion matrix: rows true, columns predicted, shaded by the share of the row.
+
+    dark: whether it stands on a dark page.
+    """
     rows = []
     for true, row in zip(evaluation.classes, evaluation.confusion, strict=True):
         for predicted, count in zip(evaluation.classes, row, strict=True):
@@ -54,7 +57,12 @@ def confusion(evaluation: Evaluation) -> alt.LayerChart:
             rows.append({"true": true, "predicted": predicted, "count": count, "share": share})
     order = list(evaluation.classes)
     base = alt.Chart(alt.Data(values=rows)).encode(
-        x=alt.X("predicted:N", sort=order, title=_("predicted"), axis=alt.Axis(orient="top", labelAngle=-30)),
+        x=alt.X(
+            "predicted:N",
+            sort=order,
+            title=_("predicted"),
+            axis=alt.Axis(orient="top", labelAngle=-45, labelOverlap=False),
+        ),
         y=alt.Y("true:N", sort=order, title=_("true")),
         tooltip=["true:N", "predicted:N", "count:Q", alt.Tooltip("share:Q", format=".0%")],
     )
@@ -63,15 +71,11 @@ def confusion(evaluation: Evaluation) -> alt.LayerChart:
             "share:Q", scale=alt.Scale(domain=[0, 1], range=["#0b8a6011", "#0b8a60"]), legend=None
         )
     )
-    numbers = (
-        base.transform_filter("datum.count > 0")
-        .mark_text(fontSize=13)
-        .encode(
-            text="count:Q",
-            color=alt.condition("datum.share > 0.55", alt.value("white"), alt.value("#7f8a84")),
-        )
-    )
-    return (cells + numbers).properties(height=max(180, 44 * len(order) + 60))
+    numbers = base.mark_text(fontSize=13).encode(text="count:Q")
+    on_strong = numbers.transform_filter("datum.share > 0.5").encode(color=alt.value("white"))
+    ink = alt.value("#e8ebe6" if dark else "#1d2420")
+    on_faint = numbers.transform_filter("datum.share <= 0.5 && datum.count > 0").encode(color=ink)
+    return (cells + on_strong + on_faint).properties(height=max(200, 44 * len(order) + 80))
 
 
 def balance(by_class: Mapping[str, int]) -> alt.LayerChart:
