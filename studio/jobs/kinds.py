@@ -64,6 +64,8 @@ def _ingest_uploads(work: Work) -> dict[str, Any]:
     from studio.collect.arrivals import ingest_uploads
 
     folder = work.settings.uploads_dir / work.job.arguments["folder"]
+    # Gone already where this job was killed between clearing up and saying so: its finds are all written.
+    folder.mkdir(parents=True, exist_ok=True)
     report = ingest_uploads(folder=folder, class_name=work.job.arguments["class_name"], **work.ingesting())
     shutil.rmtree(folder, ignore_errors=True)
     return _counts(report)

@@ -8,7 +8,8 @@ from typing import Any
 
 import psutil
 import pytest
-from sqlalchemy import select
+from PIL import Image
+from sqlalchemy import select, update
 
 from db import models
 from db.engine import Database
@@ -181,3 +182,24 @@ def test_retraining_twice_at_once_is_refused(studio: Studio) -> None:
     with studio.database.write() as session:
         queue.resume(session, job_id)
     assert studio.ended(job_id).state == "done"
+
+
+def test_uploads_taken_in_are_cleared_and_asking_again_costs_nothing(studio: Studio) -> None:
+    with studio.database.read() as session:
+        project = find_project(session, "Shapes")
+    assert project is not None
+    folder = studio.settings.uploads_dir / "arrived" / "새 반"
+    folder.mkdir(parents=True)
+    Image.new("RGB", (50, 40), "teal").save(folder / "하나.png")
+    (folder / "둘.png").write_bytes(b"")
+    job_id = requests.ingest_uploads(studio.database, project.id, "arrived", None, now())
+    first = studio.ended(job_id)
+    assert first.result is not None
+    assert (first.result["added"], first.result["refused_count"]) == (1, 1)
+    assert not folder.exists()
+    # As after a kill between clearing up and saying so.
+    with studio.database.write() as session:
+        session.execute(update(models.Job).where(models.Job.id == job_id).values(state="queued"))
+    again = studio.ended(job_id)
+    assert again.state == "done"
+    assert again.result == first.result
