@@ -52,6 +52,7 @@ busy = job is not None and job.live
 
 if not busy:
     filled = [name for name, number in count.by_class.items() if number]
+    too_few = len(filled) < 2  # noqa: PLR2004 - telling apart takes two
     st.markdown(
         _("{pictures} in {classes} classes are labelled.").format(
             pictures=pictures(count.labelled), classes=len(filled)
@@ -66,11 +67,11 @@ if not busy:
             _("Learning rate"), 0.0001, 10.0, RunOptions().learning_rate, format="%.4f", step=0.005
         )
         seed = right.number_input(_("Seed"), 0, 2**31 - 1, 0, help=_("Decides the split and the batches."))
-    if st.button(_("Retrain"), type="primary", icon=":material/model_training:", disabled=len(filled) < 2):  # noqa: PLR2004
+    if st.button(_("Retrain"), type="primary", icon=":material/model_training:", disabled=too_few):
         options = RunOptions(how_many_training_steps=int(steps), learning_rate=float(rate), seed=int(seed))
         requests.retrain(database(), store(), here.id, options, now())
         st.rerun()
-    if len(filled) < 2:  # noqa: PLR2004 - telling apart takes two
+    if too_few:
         st.info(_("Retraining needs at least two classes with pictures."), icon=":material/info:")
         if st.button(_("Collect pictures")):
             go("collect", here.name)

@@ -44,7 +44,8 @@ class _Commands(click.Group):
 @click.option("--debug", is_flag=True, help=_("Show the traceback of an error."))
 @click.version_option(__version__)
 @click.pass_context
-def studio(context: click.Context, debug: bool) -> None:  # noqa: D103
+def studio(context: click.Context, debug: bool) -> None:
+    """Open the studio where no command is named. `--debug` is read in `run`."""
     if context.invoked_subcommand is None:
         from studio.cli.serve import serve
 

@@ -20,7 +20,8 @@ _APP = Path(__file__).resolve().parents[2] / "streamlit_app.py"
 @click.option("--host", default="127.0.0.1", show_default=True, help=_("The address to listen on."))
 @click.option("--port", default=8501, show_default=True, type=click.IntRange(1, 65535))
 @click.option("--no-browser", is_flag=True, help=_("Do not open a browser window."))
-def serve(host: str = "127.0.0.1", port: int = 8501, no_browser: bool = False) -> None:  # noqa: D103
+def serve(host: str = "127.0.0.1", port: int = 8501, no_browser: bool = False) -> None:
+    """Check that it can start, say where it is, and serve until Ctrl+C."""
     _check_free(host, port)
     # Streamlit takes half a second to import: only this command pays for it.
     from studio.data import open_database

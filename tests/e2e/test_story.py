@@ -107,7 +107,8 @@ def test_from_photographs_to_an_answer(address: str, page: Page, browser: Browse
     tiles = page.locator("button.tile")
     expect(tiles.first).to_be_visible()
     assert tiles.count() == count
-    page.wait_for_function("() => { const i = document.querySelectorAll('img'); return true }")
+    shown_px = tiles.first.locator("img").evaluate("image => image.decode().then(() => image.naturalWidth)")
+    assert shown_px > 0  # a thumbnail came, not only a place for one
     tiles.nth(0).focus()
     for key in ("Space", "ArrowRight", "Space"):
         page.keyboard.press(key)
