@@ -1,47 +1,13 @@
 """The tables, as SQLAlchemy typed models. `docs/decisions/0003-database.md` says why they are shaped so."""
 
-from datetime import UTC, datetime
-from typing import Any, ClassVar
+from datetime import datetime
+from typing import Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Double, ForeignKey, Index, MetaData, String, Text
+from sqlalchemy import JSON, BigInteger, Double, ForeignKey, Index, String, Text
 from sqlalchemy import UniqueConstraint as Unique
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.orm import Mapped, mapped_column
 
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """A moment with a time zone going in and UTC coming out; SQLite alone would forget the zone."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Refuse a moment without a zone, store UTC."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError(f"expected a datetime with a time zone; {value!r} has none")
-        return value.astimezone(UTC)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Give UTC back."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-class Base(DeclarativeBase):
-    """Names every constraint, so that migrations can find it on any database."""
-
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
-    type_annotation_map: ClassVar[dict[Any, Any]] = {datetime: UtcDateTime, dict[str, Any]: JSON}
+from db.base import Base
 
 
 class Project(Base):
@@ -94,7 +60,7 @@ class Provenance(Base):
     project_id: Mapped[int] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
     image_id: Mapped[int] = mapped_column(ForeignKey("images.id", ondelete="CASCADE"))
     kind: Mapped[str]
-    """folder, archive, upload, camera, drawing, download, …"""
+    """folder, archive, upload, camera, drawing, download, crawl, list, openverse, commons, …"""
     address: Mapped[str]
     """The file's path inside what was given, or its address on the web."""
     page_address: Mapped[str] = mapped_column(default="")
@@ -198,10 +164,30 @@ class Find(Base):
     job_id: Mapped[int | None] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
     name: Mapped[str]
     outcome: Mapped[str]
-    """added, copy or refused."""
+    """added, copy, refused, or page: one that was read and held no picture of its own."""
     reason: Mapped[str] = mapped_column(default="")
+    why: Mapped[str] = mapped_column(String(16), default="", server_default="")
+    """The kind of refusal, to be counted by."""
+    page_address: Mapped[str] = mapped_column(default="", server_default="")
+    """The page that named it."""
+    site: Mapped[str] = mapped_column(default="", server_default="")
+    """Whom it was asked of: a host, a service; empty for files."""
     image_id: Mapped[int | None] = mapped_column(ForeignKey("images.id", ondelete="SET NULL"))
     at: Mapped[datetime]
+
+
+class CopyGroup(Base):
+    """A picture's place in a group of pictures of one project that are nearly the same."""
+
+    __tablename__ = "copy_groups"
+    __table_args__ = (Index(None, "project_id", "group_id"), Index(None, "image_id"))
+
+    project_id: Mapped[int] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True)
+    image_id: Mapped[int] = mapped_column(ForeignKey("images.id"), primary_key=True)
+    group_id: Mapped[int]
+    """The id of the picture that was in the group first: it stays when larger ones come."""
+    found_by: Mapped[str]
+    """hash or bottleneck."""
 
 
 class Snapshot(Base):

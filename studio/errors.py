@@ -20,7 +20,14 @@ class StudioError(Exception):
 
 
 class PictureRefused(StudioError):
-    """One file cannot be used as a picture; the others are not touched by it."""
+    """One file cannot be used as a picture; the others are not touched by it.
+
+    why: the kind of refusal, one of `studio.collect.why.Why`.
+    """
+
+    def __init__(self, message: str, why: str = "other") -> None:
+        super().__init__(message)
+        self.why = why
 
 
 class ArchiveRefused(StudioError):

@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from studio import __version__
 from studio.errors import ServerError
 
 
@@ -27,6 +28,34 @@ class Settings(BaseSettings):
     """The secret that visitors must bring; needed when the server listens beyond this machine."""
     language: str = "en"
     """The language of every text, as a gettext catalogue's name."""
+
+    contact: str = ""
+    """A mail or web address of whoever runs this studio, told to every site that it asks for pictures."""
+    allow_hosts: str = ""
+    """Hosts, with commas between, that are asked for pictures although they are not public, on any port."""
+    site_connections: int = Field(default=2, ge=1, le=16)
+    """How many connections one site gets at a time."""
+    site_delay_s: float = Field(default=0.5, ge=0, le=3600)
+    """Seconds between two requests to one site; its robots.txt may ask for more."""
+    openverse_address: str = "https://api.openverse.org"
+    """Where Openverse answers."""
+    openverse_id: str = ""
+    """A client's id at Openverse, which may ask more often than a stranger."""
+    openverse_secret: str = ""
+    """The secret that belongs to the id."""
+    commons_address: str = "https://commons.wikimedia.org/w/api.php"
+    """Where Wikimedia Commons answers."""
+
+    @property
+    def user_agent(self) -> str:
+        """How the studio names itself to sites."""
+        contact = f" (+{self.contact})" if self.contact else ""
+        return f"retrain-studio/{__version__}{contact}"
+
+    @property
+    def allowed_hosts(self) -> frozenset[str]:
+        """`allow_hosts` one by one, in lower case."""
+        return frozenset(host for part in self.allow_hosts.split(",") if (host := part.strip().lower()))
 
     @property
     def sqlalchemy_url(self) -> str:
@@ -67,6 +96,11 @@ class Settings(BaseSettings):
     def downloads_dir(self) -> Path:
         """Archives fetched from the web, whole or in part."""
         return self.home / "downloads"
+
+    @property
+    def previews_dir(self) -> Path:
+        """Small copies of what searches found."""
+        return self.home / "previews"
 
     @property
     def logs_dir(self) -> Path:

@@ -5,13 +5,16 @@ from typing import Any, Literal
 from alembic import context
 from alembic.autogenerate.api import AutogenContext
 
-from db.models import Base, UtcDateTime
+from db import models, web_models
+from db.base import Base, UtcDateTime
 
 
 def _render(kind: str, thing: Any, _autogen: AutogenContext) -> str | Literal[False]:
     # A migration must not depend on models, which go on changing after it.
     return "sa.DateTime(timezone=True)" if kind == "type" and isinstance(thing, UtcDateTime) else False
 
+
+_TABLES = (models, web_models)  # importing them is what tells `Base` of their tables
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -24,6 +24,7 @@ from PIL import (
 from pillow_heif import register_heif_opener
 
 from studio.collect.signatures import admitted_format, foreign_format
+from studio.collect.why import Why
 from studio.errors import PictureRefused
 from studio.language import _
 
@@ -87,7 +88,7 @@ def decode_whole(source: Path | bytes, name: str, *, at_least_px: int | None = N
     """Return what `decode` does with the file's format and size. Raises PictureRefused likewise."""
     data = source if isinstance(source, bytes) else read_picture_file(source, name)
     if not data:
-        raise PictureRefused(_("{name} is empty: expected a picture.").format(name=name))
+        raise PictureRefused(_("{name} is empty: expected a picture.").format(name=name), Why.DAMAGED)
     refuse_large_file(len(data), name)
     if foreign := foreign_format(data):
         raise _not_a_picture(name, foreign)
@@ -130,7 +131,8 @@ def refuse_large_file(size_bytes: int, name: str) -> None:
         raise PictureRefused(
             _("{name} is larger than {limit} MB: too large for a picture. Make it smaller first.").format(
                 name=name, limit=MAX_FILE_BYTES // 1_000_000
-            )
+            ),
+            Why.TOO_LARGE,
         )
 
 
@@ -215,7 +217,8 @@ def _too_many_pixels(name: str, width: int = 0, height: int = 0) -> PictureRefus
     return PictureRefused(
         _("{name} has more than {limit} megapixels{size}. Make it smaller first.").format(
             name=name, limit=MAX_PIXELS // 1_000_000, size=size
-        )
+        ),
+        Why.TOO_LARGE,
     )
 
 
@@ -224,7 +227,8 @@ def _not_a_picture(name: str, kind: str) -> PictureRefused:
         _(
             "expected a JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF file; {name} is {kind}. "
             "Convert it first."
-        ).format(name=name, kind=kind)
+        ).format(name=name, kind=kind),
+        Why.NOT_A_PICTURE,
     )
 
 
@@ -235,7 +239,8 @@ def _unidentified(data: bytes, name: str) -> PictureRefused:
         _(
             "expected a JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF file; {name} is none of them, "
             "whatever its name says."
-        ).format(name=name)
+        ).format(name=name),
+        Why.NOT_A_PICTURE,
     )
 
 
@@ -245,9 +250,12 @@ def _broken(data: bytes, name: str, error: Exception | None) -> PictureRefused:
         return PictureRefused(
             _("{name} is truncated: the {kind} file ends too early. Fetch it again.").format(
                 name=name, kind=kind
-            )
+            ),
+            Why.DAMAGED,
         )
-    return PictureRefused(_("{name} is a damaged {kind} file. Fetch it again.").format(name=name, kind=kind))
+    return PictureRefused(
+        _("{name} is a damaged {kind} file. Fetch it again.").format(name=name, kind=kind), Why.DAMAGED
+    )
 
 
 def _ends_early(data: bytes) -> bool:

@@ -38,16 +38,18 @@ class Arrived:
     facts: Facts | None = None
     """None for a picture that was in the database already."""
     refusal: str = ""
+    why: str = ""
 
 
 @dataclass(frozen=True)
 class Find:
-    """What became of one source; `reason` says why it is no new picture."""
+    """What became of one source; `reason` says why it is no new picture, `why` of which kind that is."""
 
     name: str
     outcome: str
     """added, copy or refused."""
-    reason: str
+    reason: str = ""
+    why: str = ""
 
 
 @dataclass
@@ -89,7 +91,7 @@ def enter(
         for arrived in batch:
             source = arrived.source
             if arrived.refusal:
-                finds.append(Find(source.name, "refused", arrived.refusal))
+                finds.append(Find(source.name, "refused", arrived.refusal, arrived.why))
                 continue
             image_id = image_ids[arrived.sha256]
             class_id = classes.get(source.class_name or "")
@@ -98,7 +100,7 @@ def enter(
             if place is None:
                 places[image_id] = _Place(target, source.name)
                 targets[image_id] = target
-                finds.append(Find(source.name, "added", ""))
+                finds.append(Find(source.name, "added"))
                 continue
             finds.append(Find(source.name, "copy", _where(place, target, class_names)))
             if place.target[0] == "unlabelled" and target != place.target:
@@ -119,6 +121,9 @@ def enter(
                     "name": find.name,
                     "outcome": find.outcome,
                     "reason": find.reason,
+                    "why": find.why,
+                    "page_address": arrived.source.papers.page_address,
+                    "site": arrived.source.site,
                     "image_id": image_ids.get(arrived.sha256),
                     "at": at,
                 }

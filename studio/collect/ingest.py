@@ -20,6 +20,7 @@ from studio.collect.decode import decode_whole
 from studio.collect.entry import Arrived, Facts, Find, enter
 from studio.collect.sources import Source
 from studio.collect.store import THUMBNAIL_PX, PictureStore, fitted
+from studio.collect.why import Why
 from studio.errors import PictureRefused, StudioError
 from studio.language import _
 from studio.progress import Progress
@@ -125,7 +126,7 @@ def _prepare(
         data = source.read()
     except PictureRefused as refusal:
         refused: Future[Arrived] = Future()
-        refused.set_result(Arrived(source, refusal=str(refusal)))
+        refused.set_result(Arrived(source, refusal=str(refusal), why=refusal.why))
         return refused
     return pool.submit(_arrive, database, store, source, data)
 
@@ -140,7 +141,19 @@ def _arrive(database: Database, store: PictureStore, source: Source, data: bytes
         # For the thumbnail and the hash no more is needed, and every byte of the file is read all the same.
         decoded = decode_whole(data, source.name, at_least_px=THUMBNAIL_PX)
     except PictureRefused as refusal:
-        return Arrived(source, refusal=str(refusal))
+        return Arrived(source, refusal=str(refusal), why=refusal.why)
+    if min(decoded.width_px, decoded.height_px) < source.min_side_px:
+        reason = _("{name} is {width} x {height} px: smaller than the {side} px a side that were asked for.")
+        return Arrived(
+            source,
+            refusal=reason.format(
+                name=source.name,
+                width=decoded.width_px,
+                height=decoded.height_px,
+                side=source.min_side_px,
+            ),
+            why=Why.TOO_SMALL,
+        )
     small = fitted(decoded.image, THUMBNAIL_PX)
     store.put_thumbnail(digest, small)
     store.put(data, digest, decoded.format)
@@ -158,11 +171,11 @@ def _earlier_finds(database: Database, job_id: int | None) -> dict[str, Find]:
         return {}
     with database.read() as session:
         rows = session.execute(
-            select(models.Find.name, models.Find.outcome, models.Find.reason).where(
-                models.Find.job_id == job_id
+            select(models.Find.name, models.Find.outcome, models.Find.reason, models.Find.why).where(
+                models.Find.job_id == job_id, models.Find.outcome != "page"
             )
         )
-        return {name: Find(name, outcome, reason) for name, outcome, reason in rows}
+        return {name: Find(name, outcome, reason, why) for name, outcome, reason, why in rows}
 
 
 def _report(finds: list[Find]) -> IngestReport:

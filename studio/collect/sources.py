@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from studio.collect.decode import read_picture_file
 from studio.collect.names import ClassFolders, is_litter, readable
+from studio.collect.why import Why
 from studio.errors import PictureRefused, SourceMissing
 from studio.language import _
 
@@ -35,10 +36,14 @@ class Source:
     """Gives its bytes, or raises PictureRefused. Called at most once, before the next source is asked for."""
     class_name: str | None = None
     kind: str = "folder"
-    """folder, archive, upload, camera, drawing, download, …"""
+    """folder, archive, upload, camera, drawing, download, crawl, list, openverse, commons, …"""
     papers: Papers = field(default_factory=Papers)
     path: Path | None = None
     """Where it lies on this machine, if it does."""
+    site: str = ""
+    """Whom it was asked of: a host, a service; empty for files."""
+    min_side_px: int = 0
+    """A picture with a shorter side than this is refused."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +54,13 @@ class Offer:
     sources: Iterable[Source]
 
 
-def refused_source(name: str, reason: str, kind: str) -> Source:
+def refused_source(name: str, reason: str, kind: str, why: str = Why.OTHER) -> Source:
     """Return a source that has a place in the list of what was offered, and only a reason to give."""
-    return Source(name, partial(_refuse, reason), kind=kind)
+    return Source(name, partial(_refuse, reason, why), kind=kind)
 
 
-def _refuse(reason: str) -> NoReturn:
-    raise PictureRefused(reason)
+def _refuse(reason: str, why: str) -> NoReturn:
+    raise PictureRefused(reason, why)
 
 
 def file_source(path: Path, name: str, class_name: str | None, kind: str) -> Source:
