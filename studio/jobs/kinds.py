@@ -4,14 +4,16 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from db.engine import Database
-from studio.collect.ingest import IngestReport
-from studio.collect.store import PictureStore
 from studio.jobs.queue import Job
 from studio.progress import Progress
 from studio.settings import Settings
+
+if TYPE_CHECKING:  # whoever only needs the kinds' names does not pay for what they do
+    from studio.collect.ingest import IngestReport
+    from studio.collect.web.visitor import Visitor
 
 _SHOWN_REFUSALS = 500
 """How many refusals a job's result lists; the `finds` table has them all."""
@@ -37,6 +39,8 @@ class Work:
 
     def ingesting(self) -> dict[str, Any]:
         """Return the arguments that every way in shares."""
+        from studio.collect.store import PictureStore
+
         return {
             "database": self.database,
             "store": PictureStore(self.settings.pictures_dir),
@@ -47,6 +51,17 @@ class Work:
             "threads": self.settings.threads_used,
         }
 
+    def visitor(self) -> "Visitor":
+        """Return who asks sites for pages and pictures, as the settings and the job allow."""
+        from studio.collect.web.visitor import Visitor
+
+        return Visitor(
+            agent=self.settings.user_agent,
+            allowed_hosts=self.settings.allowed_hosts | set(self.job.arguments.get("allow_hosts", ())),
+            connections=self.settings.site_connections,
+            delay_s=self.settings.site_delay_s,
+        )
+
 
 def _now() -> datetime:
     return datetime.now(UTC)
@@ -55,7 +70,11 @@ def _now() -> datetime:
 def _ingest_path(work: Work) -> dict[str, Any]:
     from studio.collect.arrivals import ingest_path
 
-    return _counts(ingest_path(path=Path(work.job.arguments["path"]), **work.ingesting()))
+    arguments = work.job.arguments
+    report = ingest_path(
+        path=Path(arguments["path"]), class_name=arguments.get("class_name"), **work.ingesting()
+    )
+    return _counts(report)
 
 
 def _ingest_uploads(work: Work) -> dict[str, Any]:
@@ -66,7 +85,11 @@ def _ingest_uploads(work: Work) -> dict[str, Any]:
     folder = work.settings.uploads_dir / work.job.arguments["folder"]
     # Gone already where this job was killed between clearing up and saying so: its finds are all written.
     folder.mkdir(parents=True, exist_ok=True)
-    report = ingest_uploads(folder=folder, class_name=work.job.arguments["class_name"], **work.ingesting())
+    report = ingest_uploads(
+        folder=folder,
+        class_name=work.job.arguments["class_name"],
+        **work.ingesting(),
+    )
     shutil.rmtree(folder, ignore_errors=True)
     return _counts(report)
 
@@ -83,7 +106,50 @@ def _ingest_codelab(work: Work) -> dict[str, Any]:
     return _counts(ingest_codelab(downloads_dir=work.settings.downloads_dir, **work.ingesting()))
 
 
+def _ingest_crawl(work: Work) -> dict[str, Any]:
+    from studio.collect.web.crawl import Plan, ingest_crawl
+
+    arguments = {key: value for key, value in work.job.arguments.items() if key != "allow_hosts"}
+    return _counts(ingest_crawl(plan=Plan.of(arguments), visitor=work.visitor(), **work.ingesting()))
+
+
+def _ingest_addresses(work: Work) -> dict[str, Any]:
+    from studio.collect.web.crawl import ingest_addresses
+
+    arguments = work.job.arguments
+    return _counts(
+        ingest_addresses(
+            list_path=Path(arguments["list_path"]) if "list_path" in arguments else None,
+            class_name=arguments.get("class_name"),
+            min_side_px=arguments.get("min_side_px", 0),
+            visitor=work.visitor(),
+            **work.ingesting(),
+        )
+    )
+
+
+def _search(work: Work) -> dict[str, Any]:
+    from studio.collect.web.search import search
+
+    arguments = work.job.arguments
+    with work.visitor() as visitor:
+        hits = search(
+            work.database,
+            visitor,
+            job_id=work.job.id,
+            service=arguments["service"],
+            phrases=arguments["phrases"],
+            count=arguments["count"],
+            licences=frozenset(arguments["licences"]),
+            min_side_px=arguments["min_side_px"],
+            settings=work.settings,
+            progress=work.progress,
+        )
+    return {"hits": hits, "job_id": work.job.id}
+
+
 def _retrain(work: Work) -> dict[str, Any]:
+    from studio.collect.store import PictureStore
     from studio.retrain import project_runs
     from studio.retrain.run import retrain
 
@@ -115,7 +181,7 @@ def _retrain(work: Work) -> dict[str, Any]:
     }
 
 
-def _counts(report: IngestReport) -> dict[str, Any]:
+def _counts(report: "IngestReport") -> dict[str, Any]:
     return {
         "added": report.added,
         "copies": report.copies,
@@ -129,6 +195,11 @@ KINDS: dict[str, Callable[[Work], dict[str, Any]]] = {
     "ingest_uploads": _ingest_uploads,
     "ingest_drawings": _ingest_drawings,
     "ingest_codelab": _ingest_codelab,
+    "ingest_crawl": _ingest_crawl,
+    "ingest_addresses": _ingest_addresses,
+    "search": _search,
     "retrain": _retrain,
 }
 INGESTING = {kind for kind in KINDS if kind.startswith("ingest_")}
+ASKING = {"ingest_crawl", "ingest_addresses", "search"}
+"""Those that mostly wait for others' servers."""

@@ -4,12 +4,12 @@ Whoever works on a job holds a token, written when the job is claimed. Every lat
 spoken with that token, so that a worker thought dead that comes back cannot disturb its successor.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from db import models
@@ -82,13 +82,39 @@ def find(session: Session, job_id: int) -> Job | None:
     return None if row is None else _job(row)
 
 
-def latest(session: Session, project_id: int, kinds: set[str], *, live_only: bool = False) -> Job | None:
+def latest(
+    session: Session, project_id: int, kinds: Collection[str], *, live_only: bool = False
+) -> Job | None:
     """Return a project's newest job of these kinds."""
     wanted = select(models.Job).where(models.Job.project_id == project_id, models.Job.kind.in_(kinds))
     if live_only:
         wanted = wanted.where(models.Job.state.in_(("queued", "running")))
     row = session.scalars(wanted.order_by(models.Job.id.desc()).limit(1)).first()
     return None if row is None else _job(row)
+
+
+def live(session: Session, project_id: int, kinds: Collection[str]) -> list[Job]:
+    """Return a project's jobs of these kinds that wait or run, the oldest first."""
+    rows = session.scalars(
+        select(models.Job)
+        .where(
+            models.Job.project_id == project_id,
+            models.Job.kind.in_(kinds),
+            models.Job.state.in_(("queued", "running")),
+        )
+        .order_by(models.Job.id)
+    )
+    return [_job(row) for row in rows]
+
+
+def unfinished(session: Session, project_id: int, kind: str, arguments: Mapping[str, Any]) -> Job | None:
+    """Return the newest job that was asked for in just these words, unless it has ended well."""
+    rows = session.scalars(
+        select(models.Job)
+        .where(models.Job.project_id == project_id, models.Job.kind == kind, models.Job.state != "done")
+        .order_by(models.Job.id.desc())
+    )
+    return next((_job(row) for row in rows if row.arguments == arguments), None)
 
 
 def ask_to_stop(session: Session, job_id: int, now: datetime) -> None:
@@ -114,16 +140,26 @@ def resume(session: Session, job_id: int) -> None:
     )
 
 
-def waiting(session: Session) -> bool:
-    """Whether any job waits: a look that takes no lock."""
-    return session.scalar(select(models.Job.id).where(models.Job.state == "queued").limit(1)) is not None
+def waiting(session: Session, kinds: Collection[str]) -> bool:
+    """Whether any job of these kinds waits: a look that takes no lock."""
+    wanted = models.Job.state == "queued", models.Job.kind.in_(kinds)
+    return session.scalar(select(models.Job.id).where(*wanted).limit(1)) is not None
 
 
-def claim(session: Session, token: str, now: datetime) -> Job | None:
-    """Take the oldest waiting job; no two workers get the same."""
+def claim(session: Session, token: str, now: datetime, kinds: Collection[str]) -> Job | None:
+    """Take the oldest waiting job of these kinds; no two workers get the same."""
+    return _claim(session, token, now, models.Job.kind.in_(kinds))
+
+
+def claim_one(session: Session, job_id: int, token: str, now: datetime) -> Job | None:
+    """Take this job, if it waits still."""
+    return _claim(session, token, now, models.Job.id == job_id)
+
+
+def _claim(session: Session, token: str, now: datetime, wanted: ColumnElement[bool]) -> Job | None:
     row = session.scalars(
         select(models.Job)
-        .where(models.Job.state == "queued")
+        .where(models.Job.state == "queued", wanted)
         .order_by(models.Job.id)
         .limit(1)
         .with_for_update(skip_locked=True)

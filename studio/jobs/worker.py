@@ -15,6 +15,7 @@ from uuid import uuid4
 from db.engine import Database
 from studio.data import open_database
 from studio.jobs import queue
+from studio.jobs.kinds import ASKING, KINDS
 from studio.jobs.process import start_module
 from studio.settings import Settings, settings
 
@@ -27,21 +28,26 @@ _JOBS_A_CHILD = 50
 
 
 class Slot:
-    """One place for a running job, with the child that waits for it or works on it."""
+    """One place for a running job of some kinds, with the child that waits for it or works on it.
 
-    def __init__(self, database: Database, settings: Settings) -> None:
+    warm: whether the child imports at once what training needs.
+    """
+
+    def __init__(self, database: Database, settings: Settings, kinds: set[str], *, warm: bool) -> None:
         self._database, self._settings = database, settings
+        self._kinds, self._warm = kinds, warm
         self._child: subprocess.Popen[str] | None = None
         self._jobs_done = 0
 
     def serve(self) -> None:
         """Take jobs and see them through, for ever."""
         while True:
-            child = self._ready_child()
+            child = self._ready_child() if self._warm else None
             job, token = self._claim()
             if job is None:
                 time.sleep(_LOOK_EVERY_S)
                 continue
+            child = child or self._ready_child()
             try:
                 assert child.stdin is not None  # noqa: S101 - started with a pipe
                 child.stdin.write(f"{job.id} {token}\n")
@@ -57,16 +63,19 @@ class Slot:
         if child is not None and child.poll() is None:
             _kill(child)
         self._jobs_done = 0
-        self._child = start_module("studio.jobs.child", self._settings)
-        return self._child
+        self._child = child = start_module("studio.jobs.child", self._settings)
+        if self._warm and child.stdin is not None:
+            child.stdin.write("warm\n")
+            child.stdin.flush()
+        return child
 
     def _claim(self) -> tuple[queue.Job | None, str]:
         token = uuid4().hex
         with self._database.read() as session:
-            if not queue.waiting(session):
+            if not queue.waiting(session, self._kinds):
                 return None, token
         with self._database.write() as session:
-            return queue.claim(session, token, datetime.now(UTC)), token
+            return queue.claim(session, token, datetime.now(UTC), self._kinds), token
 
     def _watch(self, child: subprocess.Popen[str], job_id: int, token: str) -> None:
         """Keep the job's heart beating until it has ended, in whatever way."""
@@ -107,8 +116,10 @@ def main() -> None:
     """Run as many slots as the settings say, and give back the jobs of workers that fell silent."""
     found = settings()
     database = open_database(found)
-    for _number in range(found.workers):
-        threading.Thread(target=Slot(database, found).serve, daemon=True).start()
+    slots = [Slot(database, found, set(KINDS) - ASKING, warm=True) for _number in range(found.workers)]
+    # Work that waits for others' servers has a place of its own, so that no training waits for it.
+    for slot in (*slots, Slot(database, found, ASKING, warm=False)):
+        threading.Thread(target=slot.serve, daemon=True).start()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     while True:
         with database.read() as session:

@@ -7,6 +7,8 @@ from db.engine import Database
 from studio.jobs import queue
 from tests.conftest import NOW
 
+KINDS = {"test"}
+
 
 def add(database: Database, kind: str = "test") -> int:
     with database.write() as session:
@@ -23,9 +25,12 @@ def state(database: Database, job_id: int) -> str:
 def test_each_job_goes_to_one_worker(database: Database) -> None:
     jobs = {add(database) for _number in range(40)}
 
+    with database.write() as session:
+        assert queue.claim(session, "of another trade", NOW, {"other"}) is None
+
     def take(number: int) -> int:
         with database.write() as session:
-            job = queue.claim(session, f"worker {number}", NOW)
+            job = queue.claim(session, f"worker {number}", NOW, KINDS)
         assert job is not None
         return job.id
 
@@ -33,25 +38,25 @@ def test_each_job_goes_to_one_worker(database: Database) -> None:
         taken = list(pool.map(take, range(40)))
     assert sorted(taken) == sorted(jobs)
     with database.write() as session:
-        assert queue.claim(session, "late", NOW) is None
+        assert queue.claim(session, "late", NOW, KINDS) is None
 
 
 def test_jobs_are_taken_in_order(database: Database) -> None:
     first, second = add(database), add(database)
     with database.write() as session:
-        assert [queue.claim(session, "w", NOW).id for _n in range(2)] == [first, second]  # type: ignore[union-attr]
+        assert [queue.claim(session, "w", NOW, KINDS).id for _n in range(2)] == [first, second]  # type: ignore[union-attr]
 
 
 def test_a_silent_workers_job_is_taken_up_again_and_the_old_worker_has_no_say(database: Database) -> None:
     job = add(database)
     with database.write() as session:
-        queue.claim(session, "old", NOW)
+        queue.claim(session, "old", NOW, KINDS)
     soon, late = NOW + timedelta(seconds=2), NOW + timedelta(seconds=20)
     with database.write() as session:
         assert queue.take_back_lost(session, soon) == 0
         assert queue.take_back_lost(session, late) == 1
     with database.write() as session:
-        assert queue.claim(session, "new", late).id == job  # type: ignore[union-attr]
+        assert queue.claim(session, "new", late, KINDS).id == job  # type: ignore[union-attr]
     with database.write() as session:
         assert queue.beat(session, job, "old", late) is None
         assert queue.progress(session, job, "old", late, "x", 1, 2) is None
@@ -64,7 +69,7 @@ def test_a_job_whose_child_keeps_dying_fails_with_a_reason_and_can_be_continued(
     for attempt in range(queue.ATTEMPTS):
         assert state(database, job) == "queued"
         with database.write() as session:
-            queue.claim(session, f"w{attempt}", NOW)
+            queue.claim(session, f"w{attempt}", NOW, KINDS)
         with database.write() as session:
             queue.release(session, job, f"w{attempt}", NOW)
     with database.read() as session:
@@ -80,7 +85,7 @@ def test_a_job_whose_child_keeps_dying_fails_with_a_reason_and_can_be_continued(
 def test_stop_ends_a_waiting_job_at_once_and_marks_a_running_one(database: Database) -> None:
     running, waiting = add(database), add(database)
     with database.write() as session:
-        queue.claim(session, "w", NOW)
+        queue.claim(session, "w", NOW, KINDS)
     with database.write() as session:
         queue.ask_to_stop(session, running, NOW)
         queue.ask_to_stop(session, waiting, NOW)
@@ -97,7 +102,7 @@ def test_stop_ends_a_waiting_job_at_once_and_marks_a_running_one(database: Datab
 def test_time_left_counts_from_where_the_work_was_taken_up(database: Database) -> None:
     job_id = add(database)
     with database.write() as session:
-        queue.claim(session, "w", NOW)
+        queue.claim(session, "w", NOW, KINDS)
         queue.progress(session, job_id, "w", NOW, "Training", 100, 200)
     with database.write() as session:
         job = queue.progress(session, job_id, "w", NOW + timedelta(seconds=10), "Training", 150, 200)
