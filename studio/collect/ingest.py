@@ -3,7 +3,7 @@
 import os
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -60,7 +60,7 @@ def ingest(
     database: Database,
     store: PictureStore,
     project_id: int,
-    sources: Iterable[Source],
+    sources: Iterable[Source | None],
     *,
     progress: Progress,
     clock: Callable[[], datetime],
@@ -68,6 +68,7 @@ def ingest(
     job_id: int | None = None,
     threads: int = 0,
     new_id: Callable[[], str] = lambda: uuid4().hex,
+    on_finds: Callable[[Sequence[Find]], object] = lambda finds: None,
 ) -> IngestReport:
     """Take every source into the project that is a picture, and note of every other why not.
 
@@ -75,6 +76,9 @@ def ingest(
     are in memory, however many there are. Rows are written in batches, each in one transaction together with
     the record of what became of each source, so that a job (`job_id`) taken up again passes over what it has
     finished, and its report covers the whole job. `new_id` names the labelling operations.
+
+    A source of None says that there is none for the moment: what has come is written meanwhile. `on_finds` is
+    told what became of sources once it is written.
 
     Raises Stopped when a person asks for an end, ArchiveRefused when an archive turns out broken on the way,
     ServerError when the disk is full, ProjectError when the project is gone: what was read till then is kept.
@@ -89,8 +93,10 @@ def ingest(
 
         def write() -> None:
             nonlocal written_at
-            finds.extend(enter(database, project_id, batch, at=clock(), job_id=job_id, operation_id=new_id()))
+            written = enter(database, project_id, batch, at=clock(), job_id=job_id, operation_id=new_id())
+            finds.extend(written)
             batch.clear()
+            on_finds(written)
             written_at = time.monotonic()
 
         def take(picture: Future[Arrived]) -> None:
@@ -102,6 +108,12 @@ def ingest(
         try:
             progress.report(_("Reading pictures"), len(finds), total)
             for source in sources:
+                if source is None:
+                    while pending and pending[0].done():
+                        take(pending.popleft())
+                    if batch and time.monotonic() - written_at >= _BATCH_S:
+                        write()
+                    continue
                 if source.name in earlier:
                     continue
                 pending.append(_prepare(pool, database, store, source))
@@ -164,6 +176,11 @@ def _arrive(database: Database, store: PictureStore, source: Source, data: bytes
 def _known_format(database: Database, digest: str) -> str | None:
     with database.read() as session:
         return session.scalar(select(models.Image.format).where(models.Image.sha256 == digest))
+
+
+def report_of(database: Database, job_id: int) -> IngestReport:
+    """Return what became of everything that a job was offered."""
+    return _report(list(_earlier_finds(database, job_id).values()))
 
 
 def _earlier_finds(database: Database, job_id: int | None) -> dict[str, Find]:
