@@ -20,14 +20,16 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from studio.collect.decode import MAX_FILE_BYTES
-from studio.collect.names import ClassFolders, is_litter, readable
+from studio.collect.formats import Notes
+from studio.collect.names import is_litter, readable
 from studio.collect.sources import Offer, Papers, Source, refused_source
 from studio.collect.tar_stream import TarStream
+from studio.collect.teachable_machine import ENDING
 from studio.errors import ArchiveRefused, PictureRefused
 from studio.language import _
 from studio.progress import Progress, Silent
 
-_ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+_ENDINGS = (ENDING, ".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _NESTED = (*_ENDINGS, ".7z", ".rar", ".gz", ".bz2", ".xz")
 _DRIVE = re.compile(r"^[A-Za-z]:")
@@ -89,34 +91,41 @@ def archive_offer(
     kind: str = "archive",
     class_name: str | None = None,
     prefix: str = "",
-    papers_of: PapersOf = lambda name: Papers(),
+    papers_of: PapersOf | None = None,
     limits: Limits | None = None,
     progress: Progress | None = None,
 ) -> Offer:
-    """Return the files of an archive of class folders as sources, named `prefix` + their path in it.
+    """Return the files of an archive as sources, named `prefix` + their path in it.
 
     The archive is gone through once here, so that a broken or dangerous one is refused before any of it is
-    taken, and a second time as the sources are read. A file outside every class folder has the class
-    `class_name`. Raises ArchiveRefused when it is broken, or larger than `limits` allow.
+    taken, and a second time as the sources are read. Classes and papers are those of its format (see
+    `studio.collect.formats`); a file of no class has the class `class_name`, and `papers_of` has precedence.
+    Raises ArchiveRefused when it is broken, larger than `limits` allow, or a project of something else.
     """
     limits = limits or Limits()
     progress = progress or Silent()
-    names = []
+    names, notes = [], Notes()
     for member in members(path, limits):
         names.append(member.name)
+        if not member.refusal:
+            notes.see(member.name, member.read)
         progress.report(_("Looking through the archive"), len(names))
-    classes = ClassFolders([PurePosixPath(name) for name in names])
+    layout = notes.layout(names, path.name)
+    papers = papers_of or layout.papers_of
 
     def sources() -> Iterator[Source]:
         for member in members(path, limits):
             name = prefix + member.name
             if member.refusal:
                 yield refused_source(name, member.refusal, kind)
-            else:
-                found = classes.class_of(PurePosixPath(member.name))
-                yield Source(name, member.read, found or class_name, kind, papers_of(member.name))
+            elif member.name not in layout.descriptions:
+                found = layout.class_of(member.name)
+                yield Source(name, member.read, found or class_name, kind, papers(member.name))
+        for unusable in layout.unusable:
+            yield refused_source(prefix + unusable.name, unusable.reason, kind, unusable.why)
 
-    return Offer(len(names), sources())
+    described = sum(name in layout.descriptions for name in names)
+    return Offer(len(names) - described + len(layout.unusable), sources())
 
 
 def members(path: Path, limits: Limits) -> Iterator[Member]:
@@ -158,9 +167,9 @@ def _readable(path: Path) -> Iterator[None]:
         yield
     except _BROKEN as error:
         raise ArchiveRefused(
-            _("{name} is a broken archive, or none: expected a whole .zip, .tar or .tar.gz ({why}).").format(
-                name=path.name, why=error
-            )
+            _(
+                "{name} is a broken archive, or none: expected a whole .zip, .tar, .tar.gz or .tm ({why})."
+            ).format(name=path.name, why=error)
         ) from error
 
 

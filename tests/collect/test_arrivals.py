@@ -1,13 +1,17 @@
 """The ways in, on real photographs where they are, and on uploads of every shape."""
 
+import json
 import shutil
 import unicodedata
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
-from studio.collect.arrivals import ingest_path, ingest_uploads
-from studio.errors import SourceMissing
+from db import models
+from studio.collect.arrivals import ingest_path, ingest_uploads, path_offer, what_is
+from studio.errors import ArchiveRefused, SourceMissing
+from studio.progress import Silent
 from tests.collect.material import Bench, files, picture, write_files
 from tests.collect.test_archives import tarred, zipped
 from tests.conftest import FLOWERS
@@ -80,3 +84,71 @@ def test_uploads_without_a_class_wait_for_a_label(bench: Bench, home: Path) -> N
     folder = write_files(home / "uploads", files("a.jpg", "b.jpg"))
     ingest_uploads(bench.database, bench.store, bench.project_id, folder, None, **bench.ingesting())
     assert list(bench.labels().values()) == [None, None]
+
+
+LIST = "https://a.example/꽃 1.jpg\nhttps://a.example/b.jpg\n"
+
+
+def test_what_is_at_a_path(home: Path) -> None:
+    write_files(
+        home / "in",
+        {
+            "roses/a.jpg": picture(),
+            "목록.txt": LIST.encode(),
+            "memo.txt": b"buy milk",
+            "url.csv": b"url,class\nhttps://a.example/a.jpg,roses\n",
+            "metadata.csv": b"file_name,url\na.jpg,https://a.example/a.jpg\n",
+        },
+    )
+    zipped(home / "in" / "project.tm", {"manifest.json": b"{}"})
+    found = {path.name: what_is(path) for path in (home / "in").iterdir()}
+    assert found == {
+        "roses": "folder",
+        "목록.txt": "addresses",
+        "memo.txt": "picture",
+        "url.csv": "addresses",
+        "metadata.csv": "picture",
+        "project.tm": "archive",
+    }
+    with pytest.raises(SourceMissing, match="there is nothing at"):
+        what_is(home / "nope")
+
+
+def test_a_list_of_addresses_is_no_picture(bench: Bench, home: Path) -> None:
+    folder = write_files(home / "uploads", {"목록.txt": LIST.encode(), "a.jpg": picture()})
+    said = "목록.txt is a list of addresses, not a picture: give it under Addresses."
+    offer = path_offer(folder / "목록.txt", None, progress=Silent())
+    assert offer.total == 1
+    report = bench.ingest(offer.sources)
+    assert [refusal.reason for refusal in report.refused] == [said]
+    report = ingest_uploads(bench.database, bench.store, bench.project_id, folder, None, **bench.ingesting())
+    assert (report.added, [refusal.reason for refusal in report.refused]) == (1, [said])
+
+
+def test_uploads_say_how_they_came_and_what_is_known_of_them(bench: Bench, home: Path) -> None:
+    rows = [{"file_name": "a.jpg", "label": "장미", "creator": "Kim"}]
+    metadata = "\n".join(json.dumps(row) for row in rows).encode()
+    folder = write_files(home / "uploads", {"a.jpg": picture(1), "metadata.jsonl": metadata})
+    zipped(folder / "more.zip", {"a.jpg": picture(2), "metadata.jsonl": metadata})
+    audio = {"manifest.json": b'{"type": "audio", "appdata": {}}'}
+    zipped(folder / "sounds.tm", audio)
+    report = ingest_uploads(
+        bench.database, bench.store, bench.project_id, folder, "rest", "camera", **bench.ingesting()
+    )
+    assert report.added == 2
+    assert [refusal.name for refusal in report.refused] == ["sounds.tm"]
+    assert "of another kind (audio)" in report.refused[0].reason
+    assert set(bench.labels().values()) == {"장미"}
+    with bench.database.read() as session:
+        found = models.Provenance
+        rows_kept = session.execute(select(found.kind, found.address, found.creator).order_by(found.address))
+        assert [tuple(row) for row in rows_kept] == [
+            ("camera", "a.jpg", "Kim"),
+            ("camera", "more.zip/a.jpg", "Kim"),
+        ]
+
+
+def test_a_folder_that_is_a_project_of_sounds_is_refused_whole(home: Path) -> None:
+    write_files(home / "in", {"manifest.json": b'{"type": "pose", "appdata": {}}', "Up-!-0.jpg": picture()})
+    with pytest.raises(ArchiveRefused, match=r"of another kind \(pose\)"):
+        path_offer(home / "in", None, progress=Silent())
