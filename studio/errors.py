@@ -9,6 +9,7 @@ StudioError
 ├── BackboneError         weights missing, altered, or a name unknown
 ├── ModelUnreadable       a run's folder that is incomplete or altered
 ├── DownloadFailed        no internet, or the other side refused
+├── SearchFailed          a service of pictures refused, or was asked what it does not know
 ├── ServerError           a port taken, a data folder that cannot be used, a missing secret
 ├── JobFailed             long work that ended badly, with what to do
 └── Stopped               a person pressed Stop: not a fault, and nothing is lost
@@ -56,6 +57,10 @@ class ModelUnreadable(StudioError):
 
 class DownloadFailed(StudioError):
     """Something could not be fetched; asking again goes on from where it stopped."""
+
+
+class SearchFailed(StudioError):
+    """A service of pictures did not answer, or was asked something that it cannot."""
 
 
 class ServerError(StudioError):

@@ -1,0 +1,262 @@
+"""Searching services for pictures, to be looked at before anything is kept."""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import asdict, dataclass
+from itertools import islice
+from threading import Event
+from typing import TypeVar
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from db import models
+from db.engine import Database
+from db.upsert import insert_ignoring
+from db.web_models import SearchHit
+from studio.collect.licences import CODES
+from studio.collect.sources import Papers
+from studio.collect.web.commons import Commons
+from studio.collect.web.openverse import Openverse
+from studio.collect.web.previews import Previews
+from studio.collect.web.service import Hit, Service, refuse_long
+from studio.collect.web.visitor import Visitor
+from studio.errors import SearchFailed
+from studio.language import _
+from studio.progress import Progress
+from studio.settings import Settings
+
+SERVICES = {"openverse": "Openverse", "commons": "Wikimedia Commons"}
+"""Their names in arguments and papers, and for people."""
+_AT_ONCE = 20
+"""So many hits are shown before more are asked for."""
+_THREADS = 4
+_LOOK_EVERY_S = 0.2
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class Searched:
+    """How a search went."""
+
+    hits: int
+    cut_short: str = ""
+    """Why there are not more, where the service did not let the search come to its end."""
+
+
+@dataclass(frozen=True)
+class FoundHit:
+    """A hit as it was kept."""
+
+    id: int
+    position: int
+    """Its place among the hits of its search, from 0; some may be missing."""
+    phrase: str
+    address: str
+    preview: str
+    """The name of its small copy; empty where there is none."""
+    width_px: int | None
+    height_px: int | None
+    papers: Papers
+
+
+def checked_phrases(service: str, phrases: Sequence[str], licences: Collection[str]) -> tuple[str, ...]:
+    """Return the phrases that are searched for, each once.
+
+    Raises SearchFailed when there is none, one is too long, or a service or a licence is unknown.
+    """
+    if service not in SERVICES:
+        raise SearchFailed(
+            _("expected one of {known} to be searched; got {service}.").format(
+                known=", ".join(SERVICES), service=service
+            )
+        )
+    unknown = sorted(set(licences) - set(CODES))
+    if unknown:
+        raise SearchFailed(
+            _("expected licences among {known}; got {unknown}.").format(
+                known=", ".join(CODES), unknown=", ".join(unknown)
+            )
+        )
+    searched = tuple(dict.fromkeys(words for phrase in phrases if (words := " ".join(phrase.split()))))
+    if not searched:
+        raise SearchFailed(_("expected words to search for; there are none. Type what the pictures show."))
+    for words in searched:
+        refuse_long(words)
+    return searched
+
+
+def service_of(name: str, visitor: Visitor, settings: Settings, pause: Callable[[float], object]) -> Service:
+    """Return the service of that name. pause: waits for so many seconds, or less when all is to end."""
+    if name == "openverse":
+        return Openverse(
+            visitor, settings.openverse_address, settings.openverse_id, settings.openverse_secret
+        )
+    return Commons(visitor, settings.commons_address, settings.contact, pause)
+
+
+def search(
+    database: Database,
+    visitor: Visitor,
+    *,
+    job_id: int,
+    service: str,
+    phrases: Sequence[str],
+    count: int,
+    licences: frozenset[str],
+    min_side_px: int,
+    settings: Settings,
+    progress: Progress,
+) -> Searched:
+    """Find about `count` pictures and keep them as the job's hits, which can be read while this goes on.
+
+    The phrases get even shares, in turn; what one leaves over goes to those after it. A picture that several
+    find belongs to the first. A job taken up again goes on: what it has found stays. The visitor is closed
+    at the end. Raises what `checked_phrases` raises, SearchFailed when the service refuses before anything
+    is found, Stopped when a person asks for an end.
+    """
+    phrases = checked_phrases(service, phrases, licences)
+    previews = Previews(settings.previews_dir)
+    _let_go(database, previews, job_id)
+    ended = Event()
+    asked = service_of(service, visitor, settings, ended.wait)
+    pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="search")
+    finding = _Finding(database, visitor, asked, previews, job_id, count, progress, pool)
+    try:
+        for number, words in enumerate(phrases):
+            share = math.ceil((count - finding.before(phrases[:number])) / (len(phrases) - number))
+            found = asked.find(words, licences=licences, min_side_px=min_side_px)
+            finding.take(found, share - finding.before([words]))
+        cut_short = ""
+    except SearchFailed as failure:
+        if not finding.known:
+            raise
+        cut_short = str(failure)
+    finally:
+        ended.set()
+        visitor.close()
+        pool.shutdown(wait=False, cancel_futures=True)
+    return Searched(len(finding.known), cut_short)
+
+
+class _Finding:
+    """What a job has found, and how it finds more."""
+
+    def __init__(
+        self,
+        database: Database,
+        visitor: Visitor,
+        service: Service,
+        previews: Previews,
+        job_id: int,
+        count: int,
+        progress: Progress,
+        pool: ThreadPoolExecutor,
+    ) -> None:
+        self._database, self._visitor, self._service = database, visitor, service
+        self._previews, self._job_id, self._count = previews, job_id, count
+        self._progress, self._pool = progress, pool
+        with database.read() as session:
+            earlier = hits(session, job_id)
+        self.known = {hit.address for hit in earlier}
+        self._by_phrase = Counter(hit.phrase for hit in earlier)
+        self._position = max((hit.position for hit in earlier), default=-1) + 1
+
+    def before(self, phrases: Collection[str]) -> int:
+        """Return how many hits these phrases have."""
+        return sum(self._by_phrase[words] for words in phrases)
+
+    def take(self, found: Iterator[Hit], wanted: int) -> None:
+        """Keep `wanted` of what is found that is not known yet, a few at a time."""
+        while wanted > 0:
+            # More is asked for when these can be seen: none waits in vain when the service has enough of us.
+            few, failure = self._waited(self._pool.submit(self._few, found, min(wanted, _AT_ONCE)))
+            self._keep(few)
+            if failure is not None:
+                raise failure
+            if not few:
+                return
+            wanted -= len(few)
+
+    def _few(self, found: Iterator[Hit], number: int) -> tuple[list[Hit], SearchFailed | None]:
+        few: dict[str, Hit] = {}
+        try:
+            fresh = (hit for hit in found if hit.address not in self.known and hit.address not in few)
+            for hit in islice(fresh, number):
+                few[hit.address] = hit
+        except SearchFailed as failure:
+            return list(few.values()), failure
+        return list(few.values()), None
+
+    def _keep(self, few: Sequence[Hit]) -> None:
+        fetch, kind = self._previews.fetch, self._service.preview_kind
+        waiting = {
+            self._pool.submit(fetch, self._visitor, hit.preview_address, kind): (self._position + index, hit)
+            for index, hit in enumerate(few)
+        }
+        self._position += len(few)
+        while waiting:
+            self._progress.report(_("Searching"), len(self.known), self._count)
+            done, _others = wait(waiting, _LOOK_EVERY_S, FIRST_COMPLETED)
+            self._write({waiting.pop(future): future.result() for future in done})
+        self._progress.report(_("Searching"), len(self.known), self._count)
+
+    def _write(self, previews: dict[tuple[int, Hit], str]) -> None:
+        if not previews:
+            return
+        rows = [
+            {
+                "job_id": self._job_id,
+                "position": position,
+                "phrase": hit.phrase,
+                "address": hit.address,
+                "preview": preview,
+                "width_px": hit.width_px,
+                "height_px": hit.height_px,
+                "papers": {name: value for name, value in asdict(hit.papers).items() if value},
+            }
+            for (position, hit), preview in previews.items()
+        ]
+        with self._database.write() as session:
+            insert_ignoring(session, SearchHit, rows)
+        self.known.update(hit.address for _position, hit in previews)
+        self._by_phrase.update(hit.phrase for _position, hit in previews)
+
+    def _waited(self, future: Future[_Result]) -> _Result:
+        while not wait([future], _LOOK_EVERY_S).done:
+            self._progress.report(_("Searching"), len(self.known), self._count)
+        return future.result()
+
+
+def _let_go(database: Database, previews: Previews, job_id: int) -> None:
+    """Give up the previews of what the project searched for before; its hits can still be fetched."""
+    job = models.Job
+    with database.write() as session:
+        project_id = session.scalar(select(job.project_id).where(job.id == job_id))
+        older = select(job.id).where(job.project_id == project_id, job.id < job_id)
+        session.execute(
+            update(SearchHit).where(SearchHit.job_id.in_(older), SearchHit.preview != "").values(preview="")
+        )
+    previews.clear(database)
+
+
+def hits(session: Session, job_id: int) -> tuple[FoundHit, ...]:
+    """Return what a search has found so far, in order."""
+    row = SearchHit
+    rows = session.scalars(select(row).where(row.job_id == job_id).order_by(row.position, row.id))
+    return tuple(
+        FoundHit(
+            hit.id,
+            hit.position,
+            hit.phrase,
+            hit.address,
+            hit.preview,
+            hit.width_px,
+            hit.height_px,
+            Papers(**hit.papers),
+        )
+        for hit in rows
+    )

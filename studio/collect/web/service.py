@@ -1,0 +1,143 @@
+"""What all services that are searched share: what a hit is, how they are asked, text out of their HTML."""
+
+import html
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+from urllib.parse import urlencode
+
+from bs4 import BeautifulSoup
+
+from studio.collect.sources import Papers
+from studio.collect.web.addresses import normal
+from studio.collect.web.visitor import Answer, Kind, Visitor
+from studio.collect.why import Why
+from studio.errors import PictureRefused, SearchFailed
+from studio.language import _
+
+MOST_PAGES = 20
+"""How far a search is followed: Openverse allows no more, and what comes later fits the words ever less."""
+MOST_CHARACTERS = 200
+"""Of the words: Openverse's own limit, and with what is added to them still within Commons'."""
+_LONGEST_TEXT = 500
+_LONGEST_HTML = 20_000
+_LONGEST_SIDE_PX = 1_000_000
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A picture that a service knows."""
+
+    address: str
+    preview_address: str
+    """Of a small copy; empty where there is none."""
+    width_px: int | None
+    height_px: int | None
+    """None: the service does not say."""
+    papers: Papers
+    phrase: str
+    """The words that found it."""
+
+    def is_smaller_than(self, side_px: int) -> bool:
+        """Whether its shorter side is known to be below `side_px`."""
+        sides = [side for side in (self.width_px, self.height_px) if side is not None]
+        return bool(sides) and min(sides) < side_px
+
+
+class Service(Protocol):
+    """Finds pictures by words."""
+
+    preview_kind: ClassVar[Kind]
+    """As what its previews are asked for."""
+
+    def find(self, words: str, *, licences: frozenset[str], min_side_px: int) -> Iterator[Hit]:
+        """Yield pictures, those that fit best first, asking for more as they are taken.
+
+        licences: codes as in `studio.collect.licences.CODES`; empty: any. A picture that is known to have a
+        shorter side than `min_side_px` is left out. Raises SearchFailed when the service does not answer or
+        refuses.
+        """
+
+
+def refuse_long(words: str) -> None:
+    """Raise SearchFailed when the words are more than services take; they would be cut without a word."""
+    if len(words) > MOST_CHARACTERS:
+        raise SearchFailed(
+            _("expected at most {limit} characters to search for; these are {count}: {words}…").format(
+                limit=MOST_CHARACTERS, count=len(words), words=words[:40]
+            )
+        )
+
+
+def asked(
+    visitor: Visitor,
+    address: str,
+    parameters: Mapping[str, Any],
+    *,
+    name: str,
+    busy: str,
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
+    """Ask a service, and return its answer; it may be a refusal with a body (status 400 to 499).
+
+    name: the service's, for people. busy: what to say to a person when it is asked too often. Raises
+    SearchFailed when no answer comes.
+    """
+    try:
+        return visitor.get(f"{address}?{urlencode(parameters)}", kind="service", headers=headers)
+    except PictureRefused as refusal:
+        raise failure(refusal, name=name, busy=busy) from refusal
+
+
+def failure(refusal: PictureRefused, *, name: str, busy: str) -> SearchFailed:
+    """Return what a person is told when a service gave no answer."""
+    if refusal.why == Why.BUSY:
+        return SearchFailed(busy)
+    return SearchFailed(_("{name} could not be searched: {why}").format(name=name, why=refusal))
+
+
+def content(answer: Answer, name: str) -> dict[str, Any]:
+    """Return an answer's JSON object. Raises SearchFailed when it is none."""
+    try:
+        found = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise SearchFailed(
+            _("expected JSON from {name}; it answered something else ({status}). Ask again later.").format(
+                name=name, status=answer.status
+            )
+        )
+    return found
+
+
+def plain(value: object) -> str:
+    """Return a stranger's text, which may be HTML, as one line of plain text; nothing where there is none."""
+    if not isinstance(value, str | int | float):
+        return ""
+    text = str(value)[:_LONGEST_HTML]
+    if "<" in text:
+        soup = BeautifulSoup(text, "html.parser")
+        for tag in soup.select('[style*="display:none"], [style*="display: none"]'):
+            tag.decompose()
+        text = soup.get_text(" ")
+    else:
+        text = html.unescape(text)
+    text = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
+
+
+def link(value: object, base: str = "") -> str:
+    """Return a stranger's address in its normal form; nothing where it is not one that is asked or shown."""
+    if not isinstance(value, str) or not value:
+        return ""
+    try:
+        return normal(value, base)
+    except PictureRefused:
+        return ""
+
+
+def pixels(value: object) -> int | None:
+    """Return a side's length where the service gives one."""
+    return value if type(value) is int and 0 < value <= _LONGEST_SIDE_PX else None
