@@ -82,7 +82,7 @@ def search(
         found = hits(session, searched["job_id"])
     if not found:
         click.echo(_("Nothing was found. Try other words, or allow more licences."), err=True)
-    picked = found if yes or not found else _picked(found, as_json=as_json)
+    picked = found if yes or not found else _picked(found)
     result = _NOTHING
     if picked:
         kept = keep_arguments(searched["job_id"], [hit.id for hit in picked], class_name, min_size)
@@ -102,15 +102,15 @@ def keep_arguments(
     }
 
 
-def _picked(found: "Sequence[FoundHit]", *, as_json: bool) -> "Sequence[FoundHit]":
-    """Show what was found and return what a person picks of it; standard output is left to the JSON."""
+def _picked(found: "Sequence[FoundHit]") -> "Sequence[FoundHit]":
+    """Show what was found and return what a person picks of it; standard output is left to the counts."""
     for number, hit in enumerate(found, 1):
-        click.echo(_line(number, hit), err=as_json)
-    click.echo(counted("{count} picture found.", "{count} pictures found.", len(found)), err=as_json)
+        click.echo(_line(number, hit), err=True)
+    click.echo(counted("{count} picture found.", "{count} pictures found.", len(found)), err=True)
     numbers = click.prompt(
         _("Which to keep? all, none, or numbers such as 1,3,5-9"),
         value_proc=lambda answer: chosen_numbers(answer, len(found)),
-        err=as_json,
+        err=True,
     )
     return [found[number - 1] for number in numbers]
 

@@ -134,7 +134,7 @@ def link(value: object, base: str = "") -> str:
         return ""
     try:
         return normal(value, base)
-    except PictureRefused:
+    except (PictureRefused, UnicodeError):  # JSON can hold halves of letters, which no address can
         return ""
 
 

@@ -155,6 +155,7 @@ def test_fields_may_be_missing_null_or_of_another_kind(visitor: Visitor) -> None
         openverse_result(5, thumbnail=None, foreign_landing_url=..., width="wide", height=-3),
         openverse_result(6, filetype="svg"),
         openverse_result(7, mature=True),
+        openverse_result(9, url="https://photos.example.org/\ud800", title="half \ud800 a letter"),
         openverse_result(8, filetype=None, license_url="javascript:alert(1)", foreign_landing_url="data:,x"),
     ]
     with OpenverseStandIn({"rose": odd}) as service:

@@ -73,19 +73,17 @@ def test_a_person_picks_by_number(home: Path) -> None:
     pages = [commons_page(number) for number in range(5)]
     with CommonsStandIn({"rose": pages}) as service:
         done = run(home, service, "rose", *ROSES, "--source", "commons", answer="7\n2, 4-5\n")
-    lines = done.stdout.splitlines()
-    assert lines[0] == (
-        f"   1  320 x 240 px | CC BY-SA 4.0 | C 0 | Picture 0.jpg | {service.address}/pictures/0.jpg"
-    )
-    assert "expected all, none, or numbers from 1 to 5, such as 1,3,5-9; got 7." in done.stdout
-    assert (done.returncode, lines[-1]) == (0, "added 3, copies 0, refused 0")
+    assert (done.returncode, done.stdout) == (0, "added 3, copies 0, refused 0\n")
+    line = f"   1  320 x 240 px | CC BY-SA 4.0 | C 0 | Picture 0.jpg | {service.address}/pictures/0.jpg"
+    assert line in done.stderr.splitlines()
+    assert "expected all, none, or numbers from 1 to 5, such as 1,3,5-9; got 7." in done.stderr
     assert sorted(kept(home)) == [f"{service.address}/pictures/{number}.jpg" for number in (1, 3, 4)]
 
 
 def test_none_is_an_answer(home: Path) -> None:
     with OpenverseStandIn({"rose": [openverse_result(1)]}) as service:
         done = run(home, service, "rose", *ROSES, "--source", "openverse", answer="none\n")
-        assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "added 0, copies 0, refused 0")
+        assert (done.returncode, done.stdout) == (0, "added 0, copies 0, refused 0\n")
         assert service.asked("/pictures/1.jpg") == []
 
 
@@ -124,8 +122,6 @@ def test_what_was_found_before_the_limit_can_be_kept(home: Path) -> None:
     ("arguments", "code", "said"),
     [
         (("rose", *ROSES, "--source", "openverse", "--license", "mit"), 1, "got mit"),
-        ((" ", *ROSES, "--source", "openverse"), 1, "expected words to search for"),
-        (("rose", *ROSES, "--source", "flickr"), 2, "flickr"),
         (("rose", "--source", "openverse"), 2, "--project"),
     ],
 )
