@@ -5,7 +5,7 @@ from uuid import uuid4
 import streamlit as st
 
 from studio.curate import labels
-from studio.curate.grid import State, counts, page
+from studio.curate.grid import Licence, State, counts, page
 from studio.language import _
 from studio.web.components.picture_grid import picture_grid
 from studio.web.look import heading
@@ -27,13 +27,28 @@ if not count.total:
         go("collect", here.name)
     st.stop()
 
+shelf_place = st.container()
+licences: dict[Licence, str] = {"all": _("All"), "unknown": _("Unknown"), "known": _("Known")}
+licence = st.segmented_control(
+    _("Licence"),
+    list(licences),
+    default="all",
+    required=True,
+    format_func=lambda each: licences[each],
+    help=_("Unknown: no place where the picture was found states a licence, and it is not your own work."),
+    key=f"licence-{here.id}",
+)
+with database().read() as session:
+    shown = count if licence == "all" else counts(session, here.id, licence)
+
+# Shelves stay when the filter leaves them empty, so that nobody is moved to another by it.
 shelves: dict[str, tuple[State, str | None, int]] = {
-    f"class:{name}": ("labelled", name, number) for name, number in count.by_class.items()
+    f"class:{name}": ("labelled", name, number) for name, number in shown.by_class.items()
 }
 if count.unlabelled:
-    shelves["unlabelled"] = ("unlabelled", None, count.unlabelled)
+    shelves["unlabelled"] = ("unlabelled", None, shown.unlabelled)
 if count.rejected:
-    shelves["rejected"] = ("rejected", None, count.rejected)
+    shelves["rejected"] = ("rejected", None, shown.rejected)
 
 
 def titled(shelf: str) -> str:
@@ -45,23 +60,34 @@ def titled(shelf: str) -> str:
     return f"{title} · {number:,}"
 
 
-chosen = st.segmented_control(
+chosen = shelf_place.segmented_control(
     _("Show"),
     list(shelves),
-    default=next((shelf for shelf, (*_rest, number) in shelves.items() if number), next(iter(shelves))),
+    default=next(
+        (f"class:{name}" for name, number in count.by_class.items() if number),
+        "unlabelled" if count.unlabelled else "rejected",
+    ),
     required=True,
     format_func=titled,
     key=f"shelf-{here.id}",
 )
 state, class_name, number = shelves[chosen]
-at = st.pagination(-(-number // PAGE_SIZE), key=f"page-{chosen}") if number > PAGE_SIZE else 1
+at = st.pagination(-(-number // PAGE_SIZE), key=f"page-{chosen}-{licence}") if number > PAGE_SIZE else 1
 with database().read() as session:
-    found = page(session, here.id, state=state, class_name=class_name, number=at, size=PAGE_SIZE)
+    found = page(
+        session,
+        here.id,
+        state=state,
+        class_name=class_name,
+        licence=licence,
+        number=at,
+        size=PAGE_SIZE,
+    )
 if not found:
     st.info(_("No pictures here."), icon=":material/inbox:")
 
 bar = st.container(horizontal=True, vertical_alignment="bottom", key="labelling-bar")
-selected = picture_grid(found, key=f"grid-{here.id}-{chosen}")
+selected = picture_grid(here.id, found, key=f"grid-{here.id}-{chosen}")
 
 
 def done(operation: str, said: str) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import cast
 
 from sqlalchemy import ColumnElement, func, insert, select
@@ -10,6 +11,8 @@ from sqlalchemy.orm import Session
 
 from db import models
 from db.upsert import insert_ignoring
+from studio.atomic import atomic_text
+from studio.collect import attribution
 from studio.collect.store import PictureStore
 from studio.errors import ProjectError
 from studio.language import _
@@ -17,7 +20,7 @@ from studio.retrain.curve import CurvePoint, CurveSplit
 from studio.retrain.evaluation import Evaluation
 from studio.retrain.options import RunOptions
 from studio.retrain.run import RunResult
-from studio.retrain.run_folder import MODEL
+from studio.retrain.run_folder import ATTRIBUTION_TABLE, ATTRIBUTION_TEXT, MODEL
 from studio.retrain.snapshot import Example, Labelled, Snapshot
 from studio.retrain.split import Split
 
@@ -155,6 +158,15 @@ def curve(session: Session, run_id: int) -> tuple[CurvePoint, ...]:
     return tuple(
         CurvePoint(row.step, cast(CurveSplit, row.split), row.accuracy, row.cross_entropy) for row in rows
     )
+
+
+def write_attribution(session: Session, project_id: int, snapshot: Snapshot, folder: Path) -> None:
+    """Write who made a snapshot's pictures and under which licence, as a table and as a text."""
+    credits = attribution.rows(session, project_id, {e.sha256: e.label for e in snapshot.examples})
+    with atomic_text(folder / ATTRIBUTION_TABLE) as file:
+        file.write(attribution.as_csv(credits))
+    with atomic_text(folder / ATTRIBUTION_TEXT) as file:
+        file.write(attribution.as_text(credits))
 
 
 def finish(session: Session, run_id: int, result: RunResult, now: datetime) -> None:

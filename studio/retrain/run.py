@@ -3,7 +3,7 @@
 import hashlib
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,12 +76,14 @@ def retrain(
     progress: Progress,
     on_points: OnPoints,
     summaries_dir: Path | None = None,
+    attribute: Callable[[Snapshot, Path], None] | None = None,
 ) -> RunResult:
     """Train on `snapshot` and leave a model in `run_dir`.
 
     Called again after a kill or a stop, with the same arguments, it goes on from where it stood; on a
     finished run it only reads the result. Pictures that cannot be read are left out of the snapshot.
     summaries_dir: where TensorBoard's event files go; `summaries` in `run_dir` by default.
+    attribute: writes into a folder whose the pictures of a snapshot are, where that is known.
     Raises TooLittleToLearnFrom, BackboneError, Stopped, and JobFailed when the folder holds another run.
     """
     if (run_dir / CARD).exists():
@@ -128,6 +130,8 @@ def retrain(
     with atomic_text(run_dir / LABELS) as text:
         text.write(labels_text(used.classes))
     used.write(run_dir / SNAPSHOT)
+    if attribute is not None:
+        attribute(used, run_dir)
     result = RunResult(
         run_dir,
         used,

@@ -5,6 +5,8 @@ labels.txt      a class a line, in the order of the probabilities
 model.json      all else: see `write_card`
 snapshot.csv    what was trained on
 summaries/      TensorBoard event files
+ATTRIBUTION.csv where its pictures were found, by whom they are and under which licence; of a project only
+ATTRIBUTION.txt the credits, ready to be put beside what is made of the model; of a project only
 """
 
 import hashlib
@@ -25,6 +27,7 @@ MODEL, LABELS, CARD, SNAPSHOT, SUMMARIES = (
     "snapshot.csv",
     "summaries",
 )
+ATTRIBUTION_TABLE, ATTRIBUTION_TEXT = "ATTRIBUTION.csv", "ATTRIBUTION.txt"
 _LIBRARIES = ("retrain-studio", "tensorflow", "ai-edge-litert", "numpy", "pillow")
 
 

@@ -2,6 +2,33 @@
 // that quick clicks cannot be lost on the way.
 const views = new WeakMap();
 
+function element(name, text, className = "") {
+  const made = document.createElement(name);
+  made.className = className;
+  made.textContent = text; // never as HTML: names, titles and authors come from strangers
+  return made;
+}
+
+function isOfTheWeb(address) {
+  return /^https?:\/\//i.test(address);
+}
+
+function list(rows) {
+  const made = element("dl", "");
+  for (const { label, text, address } of rows) {
+    const value = element("dd", "");
+    if (isOfTheWeb(address)) {
+      const link = element("a", text);
+      link.href = address;
+      link.target = "_blank";
+      link.rel = "noopener noreferrer nofollow";
+      value.append(link);
+    } else value.textContent = text;
+    made.append(element("dt", label), value);
+  }
+  return made;
+}
+
 export default function ({ data, parentElement, setStateValue }) {
   const { pictures, texts } = data;
   const grid = parentElement.querySelector(".grid");
@@ -39,18 +66,14 @@ export default function ({ data, parentElement, setStateValue }) {
   grid.replaceChildren(...tiles);
 
   const button = (text, act) => {
-    const made = document.createElement("button");
+    const made = element("button", text);
     made.type = "button";
-    made.textContent = text;
     made.onclick = act;
     return made;
   };
-  const count = document.createElement("span");
-  count.className = "count";
+  const count = element("span", "", "count");
   count.setAttribute("role", "status");
-  const help = document.createElement("span");
-  help.className = "help";
-  help.textContent = texts.help;
+  const help = element("span", texts.help, "help");
   bar.replaceChildren(
     count,
     button(texts.all, () => { shown.forEach((id) => selected.add(id)); tell(); }),
@@ -85,12 +108,20 @@ export default function ({ data, parentElement, setStateValue }) {
     const image = document.createElement("img");
     image.src = picture.address;
     image.alt = picture.name;
-    const about = document.createElement("span");
-    about.textContent = `${picture.name} · ${picture.size}`;
-    const footer = document.createElement("footer");
-    footer.append(about, button(texts.close, () => dialog.close()));
-    dialog.replaceChildren(image, footer);
+    const details = element("div", texts.loading, "details");
+    details.setAttribute("aria-live", "polite");
+    const footer = element("footer", "");
+    footer.append(button(texts.close, () => dialog.close()));
+    dialog.setAttribute("aria-label", picture.name);
+    dialog.replaceChildren(image, details, footer);
     dialog.showModal();
+    fetch(picture.details)
+      .then((answer) => (answer.ok ? answer.json() : Promise.reject(new Error(answer.status))))
+      .then(({ facts, places }) => {
+        const heading = element("h2", texts.places);
+        details.replaceChildren(list(facts), heading, ...places.map(list));
+      })
+      .catch(() => { details.textContent = texts.lost; });
   }
 
   grid.onclick = (event) => {
@@ -108,7 +139,7 @@ export default function ({ data, parentElement, setStateValue }) {
     if (event.key in steps) focus(index + steps[event.key]);
     else if (event.key === "Home") focus(0);
     else if (event.key === "End") focus(tiles.length - 1);
-    else if (event.key.toLowerCase() === "z") enlarge(pictures[index]);
+    else if (["i", "z"].includes(event.key.toLowerCase()) && !event.ctrlKey && !event.metaKey) enlarge(pictures[index]);
     else if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "a") {
       shown.forEach((id) => selected.add(id));
       tell();

@@ -1,4 +1,4 @@
-"""A grid of pictures from which a person selects with mouse, touch or keyboard."""
+"""A grid of pictures: select with mouse, touch or keyboard, and look at one with its papers."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,6 +7,7 @@ import streamlit as st
 
 from studio.curate.grid import Picture
 from studio.language import _
+from studio.web.detail_routes import detail_address
 from studio.web.routes import picture_address, thumbnail_address
 
 _HERE = Path(__file__).parent
@@ -19,8 +20,8 @@ _component = st.components.v2.component(
 )
 
 
-def picture_grid(pictures: Sequence[Picture], *, key: str) -> list[int]:
-    """Draw the pictures and return the ids of those that are selected."""
+def picture_grid(project_id: int, pictures: Sequence[Picture], *, key: str) -> list[int]:
+    """Draw pictures of a project and return the ids of those that are selected."""
     result = _component(
         key=key,
         data={
@@ -29,10 +30,8 @@ def picture_grid(pictures: Sequence[Picture], *, key: str) -> list[int]:
                     "id": picture.id,
                     "thumbnail": thumbnail_address(picture.sha256),
                     "address": picture_address(picture.sha256),
+                    "details": detail_address(project_id, picture.id),
                     "name": picture.name,
-                    "size": _("{width} by {height} pixels").format(
-                        width=picture.width_px, height=picture.height_px
-                    ),
                 }
                 for picture in pictures
             ],
@@ -41,8 +40,14 @@ def picture_grid(pictures: Sequence[Picture], *, key: str) -> list[int]:
                 "all": _("Select all"),
                 "none": _("Select none"),
                 "selected": _("{count} selected"),
-                "help": _("Arrows move, Space selects, Shift+click selects a range, Z enlarges."),
+                "help": _(
+                    "Arrows move, Space selects, Shift+click selects a range, "
+                    "I, Z or a double click shows a picture with its papers."
+                ),
                 "close": _("Close"),
+                "places": _("Papers"),
+                "loading": _("Reading its papers…"),
+                "lost": _("Its papers could not be read. Close this, and look again."),
             },
         },
         default={"selected": []},

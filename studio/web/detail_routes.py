@@ -1,0 +1,102 @@
+"""The route that says all about one picture: asked for when somebody looks at it, not with every page.
+
+    GET /studio/projects/{id}/pictures/{image_id} → {"facts": [row], "places": [[row]]}, 404
+
+A row is {"label", "text", "address"}; an address is one of http or https, or empty. Texts come from strangers
+and are text: whoever draws them must not take them for HTML.
+"""
+
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from db.engine import Database
+from studio.collect import papers
+from studio.collect.papers import OWN, PaperRecord
+from studio.curate.grid import Picture, picture
+from studio.language import _
+from studio.web.words import moment
+
+_PRIVATE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_MEGABYTE = 1_000_000
+
+
+def detail_address(project_id: int | str, image_id: int | str) -> str:
+    """Return where the details of a project's picture are served."""
+    return f"/studio/projects/{project_id}/pictures/{image_id}"
+
+
+def detail_routes(database: Database) -> list[BaseRoute]:
+    """Return the route over one database."""
+
+    async def answer(request: Request) -> Response:
+        details = await run_in_threadpool(look, **request.path_params)
+        if details is None:
+            return Response(status_code=404)
+        return JSONResponse(details, headers=_PRIVATE)
+
+    def look(project_id: int, image_id: int) -> dict[str, Any] | None:
+        if max(project_id, image_id) >= 2**31:  # no database has such an id, and some refuse to look
+            return None
+        with database.read() as session:
+            found = picture(session, project_id, image_id)
+            places = papers.of(session, project_id, [image_id])[image_id]
+        return None if found is None else {"facts": _facts(found), "places": [_place(p) for p in places]}
+
+    return [Route(detail_address("{project_id:int}", "{image_id:int}"), answer)]
+
+
+def _facts(found: Picture) -> list[dict[str, str]]:
+    size = _("{width} by {height} pixels").format(width=found.width_px, height=found.height_px)
+    return [
+        _row(_("Name"), found.name),
+        _row(_("Size"), f"{size}, {_file_size(found.size_bytes)}"),
+        _row(_("Format"), found.format),
+    ]
+
+
+def _place(place: PaperRecord) -> list[dict[str, str]]:
+    own = place.kind in OWN
+    rows = [
+        _row(_("Found at"), place.address, place.address),
+        _row(_("On the page"), place.page_address, place.page_address),
+        _row(_("Title"), place.title),
+        _row(_("Author"), place.creator),
+        _row(
+            _("Licence"),
+            place.licence or (_("own work") if own else _("unknown")),
+            place.licence_address,
+        ),
+        _row(_("Came"), f"{moment(place.found_at)}, {_way(place.kind)}"),
+        _row(_("Robots rules"), place.robots),
+    ]
+    return [row for row in rows if row["text"]]
+
+
+def _row(label: str, text: str, address: str = "") -> dict[str, str]:
+    return {"label": label, "text": text, "address": address if papers.on_the_web(address) else ""}
+
+
+def _way(kind: str) -> str:
+    ways = {
+        "folder": _("from a folder"),
+        "archive": _("from an archive"),
+        "upload": _("uploaded"),
+        "camera": _("taken with the camera"),
+        "drawing": _("drawn by the studio"),
+        "download": _("downloaded"),
+        "crawl": _("found by a crawl"),
+        "list": _("from a list of addresses"),
+        "openverse": "Openverse",
+        "commons": "Wikimedia Commons",
+    }
+    return ways.get(kind, kind)
+
+
+def _file_size(size_bytes: int) -> str:
+    if size_bytes < _MEGABYTE:
+        return _("{count} kB").format(count=f"{size_bytes / 1000:.1f}")
+    return _("{count} MB").format(count=f"{size_bytes / _MEGABYTE:.1f}")

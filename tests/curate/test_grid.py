@@ -1,0 +1,121 @@
+"""The pictures of the grid: by class, by state, and by whether their licence is known."""
+
+import pytest
+
+from db.engine import Database
+from db.labelling import Target, record
+from db.models import Image, ImageClass, Project, Provenance
+from studio.curate.grid import Licence, State, counts, page, picture
+from tests.conftest import NOW
+
+PLACES = {
+    # number of the picture: (kind, licence) of every place where it was found
+    0: [("crawl", "CC BY 2.0")],
+    1: [("crawl", "")],
+    2: [("crawl", ""), ("openverse", "CC0 1.0")],
+    3: [("folder", "")],
+    4: [("camera", "")],
+    5: [("drawing", "")],
+    6: [("archive", ""), ("upload", "")],
+    7: [("commons", "CC BY-SA 4.0"), ("list", "")],
+    8: [],
+}
+KNOWN, UNKNOWN = {0, 2, 4, 5, 7}, {1, 3, 6, 8}
+
+
+def filled(database: Database, name: str, places: dict[int, list[tuple[str, str]]]) -> int:
+    """Make a project and return its id; even pictures are labelled, number 7 is rejected."""
+    with database.write() as session:
+        project = Project(name=name, created_at=NOW)
+        session.add(project)
+        session.flush()
+        rose = ImageClass(project_id=project.id, name="장미", position=0)
+        session.add_all([rose, ImageClass(project_id=project.id, name="튤립", position=1)])
+        for number in places:
+            if session.get(Image, number + 1) is None:
+                session.add(
+                    Image(
+                        id=number + 1,
+                        sha256=f"{number:064x}",
+                        format="PNG",
+                        width_px=4,
+                        height_px=3,
+                        size_bytes=1234,
+                        perceptual_hash="0" * 16,
+                        created_at=NOW,
+                    )
+                )
+        session.flush()
+        session.add_all(
+            Provenance(
+                project_id=project.id,
+                image_id=number + 1,
+                kind=kind,
+                address=f"{at}/{number}.png",
+                licence=licence,
+                found_at=NOW,
+            )
+            for number, found in places.items()
+            for at, (kind, licence) in enumerate(found)
+        )
+        targets: dict[int, Target] = {
+            number + 1: ("unlabelled", None) if number % 2 else ("labelled", rose.id) for number in places
+        }
+        record(session, operation_id=f"{name} in", project_id=project.id, at=NOW, targets=targets)
+        rejected: dict[int, Target] = {8: ("rejected", None)}
+        record(session, operation_id=f"{name} out", project_id=project.id, at=NOW, targets=rejected)
+        return project.id
+
+
+@pytest.mark.parametrize(
+    ("licence", "wanted"), [("all", KNOWN | UNKNOWN), ("known", KNOWN), ("unknown", UNKNOWN)]
+)
+def test_pictures_of_unknown_licence_are_found_on_every_shelf(
+    database: Database, licence: Licence, wanted: set[int]
+) -> None:
+    project = filled(database, "정원", PLACES)
+    # Another project knows the licences of the same pictures, or does not: that changes nothing here.
+    filled(database, "other", {n: [("crawl", "" if n in KNOWN else "CC0 1.0")] for n in PLACES})
+    shelves: list[tuple[State, str | None]] = [
+        ("labelled", "장미"),
+        ("unlabelled", None),
+        ("rejected", None),
+    ]
+    with database.read() as session:
+        found = counts(session, project, licence)
+        pages = {
+            shelf: page(
+                session, project, state=shelf[0], class_name=shelf[1], licence=licence, number=1, size=100
+            )
+            for shelf in shelves
+        }
+    assert {each.id - 1 for shown in pages.values() for each in shown} == wanted
+    assert found.total == len(wanted)
+    assert found.by_class == {"장미": len(pages["labelled", "장미"]), "튤립": 0}
+    assert found.unlabelled == len(pages["unlabelled", None])
+    assert found.rejected == len(pages["rejected", None])
+    assert {each.id - 1 for each in pages["labelled", "장미"]} == {n for n in wanted if n % 2 == 0}
+
+
+def test_pages_of_a_filter_are_full(database: Database) -> None:
+    project = filled(database, "정원", PLACES)
+    with database.read() as session:
+        pages = [
+            page(
+                session, project, state="labelled", class_name=None, licence="unknown", number=number, size=1
+            )
+            for number in (1, 2, 3)
+        ]
+    assert [[each.id - 1 for each in shown] for shown in pages] == [[6], [8], []]
+
+
+def test_one_picture_and_only_of_its_project(database: Database) -> None:
+    project = filled(database, "정원", {0: PLACES[0], 7: PLACES[7]})
+    other = filled(database, "other", {1: PLACES[1], 7: PLACES[7]})
+    with database.read() as session:
+        found = picture(session, project, 1)
+        assert found is not None
+        assert (found.name, found.state, found.class_name) == ("0.png", "labelled", "장미")
+        assert (found.width_px, found.height_px, found.format, found.size_bytes) == (4, 3, "PNG", 1234)
+        assert picture(session, other, 1) is None
+        assert picture(session, project, 99) is None

@@ -1,0 +1,162 @@
+"""Looking at a picture's papers in a browser: strangers' words are text, and licences can be filtered by."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, ViewportSize, expect
+
+from studio.collect.ingest import ingest
+from studio.collect.projects import create_project
+from studio.collect.sources import Papers, Source
+from studio.collect.store import PictureStore
+from studio.data import open_database
+from studio.progress import Silent
+from studio.settings import Settings
+from tests.collect.material import picture
+from tests.conftest import NOW
+from tests.e2e.conftest import look, serving
+
+pytestmark = pytest.mark.browser
+LONG_MS = 60_000
+PHONE: ViewportSize = {"width": 390, "height": 844}
+HOSTILE = '"><img src=x onerror="window.hacked=1"><script>window.hacked=1</script> *rose* 장미'
+KNOWN = Papers(
+    page_address="https://정원.example/꽃?a=1&b=<b>",
+    title=HOSTILE,
+    creator="Anna <a href='javascript:window.hacked=1'>Söhne</a>",
+    licence="CC BY-SA 4.0",
+    licence_address="https://creativecommons.org/licenses/by-sa/4.0/",
+    robots="robots.txt allows",
+)
+LURING = Papers(page_address="javascript:window.hacked=1", licence_address="data:text/html,x")
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    home = tmp_path_factory.mktemp("스튜디오 papers") / "data"
+    fill(home)
+    with serving(home) as (address, _process):
+        yield address
+
+
+def fill(home: Path) -> None:
+    settings = Settings(home=home)
+    database = open_database(settings)
+    with database.write() as session:
+        project = create_project(session, "정원", NOW)
+
+    def found(number: int, address: str, papers: Papers, class_name: str, kind: str = "crawl") -> Source:
+        return Source(address, lambda: picture(number, 640, 480), class_name, kind, papers)
+
+    sources = [
+        found(0, "https://정원.example/rose.jpg?w=640", KNOWN, "장미"),
+        found(0, "https://mirror.example/x.jpg", LURING, "장미"),
+        *(found(n, f"folder/장미 {n}.jpg", Papers(), "장미", "folder") for n in range(1, 4)),
+        *(found(n, f"webcam {n}.jpg", Papers(), "튤립", "camera") for n in range(4, 6)),
+    ]
+    store = PictureStore(settings.pictures_dir)
+    ingest(database, store, project.id, sources, progress=Silent(), clock=lambda: NOW)
+    database.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(30_000)
+    page = context.new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    yield page
+    context.close()
+    assert faults == []
+
+
+def open_curate(page: Page, address: str) -> None:
+    page.goto(f"{address}/curate?project=정원")
+    expect(page.locator("button.tile")).to_have_count(4, timeout=LONG_MS)
+
+
+def open_papers(page: Page, address: str) -> None:
+    """Open Curate, and the details of the picture that was found on the web."""
+    open_curate(page, address)
+    page.locator("button.tile[title='rose.jpg']").focus()
+    page.keyboard.press("i")
+    expect(page.locator("dialog dl")).to_have_count(3)
+
+
+def test_papers_are_shown_as_text_with_links_of_the_web_only(address: str, page: Page) -> None:
+    open_papers(page, address)
+    dialog = page.locator("dialog")
+    expect(dialog.get_by_text(HOSTILE, exact=True)).to_be_visible()
+    expect(dialog.get_by_text(KNOWN.creator, exact=True)).to_be_visible()
+    assert dialog.locator("img").count() == 1  # the picture itself
+    assert page.evaluate("window.hacked") is None
+
+    links = dialog.get_by_role("link")
+    assert [link.inner_text() for link in links.all()] == [
+        "https://정원.example/rose.jpg?w=640",
+        KNOWN.page_address,
+        "CC BY-SA 4.0",
+        "https://mirror.example/x.jpg",
+    ]
+    for link in links.all():
+        assert link.get_attribute("target") == "_blank"
+        assert set((link.get_attribute("rel") or "").split()) == {"noopener", "noreferrer", "nofollow"}
+    terms = dialog.locator("dl").nth(1).locator("dt").all_inner_texts()
+    assert terms == ["Found at", "On the page", "Title", "Author", "Licence", "Came", "Robots rules"]
+    expect(dialog.locator("dl").nth(2)).to_contain_text("javascript:window.hacked=1")  # shown, and no link
+    look(page, "papers-light")
+
+    page.keyboard.press("Escape")
+    expect(dialog).not_to_be_visible()
+    expect(page.locator("button.tile[title='rose.jpg']")).to_be_focused()
+    page.locator("button.tile[title='장미 1.jpg']").dblclick()
+    expect(dialog.locator("dl")).to_have_count(2)
+    expect(dialog).to_contain_text("unknown")
+
+
+def test_a_studio_that_does_not_answer_is_told_of(address: str, page: Page) -> None:
+    page.route("**/studio/projects/**", lambda route: route.abort())
+    open_curate(page, address)
+    page.locator("button.tile").first.focus()
+    page.keyboard.press("z")
+    expect(page.get_by_text("Its papers could not be read")).to_be_visible()
+
+
+def test_pictures_of_unknown_licence_are_found(address: str, page: Page) -> None:
+    open_curate(page, address)
+    tiles = page.locator("button.tile")
+    licences = page.get_by_role("radiogroup", name="Licence")
+    licences.get_by_text("Unknown", exact=True).click()
+    expect(page.get_by_text("장미 · 3")).to_be_visible()
+    expect(page.get_by_text("튤립 · 0")).to_be_visible()
+    expect(tiles).to_have_count(3)
+    look(page, "curate-unknown")
+    page.get_by_text("튤립 · 0").click()
+    expect(page.get_by_text("No pictures here.")).to_be_visible()
+    licences.get_by_text("Known", exact=True).click()
+    expect(page.get_by_text("튤립 · 2")).to_be_visible()  # own work has no unknown licence
+    expect(tiles).to_have_count(2)
+    page.get_by_text("장미 · 1").click()
+    expect(tiles).to_have_count(1)
+    licences.get_by_text("All", exact=True).click()
+    expect(tiles).to_have_count(4)
+
+
+def test_papers_fit_a_phone_and_the_dark(address: str, browser: Browser) -> None:
+    context = browser.new_context(viewport=PHONE, has_touch=True, is_mobile=True, color_scheme="dark")
+    context.set_default_timeout(30_000)
+    page = context.new_page()
+    open_papers(page, address)
+    look(page, "papers-phone-dark")
+    assert page.locator("dialog").evaluate(
+        "dialog => dialog.scrollWidth <= dialog.clientWidth"
+        " && dialog.getBoundingClientRect().right <= innerWidth"
+    )
+    close = page.locator("dialog").get_by_role("button", name="Close")
+    expect(close).to_be_in_viewport()
+    close.click()
+    look(page, "curate-phone-dark")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1")
+    context.close()
