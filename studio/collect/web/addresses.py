@@ -11,6 +11,7 @@ from studio.errors import PictureRefused
 from studio.language import _
 
 LONGEST = 2_000
+_LONGEST_SHOWN = 200
 _PORTS = {"http": 80, "https": 443}
 _HIGHEST_PORT = 65_535
 # As browsers do: what surrounds an address, and line ends and tabs inside it, are not part of it.
@@ -18,7 +19,19 @@ _AROUND = "".join(map(chr, range(0x21)))
 _INSIDE = re.compile(r"[\t\r\n]")
 _NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(\.(?!-)[a-z0-9_-]{1,63}(?<!-))*")
 _NUMBER = re.compile(r"(0x[0-9a-f]*|[0-9]+)")
+_DOT = re.compile(r"%2e", re.IGNORECASE)
 _SAFE_PATH = "/%:@!$&'()*+,;=-._~"
+
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
+# Not public, although the standard library takes them for it or does so in its older versions:
+# 192.0.0.192 and 168.63.129.16 answer inside Oracle's and Microsoft's clouds, the third is for documents.
+_NOT_PUBLIC = (
+    ipaddress.IPv4Network("192.0.0.0/24"),
+    ipaddress.IPv4Network("168.63.129.16/32"),
+    ipaddress.IPv6Network("3fff::/20"),
+)
 
 
 def normal(address: str, base: str = "") -> str:
@@ -29,6 +42,8 @@ def normal(address: str, base: str = "") -> str:
     usual form, more than 2,000 characters.
     """
     text = _INSIDE.sub("", address.strip(_AROUND))
+    if len(text) > LONGEST:
+        raise _too_long(address)
     try:
         parts = urlsplit(urljoin(base, text) if base else text)
         port = parts.port
@@ -42,11 +57,14 @@ def normal(address: str, base: str = "") -> str:
     if port is not None and not 1 <= port <= _HIGHEST_PORT:
         raise _refused(address, _("its port is not one"))
     netloc = host if port in (None, _PORTS[parts.scheme]) else f"{host}:{port}"
-    path = quote(parts.path or "/", safe=_SAFE_PATH)
-    query = quote(parts.query, safe=_SAFE_PATH + "?[]")
+    try:
+        path = _plain_path(quote(parts.path, safe=_SAFE_PATH))
+        query = quote(parts.query, safe=_SAFE_PATH + "?[]")
+    except UnicodeError as error:  # halves of letters
+        raise _refused(address, _("it cannot be read")) from error
     whole = urlunsplit((parts.scheme, netloc, path, query, ""))
     if len(whole) > LONGEST:
-        raise _refused(address[:80] + "…", _("it is longer than {limit} characters").format(limit=LONGEST))
+        raise _too_long(address)
     return whole
 
 
@@ -55,21 +73,59 @@ def site(address: str) -> str:
     return address.split("/", 3)[2]
 
 
-def host_and_port(address: str) -> tuple[str, int]:
-    """Return a normal address's host, without the brackets of IPv6, and its port."""
-    parts = urlsplit(address)
-    return parts.hostname or "", parts.port or _PORTS[parts.scheme]
+def origin(address: str) -> str:
+    """Return a normal address's scheme and site, as in https://example.org."""
+    return "/".join(address.split("/", 3)[:3])
+
+
+def shown(text: str) -> str:
+    """Return a stranger's text as one that can stand in a sentence: printable, and not too long."""
+    text = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
+
+
+def is_public(address: IPAddress) -> bool:
+    """Whether an IP address is one that anybody on the internet can reach, and no way to one that is not."""
+    if isinstance(address, ipaddress.IPv6Address):
+        inner: IPAddress | None = address.ipv4_mapped or address.sixtofour
+        if address.teredo:
+            inner = address.teredo[1]
+        elif address in _NAT64:
+            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        if inner is not None:
+            return is_public(inner)
+        if address not in _GLOBAL_UNICAST:
+            return False
+    if any(address.version == network.version and address in network for network in _NOT_PUBLIC):
+        return False
+    return address.is_global and not (address.is_multicast or address.is_reserved)
+
+
+def _plain_path(path: str) -> str:
+    """Return a path without `.` and `..`: rules for /a/../b are those for /b."""
+    if "/." not in path and "%2" not in path:
+        return path or "/"
+    kept: list[str] = []
+    pieces = [_DOT.sub(".", piece) for piece in path.split("/")[1:]]
+    for piece in pieces:
+        if piece == "..":
+            del kept[-1:]
+        elif piece != ".":
+            kept.append(piece)
+    if pieces[-1] in (".", ".."):
+        kept.append("")
+    return "/" + "/".join(kept)
 
 
 def _host(host: str, address: str) -> str:
     if ":" in host:
         try:
-            return f"[{ipaddress.IPv6Address(host)}]"
+            return f"[{ipaddress.IPv6Address(host if '%' not in host else '')}]"  # no zones: they are local
         except ValueError as error:
             raise _refused(address, _("its host is not a name")) from error
     try:
         name = host if host.isascii() else idna.encode(host, uts46=True).decode()
-    except idna.IDNAError as error:
+    except UnicodeError as error:
         raise _refused(address, _("its host is not a name")) from error
     name = name.lower().removesuffix(".")
     if _NUMBER.fullmatch(name.rpartition(".")[2]):
@@ -83,10 +139,14 @@ def _host(host: str, address: str) -> str:
     return name
 
 
+def _too_long(address: str) -> PictureRefused:
+    return _refused(address, _("it is longer than {limit} characters").format(limit=f"{LONGEST:,}"))
+
+
 def _refused(address: str, why: str) -> PictureRefused:
     return PictureRefused(
         _(
             "expected a public web address such as https://example.org/; {address} is not asked: {why}."
-        ).format(address=address, why=why),
+        ).format(address=shown(address), why=why),
         Why.ADDRESS,
     )

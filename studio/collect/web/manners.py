@@ -2,9 +2,15 @@
 
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from studio.collect.why import Why
+from studio.errors import PictureRefused
+from studio.language import _
+
+_FULL_S = 0.05
+"""When a site with no free connection is worth another look."""
 
 
 class VisitEnded(Exception):
@@ -12,67 +18,124 @@ class VisitEnded(Exception):
 
 
 class _Site:
-    def __init__(self) -> None:
-        self.busy = 0
-        self.next_at = 0.0
-        self.delay_s = 0.0
+    def __init__(self, lock: threading.Lock, delay_s: float) -> None:
+        self.changed = threading.Condition(lock)
+        self.delay_s = delay_s
+        self.under_way = 0
+        self.last_at = self.pause_from = self.pause_to = float("-inf")
+        self.busy_in_a_row = 0
+        self.rests = False
+
+    @property
+    def next_at(self) -> float:
+        return max(self.last_at + self.delay_s, self.pause_to)
 
 
 class Manners:
     """The turns of all sites. Safe in threads.
 
     connections: requests that a site gets at a time. delay_s: between the starts of two requests to one site.
+    tries: after so many answers in a row that it is too busy, a site rests: what is asked of it is refused at
+    once until its pause ends. longest_wait_s: a longer pause than this is not waited for, and a rest lasts at
+    least so long.
     """
 
-    def __init__(self, connections: int, delay_s: float) -> None:
+    def __init__(self, connections: int, delay_s: float, *, tries: int, longest_wait_s: float) -> None:
         self._connections, self._delay_s = connections, delay_s
-        self._sites: defaultdict[str, _Site] = defaultdict(_Site)
-        self._changed = threading.Condition()
+        self._tries, self._longest_wait_s = tries, longest_wait_s
+        self._lock = threading.Lock()
+        self._sites: dict[str, _Site] = {}
         self._closed = False
 
     @contextmanager
-    def turn(self, site: str) -> Iterator[None]:
-        """Wait for the site's next turn, and hold it. Raises VisitEnded when all is closed meanwhile."""
-        with self._changed:
-            place = self._sites[site]
+    def turn(self, site: str) -> Iterator[float]:
+        """Wait for the site's next turn, and hold it; yields when it began, as time.monotonic counts.
+
+        Raises PictureRefused when the site rests, VisitEnded when all is closed meanwhile.
+        """
+        with self._lock:
+            place = self._place(site)
             while True:
                 if self._closed:
                     raise VisitEnded
-                rest_s = place.next_at - time.monotonic()
-                if place.busy < self._connections and rest_s <= 0:
+                now = time.monotonic()
+                rest_s = place.next_at - now
+                if place.rests and place.pause_to > now:
+                    raise too_busy(site, place.pause_to - now)
+                free = place.under_way < self._connections
+                if free and rest_s <= 0:
                     break
-                self._changed.wait(rest_s if place.busy < self._connections else None)
-            place.busy += 1
-            place.next_at = time.monotonic() + max(self._delay_s, place.delay_s)
+                place.changed.wait(rest_s if free else None)
+            place.under_way += 1
+            place.last_at = now
         try:
-            yield
+            yield now
         finally:
-            with self._changed:
-                place.busy -= 1
-                self._changed.notify_all()
+            with self._lock:
+                place.under_way -= 1
+                place.changed.notify_all()
 
     def slow_down(self, site: str, delay_s: float) -> None:
         """Leave at least so long between two requests to a site, as its robots.txt asks."""
-        with self._changed:
-            place = self._sites[site]
-            if delay_s > place.delay_s:
-                place.next_at += delay_s - max(place.delay_s, self._delay_s) if place.next_at else 0.0
-                place.delay_s = delay_s
+        with self._lock:
+            place = self._place(site)
+            place.delay_s = max(place.delay_s, delay_s)
 
-    def pause(self, site: str, seconds: float) -> None:
-        """Ask a site nothing for so long."""
-        with self._changed:
-            place = self._sites[site]
-            place.next_at = max(place.next_at, time.monotonic() + seconds)
+    def busy(self, site: str, began: float, asked_s: float | None) -> float:
+        """Pause, as a site is too busy; return for how many seconds.
+
+        began: its turn. asked_s: what the site asks for, if it says so; else the pauses double.
+        """
+        with self._lock:
+            place = self._place(site)
+            if began >= place.pause_from:  # of several that were under way together only one counts
+                place.busy_in_a_row += 1
+            wait_s = 2.0 ** (place.busy_in_a_row - 1) if asked_s is None else asked_s
+            place.rests = place.busy_in_a_row >= self._tries or wait_s > self._longest_wait_s
+            if place.rests:
+                wait_s = max(wait_s, self._longest_wait_s)
+            place.pause_from = time.monotonic()
+            place.pause_to = max(place.pause_to, place.pause_from + wait_s)
+            place.changed.notify_all()
+            return wait_s
+
+    def answered(self, site: str, began: float) -> None:
+        """Take note that a site is not too busy, or not any more. began: the turn."""
+        with self._lock:
+            place = self._place(site)
+            if began >= place.pause_from:
+                place.busy_in_a_row, place.rests = 0, False
 
     def ready_in(self, site: str) -> float:
-        """Return the seconds until a site may be asked again; 0 for now."""
-        with self._changed:
+        """Return the seconds until a site may be asked; 0 for now, or for a refusal at once as it rests."""
+        with self._lock:
             place = self._sites.get(site)
-            return 0.0 if place is None else max(0.0, place.next_at - time.monotonic())
+            if place is None:
+                return 0.0
+            now = time.monotonic()
+            if place.rests and place.pause_to > now:
+                return 0.0
+            return max(place.next_at - now, 0.0 if place.under_way < self._connections else _FULL_S)
 
     def close(self) -> None:
         """End all waiting."""
-        with self._changed:
+        with self._lock:
             self._closed = True
-            self._changed.notify_all()
+            for place in self._sites.values():
+                place.changed.notify_all()
+
+    def _place(self, site: str) -> _Site:
+        place = self._sites.get(site)
+        if place is None:
+            place = self._sites[site] = _Site(self._lock, self._delay_s)
+        return place
+
+
+def too_busy(site: str, wait_s: float) -> PictureRefused:
+    """Return the refusal that names how long a site is to be left alone."""
+    return PictureRefused(
+        _("{site} is too busy: it is to be left alone for {wait} s. Ask again later.").format(
+            site=site, wait=f"{max(1, round(wait_s)):,}"
+        ),
+        Why.BUSY,
+    )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 from protego import Protego
 
+from studio.collect.web.addresses import origin
 from studio.collect.why import Why
 from studio.errors import PictureRefused
 from studio.language import _
@@ -16,28 +17,39 @@ MAX_BYTES = 512 * 1024
 LONGEST_DELAY_S = 60.0
 # Directives that take a value after a colon, which is not the name of a robot.
 _VALUED = frozenset({"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"})
-_SCOPE = re.compile(r"^\s*([\w.+-]+)\s*:\s*(.*)$", re.DOTALL)
+_EVERYBODY = frozenset({"robots", "*"})
+_COLON = re.compile(r"\s*([\w*.+-]+)\s*:\s*(.*)", re.DOTALL)
 
 
 def directives(values: Iterable[str], metas: Iterable[tuple[str, str]], agent_token: str) -> frozenset[str]:
     """Return the directives that concern us, in lower case.
 
     values: one for each X-Robots-Tag header, as in `noai`, `noindex, nofollow` or `otherbot: noindex`; the
-    name of a robot holds for the rest of its header. metas: name and content of robots metas.
+    name of a robot holds for what follows it in its header. metas: name and content of robots metas.
     """
+    ours = _EVERYBODY | {agent_token}
     said: set[str] = set()
     for value in values:
-        scope = _SCOPE.match(value)
-        text = value
-        if scope and scope[1].lower() not in _VALUED:
-            if scope[1].lower() not in ("robots", "*", agent_token):
-                continue
-            text = scope[2]
-        said.update(part.strip().lower() for part in text.split(","))
+        said |= _said(value, ours)
     for name, content in metas:
-        if name.lower() in ("robots", agent_token):
-            said.update(part.strip().lower() for part in content.split(","))
-    return frozenset(said - {""})
+        if name.strip().lower() in ours:
+            said |= _said(content, ours)
+    return frozenset(said)
+
+
+def _said(text: str, ours: frozenset[str]) -> set[str]:
+    said: set[str] = set()
+    concerns_us = True
+    for part in text.lower().split(","):
+        words = part
+        if named := _COLON.fullmatch(part):
+            if named[1] in _VALUED:
+                continue
+            concerns_us = named[1] in ours
+            words = named[2]
+        if concerns_us:
+            said.update(words.split())
+    return said
 
 
 class Rules:
@@ -53,44 +65,55 @@ class Rules:
         self._locks: dict[str, threading.Lock] = {}
         self._rules: dict[str, Protego | PictureRefused | None] = {}
 
-    def check(self, origin: str, address: str) -> tuple[str, float]:
+    def check(self, address: str) -> tuple[str, float]:
         """Return what the rules say, in a few words, and the delay in seconds that they ask for.
 
-        origin: such as https://example.org. Raises PictureRefused where they forbid the address.
+        Raises PictureRefused where they forbid the address.
         """
-        rules = self._of(origin)
+        place = origin(address)
+        rules = self._of(place)
         if isinstance(rules, PictureRefused):
-            if rules.why == Why.ADDRESS:
-                raise rules
             raise PictureRefused(
-                _("{address} is not asked: {origin}/robots.txt could not be read ({why}).").format(
-                    address=address, origin=origin, why=rules
+                _("{address} is not asked, as {origin}/robots.txt cannot be read: {why}").format(
+                    address=address, origin=place, why=rules
                 ),
-                Why.ROBOTS,
+                rules.why,
             )
         if rules is None:
             return _("no robots.txt"), 0.0
         if not rules.can_fetch(address, self._agent):
             raise PictureRefused(
                 _("{address} is not asked: {origin}/robots.txt forbids it.").format(
-                    address=address, origin=origin
+                    address=address, origin=place
                 ),
                 Why.ROBOTS,
             )
-        delay_s = float(rules.crawl_delay(self._agent) or 0)
-        return _("robots.txt allows it"), min(delay_s, LONGEST_DELAY_S)
+        delay_s = rules.crawl_delay(self._agent) or 0.0
+        if delay_s > LONGEST_DELAY_S:
+            said = _("robots.txt allows it, every {asked} s; every {kept} s is kept").format(
+                asked=f"{delay_s:g}", kept=f"{LONGEST_DELAY_S:g}"
+            )
+            return said, LONGEST_DELAY_S
+        return _("robots.txt allows it"), delay_s
 
-    def _of(self, origin: str) -> Protego | PictureRefused | None:
+    def _of(self, place: str) -> Protego | PictureRefused | None:
+        if place in self._rules:
+            return self._rules[place]
         with self._lock:
-            if origin in self._rules:
-                return self._rules[origin]
-            lock = self._locks.setdefault(origin, threading.Lock())
+            lock = self._locks.setdefault(place, threading.Lock())
         with lock:  # two who ask for the same at once fetch it once
-            if origin not in self._rules:
+            if place not in self._rules:
                 try:
-                    body = self._fetch(f"{origin}/robots.txt")
-                    text = None if body is None else body[:MAX_BYTES].decode("utf-8-sig", errors="replace")
-                    self._rules[origin] = None if text is None else Protego.parse(text)
+                    body = self._fetch(f"{place}/robots.txt")
                 except PictureRefused as refusal:
-                    self._rules[origin] = refusal
-            return self._rules[origin]
+                    if refusal.why == Why.BUSY:
+                        return refusal  # which passes
+                    self._rules[place] = refusal
+                else:
+                    self._rules[place] = None if body is None else Protego.parse(_text(body))
+            return self._rules[place]
+
+
+def _text(body: bytes) -> str:
+    whole = body if len(body) < MAX_BYTES else body[: body.rfind(b"\n") + 1]  # no half rule
+    return whole.decode("utf-8-sig", errors="replace")
