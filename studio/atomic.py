@@ -10,7 +10,8 @@ from typing import IO, BinaryIO, cast
 
 @contextmanager
 def _temporary(path: Path) -> Iterator[Path]:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.parent.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
     # Unique, so that two processes writing one file do not write into each other's.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
@@ -21,12 +22,17 @@ def _temporary(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_bytes(path: Path) -> Iterator[BinaryIO]:
-    """Open `path` for writing bytes; it appears, flushed to the disk, only if the block ends well."""
+def atomic_bytes(path: Path, *, flushed: bool = True) -> Iterator[BinaryIO]:
+    """Open `path` for writing bytes; it appears, flushed to the disk, only if the block ends well.
+
+    Without `flushed`, a failing machine (not a failing process) may leave it empty or cut short: for what can
+    be made again, and whose reader looks.
+    """
     with _temporary(path) as temporary, temporary.open("wb") as file:
         yield cast(BinaryIO, file)
-        file.flush()
-        os.fsync(file.fileno())
+        if flushed:
+            file.flush()
+            os.fsync(file.fileno())
 
 
 @contextmanager

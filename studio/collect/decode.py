@@ -73,18 +73,23 @@ class Decoded:
     """The file's own size, upright."""
 
 
-def decode(source: Path | bytes, name: str, *, at_least_px: int | None = None) -> Image.Image:
+def decode(
+    source: Path | bytes, name: str, *, at_least_px: int | None = None, fitting_px: int | None = None
+) -> Image.Image:
     """Return the picture in `source` as RGB, turned upright, transparency laid on white.
 
     `name` is what messages call it. With `at_least_px`, a JPEG may come at a smaller scale whose shorter
-    side is still at least that long: several times faster. Of a GIF, WebP or TIFF the first frame.
+    side is still at least that long, with `fitting_px` at one whose longer side is: several times faster.
+    Of a GIF, WebP or TIFF the first frame.
     Safe in threads. Raises PictureRefused with the reason: unreadable, empty, not a picture (and what it is
     instead), truncated, damaged, more than 100 megapixels, more than 200 MB, a size that cannot be.
     """
-    return decode_whole(source, name, at_least_px=at_least_px).image
+    return decode_whole(source, name, at_least_px=at_least_px, fitting_px=fitting_px).image
 
 
-def decode_whole(source: Path | bytes, name: str, *, at_least_px: int | None = None) -> Decoded:
+def decode_whole(
+    source: Path | bytes, name: str, *, at_least_px: int | None = None, fitting_px: int | None = None
+) -> Decoded:
     """Return what `decode` does with the file's format and size. Raises PictureRefused likewise."""
     data = source if isinstance(source, bytes) else read_picture_file(source, name)
     if not data:
@@ -93,7 +98,7 @@ def decode_whole(source: Path | bytes, name: str, *, at_least_px: int | None = N
     if foreign := foreign_format(data):
         raise _not_a_picture(name, foreign)
     try:
-        return _decode(data, name, at_least_px)
+        return _decode(data, name, at_least_px, fitting_px)
     except PictureRefused:
         raise
     except Image.DecompressionBombError as error:
@@ -136,7 +141,7 @@ def refuse_large_file(size_bytes: int, name: str) -> None:
         )
 
 
-def _decode(data: bytes, name: str, at_least_px: int | None) -> Decoded:
+def _decode(data: bytes, name: str, at_least_px: int | None, fitting_px: int | None) -> Decoded:
     with Image.open(io.BytesIO(data), formats=_FORMATS) as opened:
         width, height = opened.size
         if width * height > MAX_PIXELS:
@@ -151,8 +156,15 @@ def _decode(data: bytes, name: str, at_least_px: int | None) -> Decoded:
             raise _not_a_picture(name, "camera RAW")
         # A JPEG of two views (MPO) is a JPEG to everybody else.
         format_name = "JPEG" if opened.format == "MPO" else str(opened.format)
-        if at_least_px is not None and isinstance(opened, JpegImagePlugin.JpegImageFile):
-            opened.draft(opened.mode, (at_least_px, at_least_px))
+        if isinstance(opened, JpegImagePlugin.JpegImageFile):
+            if at_least_px is not None:
+                opened.draft(opened.mode, (at_least_px, at_least_px))
+            elif fitting_px is not None:
+                longest = max(width, height)
+                opened.draft(
+                    opened.mode,
+                    (max(1, width * fitting_px // longest), max(1, height * fitting_px // longest)),
+                )
         opened.load()
         # Only now: a TIFF is turned by Pillow as it is loaded, and forgets its orientation.
         orientation = _orientation(opened)

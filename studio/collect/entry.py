@@ -1,17 +1,18 @@
 """Writing into a project what has arrived: pictures, papers, labels, and what became of each file."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db import models
+from db import copy_groups, models
 from db.classes import class_ids
 from db.engine import Database
 from db.labelling import Target, record
 from db.upsert import insert_ignoring
+from studio.collect.near_copies import NearCopies, Pair
 from studio.collect.sources import Source
 from studio.errors import ProjectError
 from studio.language import _
@@ -43,7 +44,11 @@ class Arrived:
 
 @dataclass(frozen=True)
 class Find:
-    """What became of one source; `reason` says why it is no new picture, `why` of which kind that is."""
+    """What became of one source.
+
+    reason: why it is no new picture, or that an added one is nearly the same as another; why: the kind of
+    refusal.
+    """
 
     name: str
     outcome: str
@@ -68,10 +73,12 @@ def enter(
     at: datetime,
     job_id: int | None,
     operation_id: str,
+    near_copies: NearCopies,
 ) -> list[Find]:
     """Write a batch in one transaction and return what became of each, in order.
 
-    A picture keeps its first class; one that had none gets the class that a copy of it brings.
+    A picture keeps its first class; one that had none gets the class that a copy of it brings. Pictures that
+    `near_copies` finds to be nearly the same as others are grouped with them.
     Raises ProjectError when the project is not there.
     """
     if not batch:
@@ -87,7 +94,8 @@ def enter(
         class_names = {class_id: name for name, class_id in classes.items()}
         places = _places(session, project_id, list(image_ids.values()))
         targets: dict[int, Target] = {}
-        finds = []
+        added: dict[int, int] = {}  # image id → place in the batch
+        finds: list[Find] = []
         for arrived in batch:
             source = arrived.source
             if arrived.refusal:
@@ -100,12 +108,19 @@ def enter(
             if place is None:
                 places[image_id] = _Place(target, source.name)
                 targets[image_id] = target
+                added[image_id] = len(finds)
                 finds.append(Find(source.name, "added"))
                 continue
             finds.append(Find(source.name, "copy", _where(place, target, class_names)))
             if place.target[0] == "unlabelled" and target != place.target:
                 place.target = targets[image_id] = target
         record(session, operation_id=operation_id, project_id=project_id, at=at, targets=targets)
+        pairs = near_copies.of(session, list(added)) if added else []
+        if pairs:
+            copy_groups.join(session, project_id, pairs)
+            for image_id, name in _nearest(session, project_id, pairs, places).items():
+                reason = _("nearly the same as {name}").format(name=name)
+                finds[added[image_id]] = replace(finds[added[image_id]], reason=reason)
         insert_ignoring(
             session,
             models.Provenance,
@@ -131,6 +146,18 @@ def enter(
             ],
         )
     return finds
+
+
+def _nearest(
+    session: Session, project_id: int, pairs: Sequence[Pair], places: dict[int, _Place]
+) -> dict[int, str]:
+    """Return the name of the picture that each `second` resembles most."""
+    nearest: dict[int, int] = {}
+    for first, second in pairs:
+        nearest.setdefault(second, first)
+    others = [image_id for image_id in nearest.values() if image_id not in places]
+    places = {**places, **_places(session, project_id, others)}
+    return {second: places[first].address for second, first in nearest.items()}
 
 
 def _images(session: Session, pictures: Sequence[Arrived], at: datetime) -> dict[str, int]:

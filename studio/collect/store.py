@@ -1,6 +1,6 @@
 """Where pictures lie on the disk: originals by the SHA-256 of their bytes, and small copies to look at."""
 
-from io import BytesIO
+from io import SEEK_END, BytesIO
 from pathlib import Path
 
 from PIL import Image
@@ -25,10 +25,11 @@ _ENDINGS = {
 }
 _BROWSERS_SHOW = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "AVIF")
 _HUGE_BYTES = 3_000_000
+_JPEG_END = b"\xff\xd9"
 
 
 class PictureStore:
-    """The files of all pictures under one folder: `originals/ab/<sha256>.jpg`, `thumbnails/ab/<sha256>.webp`.
+    """The files of all pictures under one folder: `originals/ab/<sha256>.png`, `thumbnails/ab/<sha256>.jpg`.
 
     A file appears whole or not at all, under a name that its bytes decide: nothing here is ever changed, any
     number of threads and processes may write at once, and a browser may keep what it got for ever.
@@ -53,11 +54,12 @@ class PictureStore:
         return path
 
     def put_thumbnail(self, sha256: str, image: Image.Image) -> Path:
-        """Make a picture's thumbnail (WebP, fits 256 x 256 px) from `image`, RGB, where there is none."""
-        path = self._path("thumbnails", sha256, ".webp")
-        if not path.exists():
-            # Method 0 is 1.6 times as fast as 2, and its files are a fifth larger.
-            _write(path, _webp(fitted(image, THUMBNAIL_PX), method=0))
+        """Make a picture's thumbnail (JPEG, fits 256 x 256 px) from `image`, RGB, where there is none."""
+        path = self._path("thumbnails", sha256, ".jpg")
+        if not _is_whole_jpeg(path):
+            # A seventh of the time of a WebP of the same look, and no waiting for the disk, which can be
+            # spared because a thumbnail that a power cut has spoilt is seen and made again.
+            _write(path, _encoded(fitted(image, THUMBNAIL_PX), "JPEG"), flushed=False)
         return path
 
     def thumbnail(self, sha256: str, format_name: str) -> Path:
@@ -65,11 +67,11 @@ class PictureStore:
 
         Raises PictureRefused when the original cannot be read any more.
         """
-        path = self._path("thumbnails", sha256, ".webp")
-        if path.exists():
+        path = self._path("thumbnails", sha256, ".jpg")
+        if _is_whole_jpeg(path):
             return path
         original = self.original(sha256, format_name)
-        return self.put_thumbnail(sha256, decode(original, original.name, at_least_px=THUMBNAIL_PX))
+        return self.put_thumbnail(sha256, decode(original, original.name, fitting_px=THUMBNAIL_PX))
 
     def viewing(self, sha256: str, format_name: str) -> Path:
         """Return a file that a browser can show: the original, or a WebP that fits 1600 x 1600 px.
@@ -83,7 +85,7 @@ class PictureStore:
         path = self._path("viewing", sha256, ".webp")
         if not path.exists():
             image = decode(original, original.name, at_least_px=VIEWING_PX)
-            _write(path, _webp(fitted(image, VIEWING_PX), method=2))
+            _write(path, _encoded(fitted(image, VIEWING_PX), "WEBP", method=2))
         return path
 
     def _path(self, folder: str, sha256: str, ending: str) -> Path:
@@ -91,21 +93,33 @@ class PictureStore:
 
 
 def fitted(image: Image.Image, side_px: int) -> Image.Image:
-    """Return a copy of `image` whose longer side is at most `side_px`."""
-    small = image.copy()
-    small.thumbnail((side_px, side_px), Image.Resampling.BICUBIC, reducing_gap=2.0)
-    return small
+    """Return `image`, made smaller where its longer side is over `side_px`."""
+    longest = max(image.size)
+    if longest <= side_px:
+        return image
+    width, height = (max(1, round(side * side_px / longest)) for side in image.size)
+    # Hamming looks like bicubic when it makes pictures smaller, at two thirds of the time.
+    return image.resize((width, height), Image.Resampling.HAMMING, reducing_gap=2.0)
 
 
-def _webp(image: Image.Image, *, method: int) -> bytes:
+def _encoded(image: Image.Image, format_name: str, **options: int) -> bytes:
     file = BytesIO()
-    image.save(file, "WEBP", quality=80, method=method)
+    image.save(file, format_name, quality=80, **options)
     return file.getvalue()
 
 
-def _write(path: Path, data: bytes) -> None:
+def _is_whole_jpeg(path: Path) -> bool:
     try:
-        with atomic_bytes(path) as file:
+        with path.open("rb") as file:
+            file.seek(-len(_JPEG_END), SEEK_END)
+            return file.read() == _JPEG_END
+    except OSError:  # none, or an empty one
+        return False
+
+
+def _write(path: Path, data: bytes, *, flushed: bool = True) -> None:
+    try:
+        with atomic_bytes(path, flushed=flushed) as file:
             file.write(data)
     except OSError as error:
         # Windows lets nobody replace a file that another is reading: then the same bytes are there.

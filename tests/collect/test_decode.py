@@ -182,6 +182,8 @@ def test_a_jpeg_may_come_smaller_but_never_too_small() -> None:
     assert found.image.size == (375, 250)
     assert decode(data, "a photograph").size == (3000, 2000)
     assert decode(data, "a photograph", at_least_px=5000).size == (3000, 2000)
+    assert decode(data, "a photograph", fitting_px=750).size == (750, 500)
+    assert decode(data, "a photograph", fitting_px=751).size == (1500, 1000)
 
 
 def test_two_pictures_in_one_jpeg_are_the_first() -> None:

@@ -39,7 +39,7 @@ def test_a_picture_is_stored_described_and_labelled(bench: Bench) -> None:
     report = bench.ingest([Source("장미/rose 1.jpg", lambda: data, "장미", "download", papers)])
     assert report == IngestReport(added=1, copies=0, refused=())
     assert bench.store.original(digest(data), "JPEG").read_bytes() == data
-    assert (bench.store.root / "thumbnails" / digest(data)[:2] / f"{digest(data)}.webp").exists()
+    assert (bench.store.root / "thumbnails" / digest(data)[:2] / f"{digest(data)}.jpg").exists()
     with bench.database.read() as session:
         image = session.scalars(select(models.Image)).one()
         found = session.scalars(select(models.Provenance)).one()

@@ -53,9 +53,18 @@ def test_a_thumbnail_is_small_and_made_again_where_it_is_missing(store: PictureS
     store.put(DATA, SHA, "JPEG")
     path = store.thumbnail(SHA, "JPEG")
     with Image.open(path) as image:
-        assert (image.format, image.size) == ("WEBP", (256, 171))
+        assert (image.format, image.size) == ("JPEG", (256, 171))
     path.unlink()
     assert store.thumbnail(SHA, "JPEG").exists()
+
+
+@pytest.mark.parametrize("kept_bytes", [0, 1, 1000])
+def test_a_thumbnail_that_a_power_cut_spoilt_is_made_again(store: PictureStore, kept_bytes: int) -> None:
+    store.put(DATA, SHA, "JPEG")
+    path = store.thumbnail(SHA, "JPEG")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:kept_bytes])
+    assert store.thumbnail(SHA, "JPEG").read_bytes() == whole
 
 
 def test_a_thumbnail_of_a_lost_picture_is_refused_with_a_reason(store: PictureStore) -> None:

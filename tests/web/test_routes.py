@@ -33,7 +33,7 @@ def served(database: Database, home: Path) -> tuple[TestClient, PictureStore, di
         project = Project(name="p", created_at=NOW)
         session.add(project)
     ingest_path(database, store, project.id, folder.parent, progress=Silent(), clock=lambda: NOW)
-    found = {path.suffix: path.stem for path in (settings.pictures_dir).rglob("*") if path.suffix != ".webp"}
+    found = {path.suffix: path.stem for path in (settings.pictures_dir / "originals").rglob("*.*")}
     return TestClient(Starlette(routes=routes(settings))), store, found
 
 
