@@ -11,7 +11,7 @@ import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import certifi
@@ -60,13 +60,19 @@ class Pools(urllib3.PoolManager):
     """
 
     def __init__(self, connections: int, checks: Checks) -> None:
+        super().__init__(num_pools=_SITES_KEPT, maxsize=connections, block=False)
+        self._makers = {"http": partial(_Plain, checks=checks), "https": partial(_Secure, checks=checks)}
+
+    @cached_property
+    def _trusted(self) -> ssl.SSLContext:
         # The system's certificates, and for systems that have none those that requests brings.
         trusted = ssl.create_default_context()
         trusted.load_verify_locations(certifi.where())
-        super().__init__(num_pools=_SITES_KEPT, maxsize=connections, block=False, ssl_context=trusted)
-        self._makers = {"http": partial(_Plain, checks=checks), "https": partial(_Secure, checks=checks)}
+        return trusted
 
     def _new_pool(self, scheme: str, host: str, port: int, request_context: Any = None) -> Any:
+        if scheme == "https":
+            request_context = {**request_context, "ssl_context": self._trusted}
         pool: Any = super()._new_pool(scheme, host, port, request_context)
         pool.ConnectionCls = self._makers[scheme]
         return pool

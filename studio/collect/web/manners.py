@@ -4,6 +4,8 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 from studio.collect.why import Why
 from studio.errors import PictureRefused
@@ -21,6 +23,7 @@ class _Site:
     def __init__(self, lock: threading.Lock, delay_s: float) -> None:
         self.changed = threading.Condition(lock)
         self.delay_s = delay_s
+        self.queue: list[object] = []
         self.under_way = 0
         self.last_at = self.pause_from = self.pause_to = float("-inf")
         self.busy_in_a_row = 0
@@ -55,17 +58,12 @@ class Manners:
         """
         with self._lock:
             place = self._place(site)
-            while True:
-                if self._closed:
-                    raise VisitEnded
-                now = time.monotonic()
-                rest_s = place.next_at - now
-                if place.rests and place.pause_to > now:
-                    raise too_busy(site, place.pause_to - now)
-                free = place.under_way < self._connections
-                if free and rest_s <= 0:
-                    break
-                place.changed.wait(rest_s if free else None)
+            place.queue.append(me := object())
+            try:
+                now = self._wait(site, place, me)
+            finally:
+                place.queue.remove(me)
+                place.changed.notify_all()
             place.under_way += 1
             place.last_at = now
         try:
@@ -74,6 +72,20 @@ class Manners:
             with self._lock:
                 place.under_way -= 1
                 place.changed.notify_all()
+
+    def _wait(self, site: str, place: _Site, me: object) -> float:
+        """Wait, with the lock, until `me` is the first of the queue and its turn has come; return when."""
+        while True:
+            if self._closed:
+                raise VisitEnded
+            now = time.monotonic()
+            if place.rests and place.pause_to > now:
+                raise too_busy(site, place.pause_to - now)
+            may_go = place.under_way < self._connections and place.queue[0] is me
+            rest_s = place.next_at - now
+            if may_go and rest_s <= 0:
+                return now
+            place.changed.wait(rest_s if may_go else None)
 
     def slow_down(self, site: str, delay_s: float) -> None:
         """Leave at least so long between two requests to a site, as its robots.txt asks."""
@@ -129,6 +141,18 @@ class Manners:
         if place is None:
             place = self._sites[site] = _Site(self._lock, self._delay_s)
         return place
+
+
+def retry_after(value: str, now: datetime) -> float | None:
+    """Return how many seconds a Retry-After header asks to wait, given as such or as a date, if it does."""
+    value = value.strip()
+    if value.isdecimal() and value.isascii():
+        return float(value[:9])
+    try:
+        date = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max(0.0, ((date if date.tzinfo else date.replace(tzinfo=UTC)) - now).total_seconds())
 
 
 def too_busy(site: str, wait_s: float) -> PictureRefused:

@@ -4,7 +4,6 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Literal, Self
 from urllib.parse import urlencode
 
@@ -12,7 +11,7 @@ from studio.collect.web.addresses import normal, origin, site
 from studio.collect.web.connections import Checks, Resolver
 from studio.collect.web.exchanges import Exchanges, Request, Response
 from studio.collect.web.lifelines import Lifelines
-from studio.collect.web.manners import Manners, too_busy
+from studio.collect.web.manners import Manners, retry_after, too_busy
 from studio.collect.web.robots import MAX_BYTES, NO_PICTURES, Rules, directives
 from studio.collect.why import Why
 from studio.errors import PictureRefused
@@ -167,7 +166,7 @@ class Visitor:
                 if response.status not in _BUSY:
                     self._manners.answered(place, began)
                     return response
-                asked_s = _retry_after(response.headers.get("Retry-After", ""), datetime.now(UTC))
+                asked_s = retry_after(response.headers.get("Retry-After", ""), datetime.now(UTC))
                 wait_s = self._manners.busy(place, began, asked_s)
         raise too_busy(place, wait_s)
 
@@ -234,15 +233,3 @@ def _no_use(address: str, status: int) -> PictureRefused:
         said = _("{address} cannot be had: its site answered {status}.")
         why = Why.UNREACHABLE if status >= _SERVER_FAULT else Why.OTHER
     return PictureRefused(said.format(address=address, status=status), why)
-
-
-def _retry_after(value: str, now: datetime) -> float | None:
-    """Return the seconds that a Retry-After header asks for, given as seconds or as a date."""
-    value = value.strip()
-    if value.isdecimal():
-        return float(value[:9])
-    try:
-        date = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return max(0.0, (date.astimezone(UTC) - now).total_seconds())

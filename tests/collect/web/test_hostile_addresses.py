@@ -1,0 +1,341 @@
+"""Addresses that lead where nobody is to be led: all refused, and no connection made."""
+
+import ipaddress
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from typing import Any
+
+import pytest
+
+from studio.collect.web import connections
+from studio.collect.web.visitor import Limits, Visitor
+from studio.collect.why import Why
+from studio.errors import PictureRefused
+from tests.collect.web.listener import Listener, leading_to, reply
+
+AGENT = "retrain-studio/test (+test@example.org)"
+LIMITS = Limits(first_byte_s=2, total_s=4)
+
+NAMES = {
+    "loop.example": ["127.0.0.1"],
+    "six.example": ["::1"],
+    "mapped.example": ["::ffff:127.0.0.1"],
+    "any.example": ["0.0.0.0"],  # to most systems this machine
+    "metadata.example": ["169.254.169.254"],
+    "office.example": ["10.1.2.3"],
+    "carrier.example": ["100.64.0.1"],
+    "cast.example": ["224.0.0.1"],
+    "both.example": ["93.184.216.34", "127.0.0.1"],
+    "xn--bj0bj06e.example": ["127.0.0.1"],
+    "listener.example": ["127.0.0.1"],
+}
+
+
+def wide(text: str) -> str:
+    """The letters that Chinese and Japanese text sets between its own."""
+    return "".join(chr(ord(letter) + 0xFEE0) for letter in text)
+
+
+# What is asked, and what it is. {port} is the listener's own.
+HOSTILE = {
+    "http://127.0.0.1:{port}/": "loopback",
+    "http://127.0.0.1/": "loopback, usual port",
+    "http://127.8.9.10:{port}/": "the rest of loopback",
+    "http://0.0.0.0:{port}/": "any address of this machine",
+    "http://2130706433:{port}/": "one decimal number",
+    "http://017700000001:{port}/": "one octal number",
+    "http://0x7f000001:{port}/": "one hexadecimal number",
+    "http://0177.0.0.1:{port}/": "octal parts",
+    "http://0177.0.0.01/": "octal parts, usual port",
+    "http://0x7f.0x0.0x0.0x1:{port}/": "hexadecimal parts",
+    "http://0x7f.1:{port}/": "two parts, hexadecimal",
+    "http://127.1:{port}/": "two parts",
+    "http://127.0.1:{port}/": "three parts",
+    "http://127.0.0.1.:{port}/": "a dot behind",
+    "http://0:{port}/": "zero",
+    "http://256.0.0.1:{port}/": "a part too large",
+    "http://[::1]:{port}/": "IPv6 loopback",
+    "http://[0:0:0:0:0:0:0:1]:{port}/": "IPv6 loopback, in full",
+    "http://[::]:{port}/": "IPv6, any address",
+    "http://[::ffff:127.0.0.1]:{port}/": "IPv4 inside IPv6",
+    "http://[::ffff:7f00:1]:{port}/": "IPv4 inside IPv6, hexadecimal",
+    "http://[::127.0.0.1]:{port}/": "IPv4 inside IPv6, the old way",
+    "http://[64:ff9b::7f00:1]:8080/": "IPv4 inside NAT64",
+    "http://[2002:7f00:1::]:8080/": "IPv4 inside 6to4",
+    "http://[2001:0:53aa:64c:0:0:80ff:fffe]:8080/": "IPv4 inside Teredo",
+    "http://[fe80::1%25lo]:{port}/": "a zone",
+    "http://[fd00:ec2::254]/latest/meta-data/": "a cloud's metadata, IPv6",
+    "http://169.254.169.254/latest/meta-data/": "a cloud's metadata",
+    "http://100.100.100.200/latest/meta-data/": "another cloud's metadata",
+    "http://192.0.0.192/latest/": "a third cloud's metadata",
+    "http://10.0.0.1/": "private",
+    "http://192.168.0.1:8080/": "private",
+    "http://172.16.0.1/": "private",
+    "http://224.0.0.1/": "multicast",
+    "http://255.255.255.255/": "broadcast",
+    "http://good.example@127.0.0.1:{port}/": "a name as user",
+    "http://good.example:80@127.0.0.1:{port}/": "a name and a port as user",
+    "http://127.0.0.1:{port}@good.example/": "an address as user",
+    "http://good.example%40127.0.0.1:{port}/": "an encoded @",
+    "http://good.example\\@127.0.0.1:{port}/": "a backslash",
+    "http:\\\\127.0.0.1:{port}\\": "backslashes for slashes",
+    "http://127.0.0.1:{port}\\.good.example/": "a backslash after the port",
+    "http://%31%32%37.0.0.1:{port}/": "encoded digits",
+    "http://127%2e0%2e0%2e1:{port}/": "encoded dots",
+    "http://127.0.0.1%00.good.example/": "a zero inside",
+    "ht\ntp://127.0.0.1:{port}/": "a line end inside the scheme",
+    "http://127.0.\t0.1:{port}/": "a tab inside the host",
+    f"http://{wide('127')}.{wide('0.0')}.1:{{port}}/": "wide digits",
+    "http://127。0。0。1:{port}/": "dots of another script",
+    "http://①②⑦.⓪.⓪.①:{port}/": "digits in circles",
+    "http://localhost:{port}/": "this machine's name",
+    "http://LOCALHOST.:{port}/": "this machine's name, with a dot",
+    f"http://{wide('localhost')}:{{port}}/": "this machine's name, wide",
+    "http://loop.example:8080/": "a name for loopback",
+    "http://loop.example./": "the same with a dot",
+    "http://LOOP.example:8443/": "the same in capitals",
+    "https://loop.example/": "the same encrypted",
+    "http://한글.example/": "the same in another script",
+    "http://six.example/": "a name for IPv6 loopback",
+    "http://mapped.example/": "a name for loopback inside IPv6",
+    "http://any.example/": "a name for any address",
+    "http://metadata.example/": "a name for a cloud's metadata",
+    "http://office.example/": "a name for a private address",
+    "http://carrier.example/": "a name for a provider's own network",
+    "http://cast.example/": "a name for multicast",
+    "http://both.example/": "a name for a public and a private address",
+    "http://listener.example:22/": "a port that is not the web's",
+    "http://listener.example:{port}/": "any other port",
+    "http://listener.example:0/": "port zero",
+    "http://listener.example:65536/": "a port too high",
+    "http://listener.example:8o/": "a port that is no number",
+    "file:///etc/passwd": "a file",
+    "ftp://127.0.0.1:{port}/": "FTP",
+    "gopher://127.0.0.1:{port}/_GET%20/": "Gopher",
+    "//127.0.0.1:{port}/": "no scheme",
+    "127.0.0.1:{port}": "no scheme either",
+    "http:///": "no host",
+    "http://[127.0.0.1]:{port}/": "IPv4 in brackets",
+    "http://[::1/": "half a bracket",
+}
+
+
+class Names:
+    """Answers look-ups; with the listener's port for everybody, so that a slip would be noticed there."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.asked: list[str] = []
+
+    def __call__(self, host: str, _port: int, **how: Any) -> list[Any]:
+        self.asked.append(host)
+        found = []
+        for address in NAMES.get(host, [host]):
+            found += socket.getaddrinfo(address, self.port, **how)
+        return found
+
+
+@pytest.fixture(scope="module")
+def listeners() -> Iterator[list[Listener]]:
+    """On 127.0.0.1 and, where there is one, on ::1, at the same port."""
+    with ExitStack() as stack:
+        first = stack.enter_context(Listener({"/": reply(b"secret")}))
+        both = [first]
+        with suppress(OSError):  # no IPv6 here
+            both.append(stack.enter_context(Listener({"/": reply(b"secret")}, host="::1", port=first.port)))
+        yield both
+
+
+@pytest.mark.parametrize("kind", ["picture", "service"])
+@pytest.mark.parametrize("address", HOSTILE, ids=HOSTILE.values())
+def test_refused_without_a_connection(address: str, kind: Any, listeners: list[Listener]) -> None:
+    before = [listener.connections for listener in listeners]
+    port = listeners[0].port
+    with (
+        Visitor(agent=AGENT, delay_s=0, limits=LIMITS, resolve=Names(port)) as visitor,
+        pytest.raises(PictureRefused) as refusal,
+    ):
+        visitor.get(address.format(port=port), kind=kind)
+    assert refusal.value.why == Why.ADDRESS
+    assert [listener.connections for listener in listeners] == before
+
+
+@pytest.mark.parametrize(
+    ("address", "allowed"),
+    [
+        ("http://127.0.0.1:{port}/", "127.0.0.1"),
+        ("http://listener.example:{port}/", "listener.example"),
+        ("http://LISTENER.example/", "Listener.Example"),
+        ("http://loop.example:9/", "loop.example"),
+        ("http://[::1]:{port}/", "::1"),
+        ("http://[0::1]:{port}/", "[::1]"),
+    ],
+)
+def test_the_same_hosts_are_reached_when_they_are_allowed(
+    address: str, allowed: str, listeners: list[Listener]
+) -> None:
+    if ":" in allowed and len(listeners) == 1:
+        pytest.skip("no IPv6 here")
+    port = listeners[0].port
+    hosts = frozenset({allowed})
+    with Visitor(agent=AGENT, allowed_hosts=hosts, delay_s=0, resolve=Names(port)) as visitor:
+        assert visitor.get(address.format(port=port)).body == b"secret"
+
+
+def test_allowing_one_name_allows_no_other_of_the_same_machine(listeners: list[Listener]) -> None:
+    port = listeners[0].port
+    before = listeners[0].connections
+    hosts = frozenset({"listener.example"})
+    with (
+        Visitor(agent=AGENT, allowed_hosts=hosts, delay_s=0, resolve=Names(port)) as visitor,
+        pytest.raises(PictureRefused, match=r"127\.0\.0\.1 is not a public address.*STUDIO_ALLOW_HOSTS"),
+    ):
+        visitor.get("http://loop.example/")
+    assert listeners[0].connections == before
+
+
+LED_TO = [
+    "http://loop.example:8080/",
+    "http://localhost:{port}/",
+    "http://127.0.0.2:{port}/",
+    "http://[::1]:{port}/",
+    "http://[::ffff:127.0.0.1]:{port}/",
+    "http://2130706433:{port}/",
+    "http://0x7f.1:{port}/",
+    "//user@loop.example:8080/",
+    "\\\\loop.example:8080\\",
+    "http://169.254.169.254/latest/meta-data/",
+    "http://metadata.example/latest/meta-data/",
+    "http://both.example/",
+    "https://loop.example/",
+    "file:///etc/passwd",
+    "data:text/html,hello",
+    "javascript:alert(1)",
+]
+
+
+@pytest.mark.parametrize("status", [301, 307])
+@pytest.mark.parametrize("led_to", LED_TO)
+def test_redirects_lead_nowhere_that_is_not_asked(
+    led_to: str, status: int, listeners: list[Listener]
+) -> None:
+    victim = listeners[0]
+    before = [listener.connections for listener in listeners]
+    answers = {
+        "/1": leading_to("/2", status),
+        "/2": leading_to("http://listener.example/3", status),
+        "/3": leading_to(led_to.format(port=victim.port), status),
+    }
+
+    def resolve(host: str, port: int, **how: Any) -> list[Any]:
+        return Names(first.port if host == "listener.example" else victim.port)(host, port, **how)
+
+    with Listener(answers) as first:
+        hosts = frozenset({"listener.example"})
+        with (
+            Visitor(agent=AGENT, allowed_hosts=hosts, delay_s=0, limits=LIMITS, resolve=resolve) as visitor,
+            pytest.raises(PictureRefused) as refusal,
+        ):
+            visitor.get("http://listener.example:8080/1")
+        assert refusal.value.why == Why.ADDRESS
+        assert first.paths == ["/1", "/2", "/3"]
+    assert [listener.connections for listener in listeners] == before
+
+
+def test_robots_txt_leads_nowhere_that_is_not_asked(listeners: list[Listener]) -> None:
+    victim = listeners[0]
+    before = victim.connections
+    with Listener(
+        {"/robots.txt": leading_to(f"http://localhost:{victim.port}/"), "/x": reply(b"x")}
+    ) as first:
+        with (
+            Visitor(agent=AGENT, allowed_hosts=frozenset({"127.0.0.1"}), delay_s=0) as visitor,
+            pytest.raises(PictureRefused, match=r"robots\.txt cannot be read") as refusal,
+        ):
+            visitor.get(f"{first.address}/x")
+        assert refusal.value.why == Why.ADDRESS
+        assert first.paths == []
+    assert victim.connections == before
+
+
+def second_loopback() -> bool:
+    """Whether this system has 127.0.0.2 without being told; Linux and Windows do."""
+    with socket.socket() as trial:
+        try:
+            trial.bind(("127.0.0.2", 0))
+        except OSError:
+            return False
+    return True
+
+
+@pytest.mark.skipif(not second_loopback(), reason="there is only one loopback address here")
+def test_a_name_whose_answer_changes_is_connected_to_what_was_checked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Two addresses of this machine, of which one passes for public: the network is as it is.
+    public = ipaddress.ip_address("127.0.0.2")
+    monkeypatch.setattr(connections, "is_public", lambda address: address == public)
+    looked_up: list[str] = []
+
+    with (
+        Listener({"/": reply(b"public")}, host="127.0.0.2") as open_to_all,
+        Listener({"/": reply(b"secret")}, port=open_to_all.port) as victim,
+    ):
+
+        def resolve(_host: str, _port: int, **how: Any) -> list[Any]:
+            address = "127.0.0.2" if len(looked_up) % 2 == 0 else "127.0.0.1"
+            looked_up.append(address)
+            return socket.getaddrinfo(address, victim.port, **how)
+
+        with Visitor(agent=AGENT, delay_s=0, limits=LIMITS, resolve=resolve) as visitor:
+            assert visitor.get("http://changing.example/", kind="service").body == b"public"
+            assert visitor.get("http://changing.example/", kind="service").body == b"public"
+            assert looked_up == ["127.0.0.2"], "one connection, one look-up"
+            with pytest.raises(PictureRefused) as refusal:  # another pool, hence a second connection
+                visitor.get("http://changing.example:8080/", kind="service")
+            assert refusal.value.why == Why.ADDRESS
+            assert looked_up == ["127.0.0.2", "127.0.0.1"]
+        assert open_to_all.connections == 1
+        assert victim.connections == 0
+
+
+def test_a_name_that_nobody_knows() -> None:
+    def resolve(*_what: Any, **_how: Any) -> list[Any]:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    with (
+        Visitor(agent=AGENT, delay_s=0, resolve=resolve) as visitor,
+        pytest.raises(
+            PictureRefused, match=r"nowhere\.example cannot be reached: its name is not known"
+        ) as refusal,
+    ):
+        visitor.get("http://nowhere.example/x.jpg")
+    assert refusal.value.why == Why.UNREACHABLE
+
+
+@pytest.mark.parametrize("made", [list, lambda: ["/"]], ids=["nothing", "a path"])
+def test_a_resolver_that_answers_nonsense_leads_nowhere(made: Callable[[], list[str]]) -> None:
+    def resolve(*_what: Any, **_how: Any) -> list[Any]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", (place, 80)) for place in made()]
+
+    with Visitor(agent=AGENT, delay_s=0, resolve=resolve) as visitor, pytest.raises(PictureRefused):
+        visitor.get("http://odd.example/x.jpg")
+
+
+def test_neither_proxies_nor_passwords_are_taken_from_around(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    with Listener({"/x": reply(b"x")}) as proxy, Listener({"/x": reply(b"right")}) as asked:
+        for name in ("http_proxy", "https_proxy", "all_proxy"):
+            monkeypatch.setenv(name, proxy.address)
+            monkeypatch.setenv(name.upper(), proxy.address)
+        monkeypatch.setenv("NO_PROXY", "")
+        (tmp_path / ".netrc").write_text("default login someone password secret\n", encoding="utf-8")
+        monkeypatch.setenv("NETRC", os.fspath(tmp_path / ".netrc"))
+        monkeypatch.setenv("HOME", os.fspath(tmp_path))
+        with Visitor(agent=AGENT, allowed_hosts=frozenset({"127.0.0.1"}), delay_s=0) as visitor:
+            assert visitor.get(f"{asked.address}/x").body == b"right"
+        assert proxy.connections == 0
+        assert all("authorization" not in request.headers for request in asked.log)

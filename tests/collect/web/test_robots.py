@@ -1,0 +1,293 @@
+"""What sites forbid: robots.txt, X-Robots-Tag, robots metas."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from studio.collect.web.robots import NO_LINKS, NO_PICTURES, Rules, directives
+from studio.collect.web.visitor import AGENT_TOKEN, Answer, Limits, Visitor
+from studio.collect.why import Why
+from studio.errors import PictureRefused
+from tests.collect.web.listener import Line, Listener, head, leading_to, reply
+
+AGENT = "retrain-studio/test (+test@example.org)"
+LOOPBACK = frozenset({"127.0.0.1"})
+SITE = "https://example.org"
+
+
+def visiting(**made: Any) -> Visitor:
+    return Visitor(**{"agent": AGENT, "allowed_hosts": LOOPBACK, "delay_s": 0, **made})
+
+
+def allows(robots: str, path: str) -> bool:
+    rules = Rules(lambda _address: robots.encode(), AGENT_TOKEN)
+    try:
+        rules.check(SITE + path)
+    except PictureRefused as refusal:
+        assert refusal.why == Why.ROBOTS
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("robots", "allowed", "forbidden"),
+    [
+        ("", ["/"], []),
+        ("User-agent: *\nDisallow:", ["/"], []),
+        ("User-agent: *\nDisallow: /", ["/robots.txt"], ["/", "/x"]),
+        ("User-agent: *\nDisallow: /a", ["/", "/b/a"], ["/a", "/ab", "/a/b?c"]),
+        ("User-agent: *\nDisallow: /a\nAllow: /a/b", ["/a/b", "/a/bc"], ["/a", "/a/c"]),
+        ("User-agent: *\nAllow: /a/b\nDisallow: /a", ["/a/b"], ["/a/c"]),
+        ("User-agent: *\nDisallow: /a\nAllow: /a", ["/a"], []),
+        ("User-agent: *\nDisallow: /*.jpg$", ["/x.jpg?y", "/x.png"], ["/x.jpg", "/a/b.jpg"]),
+        ("User-agent: *\nDisallow: /*/private/", ["/private/x"], ["/a/private/x", "/a/b/private/"]),
+        ("User-agent: *\nDisallow: /a%20b\nDisallow: /꽃", ["/a"], ["/a%20b", "/%EA%BD%83.jpg"]),
+        ("User-agent: other\nDisallow: /", ["/"], []),
+        ("User-agent: other\nDisallow: /\nUser-agent: *\nDisallow: /a", ["/"], ["/a"]),
+        ("User-agent: *\nDisallow: /\n\nUser-agent: Retrain-Studio\nDisallow: /a", ["/"], ["/a"]),
+        ("User-agent: other\nUser-agent: retrain-studio\nDisallow: /a", ["/"], ["/a"]),
+        ("User-agent: studio\nDisallow: /", ["/"], []),
+        ("user-AGENT:*\r\ndisALLOW:/a # this\r\n", ["/"], ["/a"]),
+        ("\ufeffUser-agent: *\nDisallow: /a", ["/"], ["/a"]),
+        ("<html><body>Welcome</body></html>", ["/"], []),
+        ("\x00\x01\x02Disallow: /", ["/"], []),
+    ],
+)
+def test_rules(robots: str, allowed: list[str], forbidden: list[str]) -> None:
+    assert [path for path in allowed if not allows(robots, path)] == []
+    assert [path for path in forbidden if allows(robots, path)] == []
+
+
+def test_rules_made_to_take_for_ever() -> None:
+    robots = "User-agent: *\n" + f"Disallow: /{'*a' * 400}b$\n" * 200
+    assert allows(robots, "/" + "a" * 1900)
+
+
+def test_a_long_robots_txt_counts_up_to_its_last_whole_line() -> None:
+    start = b"User-agent: *\nDisallow: /a\n"
+    line = b"Disallow: /" + b"b" * 1000 + b"\n"
+    robots = start + line * (1 + (512 * 1024 - len(start)) // len(line))
+    with (
+        Listener({"/robots.txt": reply(robots), "/x": reply(b"x"), "/bbb": reply(b"b")}) as listener,
+        visiting() as visitor,
+    ):
+        assert visitor.get(f"{listener.address}/x").robots == "robots.txt allows it"
+        assert visitor.get(f"{listener.address}/bbb").body == b"b"
+        with pytest.raises(PictureRefused):
+            visitor.get(f"{listener.address}/a")
+
+
+def endless(line: Line) -> None:
+    line.send(head() + b"User-agent: *\nDisallow: /a\n")
+    while not line.ended.is_set():
+        line.send(b"# and so on\n" * 1000)
+
+
+def test_an_endless_robots_txt_is_read_to_its_limit() -> None:
+    with Listener({"/robots.txt": endless, "/x": reply(b"x")}) as listener, visiting() as visitor:
+        assert visitor.get(f"{listener.address}/x").body == b"x"
+        with pytest.raises(PictureRefused):
+            visitor.get(f"{listener.address}/a")
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 410])
+def test_no_robots_txt(status: int) -> None:
+    with Listener({"/robots.txt": reply(b"sorry", status), "/x": reply(b"x")}) as listener:
+        with visiting() as visitor:
+            assert visitor.get(f"{listener.address}/x").robots == "no robots.txt"
+            assert visitor.get(f"{listener.address}/x").robots == "no robots.txt"
+        assert [asked.path for asked in listener.log] == ["/robots.txt", "/x", "/x"]
+
+
+def refused(listener: Listener, limits: Limits | None = None) -> PictureRefused:
+    with visiting(limits=limits) as visitor:
+        for _time in range(2):
+            with pytest.raises(PictureRefused) as refusal:
+                visitor.get(f"{listener.address}/x")
+    assert f"{listener.address}/robots.txt" in str(refusal.value)
+    assert listener.paths == []
+    return refusal.value
+
+
+@pytest.mark.parametrize("status", [500, 502, 504])
+def test_a_faulty_robots_txt_forbids_everything(status: int) -> None:
+    with Listener({"/robots.txt": reply(b"sorry", status), "/x": reply(b"x")}) as listener:
+        refusal = refused(listener)
+        assert refusal.why == Why.ROBOTS
+        assert f"cannot be read: its site answered {status}." in str(refusal)
+        assert len(listener.log) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (lambda _line: False, Why.UNREACHABLE),
+        (lambda line: line.wait(), Why.SLOW),
+        (reply(b"", 503, {"Retry-After": "100"}), Why.BUSY),
+        (leading_to("/robots.txt"), Why.REDIRECTS),
+        (reply(b"x", headers={"Content-Encoding": "br"}), Why.DAMAGED),
+    ],
+)
+def test_a_robots_txt_that_cannot_be_had_forbids_everything(answer: Any, why: Why) -> None:
+    with Listener({"/robots.txt": answer, "/x": reply(b"x")}) as listener:
+        assert refused(listener, Limits(first_byte_s=0.3)).why == why
+
+
+def test_a_busy_robots_txt_is_asked_for_again_when_its_site_has_rested() -> None:
+    seen = 0
+
+    def answer(line: Line) -> bool:
+        nonlocal seen
+        seen += 1
+        line.send(
+            reply(b"", 503, {"Retry-After": "0"}) if seen == 1 else reply(b"User-agent: *\nDisallow: /a")
+        )
+        return True
+
+    with (
+        Listener({"/robots.txt": answer, "/x": reply(b"x")}) as listener,
+        visiting(limits=Limits(tries=1, longest_wait_s=0.3)) as visitor,
+    ):
+        with pytest.raises(PictureRefused):
+            visitor.get(f"{listener.address}/x")
+        threading.Event().wait(0.4)
+        assert visitor.get(f"{listener.address}/x").robots == "robots.txt allows it"
+
+
+def test_redirects_of_robots_txt_are_followed_and_the_rules_hold_where_it_was_asked() -> None:
+    with Listener({"/rules": reply(b"User-agent: *\nDisallow: /a"), "/a": reply(b"a")}) as other:
+        with (
+            Listener({"/robots.txt": leading_to(f"{other.address}/rules"), "/x": reply(b"x")}) as listener,
+            visiting() as visitor,
+        ):
+            assert visitor.get(f"{listener.address}/x").body == b"x"
+            with pytest.raises(PictureRefused, match="forbids it"):
+                visitor.get(f"{listener.address}/a")
+            assert visitor.get(f"{other.address}/a").body == b"a", "it has no robots.txt of its own"
+        assert [asked.path for asked in other.log] == ["/rules", "/robots.txt", "/a"]
+
+
+def test_many_at_once_fetch_it_once() -> None:
+    with Listener({"/robots.txt": reply(b"User-agent: *\nDisallow: /a"), "/x": reply(b"x")}) as listener:
+        with visiting(connections=8) as visitor, ThreadPoolExecutor(8) as pool:
+            answers: list[Answer] = list(pool.map(visitor.get, [f"{listener.address}/x"] * 16))
+        assert {answer.robots for answer in answers} == {"robots.txt allows it"}
+        assert [asked.path for asked in listener.log].count("/robots.txt") == 1
+        assert listener.log[0].path == "/robots.txt"
+
+
+def test_a_forbidden_address_is_not_asked() -> None:
+    with Listener({"/robots.txt": reply(b"User-agent: *\nDisallow: /x"), "/x": reply(b"x")}) as listener:
+        refusal = refused(listener)
+        assert refusal.why == Why.ROBOTS
+        assert str(refusal).endswith(f"is not asked: {listener.address}/robots.txt forbids it.")
+
+
+def test_what_the_rules_are_told_is_what_is_asked() -> None:
+    with Listener(
+        {"/robots.txt": reply(b"User-agent: *\nDisallow: /private/"), "/x": reply(b"x")}
+    ) as listener:
+        with visiting() as visitor:
+            for path in ("/a/../private/x", "/./private/x", "/a/%2E%2e/private/x", "/private/y/../x"):
+                with pytest.raises(PictureRefused) as refusal:
+                    visitor.get(f"{listener.address}{path}")
+                assert refusal.value.why == Why.ROBOTS
+            assert visitor.get(f"{listener.address}/private/../x").body == b"x"
+        assert listener.paths == ["/x"]
+
+
+def test_delays() -> None:
+    def delay(robots: str) -> tuple[str, float]:
+        return Rules(lambda _address: robots.encode(), AGENT_TOKEN).check(f"{SITE}/x")
+
+    assert delay("User-agent: *\nCrawl-delay: 2.5") == ("robots.txt allows it", 2.5)
+    for odd in ("nan", "inf", "-3", "soon", ""):
+        assert delay(f"User-agent: *\nCrawl-delay: {odd}") == ("robots.txt allows it", 0.0)
+    said = "robots.txt allows it, every 300 s; every 60 s is kept"
+    assert delay("User-agent: *\nCrawl-delay: 300") == (said, 60.0)
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        (["noai"], {"noai"}),
+        (["NoAI, noImageAI"], {"noai", "noimageai"}),
+        (["noindex", "nofollow,noarchive"], {"noindex", "nofollow", "noarchive"}),
+        (["otherbot: noai"], set()),
+        (["otherbot: noai, noindex"], set()),
+        (["retrain-studio: noai"], {"noai"}),
+        (["Retrain-Studio : noai , noindex"], {"noai", "noindex"}),
+        (["*: noai"], {"noai"}),
+        (["otherbot: noai", "noindex"], {"noindex"}),
+        (["noai, otherbot: noindex"], {"noai"}),
+        (["otherbot: noindex, retrain-studio: noai, nofollow"], {"noai", "nofollow"}),
+        (["otherbot: noindex, max-snippet: 5, noai"], set()),
+        (["unavailable_after: Fri, 25 Jun 2010 15:00:00 PST, noai"], {"fri", "noai"}),
+        (["unavailable_after: 2010-06-25T15:00:00+00:00, noai"], {"noai"}),
+        (["max-image-preview: none, max-snippet:0"], set()),
+        (["max-image-preview:none"], set()),
+        (["noai noindex"], {"noai", "noindex"}),
+        (["", " , ,", ":", "otherbot:"], set()),
+    ],
+)
+def test_directives_of_headers(headers: list[str], expected: set[str]) -> None:
+    dates = {"25", "jun", "2010", "15:00:00", "pst", "fri", ":"}
+    assert directives(headers, (), AGENT_TOKEN) - dates == expected - dates
+
+
+@pytest.mark.parametrize(
+    ("metas", "expected"),
+    [
+        ([("robots", "noai, noimageai")], {"noai", "noimageai"}),
+        ([("ROBOTS", "NOINDEX,NOFOLLOW")], {"noindex", "nofollow"}),
+        ([("Retrain-Studio", "noai")], {"noai"}),
+        ([("otherbot", "noai"), ("description", "noindex")], set()),
+        ([("robots", "max-image-preview: none, index")], {"index"}),
+        ([("robots", "none")], {"none"}),
+    ],
+)
+def test_directives_of_metas(metas: list[tuple[str, str]], expected: set[str]) -> None:
+    assert directives((), metas, AGENT_TOKEN) == expected
+
+
+def test_which_directives_forbid() -> None:
+    assert sorted(NO_PICTURES) == ["noai", "noimageai", "noimageindex", "noindex", "none"]
+    assert sorted(NO_LINKS) == ["nofollow", "none"]
+
+
+@pytest.mark.parametrize("directive", sorted(NO_PICTURES))
+def test_a_picture_that_is_not_to_be_taken(directive: str) -> None:
+    def answer(line: Line) -> None:
+        line.send(head(headers={"X-Robots-Tag": directive, "Content-Length": "1000000"}))
+        line.wait()
+
+    with Listener({"/x": answer}) as listener:
+        with visiting() as visitor, pytest.raises(PictureRefused) as refusal:
+            visitor.get(f"{listener.address}/x")  # of which nothing is read
+        assert refusal.value.why == Why.NOAI
+        assert f"its X-Robots-Tag says {directive}." in str(refusal.value)
+
+
+def test_several_tags_keep_whom_they_are_for() -> None:
+    tags = b"X-Robots-Tag: otherbot: noindex\r\nX-Robots-Tag: nofollow\r\n"
+    answers = {
+        "/x": reply(b"x").replace(b"\r\n\r\n", b"\r\n" + tags + b"\r\n"),
+        "/y": reply(b"y").replace(
+            b"\r\n\r\n", b"\r\n" + tags + b"X-Robots-Tag: retrain-studio: noai\r\n\r\n"
+        ),
+    }
+    with Listener(answers) as listener, visiting() as visitor:
+        assert visitor.get(f"{listener.address}/x").robots_tags == ("otherbot: noindex", "nofollow")
+        with pytest.raises(PictureRefused, match="says noai"):
+            visitor.get(f"{listener.address}/y")
+        page = visitor.get(f"{listener.address}/y", kind="page")
+        assert page.robots_tags == ("otherbot: noindex", "nofollow", "retrain-studio: noai")
+
+
+def test_a_tag_on_an_unchanged_picture_counts_too() -> None:
+    with Listener({"/x": head(304, {"X-Robots-Tag": "noai"})}) as listener, visiting() as visitor:
+        with pytest.raises(PictureRefused) as refusal:
+            visitor.get(f"{listener.address}/x", etag='"1"')
+        assert refusal.value.why == Why.NOAI
