@@ -8,91 +8,75 @@ from studio.curate.grid import counts
 from studio.jobs import requests
 from studio.jobs.kinds import INGESTING
 from studio.language import _
-from studio.settings import settings
 from studio.web.charts import balance
-from studio.web.jobs_panel import ended_badly, watch
+from studio.web.components.camera import camera
+from studio.web.components.uploader import uploader
+from studio.web.jobs_panel import watch
 from studio.web.look import heading
 from studio.web.rooms import go
 from studio.web.state import database, now, project
-from studio.web.uploads import keep
+from studio.web.ways import crawling, listing, results, searching
 from studio.web.words import pictures, plain
 
 here = project()
 heading(
     _("Collect"),
-    _("Bring in pictures. Folders become classes; files without a folder wait for a label."),
+    _("Bring in pictures from wherever they are. Nothing is counted twice, and each keeps its papers."),
     here.name,
 )
-job = watch(here.id, INGESTING)
+job = watch(here.id, INGESTING, draw=results.so_far)
+if job is not None and not job.live:
+    results.ended(job)
 with database().read() as session:
     count = counts(session, here.id)
 
-if job is not None and not job.live:
-    ended_badly(job)
-    if job.result is not None:
-        said = _("{added} added, {copies} already there, {refused} refused.").format(
-            added=f"{job.result['added']:,}",
-            copies=f"{job.result['copies']:,}",
-            refused=f"{job.result['refused_count']:,}",
-        )
-        st.success(said, icon=":material/check_circle:")
-        if job.result["refused"]:
-            with st.expander(_("Files that were refused, and why")):
-                st.dataframe(
-                    {
-                        _("file"): [refusal["name"] for refusal in job.result["refused"]],
-                        _("reason"): [refusal["reason"] for refusal in job.result["refused"]],
-                    },
-                    hide_index=True,
-                    width="stretch",
-                )
-
-busy = job is not None and job.live
-files_tab, folder_tab, path_tab = st.tabs(
-    [_("Files or an archive"), _("A folder"), _("A place on this machine")], key="ways"
+class_name = st.selectbox(
+    _("Class for what is brought in"),
+    list(count.by_class),
+    index=None,
+    placeholder=_("none: folders become classes, the rest is labelled later; or type a new class"),
+    accept_new_options=True,
+    key=f"class-{here.id}",
 )
-turn = st.session_state.setdefault("upload_turn", 0)
-files_label = _("Drop pictures, or a .zip, .tar or .tgz of class folders")
-with files_tab:
-    class_name = st.selectbox(
-        _("Class for pictures that are in no folder"),
-        list(count.by_class),
-        index=None,
-        placeholder=_("none: label them later; or type a new class"),
-        accept_new_options=True,
-    )
-    dropped = st.file_uploader(files_label, accept_multiple_files=True, key=f"files-{turn}")
-with folder_tab:
-    folder = st.file_uploader(
-        _("Drop a folder of class folders"), accept_multiple_files="directory", key=f"folder-{turn}"
-    )
-asked = [
-    tab.button(_("Bring in"), type="primary", disabled=not files, key=f"bring-{name}")
-    for tab, name, files in ((files_tab, "files", dropped), (folder_tab, "folder", folder))
-]
-if any(asked):
-    kept = keep([*dropped, *folder], settings().uploads_dir)
-    requests.ingest_uploads(database(), here.id, kept, class_name, now())
-    st.session_state["upload_turn"] += 1
-    st.rerun()
-with path_tab, st.form("path", border=False):
+files, crawl, search, addresses, burst, path = st.tabs(
+    [
+        _("Files and folders"),
+        _("Web pages"),
+        _("Search"),
+        _("Addresses"),
+        _("Camera"),
+        _("On this machine"),
+    ],
+    key="ways",
+)
+with files:
+    uploader(here.id, class_name, key=f"uploader-{here.id}")
+with crawl:
+    crawling.draw(here.id, class_name)
+with search:
+    searching.draw(here.id, class_name)
+with addresses:
+    listing.draw(here.id, class_name)
+with burst:
+    camera(here.id, class_name, key=f"camera-{here.id}")
+with path, st.form("path", border=False):
     place = st.text_input(
         _("Folder or archive, as this machine names it"),
         placeholder=str(Path.home() / "Pictures" / "flowers"),
     )
     if st.form_submit_button(_("Bring it in"), type="primary"):
-        path = Path(place.strip().strip('"')).expanduser()
+        found = Path(place.strip().strip('"')).expanduser()
         if not place.strip():
             st.warning(_("Type the folder's or the archive's place first."))
-        elif not path.exists():
+        elif not found.exists():
             st.error(
                 _(
                     "expected a folder or an archive on this machine; {path} is not there. "
                     "Check the spelling."
-                ).format(path=plain(str(path)))
+                ).format(path=plain(str(found)))
             )
         else:
-            requests.ingest_path(database(), here.id, path, now())
+            requests.ingest_path(database(), here.id, found, class_name, now())
             st.rerun()
 
 if count.total:
@@ -107,9 +91,10 @@ if count.total:
     )
     if count.by_class:
         st.altair_chart(balance(count.by_class), alt=_("Pictures in each class"))
-    if st.button(_("Next: curate"), icon=":material/arrow_forward:", type="secondary" if busy else "primary"):
+    results.papers(here.id, here.name)
+    if st.button(_("Next: curate"), icon=":material/arrow_forward:", type="primary"):
         go("curate", here.name)
-elif not busy:
+elif job is None or not job.live:
     st.info(
         _("No pictures yet. Whatever you bring in appears here by class."), icon=":material/photo_library:"
     )

@@ -13,7 +13,10 @@ from studio.language import _
 # The module is imported only when its command is asked for, so that none pays for another's libraries.
 _COMMANDS = {
     "serve": ("studio.cli.serve", _("Open the studio in the browser (what happens without a command).")),
-    "import": ("studio.cli.import_", _("Bring a folder or an archive of class folders into a project.")),
+    "import": ("studio.cli.import_", _("Bring a folder, an archive or a list of addresses into a project.")),
+    "crawl": ("studio.cli.crawl", _("Collect the pictures that web pages show.")),
+    "search": ("studio.cli.search", _("Search Openverse or Wikimedia Commons for pictures.")),
+    "sources": ("studio.cli.sources", _("Write down every address and file that was offered to a project.")),
     "retrain": ("studio.cli.retrain", _("Retrain a network's top on a folder of class folders.")),
     "label_image": ("studio.cli.label_image", _("Ask a trained model what is in a picture.")),
 }

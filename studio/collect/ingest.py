@@ -36,6 +36,7 @@ class Refusal:
 
     name: str
     reason: str
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -217,6 +218,6 @@ def _earlier_finds(database: Database, job_id: int | None) -> dict[str, Find]:
 
 def _report(finds: list[Find]) -> IngestReport:
     outcomes = Counter(find.outcome for find in finds)
-    refused = tuple(Refusal(find.name, find.reason) for find in finds if find.outcome == "refused")
+    refused = tuple(Refusal(find.name, find.reason, find.why) for find in finds if find.outcome == "refused")
     near = sum(1 for find in finds if find.outcome == "added" and find.reason)
     return IngestReport(outcomes["added"], outcomes["copy"], refused, near)

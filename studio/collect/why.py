@@ -23,6 +23,7 @@ class Why(StrEnum):
     NOT_A_PICTURE = "not_a_picture"
     DAMAGED = "damaged"
     LIMIT = "limit"
+    COPY = "copy"
     OTHER = "other"
 
 
@@ -48,4 +49,5 @@ def _titles() -> dict[str, str]:
         Why.NOT_A_PICTURE: _("not a picture"),
         Why.DAMAGED: _("damaged"),
         Why.LIMIT: _("over the limit that was set"),
+        Why.COPY: _("in the project already"),
     }

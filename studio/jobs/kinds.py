@@ -1,5 +1,6 @@
 """What each kind of job does: a room's function, given what a job knows."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -7,13 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from db.engine import Database
+from studio.jobs import queue
 from studio.jobs.queue import Job
 from studio.progress import Progress
 from studio.settings import Settings
 
 if TYPE_CHECKING:  # whoever only needs the kinds' names does not pay for what they do
     from studio.collect.ingest import IngestReport
+    from studio.collect.web.frontier import Target
     from studio.collect.web.visitor import Visitor
+    from studio.retrain.run import RunResult
 
 _SHOWN_REFUSALS = 500
 """How many refusals a job's result lists; the `finds` table has them all."""
@@ -88,6 +92,7 @@ def _ingest_uploads(work: Work) -> dict[str, Any]:
     report = ingest_uploads(
         folder=folder,
         class_name=work.job.arguments["class_name"],
+        kind=work.job.arguments.get("kind", "upload"),
         **work.ingesting(),
     )
     shutil.rmtree(folder, ignore_errors=True)
@@ -113,19 +118,45 @@ def _ingest_crawl(work: Work) -> dict[str, Any]:
     return _counts(ingest_crawl(plan=Plan.of(arguments), visitor=work.visitor(), **work.ingesting()))
 
 
-def _ingest_addresses(work: Work) -> dict[str, Any]:
-    from studio.collect.web.crawl import ingest_addresses
+def _ingest_web(work: Work) -> dict[str, Any]:
+    from studio.collect.web.fetch import ingest_targets, note_refused_lines, targets_of
 
     arguments = work.job.arguments
-    return _counts(
-        ingest_addresses(
-            list_path=Path(arguments["list_path"]) if "list_path" in arguments else None,
-            class_name=arguments.get("class_name"),
-            min_side_px=arguments.get("min_side_px", 0),
-            visitor=work.visitor(),
-            **work.ingesting(),
-        )
+    if "hits_of" in arguments:
+        kind, targets = _picked(work)
+    else:
+        from studio.collect.address_lists import parse_addresses, read_address_list
+
+        path = arguments.get("list_path")
+        found = read_address_list(Path(path)) if path else parse_addresses(arguments["text"])
+        note_refused_lines(work.database, work.project_id, work.job.id, found, at=_now())
+        kind, targets = "list", targets_of(found, arguments["class_name"])
+    report = ingest_targets(
+        targets=targets,
+        kind=kind,
+        min_side_px=arguments["min_side_px"],
+        visitor=work.visitor(),
+        **work.ingesting(),
     )
+    return _counts(report)
+
+
+def _picked(work: Work) -> "tuple[str, list[Target]]":
+    """Return the service that was searched, and what a person picked from what it found."""
+    from studio.collect.web.frontier import Target
+    from studio.collect.web.search import hits
+
+    arguments = work.job.arguments
+    picked = set(arguments["hit_ids"])
+    with work.database.read() as session:
+        search = queue.find(session, arguments["hits_of"])
+        found = hits(session, arguments["hits_of"])
+    targets = [
+        Target(hit.address, "picture", 0, arguments["class_name"], hit.papers)
+        for hit in found
+        if hit.id in picked
+    ]
+    return str(search.arguments["service"]) if search is not None else "search", targets
 
 
 def _search(work: Work) -> dict[str, Any]:
@@ -133,7 +164,7 @@ def _search(work: Work) -> dict[str, Any]:
 
     arguments = work.job.arguments
     with work.visitor() as visitor:
-        hits = search(
+        searched = search(
             work.database,
             visitor,
             job_id=work.job.id,
@@ -145,7 +176,7 @@ def _search(work: Work) -> dict[str, Any]:
             settings=work.settings,
             progress=work.progress,
         )
-    return {"hits": hits, "job_id": work.job.id}
+    return {**asdict(searched), "job_id": work.job.id}
 
 
 def _retrain(work: Work) -> dict[str, Any]:
@@ -162,6 +193,10 @@ def _retrain(work: Work) -> dict[str, Any]:
         with work.database.write() as session:
             project_runs.add_points(session, run_id, points)
 
+    def attribute(used: Any, folder: Path) -> None:
+        with work.database.read() as session:
+            project_runs.write_attribution(session, work.project_id, used, folder)
+
     result = retrain(
         snapshot,
         run.options,
@@ -171,7 +206,9 @@ def _retrain(work: Work) -> dict[str, Any]:
         threads=work.settings.threads_used,
         progress=work.progress,
         on_points=add,
+        attribute=attribute,
     )
+    _compare(work, run_id, run.options.backbone, result)
     with work.database.write() as session:
         project_runs.finish(session, run_id, result, _now())
     return {
@@ -181,11 +218,44 @@ def _retrain(work: Work) -> dict[str, Any]:
     }
 
 
+def _compare(work: Work, run_id: int, backbone_name: str, result: "RunResult") -> None:
+    """Look for near copies among a run's pictures by their bottlenecks, which are there now."""
+    import tempfile
+
+    import numpy as np
+
+    from studio.collect.refinement import pictures_of_run, refine
+    from studio.retrain.backbones import ready
+    from studio.retrain.bottlenecks import BottleneckCache
+
+    with work.database.read() as session:
+        image_ids, new = pictures_of_run(session, run_id)
+    if not new:
+        return
+    backbone = ready(backbone_name, work.settings.backbones_dir, work.progress)
+    cache = BottleneckCache.of(work.settings.bottleneck_dir, backbone)
+    digests = [example.sha256 for example in result.snapshot.examples]
+    with tempfile.TemporaryFile(dir=result.run_dir) as scratch:
+        vectors = np.memmap(scratch, np.float32, "w+", shape=(len(digests), backbone.features))
+        cache.vectors(digests, out=vectors)
+        refine(
+            work.database,
+            work.project_id,
+            [image_ids[digest] for digest in digests],
+            vectors,
+            new=new,
+            progress=work.progress,
+        )
+        del vectors  # Windows cannot remove a file that is mapped
+
+
 def _counts(report: "IngestReport") -> dict[str, Any]:
     return {
         "added": report.added,
         "copies": report.copies,
+        "near_copies": report.near_copies,
         "refused_count": len(report.refused),
+        "why": dict(Counter(refusal.why for refusal in report.refused).most_common()),
         "refused": [asdict(refusal) for refusal in report.refused[:_SHOWN_REFUSALS]],
     }
 
@@ -196,10 +266,10 @@ KINDS: dict[str, Callable[[Work], dict[str, Any]]] = {
     "ingest_drawings": _ingest_drawings,
     "ingest_codelab": _ingest_codelab,
     "ingest_crawl": _ingest_crawl,
-    "ingest_addresses": _ingest_addresses,
+    "ingest_web": _ingest_web,
     "search": _search,
     "retrain": _retrain,
 }
 INGESTING = {kind for kind in KINDS if kind.startswith("ingest_")}
-ASKING = {"ingest_crawl", "ingest_addresses", "search"}
+ASKING = {"ingest_crawl", "ingest_web", "search"}
 """Those that mostly wait for others' servers."""

@@ -1,13 +1,21 @@
 """Asking for long work: each function is one transaction that leaves a job in the queue."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
 from db import models
 from db.engine import Database
+from studio.collect.address_lists import parse_addresses
+from studio.collect.names import class_name_of
 from studio.collect.projects import create_project
 from studio.collect.store import PictureStore
-from studio.errors import StudioError
+from studio.collect.web.crawl import Plan
+from studio.collect.web.search import checked_phrases
+from studio.errors import ProjectError, SourceMissing, StudioError
 from studio.jobs import queue
 from studio.language import _
 from studio.retrain import project_runs
@@ -18,19 +26,119 @@ class AlreadyAtWork(StudioError):
     """The project's retraining is under way; two at once would only slow each other down."""
 
 
-def ingest_path(database: Database, project_id: int, path: Path, now: datetime) -> int:
-    """Ask for a folder, an archive or a picture on this machine to be brought in; returns the job's id."""
+def ingest_path(
+    database: Database, project_id: int, path: Path, class_name: str | None, now: datetime
+) -> int:
+    """Ask for a folder, an archive or a picture on this machine to be brought in; returns the job's id.
+
+    `class_name` is for what stands in no class folder.
+    """
+    arguments = {"path": str(path), "class_name": class_name}
     with database.write() as session:
-        return queue.enqueue(session, "ingest_path", {"path": str(path)}, project_id, now)
+        return queue.enqueue(session, "ingest_path", arguments, project_id, now)
 
 
 def ingest_uploads(
-    database: Database, project_id: int, folder: str, class_name: str | None, now: datetime
+    database: Database,
+    project_id: int,
+    folder: str,
+    class_name: str | None,
+    now: datetime,
+    kind: str = "upload",
 ) -> int:
-    """Ask for the files in a folder under the uploads to be brought in; returns the job's id."""
-    arguments = {"folder": folder, "class_name": class_name}
+    """Ask for the files in a folder under the uploads to be brought in; returns the job's id.
+
+    kind: upload or camera. Asked again for the same folder, the job is the same. Raises ProjectError when the
+    project is not there.
+    """
+    arguments = {"folder": folder, "class_name": class_name_of(class_name or ""), "kind": kind}
     with database.write() as session:
-        return queue.enqueue(session, "ingest_uploads", arguments, project_id, now)
+        # The lock makes two that ask at once take turns, on databases that would not anyway.
+        if session.get(models.Project, project_id, with_for_update=True) is None:
+            raise ProjectError(_("There is no such project. It may have been deleted; choose another."))
+        asked = _uploads_job(session, folder)
+        return asked or queue.enqueue(session, "ingest_uploads", arguments, project_id, now)
+
+
+def uploads_job(database: Database, folder: str) -> int | None:
+    """Return the job that was asked to bring a folder of uploads in."""
+    with database.read() as session:
+        return _uploads_job(session, folder)
+
+
+def _uploads_job(session: Session, folder: str) -> int | None:
+    job = models.Job
+    return session.scalar(
+        select(job.id).where(job.kind == "ingest_uploads", job.arguments["folder"].as_string() == folder)
+    )
+
+
+def crawl(database: Database, project_id: int, plan: Plan, now: datetime) -> int:
+    """Ask for a crawl; returns the job's id. Raises what `Plan.checked` raises."""
+    arguments = plan.checked().arguments()
+    with database.write() as session:
+        return queue.enqueue(session, "ingest_crawl", arguments, project_id, now)
+
+
+def fetch_list(
+    database: Database,
+    project_id: int,
+    data: bytes,
+    class_name: str | None,
+    min_side_px: int,
+    now: datetime,
+) -> int:
+    """Ask for the pictures of a list of addresses; returns the job's id.
+
+    Raises SourceMissing when there is no address in it.
+    """
+    found = parse_addresses(data)
+    if not found.entries:
+        why = found.refused[0].reason if found.refused else _("it is empty")
+        raise SourceMissing(
+            _("expected a list with at least one address of a picture: {why}.").format(why=why.rstrip("."))
+        )
+    text = data.decode("utf-8-sig", errors="replace")
+    arguments = {"text": text, "class_name": class_name, "min_side_px": min_side_px}
+    with database.write() as session:
+        return queue.enqueue(session, "ingest_web", arguments, project_id, now)
+
+
+def search(
+    database: Database,
+    project_id: int,
+    service: str,
+    phrases: Sequence[str],
+    *,
+    count: int,
+    licences: Sequence[str],
+    min_side_px: int,
+    now: datetime,
+) -> int:
+    """Ask for a search; returns the job's id. Raises SearchFailed for words that cannot be searched for."""
+    arguments = {
+        "service": service,
+        "phrases": list(checked_phrases(service, phrases, licences)),
+        "count": count,
+        "licences": list(licences),
+        "min_side_px": min_side_px,
+    }
+    with database.write() as session:
+        return queue.enqueue(session, "search", arguments, project_id, now)
+
+
+def fetch_hits(
+    database: Database,
+    project_id: int,
+    search_id: int,
+    hit_ids: Sequence[int],
+    class_name: str | None,
+    now: datetime,
+) -> int:
+    """Ask for the pictures that a person picked among what a search found; returns the job's id."""
+    arguments = {"hits_of": search_id, "hit_ids": list(hit_ids), "class_name": class_name, "min_side_px": 0}
+    with database.write() as session:
+        return queue.enqueue(session, "ingest_web", arguments, project_id, now)
 
 
 def begin_with(database: Database, kind: str, name: str, now: datetime) -> str:

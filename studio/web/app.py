@@ -15,6 +15,8 @@ from studio.settings import Settings
 from studio.web.faults import show_fault
 from studio.web.gate import Gate
 from studio.web.routes import routes
+from studio.web.state import now
+from studio.web.uploads import remove_unfinished
 
 _SHELL = Path(__file__).with_name("shell.py")
 _OWN_NAMES = ["127.0.0.1", "localhost"]
@@ -30,6 +32,7 @@ def build(settings: Settings) -> st.App:
     @asynccontextmanager
     async def lifespan(_app: Any) -> AsyncIterator[dict[str, Any]]:
         open_database(settings).close()
+        remove_unfinished(settings.uploads_dir, now())
         supervisor = Supervisor(settings)
         supervisor.start()
         try:

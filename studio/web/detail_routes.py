@@ -16,12 +16,16 @@ from starlette.routing import BaseRoute, Route
 from db.engine import Database
 from studio.collect import papers
 from studio.collect.papers import OWN, PaperRecord
+from studio.collect.sources import Papers
+from studio.collect.web import search
 from studio.curate.grid import Picture, picture
 from studio.language import _
 from studio.web.words import moment
 
 _PRIVATE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _MEGABYTE = 1_000_000
+_IDS = 2**31
+"""No database has such an id, and some refuse to look."""
 
 
 def detail_address(project_id: int | str, image_id: int | str) -> str:
@@ -39,7 +43,7 @@ def detail_routes(database: Database) -> list[BaseRoute]:
         return JSONResponse(details, headers=_PRIVATE)
 
     def look(project_id: int, image_id: int) -> dict[str, Any] | None:
-        if max(project_id, image_id) >= 2**31:  # no database has such an id, and some refuse to look
+        if max(project_id, image_id) >= _IDS:
             return None
         with database.read() as session:
             found = picture(session, project_id, image_id)
@@ -47,6 +51,34 @@ def detail_routes(database: Database) -> list[BaseRoute]:
         return None if found is None else {"facts": _facts(found), "places": [_place(p) for p in places]}
 
     return [Route(detail_address("{project_id:int}", "{image_id:int}"), answer)]
+
+
+def hit_address(hit_id: int | str) -> str:
+    """Return where the details of a search's hit are served."""
+    return f"/studio/hits/{hit_id}"
+
+
+def hit_routes(database: Database) -> list[BaseRoute]:
+    """Return the route of what is known of a search's hit before it is kept."""
+
+    async def answer(request: Request) -> Response:
+        details = await run_in_threadpool(look, request.path_params["hit_id"])
+        return Response(status_code=404) if details is None else JSONResponse(details, headers=_PRIVATE)
+
+    def look(hit_id: int) -> dict[str, Any] | None:
+        if hit_id >= _IDS:
+            return None
+        with database.read() as session:
+            hit = search.hit(session, hit_id)
+        if hit is None:
+            return None
+        size = _("{width} by {height} pixels").format(width=hit.width_px, height=hit.height_px)
+        return {
+            "facts": [_row(_("Size"), size)] if hit.width_px else [],
+            "places": [[row for row in _known(hit.papers, hit.address) if row["text"]]],
+        }
+
+    return [Route(hit_address("{hit_id:int}"), answer)]
 
 
 def _facts(found: Picture) -> list[dict[str, str]]:
@@ -61,19 +93,21 @@ def _facts(found: Picture) -> list[dict[str, str]]:
 def _place(place: PaperRecord) -> list[dict[str, str]]:
     own = place.kind in OWN
     rows = [
-        _row(_("Found at"), place.address, place.address),
-        _row(_("On the page"), place.page_address, place.page_address),
-        _row(_("Title"), place.title),
-        _row(_("Author"), place.creator),
-        _row(
-            _("Licence"),
-            place.licence or (_("own work") if own else _("unknown")),
-            place.licence_address,
-        ),
+        *_known(place, place.address, unknown=_("own work") if own else _("unknown")),
         _row(_("Came"), f"{moment(place.found_at)}, {_way(place.kind)}"),
         _row(_("Robots rules"), place.robots),
     ]
     return [row for row in rows if row["text"]]
+
+
+def _known(known: Papers, address: str, unknown: str = "") -> list[dict[str, str]]:
+    return [
+        _row(_("Found at"), address, address),
+        _row(_("On the page"), known.page_address, known.page_address),
+        _row(_("Title"), known.title),
+        _row(_("Author"), known.creator),
+        _row(_("Licence"), known.licence or unknown or _("unknown"), known.licence_address),
+    ]
 
 
 def _row(label: str, text: str, address: str = "") -> dict[str, str]:

@@ -1,6 +1,6 @@
 """A job as a page shows it: phase, progress, time left, Stop, and how it ended."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import streamlit as st
 
@@ -13,18 +13,18 @@ _POLL_S = 1.0
 
 
 def watch(
-    project_id: int, kinds: set[str], draw: Callable[[queue.Job], None] | None = None
+    project_id: int, kinds: Collection[str], draw: Callable[[queue.Job], None] | None = None
 ) -> queue.Job | None:
-    """Draw the project's live job of these kinds, anew every second; return the newest job, live or ended.
+    """Draw the project's live jobs of these kinds, anew every second; return the newest, live or ended.
 
     draw: what to draw beneath the progress. While nothing runs, nothing polls.
     """
     with database().read() as session:
-        job = queue.latest(session, project_id, kinds)
-    if job is None or not job.live:
-        return job
-    st.fragment(_live, run_every=_POLL_S)(job.id, draw)
-    return job
+        newest = queue.latest(session, project_id, kinds)
+        live = queue.live(session, project_id, kinds)
+    for job in live:
+        st.fragment(_live, run_every=_POLL_S)(job.id, draw)
+    return newest
 
 
 def _live(job_id: int, draw: Callable[[queue.Job], None] | None) -> None:

@@ -1,4 +1,4 @@
-"""Our own HTTP routes: thumbnails and pictures, by hash, kept by the browser for ever."""
+"""Our own HTTP routes: thumbnails and pictures, by hash, kept by the browser for ever; and uploads."""
 
 import re
 from collections.abc import Callable
@@ -15,8 +15,11 @@ from db.models import Image
 from studio.collect.store import PictureStore
 from studio.errors import StudioError
 from studio.settings import Settings
+from studio.web.detail_routes import detail_routes, hit_routes
+from studio.web.upload_routes import upload_routes
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_PREVIEW = re.compile(r"[0-9a-f]{32}\.webp")
 _FOR_EVER = {
     "Cache-Control": "private, max-age=31536000, immutable",
     # What is stored came from strangers: it is shown as a picture and as nothing else.
@@ -27,12 +30,17 @@ _FOR_EVER = {
 
 def thumbnail_address(sha256: str) -> str:
     """Return where a picture's thumbnail is served."""
-    return f"/studio/thumbnails/{sha256}.webp"
+    return f"/studio/thumbnails/{sha256}.jpg"
 
 
 def picture_address(sha256: str) -> str:
     """Return where a picture is served in a size and a format for looking at."""
     return f"/studio/pictures/{sha256}"
+
+
+def preview_address(name: str) -> str:
+    """Return where the small copy of a search's hit is served."""
+    return f"/studio/previews/{name}"
 
 
 def routes(settings: Settings) -> list[BaseRoute]:
@@ -58,7 +66,18 @@ def routes(settings: Settings) -> list[BaseRoute]:
 
         return answer
 
+    async def preview(request: Request) -> Response:
+        name = request.path_params["name"]
+        path = settings.previews_dir / name
+        if not (_PREVIEW.fullmatch(name) and path.is_file()):
+            return Response(status_code=404)
+        return FileResponse(path, headers=_FOR_EVER, media_type="image/webp")
+
     return [
+        *upload_routes(settings, database),
+        *detail_routes(database),
+        *hit_routes(database),
+        Route(preview_address("{name}"), preview),
         Route(thumbnail_address("{sha256}"), serve(store.thumbnail)),
         Route(picture_address("{sha256}"), serve(store.viewing)),
     ]

@@ -1,15 +1,20 @@
 """`python -m studio import` as a person meets it."""
 
+import http.server
+import json
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
-from sqlalchemy import select
+import pytest
 
-from db import models
-from db.engine import Database
-from tests.collect.material import files, write_files
+from tests.collect.material import files, picture, write_files
+from tests.collect.test_archives import zipped
 
 
 def run(home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -39,10 +44,57 @@ def test_a_mistyped_path_is_one_line_and_makes_no_project(home: Path) -> None:
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) == 1
     assert "there is nothing at" in done.stderr
-    database = Database(f"sqlite:///{(home / 'studio' / 'studio.sqlite3').as_posix()}")
-    with database.read() as session:
-        assert session.scalars(select(models.Project)).all() == []
-    database.close()
+    assert not (home / "studio").exists()
+
+
+@pytest.mark.parametrize("content", [b"PK\x03\x04 and no more", b""])
+def test_a_broken_archive_makes_no_project(home: Path, content: bytes) -> None:
+    path = write_files(home, {"꽃.tm": content}) / "꽃.tm"
+    done = run(home, str(path), "--project", "flowers")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "is a broken archive, or none" in done.stderr
+    assert not (home / "studio").exists()
+
+
+def test_a_teachable_machine_project_as_json(home: Path) -> None:
+    manifest = {"manifest.json": b'{"type": "image", "version": "2.4.7", "appdata": {}}', "x.svg": b"<svg/>"}
+    path = zipped(home / "내 꽃.tm", {**files("장미-!-0.jpg", "튤립-!-0.jpg"), **manifest})
+    done = run(home, str(path), "--project", "꽃", "--json")
+    assert done.returncode == 0
+    found = json.loads(done.stdout)
+    assert (found["added"], found["copies"]) == (2, 0)
+    assert [refusal["name"] for refusal in found["refused"]] == ["x.svg"]
+    assert set(found["refused"][0]) >= {"name", "reason", "why"}
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serves files without a word."""
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        pass
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[int]:
+    handler = partial(Quiet, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
+def test_a_list_of_addresses(home: Path) -> None:
+    write_files(home / "site", {"a.jpg": picture(1, 200, 150), "b.jpg": picture(2, 20, 15)})
+    with served(home / "site") as port:
+        rows = [
+            f"http://127.0.0.1:{port}/{name},{kind}" for name, kind in [("a.jpg", "장미"), ("b.jpg", "장미")]
+        ]
+        path = write_files(home, {"목록.csv": "\n".join(["url,class", *rows]).encode()}) / "목록.csv"
+        refused = run(home, str(path), "--project", "꽃")
+        assert refused.stdout.splitlines()[-1] == "added 0, copies 0, refused 2"
+        done = run(home, str(path), "--project", "꽃", "--allow-host", "127.0.0.1", "--min-size", "100")
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "added 1, copies 0, refused 1")
+    assert "smaller than the 100 px" in done.stderr
 
 
 def test_wrong_usage_is_status_2(home: Path) -> None:

@@ -164,7 +164,7 @@ def test_a_failed_job_says_why_in_one_line(studio: Studio, tmp_path: Path) -> No
     with studio.database.read() as session:
         project = find_project(session, "Shapes")
     assert project is not None
-    job_id = requests.ingest_path(studio.database, project.id, tmp_path / "없는 폴더", now())
+    job_id = requests.ingest_path(studio.database, project.id, tmp_path / "없는 폴더", None, now())
     job = studio.ended(job_id)
     assert job.state == "failed"
     assert "없는 폴더" in (job.error or "")

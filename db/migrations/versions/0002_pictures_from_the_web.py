@@ -82,3 +82,8 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("why", sa.String(length=16), server_default="", nullable=False))
         batch_op.add_column(sa.Column("page_address", sa.String(), server_default="", nullable=False))
         batch_op.add_column(sa.Column("site", sa.String(), server_default="", nullable=False))
+        batch_op.create_index(
+            batch_op.f("ix_finds_project_id_job_id_site_outcome_why"),
+            ["project_id", "job_id", "site", "outcome", "why"],
+            unique=False,
+        )

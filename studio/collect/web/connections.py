@@ -13,13 +13,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
+from urllib.parse import urlsplit
 
 import certifi
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util import wait_for_write
 
-from studio.collect.web.addresses import is_public
+from studio.collect.web.addresses import is_public, origin
 from studio.collect.web.lifelines import LOOK_EVERY_S, Lifelines
 from studio.collect.why import Why
 from studio.errors import PictureRefused
@@ -52,16 +53,48 @@ class Checks:
     resolve: Resolver
 
 
-class Pools(urllib3.PoolManager):
+class Pools:
     """Keep-alive connections by site, each made only to an address that has been checked.
 
     A host's name is looked up once for each connection, every address of the answer is checked, and the
     connection goes to what was checked: no second look-up can give another. connections: kept for a site.
+    patience_s: until something comes.
     """
 
-    def __init__(self, connections: int, checks: Checks) -> None:
-        super().__init__(num_pools=_SITES_KEPT, maxsize=connections, block=False)
-        self._makers = {"http": partial(_Plain, checks=checks), "https": partial(_Secure, checks=checks)}
+    def __init__(self, connections: int, checks: Checks, *, patience_s: float) -> None:
+        self._checks = checks
+        self._made = {"maxsize": connections, "timeout": urllib3.Timeout(patience_s), "retries": False}
+        self._pools: dict[str, urllib3.HTTPConnectionPool] = {}
+        self._lock = threading.Lock()
+
+    def of(self, address: str) -> urllib3.HTTPConnectionPool:
+        """Return the connections to a normal address's site."""
+        place = origin(address)
+        with self._lock:
+            pool = self._pools.pop(place, None) or self._pool(place)
+            self._pools[place] = pool  # the last used stands last
+            if len(self._pools) > _SITES_KEPT:
+                self._pools.pop(next(iter(self._pools))).close()
+            return pool
+
+    def close(self) -> None:
+        """Close all connections that are not in use."""
+        with self._lock:
+            for pool in self._pools.values():
+                pool.close()
+            self._pools.clear()
+
+    def _pool(self, place: str) -> urllib3.HTTPConnectionPool:
+        parts = urlsplit(place)
+        if parts.scheme == "http":
+            pool = urllib3.HTTPConnectionPool(parts.hostname or "", parts.port, **self._made)
+            pool.ConnectionCls = partial(_Plain, checks=self._checks)  # type: ignore[assignment]
+            return pool
+        pool = urllib3.HTTPSConnectionPool(
+            parts.hostname or "", parts.port, ssl_context=self._trusted, **self._made
+        )
+        pool.ConnectionCls = partial(_Secure, checks=self._checks)  # type: ignore[assignment]
+        return pool
 
     @cached_property
     def _trusted(self) -> ssl.SSLContext:
@@ -69,13 +102,6 @@ class Pools(urllib3.PoolManager):
         trusted = ssl.create_default_context()
         trusted.load_verify_locations(certifi.where())
         return trusted
-
-    def _new_pool(self, scheme: str, host: str, port: int, request_context: Any = None) -> Any:
-        if scheme == "https":
-            request_context = {**request_context, "ssl_context": self._trusted}
-        pool: Any = super()._new_pool(scheme, host, port, request_context)
-        pool.ConnectionCls = self._makers[scheme]
-        return pool
 
 
 class _Response(http.client.HTTPResponse):

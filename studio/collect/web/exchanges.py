@@ -11,7 +11,7 @@ import urllib3
 from urllib3.exceptions import HTTPError, ProtocolError, SSLError
 from urllib3.exceptions import TimeoutError as UrllibTimeout
 
-from studio.collect.web.addresses import shown
+from studio.collect.web.addresses import origin, shown
 from studio.collect.web.bodies import PACKINGS, read_body
 from studio.collect.web.connections import Checks, HeaderTooLarge, Pools
 from studio.collect.web.lifelines import Life
@@ -52,7 +52,7 @@ class Exchanges:
     def __init__(
         self, agent: str, connections: int, checks: Checks, *, first_byte_s: float, total_s: float
     ) -> None:
-        self._pools = Pools(connections, checks)
+        self._pools = Pools(connections, checks, patience_s=first_byte_s)
         self._lifelines = checks.lifelines
         self._first_byte_s, self._total_s = first_byte_s, total_s
         self._headers = {"User-Agent": agent, "Accept": "*/*", "Accept-Encoding": PACKINGS}
@@ -100,20 +100,19 @@ class Exchanges:
     def close(self) -> None:
         """End all requests, and close what is kept."""
         self._lifelines.close()
-        self._pools.clear()
+        self._pools.close()
 
     def _sent(self, request: Request, life: Life) -> urllib3.BaseHTTPResponse:
         send = partial(
-            self._pools.urlopen,
+            self._pools.of(request.address).urlopen,
             "GET" if request.form is None else "POST",
-            request.address,
+            request.address[len(origin(request.address)) :],
             headers={**self._headers, **request.headers},
             body=request.form,
             redirect=False,
             retries=False,
             preload_content=False,
             decode_content=False,
-            timeout=urllib3.Timeout(self._first_byte_s),
         )
         try:
             return send()

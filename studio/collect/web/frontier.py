@@ -123,7 +123,7 @@ def note(
                 "reason": find.reason,
                 "why": find.why,
                 "page_address": page_address,
-                "site": site(find.name),
+                "site": site(find.name) if "://" in find.name else "",
                 "at": at,
             }
             for find, page_address in finds

@@ -247,16 +247,23 @@ def hits(session: Session, job_id: int) -> tuple[FoundHit, ...]:
     """Return what a search has found so far, in order."""
     row = SearchHit
     rows = session.scalars(select(row).where(row.job_id == job_id).order_by(row.position, row.id))
-    return tuple(
-        FoundHit(
-            hit.id,
-            hit.position,
-            hit.phrase,
-            hit.address,
-            hit.preview,
-            hit.width_px,
-            hit.height_px,
-            Papers(**hit.papers),
-        )
-        for hit in rows
+    return tuple(map(_found, rows))
+
+
+def hit(session: Session, hit_id: int) -> FoundHit | None:
+    """Return one hit."""
+    row = session.get(SearchHit, hit_id)
+    return None if row is None else _found(row)
+
+
+def _found(row: SearchHit) -> FoundHit:
+    return FoundHit(
+        row.id,
+        row.position,
+        row.phrase,
+        row.address,
+        row.preview,
+        row.width_px,
+        row.height_px,
+        Papers(**row.papers),
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypedDict
 
 import streamlit as st
 
@@ -20,21 +21,41 @@ _component = st.components.v2.component(
 )
 
 
+class Tile(TypedDict):
+    """One picture of a grid; the addresses are of routes of ours."""
+
+    id: int
+    thumbnail: str
+    address: str
+    """Of the picture in a size for looking at."""
+    details: str
+    """Of what is known of it, as `studio.web.detail_routes` gives it."""
+    name: str
+
+
 def picture_grid(project_id: int, pictures: Sequence[Picture], *, key: str) -> list[int]:
     """Draw pictures of a project and return the ids of those that are selected."""
+    return draw_grid(
+        [
+            {
+                "id": picture.id,
+                "thumbnail": thumbnail_address(picture.sha256),
+                "address": picture_address(picture.sha256),
+                "details": detail_address(project_id, picture.id),
+                "name": picture.name,
+            }
+            for picture in pictures
+        ],
+        key=key,
+    )
+
+
+def draw_grid(tiles: Sequence[Tile], *, key: str) -> list[int]:
+    """Draw tiles and return the ids of those that are selected."""
     result = _component(
         key=key,
         data={
-            "pictures": [
-                {
-                    "id": picture.id,
-                    "thumbnail": thumbnail_address(picture.sha256),
-                    "address": picture_address(picture.sha256),
-                    "details": detail_address(project_id, picture.id),
-                    "name": picture.name,
-                }
-                for picture in pictures
-            ],
+            "pictures": tiles,
             "texts": {
                 "grid": _("Pictures"),
                 "all": _("Select all"),
@@ -53,5 +74,5 @@ def picture_grid(project_id: int, pictures: Sequence[Picture], *, key: str) -> l
         default={"selected": []},
         on_selected_change=lambda: None,
     )
-    shown = {picture.id for picture in pictures}
+    shown = {tile["id"] for tile in tiles}
     return [image for image in result.selected if image in shown]

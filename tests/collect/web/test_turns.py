@@ -15,8 +15,8 @@ def test_one_site_gets_no_more_than_its_connections_and_the_others_their_turn() 
     for target in [*pictures("a.example", 5), *pictures("b.example", 5)]:
         turns.add(target)
     out = []
-    while (target := turns.next(pages=True, pictures=True)) is not None:
-        out.append(target)
+    while (asked := turns.next(pages=True, pictures=True)) is not None:
+        out.append(asked)
     assert Counter(target.site for target in out) == {"a.example": 2, "b.example": 2}
     turns.back(out[0])
     again = turns.next(pages=True, pictures=True)

@@ -1,0 +1,247 @@
+"""RSS, Atom and sitemaps: the pictures that they name and the pages that they lead to."""
+
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from xml.etree.ElementTree import Element, ParseError, iterparse
+
+from studio.collect.licences import licence_name
+from studio.collect.sources import Papers
+from studio.collect.web.html_page import read_html
+from studio.collect.web.letters import joined, plain
+from studio.collect.web.ornaments import is_picture_file, why_ornament
+from studio.collect.web.reading import FoundPicture, Reading
+from studio.collect.why import Why
+from studio.errors import PictureRefused
+from studio.language import _
+
+ROOTS = frozenset({"rss", "feed", "rdf", "urlset", "sitemapindex"})
+_ENTRIES = frozenset({"item", "entry", "url", "sitemap"})
+_MOST_ELEMENTS = 1_000_000
+_LONGEST_TEXT = 65_536
+_NO_ENTITY = re.compile(r"&(?!(?:amp|lt|gt|quot|apos|#[0-9]{1,7}|#x[0-9a-fA-F]{1,6});)")
+_NO_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+_PIXELS = re.compile(r"\d{1,6}")
+
+
+def read_feed(text: str, address: str) -> Reading:
+    """Return what a feed or a sitemap names, up to where it is broken, if it is.
+
+    text: from its first element on. What stands before it, a document type for one, is not ours to pass on:
+    entities of its own have no place in a feed, and serve attacks. Raises PictureRefused when nothing can be
+    read.
+    """
+    text = _NO_XML.sub("", text)
+    feed = _Feed(address)
+    fault = feed.read(text)
+    if fault and _NO_ENTITY.search(text):
+        # HTML's entities and lone ampersands are what most broken feeds suffer from.
+        feed = _Feed(address)
+        fault = feed.read(_NO_ENTITY.sub("&amp;", text))
+    if fault and not feed.pictures and not feed.links:
+        raise PictureRefused(
+            _("expected a feed or a sitemap; {address} cannot be read: {why}.").format(
+                address=address, why=fault
+            ),
+            Why.DAMAGED,
+        )
+    return Reading(
+        tuple(feed.pictures.values()),
+        tuple(feed.dropped.items()),
+        tuple(feed.links),
+        tuple(feed.next_links),
+    )
+
+
+@dataclass
+class _Feed:
+    """A feed as it is read, entry by entry: none stays in memory."""
+
+    address: str
+    pictures: dict[str, FoundPicture] = field(default_factory=dict)
+    dropped: dict[str, str] = field(default_factory=dict)
+    links: dict[str, None] = field(default_factory=dict)
+    next_links: dict[str, None] = field(default_factory=dict)
+
+    def read(self, text: str) -> str:
+        """Read all of it; return what is wrong with it, or nothing."""
+        elements = inside = 0
+        try:
+            # Without a document type, which may not stand here, there is nothing to expand.
+            for event, element in iterparse(io.StringIO(text), ("start", "end")):  # noqa: S314
+                is_entry = _name(element) in _ENTRIES
+                if event == "start":
+                    elements += 1
+                    inside += is_entry
+                    if elements > _MOST_ELEMENTS:
+                        break
+                else:
+                    inside -= is_entry
+                    if not inside:
+                        self._read_element(element, is_entry=is_entry)
+        except (ParseError, ValueError) as error:
+            return str(error)
+        return ""
+
+    def _read_element(self, element: Element, *, is_entry: bool) -> None:
+        if is_entry:
+            self._read_entry(element)
+            element.clear()
+        elif (
+            _name(element) == "link"
+            and element.get("rel") == "next"
+            and (target := joined(element.get("href"), self.address))
+        ):
+            self.links[target] = self.next_links[target] = None
+
+    def _read_entry(self, entry: Element) -> None:
+        papers = self._papers(entry)
+        page = papers.page_address
+        if is_picture_file(page):
+            papers = replace(papers, page_address=self.address)
+            self._keep(FoundPicture(page, papers))
+        elif page != self.address:
+            self.links[page] = None
+        contents: list[FoundPicture] = []
+        thumbnails: list[FoundPicture] = []
+        for each in entry.iter():
+            name = _name(each)
+            found = self._named(each, papers)
+            if found is not None and name == "thumbnail":
+                thumbnails.append(found)
+            elif found is not None and name == "content" and found.width_px:
+                contents.append(found)
+            elif found is not None:
+                self._keep(found)
+            elif name == "image":
+                self._read_sitemap_picture(each, papers)
+            elif name in ("encoded", "description", "summary", "content") and "<img" in (each.text or ""):
+                self._read_text(each.text or "", papers)
+        # One picture in several sizes; a small copy counts where there is nothing else.
+        for found in contents or thumbnails:
+            if found is max(contents or thumbnails, key=_area):
+                self._keep(found)
+
+    def _papers(self, entry: Element) -> Papers:
+        """Return what an entry says of itself, each where it stands first."""
+        said: dict[str, str] = {}
+        for each in entry.iter():
+            match _name(each):
+                case "title":
+                    said.setdefault("title", _text(each))
+                case "credit" | "creator" as name:
+                    said.setdefault(name, _text(each))
+                case "author":
+                    names = [_text(child) for child in each if _name(child) == "name"]
+                    said.setdefault("author", names[0] if names else _text(each))
+                case "loc":
+                    said.setdefault("page", joined(each.text, self.address) or "")
+                case "license" | "licence":
+                    said.setdefault("licence", _reference(each))
+                case "link" if each.get("rel") == "license":
+                    said.setdefault("licence", each.get("href", ""))
+                case "link" if each.get("rel", "alternate") == "alternate":
+                    page = joined(each.get("href") or each.text, self.address) or ""
+                    said.setdefault("page", page)
+        creator = said.get("credit") or said.get("creator") or said.get("author") or ""
+        licence = joined(said.get("licence"), self.address) or ""
+        page = said.get("page") or self.address
+        return Papers(page, said.get("title", ""), creator, licence_name(licence), licence)
+
+    def _named(self, element: Element, papers: Papers) -> FoundPicture | None:
+        """Return the picture of an enclosure, of one of Media RSS' elements, of an img in XHTML."""
+        name = _name(element)
+        address = None
+        if name == "img":
+            address = joined(element.get("src"), papers.page_address)
+            papers = replace(papers, title=plain(element.get("alt", "")) or papers.title)
+        elif name in ("enclosure", "content", "thumbnail") or element.get("rel") == "enclosure":
+            address = joined(element.get("url") or element.get("href"), self.address)
+            kind = element.get("type") or element.get("medium") or ""
+            if not (kind.startswith("image") or (not kind and (name == "thumbnail" or _shows(address)))):
+                return None
+        if address is None:
+            return None
+        width, height = (_pixels(element.get(side, "")) for side in ("width", "height"))
+        return FoundPicture(address, papers, width, height)
+
+    def _read_sitemap_picture(self, image: Element, papers: Papers) -> None:
+        said = {_name(each): each for each in image}
+        if "loc" in said and (address := joined(said["loc"].text, self.address)):
+            title = next((text for name in ("title", "caption") if (text := _text(said.get(name)))), "")
+            papers = replace(papers, title=title)
+            if "license" in said and (licence := joined(said["license"].text, self.address)):
+                papers = replace(papers, licence=licence_name(licence), licence_address=licence)
+            self._keep(FoundPicture(address, papers))
+
+    def _read_text(self, text: str, papers: Papers) -> None:
+        """Read an entry's HTML: what it does not say of a picture, the entry does."""
+        shown = read_html(text, papers.page_address)
+        for found in shown.pictures:
+            own = {name: value for name, value in vars(found.papers).items() if value}
+            if own.get("licence_address"):
+                own.setdefault("licence", "")
+            self._keep(replace(found, papers=replace(papers, **own)))
+        for address, reason in shown.dropped:
+            self.dropped.setdefault(address, reason)
+
+    def _keep(self, found: FoundPicture) -> None:
+        if reason := why_ornament(found.address, found.width_px, found.height_px):
+            self.dropped.setdefault(found.address, reason)
+        else:
+            self.pictures.setdefault(found.address, found)
+
+
+def first_element(text: str) -> tuple[str, int]:
+    """Return the name of a document's first element, in lower case and without prefix, and where it begins.
+
+    What may stand before it is passed over: instructions, comments, a document type. Empty where there is
+    none.
+    """
+    at = 0
+    while (at := text.find("<", at)) >= 0:
+        for begin, end in (("<?", "?>"), ("<!--", "-->"), ("<!", ">")):
+            if text.startswith(begin, at):
+                found = text.find(end, at + 2)
+                at = found + len(end) if found >= 0 else len(text)
+                break
+        else:
+            name = re.match(r"<(?:[\w.-]+:)?([\w.-]+)", text[at : at + 100])
+            return (name[1].lower(), at) if name else ("", at)
+    return "", len(text)
+
+
+def _shows(address: str | None) -> bool:
+    return address is not None and is_picture_file(address)
+
+
+def _area(found: FoundPicture) -> int:
+    return (found.width_px or 0) * (found.height_px or 1)
+
+
+def _name(element: Element) -> str:
+    return element.tag.rpartition("}")[2].lower()
+
+
+def _reference(element: Element) -> str:
+    """Return what a licence's element leads to, of Media RSS or of Creative Commons' own."""
+    resource = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}resource"
+    return element.get("href") or element.get(resource) or (element.text or "")
+
+
+def _pixels(value: str) -> int | None:
+    return int(value) if _PIXELS.fullmatch(value) else None
+
+
+def _text(element: Element | None) -> str:
+    return plain("".join(_pieces(element))) if element is not None else ""
+
+
+def _pieces(element: Element) -> Iterator[str]:
+    size = 0
+    for piece in element.itertext():
+        yield piece
+        size += len(piece)
+        if size > _LONGEST_TEXT:
+            return

@@ -1,0 +1,322 @@
+"""Asking a job's addresses, many at a time, and handing on what comes as sources for `ingest`."""
+
+import queue as queues
+import time
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from hashlib import sha256
+
+from db.engine import Database
+from studio.collect.entry import Find
+from studio.collect.ingest import Ingesting, IngestReport, ingest, report_of
+from studio.collect.sources import Source
+from studio.collect.store import PictureStore
+from studio.collect.web import answers, frontier
+from studio.collect.web.frontier import Target
+from studio.collect.web.manners import VisitEnded
+from studio.collect.web.pages import read_page
+from studio.collect.web.reading import Reading
+from studio.collect.web.rules import Limits, Rules
+from studio.collect.web.turns import Turns
+from studio.collect.web.visitor import Answer, Visitor
+from studio.collect.why import Why
+from studio.errors import PictureRefused
+from studio.language import _
+from studio.progress import Progress, Silent
+
+_AT_ONCE = 48
+_WAIT_S = 0.1
+_KEEP_EVERY = 64
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a harvest is part of."""
+
+    database: Database
+    store: PictureStore
+    project_id: int
+    job_id: int
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    target: Target
+    data: bytes = b""
+    robots: str = ""
+    kept: answers.Kept | None = None
+    reading: Reading | None = None
+    answer: Answer | None = None
+    fault: Exception | None = None
+
+
+class Harvest:
+    """One job's addresses. Iterate over `sources`, and tell `settled` what became of them.
+
+    kind: of the sources. All it has to know after a kill stands in the database.
+    """
+
+    def __init__(
+        self,
+        around: Surroundings,
+        visitor: Visitor,
+        limits: Limits,
+        rules: Rules,
+        *,
+        kind: str,
+        min_side_px: int,
+        progress: Progress,
+        now: datetime,
+    ) -> None:
+        self._around, self._visitor, self._limits, self._rules = around, visitor, limits, rules
+        self._kind, self._min_side_px, self._progress, self._now = kind, min_side_px, progress, now
+        self._turns = Turns(visitor.connections, visitor.ready_in)
+        self._came: queues.SimpleQueue[_Outcome] = queues.SimpleQueue()
+        self._to_keep: list[answers.Kept] = []
+        self._kept: dict[str, answers.Kept] = {}
+        self._under_way = {"page": 0, "picture": 0}
+        self._pages = self._added = self._finds = self._in_hand = self._bytes = 0
+        self._ends_at = time.monotonic() + limits.minutes * 60
+
+    def settled(self, finds: Sequence[Find]) -> None:
+        """Take note of what became of sources, as `ingest` tells it."""
+        self._in_hand -= len(finds)
+        self._finds += len(finds)
+        self._added += sum(find.outcome == "added" for find in finds)
+
+    def sources(self) -> Generator[Source | None, None, None]:
+        """Yield what comes, as it comes; None when nothing has come for a moment.
+
+        Raises Stopped when a person asks for an end: no request is under way any more then.
+        """
+        self._take_up()
+        pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="ask")
+        try:
+            while True:
+                self._send_out(pool)
+                try:
+                    outcome = self._came.get(timeout=_WAIT_S if any(self._under_way.values()) else 0)
+                except queues.Empty:
+                    if not any(self._under_way.values()) and not self._in_hand and not self._may_go_on():
+                        break
+                    self.tell()
+                    yield None
+                    if not any(self._under_way.values()):
+                        time.sleep(_WAIT_S if self._waits() else 0)
+                    continue
+                self._under_way[outcome.target.kind] -= 1
+                self._turns.back(outcome.target)
+                yield from self._received(outcome)
+                self.tell()
+            self._leave_the_rest()
+        finally:
+            self._visitor.close()
+            pool.shutdown(wait=False, cancel_futures=True)
+            self._keep_answers()
+
+    def tell(self) -> None:
+        """Report how far it is."""
+        known = self._finds + self._in_hand + self._under_way["picture"] + self._turns.pictures
+        total = min(known, max(self._limits.pictures, self._finds))
+        self._progress.report(_("Fetching pictures"), self._finds, total or None)
+
+    def _take_up(self) -> None:
+        job_id = self._around.job_id
+        with self._around.database.write() as session:
+            frontier.settle(session, job_id)
+        with self._around.database.read() as session:
+            targets = frontier.waiting(session, job_id)
+            self._known = frontier.known(session, job_id)
+            self._pages = frontier.pages_asked(session, job_id)
+            self._finds, self._added = frontier.pictures_found(session, job_id)
+        self._add(targets)
+
+    def _add(self, targets: Sequence[Target]) -> None:
+        with self._around.database.read() as session:
+            self._kept.update(answers.recall(session, [target.address for target in targets]))
+        for target in targets:
+            self._turns.add(target)
+        self._turns.go_deeper()
+
+    def _over(self) -> str:
+        """Return which limit has been reached that ends everything, or nothing."""
+        if self._added >= self._limits.pictures:
+            return _("not asked: the limit of {count} pictures was reached").format(
+                count=f"{self._limits.pictures:,}"
+            )
+        if self._bytes >= self._limits.total_bytes:
+            return _("not asked: the limit of {count} MB was reached").format(
+                count=f"{self._limits.total_bytes // 1_000_000:,}"
+            )
+        if time.monotonic() >= self._ends_at:
+            return _("not asked: the limit of {count} minutes was reached").format(
+                count=f"{self._limits.minutes:g}"
+            )
+        return ""
+
+    def _may_page(self) -> bool:
+        return self._pages < self._limits.pages
+
+    def _waits(self) -> bool:
+        return bool(self._turns.pictures or (self._turns.pages and self._may_page()))
+
+    def _may_go_on(self) -> bool:
+        return self._waits() and not self._over()
+
+    def _send_out(self, pool: ThreadPoolExecutor) -> None:
+        while sum(self._under_way.values()) < _AT_ONCE and not self._over():
+            hoped_for = self._added + self._in_hand + self._under_way["picture"]
+            target = self._turns.next(pages=self._may_page(), pictures=hoped_for < self._limits.pictures)
+            if target is None:
+                return
+            self._under_way[target.kind] += 1
+            self._pages += target.kind == "page"
+            pool.submit(self._ask, target)
+
+    def _ask(self, target: Target) -> None:
+        try:
+            self._came.put(self._asked(target, self._kept.get(target.address)))
+        except VisitEnded:
+            pass  # nobody waits for it any more
+        except Exception as fault:
+            self._came.put(_Outcome(target, fault=fault))
+
+    def _asked(self, target: Target, kept: answers.Kept | None) -> _Outcome:
+        answer = self._visitor.get(
+            target.address,
+            kind=target.kind,
+            etag=kept.etag if kept else "",
+            last_modified=kept.last_modified if kept else "",
+        )
+        if answer.status == 304 and kept is not None:  # noqa: PLR2004 - not modified
+            if kept.reading is not None:
+                return _Outcome(target, reading=Reading.from_json(kept.reading), answer=answer)
+            original = self._around.store.original(kept.sha256 or "", kept.format)
+            if original.exists():
+                return _Outcome(target, original.read_bytes(), answer.robots)
+            return self._asked(target, None)  # its file is lost: fetch it again
+        etag, modified = answer.headers.get("ETag", ""), answer.headers.get("Last-Modified", "")
+        tagged = answers.Kept(target.address, etag, modified) if etag or modified else None
+        if target.kind == "picture" or answer.headers.get("Content-Type", "").startswith("image/"):
+            if tagged is not None:
+                tagged = replace(tagged, sha256=sha256(answer.body).hexdigest())
+            return _Outcome(target, answer.body, answer.robots, tagged)
+        reading = read_page(answer.body, answer.headers.get("Content-Type", ""), answer.address)
+        if tagged is not None:
+            tagged = replace(tagged, reading=reading.to_json())
+        return _Outcome(target, b"", answer.robots, tagged, reading, answer)
+
+    def _received(self, outcome: _Outcome) -> Iterator[Source]:
+        self._bytes += len(outcome.data) + (len(outcome.answer.body) if outcome.answer else 0)
+        if outcome.kept is not None:
+            self._to_keep.append(outcome.kept)
+        if len(self._to_keep) >= _KEEP_EVERY:
+            self._keep_answers()
+        target = outcome.target
+        if outcome.fault is not None and not isinstance(outcome.fault, PictureRefused):
+            raise outcome.fault
+        if target.kind == "picture" or outcome.data:
+            read = partial(_give, outcome.fault, outcome.data)
+            papers = replace(target.papers, robots=outcome.robots)
+            self._in_hand += 1
+            yield Source(
+                target.address,
+                read,
+                target.class_name,
+                self._kind,
+                papers,
+                site=target.site,
+                min_side_px=self._min_side_px,
+            )
+        elif outcome.fault is not None:
+            why = outcome.fault.why
+            self._page_done(target, Find(target.address, "refused", str(outcome.fault), why), (), ())
+            self._turns.go_deeper()
+        else:
+            assert outcome.answer is not None and outcome.reading is not None  # noqa: S101
+            followed = self._rules.follow(target, outcome.answer, outcome.reading, self._known)
+            self._known.update(found.address for found in followed.targets)
+            self._known.update(find.name for find in followed.refused)
+            find = Find(target.address, "page", followed.said)
+            self._page_done(target, find, followed.targets, followed.refused)
+            self._add(followed.targets)
+
+    def _page_done(
+        self, page: Target, find: Find, targets: Sequence[Target], refused: Sequence[Find]
+    ) -> None:
+        around = self._around
+        finds = [(find, page.papers.page_address), *((each, page.address) for each in refused)]
+        with around.database.write() as session:
+            frontier.add(session, around.job_id, targets)
+            frontier.note(session, around.project_id, around.job_id, finds, at=self._now)
+            frontier.done(session, around.job_id, [page.address])
+        self._finds += sum(each.outcome != "page" for each, _page in finds)
+
+    def _leave_the_rest(self) -> None:
+        """Give every address that a limit left unasked its reason."""
+        reason = self._over() or _("not asked: the limit of {count} pages was reached").format(
+            count=f"{self._limits.pages:,}"
+        )
+        rest = list(self._turns.drain())
+        finds = [
+            (Find(target.address, "refused", reason, Why.LIMIT), target.papers.page_address)
+            for target in rest
+        ]
+        around = self._around
+        if finds:
+            with around.database.write() as session:
+                frontier.note(session, around.project_id, around.job_id, finds, at=self._now)
+                frontier.settle(session, around.job_id)
+
+    def _keep_answers(self) -> None:
+        if self._to_keep:
+            with self._around.database.write() as session:
+                answers.keep(session, self._to_keep, self._now)
+            self._to_keep.clear()
+
+
+def _give(refusal: Exception | None, data: bytes) -> bytes:
+    if refusal is not None:
+        raise refusal
+    return data
+
+
+def harvest(
+    database: Database,
+    store: PictureStore,
+    project_id: int,
+    visitor: Visitor,
+    targets: Sequence[Target],
+    limits: Limits,
+    rules: Rules,
+    kind: str,
+    min_side_px: int,
+    ingesting: Ingesting,
+) -> IngestReport:
+    """Ask `targets` and all that the rules make of them, take in what comes, and say what became of it all.
+
+    ingesting: must name the job. Raises what `ingest` raises.
+    """
+    job_id = ingesting.get("job_id")
+    assert job_id is not None  # noqa: S101 - its addresses are the job's
+    with database.write() as session:
+        frontier.add(session, job_id, targets)
+    asking = Harvest(
+        Surroundings(database, store, project_id, job_id),
+        visitor,
+        limits,
+        rules,
+        kind=kind,
+        min_side_px=min_side_px,
+        progress=ingesting["progress"],
+        now=ingesting["clock"](),
+    )
+    # The harvest reports for both: how many there are is known to it alone.
+    quietly: Ingesting = {**ingesting, "progress": Silent()}
+    with closing(asking.sources()) as sources:
+        ingest(database, store, project_id, sources, on_finds=asking.settled, **quietly)
+    return report_of(database, job_id)

@@ -1,0 +1,1 @@
+"""The ways in, each as one section of the page Collect."""
