@@ -56,10 +56,11 @@ class Offer:
 
 def refused_source(name: str, reason: str, kind: str, why: str = Why.OTHER) -> Source:
     """Return a source that has a place in the list of what was offered, and only a reason to give."""
-    return Source(name, partial(_refuse, reason, why), kind=kind)
+    return Source(name, partial(refuse, reason, why), kind=kind)
 
 
-def _refuse(reason: str, why: str) -> NoReturn:
+def refuse(reason: str, why: str) -> NoReturn:
+    """Raise PictureRefused: what reading comes to of a source that is known to be none."""
     raise PictureRefused(reason, why)
 
 

@@ -63,7 +63,11 @@ class Pools:
 
     def __init__(self, connections: int, checks: Checks, *, patience_s: float) -> None:
         self._checks = checks
-        self._made = {"maxsize": connections, "timeout": urllib3.Timeout(patience_s), "retries": False}
+        self._made: dict[str, Any] = {
+            "maxsize": connections,
+            "timeout": urllib3.Timeout(patience_s),
+            "retries": False,
+        }
         self._pools: dict[str, urllib3.HTTPConnectionPool] = {}
         self._lock = threading.Lock()
 
@@ -149,6 +153,7 @@ class _Checked:
     sock: socket.socket | None
     timeout: float | None
     response_class: Any
+    _line: socket.socket | None = None
     _asked = False
 
     def __init__(self, *args: Any, checks: Checks, **kwargs: Any) -> None:
@@ -157,14 +162,17 @@ class _Checked:
         self.response_class = partial(_Response, header_bytes=checks.header_bytes)
 
     def request(self, *args: Any, **kwargs: Any) -> None:
-        if self.sock is not None and self._asked:
-            self._checks.lifelines.hold(self.sock, kept=True)
+        if self._line is not None and self._asked:
+            self._checks.lifelines.hold(self._line, kept=True)
         self._asked = True
         super().request(*args, **kwargs)  # type: ignore[misc]
 
     def close(self) -> None:
         self._asked = False
         super().close()  # type: ignore[misc]
+        if self._line is not None:
+            self._checks.lifelines.drop(self._line)
+            self._line = None
 
     def _new_conn(self) -> socket.socket:
         host = self.host.strip("[]").lower()
@@ -237,7 +245,8 @@ class _Checked:
         if code:
             raise OSError(code, os.strerror(code))
         line.settimeout(self.timeout)
-        self._checks.lifelines.hold(line, kept=False)
+        self._line = socket.socket(line.family, line.type, line.proto, socket.dup(line.fileno()))
+        self._checks.lifelines.hold(self._line, kept=False)
 
 
 class _Plain(_Checked, HTTPConnection):

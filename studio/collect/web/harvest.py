@@ -13,7 +13,7 @@ from hashlib import sha256
 from db.engine import Database
 from studio.collect.entry import Find
 from studio.collect.ingest import Ingesting, IngestReport, ingest, report_of
-from studio.collect.sources import Source
+from studio.collect.sources import Source, refuse
 from studio.collect.store import PictureStore
 from studio.collect.web import answers, frontier
 from studio.collect.web.frontier import Target
@@ -220,7 +220,8 @@ class Harvest:
         if outcome.fault is not None and not isinstance(outcome.fault, PictureRefused):
             raise outcome.fault
         if target.kind == "picture" or outcome.data:
-            read = partial(_give, outcome.fault, outcome.data)
+            fault = outcome.fault
+            read = partial(refuse, str(fault), fault.why) if fault else partial(bytes, outcome.data)
             papers = replace(target.papers, robots=outcome.robots)
             self._in_hand += 1
             yield Source(
@@ -277,12 +278,6 @@ class Harvest:
             with self._around.database.write() as session:
                 answers.keep(session, self._to_keep, self._now)
             self._to_keep.clear()
-
-
-def _give(refusal: Exception | None, data: bytes) -> bytes:
-    if refusal is not None:
-        raise refusal
-    return data
 
 
 def harvest(

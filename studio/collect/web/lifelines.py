@@ -17,6 +17,8 @@ class Life:
         self.ends_at = ends_at
         """As time.monotonic counts."""
         self.line: socket.socket | None = None
+        self.line_is_left = False
+        """Whether its connection has been closed: a body without a length comes all the same."""
         self.was_cut = False
         self.took_kept = False
         """Whether it went over a connection that had been kept from an earlier one."""
@@ -25,7 +27,7 @@ class Life:
 class Lifelines:
     """The lives of all requests. Safe in threads; each thread has at most one at a time.
 
-    A hold is a second handle of the request's socket: shutting it down wakes whoever waits for the first,
+    A line is a second handle of a connection's socket: shutting it down wakes whoever waits for the first,
     also in the middle of an encrypted greeting, where nobody else can reach it.
     """
 
@@ -55,15 +57,22 @@ class Lifelines:
         return life
 
     def hold(self, line: socket.socket, *, kept: bool) -> None:
-        """Hold the socket of this thread's request. kept: from an earlier request."""
-        second = socket.socket(line.family, line.type, line.proto, socket.dup(line.fileno()))
+        """Hold the line of this thread's request. kept: from an earlier request."""
         life: Life = self._mine.life
         with self._lock:
-            if life.line is not None:
-                life.line.close()
-            life.line, life.took_kept = second, kept
+            _close_left(life)
+            life.line, life.took_kept = line, kept
             if life.was_cut:
                 _cut(life)
+
+    def drop(self, line: socket.socket) -> None:
+        """Close the line of a connection that is closed, or leave that to the request that still uses it."""
+        with self._lock:  # so that no other socket with its number is cut off in its place
+            for life in self._lives:
+                if life.line is line:
+                    life.line_is_left = True
+                    return
+            line.close()
 
     def check(self) -> None:
         """Raise VisitEnded or TimeoutError when this thread's request is over."""
@@ -73,12 +82,10 @@ class Lifelines:
             raise TimeoutError
 
     def end(self, life: Life) -> bool:
-        """Let go of a request's socket; return whether it had to be cut off."""
+        """Let go of a request's line; return whether it had to be cut off."""
         with self._lock:
             self._lives.discard(life)
-            if life.line is not None:
-                life.line.close()
-                life.line = None
+            _close_left(life)
             return life.was_cut
 
     def close(self) -> None:
@@ -95,6 +102,12 @@ class Lifelines:
                 for life in self._lives:
                     if life.ends_at <= now:
                         _cut(life)
+
+
+def _close_left(life: Life) -> None:
+    if life.line is not None and life.line_is_left:
+        life.line.close()
+        life.line_is_left = False
 
 
 def _cut(life: Life) -> None:

@@ -22,7 +22,7 @@ def so_far(job: queue.Job) -> None:
     """Draw what a running job has brought, by site and by reason."""
     with database().read() as session:
         counts = found.counts(session, job.project_id or 0, job.id)
-    _numbers(counts)
+    _numbers(counts, ended=False)
     _by_site(counts)
 
 
@@ -33,29 +33,28 @@ def ended(job: queue.Job) -> None:
         counts = found.counts(session, job.project_id or 0, job.id)
     if not counts.total:
         return
-    _numbers(counts)
+    _numbers(counts, ended=True)
     _by_site(counts)
     if counts.by_why:
         _reasons(job, counts)
 
 
-def _numbers(counts: found.Counts) -> None:
-    shown = {
-        _("added"): counts.added,
-        _("already there"): counts.copies,
-        _("refused"): counts.refused,
-        _("pages read"): counts.pages,
-    }
-    with st.container(horizontal=True):
-        for name, number in shown.items():
-            if number or name != _("pages read"):
-                st.metric(name, f"{number:,}", width="content")
+def _numbers(counts: found.Counts, *, ended: bool) -> None:
+    said = _("{added} added, {copies} already there, {refused} refused.").format(
+        added=f"{counts.added:,}", copies=f"{counts.copies:,}", refused=f"{counts.refused:,}"
+    )
+    if counts.pages:
+        said += " " + counted("{count} page read.", "{count} pages read.", counts.pages)
+    if ended:
+        st.success(said, icon=":material/check_circle:")
+    else:
+        st.markdown(said)
 
 
 def _by_site(counts: found.Counts) -> None:
-    if not counts.by_site:
+    sites = [each for each in counts.by_site if each.site]
+    if not sites:
         return
-    sites = counts.by_site
     st.dataframe(
         {
             _("site"): [each.site for each in sites],

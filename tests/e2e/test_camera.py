@@ -1,0 +1,201 @@
+"""A camera in the browser, played by Chromium: held, it takes pictures; let go, they go into the class."""
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+
+from tests.e2e.conftest import look, serving
+from tests.e2e.test_uploads import LONG_MS, PHONE, begin, choose_class
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    home = tmp_path_factory.mktemp("스튜디오 home") / "data"
+    with serving(home) as (address, _process):
+        yield address, home
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    context = browser.new_context(viewport={"width": 1280, "height": 1100}, permissions=["camera"])
+    context.set_default_timeout(30_000)
+    yield context
+    context.close()
+
+
+def turn_on(page: Page) -> Locator:
+    """Open the camera's tab, turn it on and return the button that is held."""
+    page.get_by_role("tab", name="Camera").click()
+    page.get_by_role("button", name="Turn the camera on").click()
+    page.get_by_label("What the camera sees").evaluate(
+        """async (video) => { while (video.readyState < 2) await new Promise((go) => setTimeout(go, 50)); }"""
+    )
+    return page.get_by_role("button", name=re.compile("Hold to take"))
+
+
+def strip(page: Page) -> Locator:
+    return page.locator("ul.strip")
+
+
+def sent(page: Page) -> int:
+    """Wait until something is sent; return how many pictures are, in all."""
+    said = page.get_by_text("Pictures sent and handed over")
+    expect(said).to_be_visible(timeout=LONG_MS)
+    return int(re.sub(r"\D", "", said.inner_text()))
+
+
+def stored(home: Path, class_name: str) -> list[tuple[str, str, int]]:
+    """Return the kind, the name and the width of the pictures of a class."""
+    with sqlite3.connect(home / "studio.sqlite3") as database:
+        return database.execute(
+            "SELECT p.kind, p.address, i.width_px FROM labels l JOIN classes c ON c.id = l.class_id"
+            " JOIN provenances p ON p.image_id = l.image_id AND p.project_id = l.project_id"
+            " JOIN images i ON i.id = l.image_id WHERE c.name = ? ORDER BY p.address",
+            [class_name],
+        ).fetchall()
+
+
+def test_bursts_go_into_the_class(served: tuple[str, Path], context: BrowserContext) -> None:
+    address, home = served
+    page = context.new_page()
+    begin(page, address, "사진기")
+    shutter = turn_on(page)
+    expect(shutter).to_be_disabled()
+    expect(page.get_by_text("Choose or type the class for these pictures first")).to_be_visible()
+    look(page, "camera-without-class")
+    choose_class(page, "컵")
+    expect(shutter).to_be_enabled()
+    page.get_by_label("A picture every (ms)").fill("20")
+    page.get_by_label("A picture every (ms)").press("Tab")
+    expect(page.get_by_label("A picture every (ms)")).to_have_value("100")
+    shutter.hover()
+    page.mouse.down()
+    page.wait_for_function("list => list.childElementCount >= 4", arg=strip(page).element_handle())
+    look(page, "camera-held")
+    page.mouse.up()
+    first = sent(page)
+    assert first >= 4
+    expect(page.get_by_text(re.compile(r"\d+ added"))).to_be_visible(timeout=LONG_MS)
+
+    # The page has run again, and the camera sees on: by the keyboard now.
+    page.get_by_label("What the camera sees").evaluate("video => { if (video.paused) throw Error('paused') }")
+    shutter.focus()
+    page.keyboard.down("Space")
+    page.wait_for_function("list => list.childElementCount >= 2", arg=strip(page).element_handle())
+    page.keyboard.up("Space")
+    page.wait_for_function(
+        """([status, first]) => Number(status.textContent.replace(/[^0-9]/g, "")) > first""",
+        arg=[page.get_by_text("Pictures sent and handed over").element_handle(), first],
+    )
+    total = sent(page)
+    for _try in range(300):
+        if len(stored(home, "컵")) == total:
+            break
+        page.wait_for_timeout(100)
+    rows = stored(home, "컵")
+    assert len(rows) == total  # each of them, once
+    assert {re.sub(r"\d", "0", name) for _kind, name, _width in rows} == {
+        "camera-0000-00-00T00-00-00.000Z-0000.jpg"
+    }
+    assert all(kind == "camera" and width >= 640 for kind, _name, width in rows)
+    page.get_by_role("button", name="Turn the camera off").click()
+    expect(page.get_by_role("button", name="Turn the camera on")).to_be_visible()
+
+
+def test_looked_through_before_they_are_sent(served: tuple[str, Path], browser: Browser) -> None:
+    address, home = served
+    context = browser.new_context(viewport=PHONE, color_scheme="dark", permissions=["camera"])  # type: ignore[arg-type]
+    page = context.new_page()
+    begin(page, address, "전화기")
+    choose_class(page, "찻잔")
+    shutter = turn_on(page)
+    page.get_by_label("Look through them before they are sent").check()
+    shutter.scroll_into_view_if_needed()
+    shutter.hover()
+    page.mouse.down()
+    page.wait_for_function("list => list.childElementCount >= 3", arg=strip(page).element_handle())
+    page.mouse.up()
+    expect(page.get_by_role("button", name=re.compile("^Send"))).to_be_visible()
+    count = strip(page).locator("li").count()
+    page.get_by_role("button", name="Leave out picture 1", exact=True).click()
+    expect(page.get_by_role("button", name=f"Send {count - 1}")).to_be_visible()
+    look(page, "phone-camera-review")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1")
+    page.get_by_role("button", name=f"Send {count - 1}").click()
+    assert sent(page) == count - 1
+    for _try in range(300):
+        if len(stored(home, "찻잔")) == count - 1:
+            break
+        page.wait_for_timeout(100)
+    assert len(stored(home, "찻잔")) == count - 1
+    context.close()
+
+
+def test_nothing_is_lost_while_the_line_is_cut(served: tuple[str, Path], context: BrowserContext) -> None:
+    address, home = served
+    page = context.new_page()
+    begin(page, address, "끊김")
+    choose_class(page, "접시")
+    shutter = turn_on(page)
+    page.route("**/studio/uploads/**", lambda route: route.abort())
+    shutter.hover()
+    page.mouse.down()
+    page.wait_for_function("list => list.childElementCount >= 3", arg=strip(page).element_handle())
+    page.mouse.up()
+    count = strip(page).locator("li").count()
+    expect(page.get_by_text("The studio does not answer. Trying again")).to_be_visible()
+    page.unroute("**/studio/uploads/**")
+    assert sent(page) == count
+    for _try in range(300):
+        if len(stored(home, "접시")) == count:
+            break
+        page.wait_for_timeout(100)
+    assert len(stored(home, "접시")) == count
+
+
+def test_the_camera_ends_with_the_page(served: tuple[str, Path], context: BrowserContext) -> None:
+    address, _home = served
+    page = context.new_page()
+    begin(page, address, "떠남")
+    turn_on(page)
+    track = page.get_by_label("What the camera sees").evaluate_handle(
+        "video => video.srcObject.getTracks()[0]"
+    )
+    assert track.evaluate("track => track.readyState") == "live"
+    page.get_by_role("tab", name="Files and folders").click()
+    page.wait_for_function("track => track.readyState === 'ended'", arg=track)
+    page.get_by_role("tab", name="Camera").click()
+    page.get_by_role("button", name="Turn the camera on").click()
+    expect(page.get_by_role("button", name="Turn the camera off")).to_be_visible()
+    track = page.get_by_label("What the camera sees").evaluate_handle(
+        "video => video.srcObject.getTracks()[0]"
+    )
+    page.get_by_role("link", name="Home", exact=True).click()
+    page.wait_for_function("track => track.readyState === 'ended'", arg=track)
+
+
+def test_without_a_camera_it_is_said_what_to_do(served: tuple[str, Path], context: BrowserContext) -> None:
+    address, _home = served
+    faults = {"NotAllowedError": "may not use the camera", "NotFoundError": "No camera was found"}
+    for fault, said in faults.items():
+        page = context.new_page()
+        page.add_init_script(
+            f"navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('', '{fault}'))"
+        )
+        begin(page, address, fault)
+        page.get_by_role("tab", name="Camera").click()
+        page.get_by_role("button", name="Turn the camera on").click()
+        expect(page.get_by_text(said)).to_be_visible()
+        look(page, f"camera-{fault}")
+    page = context.new_page()
+    page.add_init_script("Object.defineProperty(Navigator.prototype, 'mediaDevices', {value: undefined})")
+    begin(page, address, "insecure")
+    page.get_by_role("tab", name="Camera").click()
+    expect(page.get_by_text("behind https")).to_be_visible()
+    expect(page.get_by_role("button", name="Turn the camera on")).not_to_be_visible()

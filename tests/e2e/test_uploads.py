@@ -1,0 +1,234 @@
+"""Files and folders sent from a browser: all of them, once, over a server that goes away and comes back."""
+
+import io
+import subprocess
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, FilePayload, Page, expect
+
+from tests.e2e.conftest import ROOT, look, serving
+
+pytestmark = pytest.mark.browser
+LONG_MS = 60_000
+PHONE = {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    home = tmp_path_factory.mktemp("스튜디오 home") / "data"
+    with serving(home) as (address, _process):
+        yield address, home
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(30_000)
+    page = context.new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    yield page
+    context.close()
+    assert faults == []
+
+
+def begin(page: Page, address: str, name: str) -> None:
+    page.goto(address)
+    page.get_by_label("Project name").fill(name)
+    page.get_by_role("button", name="Create project").click()
+    expect(page.get_by_text("Drop pictures, folders or archives here")).to_be_visible(timeout=LONG_MS)
+
+
+def choose_class(page: Page, name: str) -> None:
+    box = page.get_by_role("combobox", name="Class for what is brought in")
+    box.fill(name)
+    box.press("Enter")
+
+
+def draw(path: Path, seed: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 255, (60, 80, 3), np.uint8)
+    Image.fromarray(pixels).save(path, quality=60)
+
+
+def picture(seed: int) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(np.random.default_rng(seed).integers(0, 255, (60, 80, 3), np.uint8)).save(file, "PNG")
+    return file.getvalue()
+
+
+def slow_down(page: Page, bytes_per_s: int) -> None:
+    """Make the page's line so slow that there is time to see a sending."""
+    line = page.context.new_cdp_session(page)
+    line.send("Network.enable")
+    limits = {"offline": False, "latency": 20, "downloadThroughput": -1, "uploadThroughput": bytes_per_s}
+    line.send("Network.emulateNetworkConditions", limits)
+
+
+def waiting(home: Path) -> int:
+    """Bytes that have arrived and are not handed over."""
+    return sum(path.stat().st_size for path in (home / "uploads" / "arriving").rglob("*") if path.is_file())
+
+
+def test_a_folder_of_class_folders(served: tuple[str, Path], page: Page, tmp_path: Path) -> None:
+    address, home = served
+    folder = tmp_path / "나의 꽃들"
+    for number in range(60):
+        draw(folder / ("개나리" if number % 2 else "진달래 #1") / f"{number}.jpg", number)
+    draw(folder / "mixed" / ".hidden.jpg", 99)
+    (folder / "mixed" / "note.txt").write_text("no picture")
+    begin(page, address, "폴더")
+    look(page, "uploads-empty")
+    page.get_by_label("Choose a folder").set_input_files(folder)
+    expect(page.get_by_text("Files arrived and handed over: 61,")).to_be_visible(timeout=LONG_MS)
+    expect(page.get_by_text("60 added")).to_be_visible(timeout=LONG_MS)
+    expect(page.get_by_text("1 refused")).to_be_visible()
+    look(page, "uploads-folder")
+    page.get_by_role("link", name="Curate", exact=True).click()
+    expect(page.get_by_text("개나리 · 30")).to_be_visible()
+    expect(page.get_by_text("진달래 #1 · 30")).to_be_visible()
+    assert list((home / "uploads" / "arriving").iterdir()) == []
+
+
+def test_files_and_archives_into_a_class(served: tuple[str, Path], page: Page) -> None:
+    address, _home = served
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        for number in range(3):
+            file.writestr(f"해바라기/{number}.png", picture(number + 10))
+    begin(page, address, "파일")
+    choose_class(page, "장미")
+    expect(page.get_by_text("Pictures in no folder get the class 장미")).to_be_visible()
+    page.get_by_label("Choose files").set_input_files(
+        [
+            FilePayload(name="a <b> #1.png", mimeType="image/png", buffer=picture(1)),
+            FilePayload(name="b.png", mimeType="image/png", buffer=picture(2)),
+            FilePayload(name="꽃.zip", mimeType="application/zip", buffer=archive.getvalue()),
+        ]
+    )
+    expect(page.get_by_text("5 added")).to_be_visible(timeout=LONG_MS)
+    page.get_by_role("link", name="Curate", exact=True).click()
+    expect(page.get_by_text("장미 · 2")).to_be_visible()
+    expect(page.get_by_text("해바라기 · 3")).to_be_visible()
+
+
+def test_a_dropped_folder_is_gone_through(served: tuple[str, Path], page: Page, tmp_path: Path) -> None:
+    address, _home = served
+    folder = tmp_path / "꽃"
+    for number in range(230):  # a browser gives a hundred entries at a time
+        draw(folder / "큰 반" / f"{number}.jpg", number)
+    draw(folder / "반" / "깊은 곳" / "one.jpg", 1000)
+    (folder / "반" / ".DS_Store").write_bytes(b"litter")
+    begin(page, address, "놓기")
+    zone = page.get_by_text("Drop pictures, folders or archives here").bounding_box()
+    assert zone is not None
+    hand = page.context.new_cdp_session(page)
+    what = {"items": [], "files": [str(folder)], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        event = {"type": kind, "x": zone["x"] + 9, "y": zone["y"] + 9, "data": what}
+        hand.send("Input.dispatchDragEvent", event)
+    expect(page.get_by_text("Files arrived and handed over: 231,")).to_be_visible(timeout=LONG_MS)
+    expect(page.get_by_text("231 added")).to_be_visible(timeout=LONG_MS)
+    page.get_by_role("link", name="Curate", exact=True).click()
+    expect(page.get_by_text("큰 반 · 230")).to_be_visible(timeout=LONG_MS)
+
+
+def test_a_sending_goes_on_while_its_owner_is_elsewhere_and_can_be_cancelled(
+    served: tuple[str, Path], browser: Browser, tmp_path: Path
+) -> None:
+    address, home = served
+    large = tmp_path / "큰 것.zip"
+    with large.open("wb") as file:
+        file.truncate(64_000_000)
+    context = browser.new_context(viewport=PHONE, color_scheme="dark")  # type: ignore[arg-type]
+    page = context.new_page()
+    begin(page, address, "전화")
+    slow_down(page, 4_000_000)
+    page.get_by_label("Choose files").set_input_files(large)
+    bar = page.get_by_role("progressbar", name="How much is sent")
+    expect(bar).to_be_visible()
+    page.wait_for_function("bar => bar.value > 0.1", arg=bar.element_handle())
+    page.get_by_text("On this machine").click()  # the page runs again, or not: the sending does not mind
+    page.get_by_text("Files and folders").click()
+    expect(page.get_by_text("left", exact=False).first).to_be_visible()
+    look(page, "phone-uploads-sending")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1")
+    before = waiting(home)
+    assert before > 0
+    page.get_by_role("link", name="Home", exact=True).dispatch_event("click")
+    expect(page.get_by_role("heading", name="Retrain Studio")).to_be_visible()
+    for _try in range(100):
+        if waiting(home) > before:
+            break
+        page.wait_for_timeout(100)
+    assert waiting(home) > before
+    page.go_back()
+    expect(bar).to_be_visible()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_text("Cancelled. Nothing was taken in.")).to_be_visible()
+    expect(page.get_by_text("Drop pictures, folders or archives here")).to_be_visible()
+    look(page, "phone-uploads-cancelled")
+    context.close()
+
+
+def test_a_server_that_comes_back_gets_the_rest(page: Page, tmp_path: Path) -> None:
+    archive = tmp_path / "꽃.zip"
+    noise = np.random.default_rng(0)
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("장미/1.png", picture(1))
+        file.writestr("장미/2.png", picture(2))
+        file.writestr("no picture.jpg", noise.bytes(40_000_000))
+    home = tmp_path / "data"
+    with serving(home) as (address, server):
+        command = server.cmdline()
+        environment = server.environ()
+        begin(page, address, "돌아옴")
+        slow_down(page, 10_000_000)
+        page.get_by_label("Choose files").set_input_files(archive)
+        for _try in range(500):
+            if (home / "uploads" / "arriving").is_dir() and waiting(home) > 8_000_000:
+                break
+            page.wait_for_timeout(20)
+        server.kill()
+        arrived = waiting(home)
+        assert 0 < arrived < archive.stat().st_size
+        expect(page.get_by_text("The studio does not answer. Trying again")).to_be_visible(timeout=LONG_MS)
+        look(page, "uploads-server-away")
+        again = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+        try:
+            expect(page.get_by_text("Files arrived and handed over: 1,")).to_be_visible(timeout=LONG_MS)
+            expect(page.get_by_text("2 added")).to_be_visible(timeout=LONG_MS)
+        finally:
+            family = psutil.Process(again.pid).children(recursive=True)
+            again.terminate()
+            again.wait(60)
+            assert psutil.wait_procs(family, timeout=10)[1] == []
+
+
+def test_leaving_during_a_sending_is_asked_about(
+    served: tuple[str, Path], page: Page, tmp_path: Path
+) -> None:
+    address, _home = served
+    large = tmp_path / "large.zip"
+    with large.open("wb") as file:
+        file.truncate(50_000_000)
+    begin(page, address, "떠나기")
+    slow_down(page, 1_000_000)
+    page.get_by_label("Choose files").set_input_files(large)
+    cancel = page.get_by_role("button", name="Cancel")
+    cancel.hover()  # browsers ask only where a person has done something
+    page.mouse.down()
+    page.mouse.move(5, 5)
+    page.mouse.up()
+    with page.expect_event("dialog") as asked:
+        page.close(run_before_unload=True)
+    assert asked.value.type == "beforeunload"
+    asked.value.dismiss()
+    cancel.click()
+    expect(page.get_by_text("Cancelled. Nothing was taken in.")).to_be_visible()
