@@ -1,5 +1,6 @@
 """How gently a site is asked, as the site's own log shows it."""
 
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -101,11 +102,11 @@ def test_sites_are_asked_at_the_same_time() -> None:
 
 
 def test_the_delay_is_kept_and_counts_robots_txt() -> None:
-    with Listener({f"/{number}": reply(b"x") for number in range(4)}) as listener:
+    with Listener({f"/{number}": reply(b"x") for number in range(3)}) as listener:
         with visiting(delay_s=0.4) as visitor:
-            asking(visitor, [f"{listener.address}/{number}" for number in range(4)])
+            asking(visitor, [f"{listener.address}/{number}" for number in range(3)])
         assert listener.log[0].path == "/robots.txt"
-        assert len(listener.log) == 5
+        assert len(listener.log) == 4
         assert min(listener.gaps()) >= 0.4 - EARLY_S
 
 
@@ -138,9 +139,9 @@ def test_a_longer_delay_than_a_minute_is_shortened() -> None:
         assert listener.paths == []
 
 
-@pytest.mark.parametrize("status", [429, 503])
-def test_retry_after_in_seconds(status: int) -> None:
-    with Listener({"/x": several(busy("1", status), reply(b"x"))}) as listener:
+@pytest.mark.parametrize(("status", "said"), [(429, "1"), (503, "1"), (429, ""), (503, "soon")])
+def test_a_busy_site_is_asked_again_after_a_pause(status: int, said: str) -> None:
+    with Listener({"/x": several(busy(said, status), reply(b"x"))}) as listener:
         with visiting() as visitor:
             assert visitor.get(f"{listener.address}/x").body == b"x"
         assert listener.paths == ["/x", "/x"]
@@ -184,13 +185,13 @@ def test_what_retry_after_says(value: str, expected: float | None) -> None:
     assert retry_after(value, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)) == expected
 
 
-def test_without_retry_after_the_pauses_double() -> None:
-    with Listener({"/x": several(busy(), busy(status=503), reply(b"x"))}) as listener:
-        with visiting() as visitor:
-            assert visitor.get(f"{listener.address}/x").body == b"x"
-        first, second = listener.gaps()[-2:]
-        assert first >= 1 - EARLY_S
-        assert second >= 2 - EARLY_S
+def test_pauses_double_where_the_site_asks_for_none() -> None:
+    manners = Manners(1, 0, tries=10, longest_wait_s=60)
+    assert [manners.busy("example.org", math.inf, None) for _time in range(5)] == [1, 2, 4, 8, 16]
+    assert manners.busy("example.org", math.inf, 3) == 3
+    assert 15 < manners.ready_in("example.org") <= 16, "a shorter pause does not end a longer one"
+    manners.answered("example.org", math.inf)
+    assert manners.busy("example.org", math.inf, None) == 1
 
 
 def test_a_pause_is_for_the_whole_site() -> None:
