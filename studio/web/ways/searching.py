@@ -56,6 +56,8 @@ def draw(project_id: int, class_name: str | None) -> None:
     job = watch(project_id, {"search"}, draw=_so_far)
     if job is not None and not job.live:
         ended_badly(job)
+        if job.result is not None and job.result["cut_short"]:
+            st.warning(plain(job.result["cut_short"]), icon=":material/hourglass_disabled:")
         with database().read() as session:
             found = hits(session, job.id)
         if found:
