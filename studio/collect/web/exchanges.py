@@ -153,5 +153,5 @@ def _refusal(error: Exception, address: str, *, late: bool) -> PictureRefused:
         said = _("{address} cannot be reached safely: its certificate is not valid for it ({why}).")
     else:
         said = _("{address} broke off, or did not speak HTTP ({why}).")
-    why = shown(" ".join(str(inner).split()))
+    why = shown(" ".join(str(inner).split())) or _("nothing came")
     return PictureRefused(said.format(address=address, why=why), Why.UNREACHABLE)
