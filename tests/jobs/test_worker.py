@@ -13,13 +13,15 @@ from sqlalchemy import select, update
 
 from db import models
 from db.engine import Database
-from studio.collect.projects import find_project
+from studio.collect.projects import create_project, find_project
 from studio.collect.store import PictureStore
+from studio.collect.web.crawl import Plan
 from studio.jobs import queue, requests
 from studio.jobs.supervisor import Supervisor
 from studio.retrain import project_runs
 from studio.retrain.options import RunOptions
 from studio.settings import Settings
+from tests.collect.web.garden import ADDED, REFUSED, Garden, standing
 
 WAIT_S = 120.0
 
@@ -97,14 +99,17 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     settings = Settings(home=tmp_path_factory.mktemp("일꾼 home"))
     supervisor = Supervisor(settings)
     database = open_database(settings)
-    supervisor.start()
-    made = Studio(database, settings)
-    name = requests.begin_with(database, "ingest_drawings", "Shapes", now())
-    assert name == "Shapes"
-    job = made.ended(made.job_of("Shapes"))
-    assert job.state == "done", job.error
-    yield made
-    supervisor.stop()
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("STUDIO_ALLOW_HOSTS", "127.0.0.1")
+        environment.setenv("STUDIO_SITE_DELAY_S", "0.02")
+        supervisor.start()
+        made = Studio(database, settings)
+        name = requests.begin_with(database, "ingest_drawings", "Shapes", now())
+        assert name == "Shapes"
+        job = made.ended(made.job_of("Shapes"))
+        assert job.state == "done", job.error
+        yield made
+        supervisor.stop()
     until(lambda: process_of("studio.jobs.child") is None, within_s=5)
     database.close()
 
@@ -203,3 +208,35 @@ def test_uploads_taken_in_are_cleared_and_asking_again_costs_nothing(studio: Stu
     again = studio.ended(job_id)
     assert again.state == "done"
     assert again.result == first.result
+
+
+def children() -> set[psutil.Process]:
+    """The processes that do jobs."""
+    found = psutil.Process().children(recursive=True)
+    return {process for process in found if process.cmdline()[-1:] == ["studio.jobs.child"]}
+
+
+def test_a_crawl_whose_worker_is_killed_loses_and_repeats_nothing(studio: Studio) -> None:
+    with standing(Garden(delay_s=0.15)) as garden:
+        with studio.database.write() as session:
+            project = create_project(session, "정원", now())
+        plan = Plan((garden.address,), "장미", depth=2)
+        others = children()
+        job_id = requests.crawl(studio.database, project.id, plan, now())
+
+        def written() -> set[str]:
+            with studio.database.read() as session:
+                names = session.scalars(select(models.Find.name).where(models.Find.job_id == job_id))
+                return {name.removeprefix(garden.address) for name in names}
+
+        until(lambda: len(written()) > 12)
+        child = (children() - others).pop()
+        child.kill()
+        child.wait()
+        before, asked = written(), len(garden.log)
+        job = studio.ended(job_id)
+        assert job.state == "done" and job.result is not None
+        counts = (job.result["added"], job.result["copies"], job.result["refused_count"])
+        assert counts == (len(ADDED), 1, len(REFUSED))
+        again = {request.path for request in garden.log[asked:]}
+        assert not before & again - {"/after-wait.jpg"}
