@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from studio.collect.web.search import FoundHit
 
 _NUMBERS = re.compile(r"(\d{1,9})(?:-(\d{1,9}))?")
-_NOTHING: dict[str, Any] = {"added": 0, "copies": 0, "refused_count": 0, "refused": []}
+_NOTHING: dict[str, Any] = {"added": 0, "copies": 0, "refused_count": 0, "why": {}, "refused": []}
 
 
 @click.command("search", help=_("Search open libraries for pictures, and keep those that you pick."))

@@ -264,5 +264,5 @@ def test_memory_stays_flat(bench: Bench) -> None:
 
 def test_one_bad_file_is_one_line(bench: Bench) -> None:
     report = bench.ingest(sources({"a.jpg": b"", **files("b.jpg")}))
-    assert report == IngestReport(1, 0, (Refusal("a.jpg", "a.jpg is empty: expected a picture."),))
+    assert report == IngestReport(1, 0, (Refusal("a.jpg", "a.jpg is empty: expected a picture.", "damaged"),))
     assert bench.finds()["a.jpg"] == ("refused", "a.jpg is empty: expected a picture.")
