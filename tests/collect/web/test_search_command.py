@@ -104,7 +104,7 @@ def test_a_program_gets_one_json_object(home: Path) -> None:
     assert "404" in refused["reason"]
     with OpenverseStandIn({}) as service:
         done = run(home, service, "tulip", *ROSES, "--source", "openverse", "--json")
-    assert json.loads(done.stdout) == {"added": 0, "copies": 0, "refused_count": 0, "refused": []}
+    assert json.loads(done.stdout) == {"added": 0, "copies": 0, "refused_count": 0, "why": {}, "refused": []}
     assert "Nothing was found." in done.stderr
 
 
