@@ -5,13 +5,11 @@ import re
 import shutil
 import threading
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path, PurePosixPath
-from typing import Protocol
-from uuid import uuid4
 
 from studio.errors import StudioError
 from studio.language import _
@@ -230,27 +228,3 @@ def _size(path: Path) -> int | None:
         return path.stat().st_size
     except FileNotFoundError:
         return None
-
-
-class Upload(Protocol):
-    """A file as the browser sent it; `name` may hold the folders of a whole dropped folder."""
-
-    name: str
-
-    def getbuffer(self) -> memoryview:
-        """Return the file's bytes."""
-
-
-def keep(uploads: Iterable[Upload], uploads_dir: Path) -> str:
-    """Write files under a new folder of `uploads_dir` and return that folder's name.
-
-    Folders in the names are kept, since they may be classes; nothing leaves the new folder whatever the
-    names say, and two files of one name are both kept.
-    """
-    folder = uuid4().hex
-    files = list(uploads)
-    for upload, place in zip(files, places([file.name for file in files]), strict=True):
-        path = uploads_dir / folder / place
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(upload.getbuffer())
-    return folder

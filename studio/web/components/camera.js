@@ -22,7 +22,9 @@ export default function ({ data, parentElement, setTriggerValue }) {
 }
 
 function build({ texts, interval_ms: firstInterval }) {
-  const view = { stream: null, starting: false, fault: "", burst: null, held: null, sendings: [], sent: 0, running: false };
+  const view = {
+    stream: null, starting: false, fault: "", burst: null, held: null, sendings: [], running: false, sent: 0,
+  };
   const button = (text, onclick) => make("button", { type: "button", textContent: text, onclick });
 
   const video = make("video", { muted: true, playsInline: true, autoplay: true, ariaLabel: texts.live });
