@@ -2,29 +2,23 @@
 
 import click
 
+from studio.cli import options
 from studio.language import _
 
 
 @click.command("crawl", help=_("Collect the pictures that pages show, politely and with their papers."))
 @click.argument("addresses", nargs=-1, required=True, metavar="URL…")
-@click.option("--project", "project_name", required=True, help=_("The project's name; made where missing."))
-@click.option("--class", "class_name", help=_("The class that the pictures get; none: label them later."))
+@options.project
+@options.class_
 @click.option("--depth", default=1, show_default=True, help=_("How many links away pages are read, 0 to 3."))
 @click.option("--site", "sites", multiple=True, help=_("A host whose pages are read as well; repeatable."))
 @click.option("--max-pictures", default=500, show_default=True, help=_("End at so many new pictures."))
 @click.option("--max-pages", default=200, show_default=True, help=_("Read so many pages at most."))
 @click.option("--max-megabytes", default=2000, show_default=True, help=_("End when so much has come."))
 @click.option("--max-minutes", default=60.0, show_default=True, help=_("End after so long."))
-@click.option(
-    "--min-size", default=100, show_default=True, help=_("Leave out pictures with a shorter side, in pixels.")
-)
-@click.option(
-    "--allow-host",
-    "allow_hosts",
-    multiple=True,
-    help=_("A host to ask though it is not public; repeatable."),
-)
-@click.option("--json", "as_json", is_flag=True, help=_("Print one JSON object, for programs."))
+@options.min_size(100)
+@options.allow_host
+@options.as_json
 def crawl(
     addresses: tuple[str, ...],
     project_name: str,
@@ -42,7 +36,7 @@ def crawl(
     """Crawl as asked, in this process, and count at the end. The same command goes on after a Stop."""
     from studio.cli.counts import show_counts
     from studio.cli.here import run_here
-    from studio.collect.web.crawl import Plan
+    from studio.collect.web.plan import Plan
 
     plan = Plan(
         addresses,

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from studio.cli import options
 from studio.language import _, counted
 
 if TYPE_CHECKING:
-    from studio.collect.web.search import FoundHit
+    from studio.collect.web.hits import FoundHit
 
 _NUMBERS = re.compile(r"(\d{1,9})(?:-(\d{1,9}))?")
 _NOTHING: dict[str, Any] = {"added": 0, "copies": 0, "refused_count": 0, "why": {}, "refused": []}
@@ -23,8 +24,8 @@ _NOTHING: dict[str, Any] = {"added": 0, "copies": 0, "refused_count": 0, "why": 
     required=True,
     help=_("Whom to ask: Openverse or Wikimedia Commons."),
 )
-@click.option("--project", "project_name", required=True, help=_("The project's name; made where missing."))
-@click.option("--class", "class_name", help=_("The class that the pictures get; none: label them later."))
+@options.project
+@options.class_
 @click.option(
     "--count",
     type=click.IntRange(min=1),
@@ -35,15 +36,9 @@ _NOTHING: dict[str, Any] = {"added": 0, "copies": 0, "refused_count": 0, "why": 
 @click.option(
     "--license", "licences", default="", help=_("Only these licences, with commas between, such as by,cc0.")
 )
-@click.option(
-    "--min-size",
-    type=click.IntRange(min=0),
-    default=100,
-    show_default=True,
-    help=_("Leave out pictures with a shorter side, in pixels."),
-)
+@options.min_size(100)
 @click.option("--yes", is_flag=True, help=_("Keep all that is found, without asking."))
-@click.option("--json", "as_json", is_flag=True, help=_("Print one JSON object, for programs."))
+@options.as_json
 def search(
     phrases: tuple[str, ...],
     source: str,
@@ -61,8 +56,10 @@ def search(
     """
     from studio.cli.counts import show_counts
     from studio.cli.here import run_here
-    from studio.collect.web.search import checked_phrases, hits
+    from studio.collect.web.hits import hits
+    from studio.collect.web.query import checked_phrases
     from studio.data import open_database
+    from studio.jobs.requests import fetching_hits
     from studio.settings import settings
 
     chosen = [code for part in licences.split(",") if (code := part.strip().lower())]
@@ -85,21 +82,9 @@ def search(
     picked = found if yes or not found else _picked(found)
     result = _NOTHING
     if picked:
-        kept = keep_arguments(searched["job_id"], [hit.id for hit in picked], class_name, min_size)
+        kept = fetching_hits(searched["job_id"], [hit.id for hit in picked], class_name, min_size)
         result = run_here("ingest_web", kept, project_name)
     show_counts(result, as_json=as_json)
-
-
-def keep_arguments(
-    search_id: int, hit_ids: Sequence[int], class_name: str | None, min_side_px: int
-) -> dict[str, Any]:
-    """Return the arguments of the job that fetches hits of a search."""
-    return {
-        "hits_of": search_id,
-        "hit_ids": list(hit_ids),
-        "class_name": class_name,
-        "min_side_px": min_side_px,
-    }
 
 
 def _picked(found: "Sequence[FoundHit]") -> "Sequence[FoundHit]":

@@ -1,8 +1,9 @@
 """Writing into a project what has arrived: pictures, papers, labels, and what became of each file."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -55,6 +56,16 @@ class Find:
     """added, copy or refused."""
     reason: str = ""
     why: str = ""
+
+
+class Noted(NamedTuple):
+    """A find, and what is written with it."""
+
+    find: Find
+    page_address: str = ""
+    """The page that named it."""
+    site: str = ""
+    image_id: int | None = None
 
 
 @dataclass
@@ -126,26 +137,36 @@ def enter(
             models.Provenance,
             [_provenance(project_id, image_ids[p.sha256], p.source, at) for p in pictures],
         )
-        insert_ignoring(
-            session,
-            models.Find,
-            [
-                {
-                    "project_id": project_id,
-                    "job_id": job_id,
-                    "name": find.name,
-                    "outcome": find.outcome,
-                    "reason": find.reason,
-                    "why": find.why,
-                    "page_address": arrived.source.papers.page_address,
-                    "site": arrived.source.site,
-                    "image_id": image_ids.get(arrived.sha256),
-                    "at": at,
-                }
-                for find, arrived in zip(finds, batch, strict=True)
-            ],
+        noted = (
+            Noted(
+                find,
+                arrived.source.papers.page_address,
+                arrived.source.site,
+                image_ids.get(arrived.sha256),
+            )
+            for find, arrived in zip(finds, batch, strict=True)
         )
+        note(session, project_id, job_id, noted, at=at)
     return finds
+
+
+def note(
+    session: Session, project_id: int, job_id: int | None, noted: Iterable[Noted], *, at: datetime
+) -> None:
+    """Write what became of sources; of one that the job has written already nothing is changed."""
+    rows = [
+        {
+            "project_id": project_id,
+            "job_id": job_id,
+            **vars(each.find),
+            "page_address": each.page_address,
+            "site": each.site,
+            "image_id": each.image_id,
+            "at": at,
+        }
+        for each in noted
+    ]
+    insert_ignoring(session, models.Find, rows)
 
 
 def _nearest(

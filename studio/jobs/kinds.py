@@ -15,7 +15,6 @@ from studio.settings import Settings
 
 if TYPE_CHECKING:  # whoever only needs the kinds' names does not pay for what they do
     from studio.collect.ingest import IngestReport
-    from studio.collect.web.frontier import Target
     from studio.collect.web.visitor import Visitor
     from studio.retrain.run import RunResult
 
@@ -112,51 +111,59 @@ def _ingest_codelab(work: Work) -> dict[str, Any]:
 
 
 def _ingest_crawl(work: Work) -> dict[str, Any]:
-    from studio.collect.web.crawl import Plan, ingest_crawl
+    from studio.collect.web.crawl import ingest_crawl
+    from studio.collect.web.plan import Plan
 
     arguments = {key: value for key, value in work.job.arguments.items() if key != "allow_hosts"}
     return _counts(ingest_crawl(plan=Plan.of(arguments), visitor=work.visitor(), **work.ingesting()))
 
 
 def _ingest_web(work: Work) -> dict[str, Any]:
-    from studio.collect.web.fetch import ingest_targets, note_refused_lines, targets_of
+    from studio.collect.web.harvest import harvest
 
-    arguments = work.job.arguments
-    if "hits_of" in arguments:
-        kind, targets = _picked(work)
-    else:
-        from studio.collect.address_lists import parse_addresses, read_address_list
-
-        path = arguments.get("list_path")
-        found = read_address_list(Path(path)) if path else parse_addresses(arguments["text"])
-        note_refused_lines(work.database, work.project_id, work.job.id, found, at=_now())
-        kind, targets = "list", targets_of(found, arguments["class_name"])
-    report = ingest_targets(
-        targets=targets,
-        kind=kind,
-        min_side_px=arguments["min_side_px"],
+    kind = "list"
+    if "hits_of" in work.job.arguments:
+        kind = _add_picked(work)
+    elif "list_path" in work.job.arguments:
+        _add_listed(work)
+    report = harvest(
         visitor=work.visitor(),
+        kind=kind,
+        min_side_px=work.job.arguments["min_side_px"],
         **work.ingesting(),
     )
     return _counts(report)
 
 
-def _picked(work: Work) -> "tuple[str, list[Target]]":
-    """Return the service that was searched, and what a person picked from what it found."""
-    from studio.collect.web.frontier import Target
-    from studio.collect.web.search import hits
+def _add_listed(work: Work) -> None:
+    from studio.collect.address_lists import read_address_list
+    from studio.collect.web import listed
+
+    arguments = work.job.arguments
+    found = read_address_list(Path(arguments["list_path"]))
+    with work.database.write() as session:
+        listed.add(session, work.project_id, work.job.id, found, arguments["class_name"], at=_now())
+
+
+def _add_picked(work: Work) -> str:
+    """Put what a person picked of a search's hits before the job; return the service that found them."""
+    from studio.collect.web import frontier
+    from studio.collect.web.hits import hits
 
     arguments = work.job.arguments
     picked = set(arguments["hit_ids"])
-    with work.database.read() as session:
+    with work.database.write() as session:
         search = queue.find(session, arguments["hits_of"])
-        found = hits(session, arguments["hits_of"])
-    targets = [
-        Target(hit.address, "picture", 0, arguments["class_name"], hit.papers)
-        for hit in found
-        if hit.id in picked
-    ]
-    return str(search.arguments["service"]) if search is not None else "search", targets
+        found = [hit for hit in hits(session, arguments["hits_of"]) if hit.id in picked]
+        frontier.add(
+            session,
+            work.job.id,
+            [
+                frontier.Target(hit.address, "picture", 0, arguments["class_name"], hit.papers)
+                for hit in found
+            ],
+        )
+    return str(search.arguments["service"]) if search is not None else "search"
 
 
 def _search(work: Work) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -13,8 +14,9 @@ from studio.collect.address_lists import parse_addresses
 from studio.collect.names import class_name_of
 from studio.collect.projects import create_project
 from studio.collect.store import PictureStore
-from studio.collect.web.crawl import Plan
-from studio.collect.web.search import checked_phrases
+from studio.collect.web import listed
+from studio.collect.web.plan import Plan
+from studio.collect.web.query import checked_phrases
 from studio.errors import ProjectError, SourceMissing, StudioError
 from studio.jobs import queue
 from studio.language import _
@@ -98,10 +100,10 @@ def fetch_list(
         raise SourceMissing(
             _("expected a list with at least one address of a picture: {why}.").format(why=why.rstrip("."))
         )
-    text = data.decode("utf-8-sig", errors="replace")
-    arguments = {"text": text, "class_name": class_name, "min_side_px": min_side_px}
     with database.write() as session:
-        return queue.enqueue(session, "ingest_web", arguments, project_id, now)
+        job_id = queue.enqueue(session, "ingest_web", {"min_side_px": min_side_px}, project_id, now)
+        listed.add(session, project_id, job_id, found, class_name_of(class_name or ""), at=now)
+    return job_id
 
 
 def search(
@@ -136,9 +138,21 @@ def fetch_hits(
     now: datetime,
 ) -> int:
     """Ask for the pictures that a person picked among what a search found; returns the job's id."""
-    arguments = {"hits_of": search_id, "hit_ids": list(hit_ids), "class_name": class_name, "min_side_px": 0}
+    arguments = fetching_hits(search_id, hit_ids, class_name, 0)
     with database.write() as session:
         return queue.enqueue(session, "ingest_web", arguments, project_id, now)
+
+
+def fetching_hits(
+    search_id: int, hit_ids: Sequence[int], class_name: str | None, min_side_px: int
+) -> dict[str, Any]:
+    """Return the arguments of the job that fetches hits of a search."""
+    return {
+        "hits_of": search_id,
+        "hit_ids": list(hit_ids),
+        "class_name": class_name,
+        "min_side_px": min_side_px,
+    }
 
 
 def begin_with(database: Database, kind: str, name: str, now: datetime) -> str:

@@ -17,7 +17,7 @@ from db.engine import Database
 from studio.collect import papers
 from studio.collect.papers import OWN, PaperRecord
 from studio.collect.sources import Papers
-from studio.collect.web import search
+from studio.collect.web import hits
 from studio.curate.grid import Picture, picture
 from studio.language import _
 from studio.web.words import moment
@@ -69,7 +69,7 @@ def hit_routes(database: Database) -> list[BaseRoute]:
         if hit_id >= _IDS:
             return None
         with database.read() as session:
-            hit = search.hit(session, hit_id)
+            hit = hits.hit(session, hit_id)
         if hit is None:
             return None
         size = _("{width} by {height} pixels").format(width=hit.width_px, height=hit.height_px)

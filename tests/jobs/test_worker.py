@@ -15,7 +15,7 @@ from db import models
 from db.engine import Database
 from studio.collect.projects import create_project, find_project
 from studio.collect.store import PictureStore
-from studio.collect.web.crawl import Plan
+from studio.collect.web.plan import Plan
 from studio.jobs import queue, requests
 from studio.jobs.supervisor import Supervisor
 from studio.retrain import project_runs
@@ -240,3 +240,38 @@ def test_a_crawl_whose_worker_is_killed_loses_and_repeats_nothing(studio: Studio
         assert counts == (len(ADDED), 1, len(REFUSED))
         again = {request.path for request in garden.log[asked:]}
         assert not before & again - {"/after-wait.jpg"}
+
+
+def test_a_stop_ends_a_crawl_while_it_waits_for_a_slow_site(studio: Studio) -> None:
+    with standing(Garden(delay_s=60)) as garden:
+        with studio.database.write() as session:
+            project = create_project(session, "느린 정원", now())
+        plan = Plan((garden.address,), None, depth=0)
+        job_id = requests.crawl(studio.database, project.id, plan, now())
+        until(lambda: len(garden.log) > 3)  # a page has been read, and pictures are waited for
+        with studio.database.write() as session:
+            queue.ask_to_stop(session, job_id, now())
+        assert until(lambda: not studio.job(job_id).live) < 5  # two seconds, and a busy machine
+        assert studio.job(job_id).state == "stopped"
+        asked = len(garden.log)
+        time.sleep(1)
+        assert len(garden.log) == asked
+
+
+def test_a_list_keeps_its_letters_and_its_classes(studio: Studio) -> None:
+    with standing(Garden()) as garden:
+        with studio.database.write() as session:
+            project = create_project(session, "목록", now())
+        lines = f"url,class\n{garden.address}/og.jpg,장미\n{garden.address}/ld.jpg,\nnothing,x\n"
+        data = lines.encode("cp949")  # as a Korean Windows writes it
+        job_id = requests.fetch_list(studio.database, project.id, data, "꽃", 0, now())
+        job = studio.ended(job_id)
+        assert job.result is not None
+        assert (job.result["added"], job.result["refused_count"]) == (2, 1)
+        with studio.database.read() as session:
+            names = session.scalars(
+                select(models.ImageClass.name)
+                .join(models.Label, models.Label.class_id == models.ImageClass.id)
+                .where(models.Label.project_id == project.id)
+            )
+            assert set(names) == {"장미", "꽃"}

@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 
 from studio.collect.licences import code, licence_name
 from studio.collect.sources import Papers
-from studio.collect.web.service import MOST_PAGES, Hit, asked, content, link, pixels, plain, refuse_long
+from studio.collect.web.query import refuse_long
+from studio.collect.web.service import MOST_PAGES, Hit, asked, content, link, pixels, plain
 from studio.collect.web.visitor import Answer, Kind, Visitor
 from studio.errors import SearchFailed
 from studio.language import _

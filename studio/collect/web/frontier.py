@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 from db import models
 from db.upsert import insert_ignoring
 from db.web_models import WebAddress
-from studio.collect.entry import Find
+from studio.collect import entry
+from studio.collect.entry import Find, Noted
 from studio.collect.sources import Papers
 from studio.collect.web.addresses import site
 
@@ -111,24 +112,11 @@ def note(
     at: datetime,
 ) -> None:
     """Write what became of addresses that gave no picture, each with the page that named it."""
-    insert_ignoring(
-        session,
-        models.Find,
-        [
-            {
-                "project_id": project_id,
-                "job_id": job_id,
-                "name": find.name,
-                "outcome": find.outcome,
-                "reason": find.reason,
-                "why": find.why,
-                "page_address": page_address,
-                "site": site(find.name) if "://" in find.name else "",
-                "at": at,
-            }
-            for find, page_address in finds
-        ],
+    noted = (
+        Noted(find, page_address, site(find.name) if "://" in find.name else "")
+        for find, page_address in finds
     )
+    entry.note(session, project_id, job_id, noted, at=at)
 
 
 def done(session: Session, job_id: int, addresses: Sequence[str]) -> None:

@@ -2,13 +2,14 @@
 
 import queue as queues
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from hashlib import sha256
+from typing import Unpack
 
 from db.engine import Database
 from studio.collect.entry import Find
@@ -20,7 +21,7 @@ from studio.collect.web.frontier import Target
 from studio.collect.web.manners import VisitEnded
 from studio.collect.web.pages import read_page
 from studio.collect.web.reading import Reading
-from studio.collect.web.rules import Limits, Rules
+from studio.collect.web.rules import Follow, Limits
 from studio.collect.web.turns import Turns
 from studio.collect.web.visitor import Answer, Visitor
 from studio.collect.why import Why
@@ -31,16 +32,6 @@ from studio.progress import Progress, Silent
 _AT_ONCE = 48
 _WAIT_S = 0.1
 _KEEP_EVERY = 64
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """What a harvest is part of."""
-
-    database: Database
-    store: PictureStore
-    project_id: int
-    job_id: int
 
 
 @dataclass(frozen=True)
@@ -62,18 +53,23 @@ class Harvest:
 
     def __init__(
         self,
-        around: Surroundings,
+        database: Database,
+        store: PictureStore,
+        project_id: int,
+        job_id: int,
         visitor: Visitor,
-        limits: Limits,
-        rules: Rules,
         *,
         kind: str,
         min_side_px: int,
+        limits: Limits,
+        follow: Follow | None,
         progress: Progress,
-        now: datetime,
+        clock: Callable[[], datetime],
     ) -> None:
-        self._around, self._visitor, self._limits, self._rules = around, visitor, limits, rules
-        self._kind, self._min_side_px, self._progress, self._now = kind, min_side_px, progress, now
+        self._database, self._store = database, store
+        self._project_id, self._job_id = project_id, job_id
+        self._visitor, self._limits, self._follow = visitor, limits, follow
+        self._kind, self._min_side_px, self._progress, self._clock = kind, min_side_px, progress, clock
         self._turns = Turns(visitor.connections, visitor.ready_in)
         self._came: queues.SimpleQueue[_Outcome] = queues.SimpleQueue()
         self._to_keep: list[answers.Kept] = []
@@ -111,6 +107,7 @@ class Harvest:
                 self._under_way[outcome.target.kind] -= 1
                 self._turns.back(outcome.target)
                 yield from self._received(outcome)
+                self._turns.go_deeper()
                 self.tell()
             self._leave_the_rest()
         finally:
@@ -125,22 +122,21 @@ class Harvest:
         self._progress.report(_("Fetching pictures"), self._finds, total or None)
 
     def _take_up(self) -> None:
-        job_id = self._around.job_id
-        with self._around.database.write() as session:
-            frontier.settle(session, job_id)
-        with self._around.database.read() as session:
-            targets = frontier.waiting(session, job_id)
-            self._known = frontier.known(session, job_id)
-            self._pages = frontier.pages_asked(session, job_id)
-            self._finds, self._added = frontier.pictures_found(session, job_id)
+        with self._database.write() as session:
+            frontier.settle(session, self._job_id)
+        with self._database.read() as session:
+            targets = frontier.waiting(session, self._job_id)
+            self._known = frontier.known(session, self._job_id)
+            self._pages = frontier.pages_asked(session, self._job_id)
+            self._finds, self._added = frontier.pictures_found(session, self._job_id)
         self._add(targets)
+        self._turns.go_deeper()
 
     def _add(self, targets: Sequence[Target]) -> None:
-        with self._around.database.read() as session:
+        with self._database.read() as session:
             self._kept.update(answers.recall(session, [target.address for target in targets]))
         for target in targets:
             self._turns.add(target)
-        self._turns.go_deeper()
 
     def _over(self) -> str:
         """Return which limit has been reached that ends everything, or nothing."""
@@ -195,7 +191,7 @@ class Harvest:
         if answer.status == 304 and kept is not None:  # noqa: PLR2004 - not modified
             if kept.reading is not None:
                 return _Outcome(target, reading=Reading.from_json(kept.reading), answer=answer)
-            original = self._around.store.original(kept.sha256 or "", kept.format)
+            original = self._store.original(kept.sha256 or "", kept.format)
             if original.exists():
                 return _Outcome(target, original.read_bytes(), answer.robots)
             return self._asked(target, None)  # its file is lost: fetch it again
@@ -217,10 +213,19 @@ class Harvest:
         if len(self._to_keep) >= _KEEP_EVERY:
             self._keep_answers()
         target = outcome.target
-        if outcome.fault is not None and not isinstance(outcome.fault, PictureRefused):
-            raise outcome.fault
-        if target.kind == "picture" or outcome.data:
-            fault = outcome.fault
+        fault = outcome.fault
+        if fault is not None and not isinstance(fault, PictureRefused):
+            raise fault
+        if outcome.reading is not None and outcome.answer is not None and self._follow is not None:
+            followed = self._follow(target, outcome.answer, outcome.reading, self._known)
+            self._known.update(found.address for found in followed.targets)
+            self._known.update(find.name for find in followed.refused)
+            find = Find(target.address, "page", followed.said)
+            self._page_done(target, find, followed.targets, followed.refused)
+            self._add(followed.targets)
+        elif fault is not None and target.kind == "page":
+            self._page_done(target, Find(target.address, "refused", str(fault), fault.why), (), ())
+        else:
             read = partial(refuse, str(fault), fault.why) if fault else partial(bytes, outcome.data)
             papers = replace(target.papers, robots=outcome.robots)
             self._in_hand += 1
@@ -233,28 +238,15 @@ class Harvest:
                 site=target.site,
                 min_side_px=self._min_side_px,
             )
-        elif outcome.fault is not None:
-            why = outcome.fault.why
-            self._page_done(target, Find(target.address, "refused", str(outcome.fault), why), (), ())
-            self._turns.go_deeper()
-        else:
-            assert outcome.answer is not None and outcome.reading is not None  # noqa: S101
-            followed = self._rules.follow(target, outcome.answer, outcome.reading, self._known)
-            self._known.update(found.address for found in followed.targets)
-            self._known.update(find.name for find in followed.refused)
-            find = Find(target.address, "page", followed.said)
-            self._page_done(target, find, followed.targets, followed.refused)
-            self._add(followed.targets)
 
     def _page_done(
         self, page: Target, find: Find, targets: Sequence[Target], refused: Sequence[Find]
     ) -> None:
-        around = self._around
         finds = [(find, page.papers.page_address), *((each, page.address) for each in refused)]
-        with around.database.write() as session:
-            frontier.add(session, around.job_id, targets)
-            frontier.note(session, around.project_id, around.job_id, finds, at=self._now)
-            frontier.done(session, around.job_id, [page.address])
+        with self._database.write() as session:
+            frontier.add(session, self._job_id, targets)
+            frontier.note(session, self._project_id, self._job_id, finds, at=self._clock())
+            frontier.done(session, self._job_id, [page.address])
         self._finds += sum(each.outcome != "page" for each, _page in finds)
 
     def _leave_the_rest(self) -> None:
@@ -267,16 +259,15 @@ class Harvest:
             (Find(target.address, "refused", reason, Why.LIMIT), target.papers.page_address)
             for target in rest
         ]
-        around = self._around
         if finds:
-            with around.database.write() as session:
-                frontier.note(session, around.project_id, around.job_id, finds, at=self._now)
-                frontier.settle(session, around.job_id)
+            with self._database.write() as session:
+                frontier.note(session, self._project_id, self._job_id, finds, at=self._clock())
+                frontier.settle(session, self._job_id)
 
     def _keep_answers(self) -> None:
         if self._to_keep:
-            with self._around.database.write() as session:
-                answers.keep(session, self._to_keep, self._now)
+            with self._database.write() as session:
+                answers.keep(session, self._to_keep, self._clock())
             self._to_keep.clear()
 
 
@@ -285,30 +276,32 @@ def harvest(
     store: PictureStore,
     project_id: int,
     visitor: Visitor,
-    targets: Sequence[Target],
-    limits: Limits,
-    rules: Rules,
+    *,
     kind: str,
     min_side_px: int,
-    ingesting: Ingesting,
+    limits: Limits | None = None,
+    follow: Follow | None = None,
+    **ingesting: Unpack[Ingesting],
 ) -> IngestReport:
-    """Ask `targets` and all that the rules make of them, take in what comes, and say what became of it all.
+    """Ask all addresses that wait for the job, take in what comes, and say what became of everything.
 
-    ingesting: must name the job. Raises what `ingest` raises.
+    kind: of the pictures' provenance: crawl, list, openverse, commons. follow: what is made of pages; none
+    where all addresses are of pictures. ingesting: must name the job. Raises what `ingest` raises.
     """
-    job_id = ingesting.get("job_id")
+    job_id = ingesting["job_id"]
     assert job_id is not None  # noqa: S101 - its addresses are the job's
-    with database.write() as session:
-        frontier.add(session, job_id, targets)
     asking = Harvest(
-        Surroundings(database, store, project_id, job_id),
+        database,
+        store,
+        project_id,
+        job_id,
         visitor,
-        limits,
-        rules,
         kind=kind,
         min_side_px=min_side_px,
+        limits=limits or Limits(),
+        follow=follow,
         progress=ingesting["progress"],
-        now=ingesting["clock"](),
+        clock=ingesting["clock"],
     )
     # The harvest reports for both: how many there are is known to it alone.
     quietly: Ingesting = {**ingesting, "progress": Silent()}

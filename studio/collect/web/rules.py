@@ -1,8 +1,7 @@
 """What a harvest is bound by: where it ends, and what of a page it follows."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from studio.collect.entry import Find
 from studio.collect.web.frontier import Target
@@ -31,8 +30,5 @@ class Followed:
     """What the page gave, in a few words."""
 
 
-class Rules(Protocol):
-    """What of a page is followed."""
-
-    def follow(self, page: Target, answer: Answer, reading: Reading, known: set[str]) -> Followed:
-        """Return what a page leads to, without what is `known`."""
+Follow = Callable[[Target, Answer, Reading, Collection[str]], Followed]
+"""Says what a page leads to, without the addresses that are known already."""

@@ -10,26 +10,23 @@ from threading import Event
 from typing import TypeVar
 
 from sqlalchemy import select, update
-from sqlalchemy.orm import Session
 
 from db import models
 from db.engine import Database
 from db.upsert import insert_ignoring
 from db.web_models import SearchHit
-from studio.collect.licences import CODES
-from studio.collect.sources import Papers
 from studio.collect.web.commons import Commons
+from studio.collect.web.hits import hits
 from studio.collect.web.openverse import Openverse
 from studio.collect.web.previews import Previews
-from studio.collect.web.service import Hit, Service, refuse_long
+from studio.collect.web.query import checked_phrases
+from studio.collect.web.service import Hit, Service
 from studio.collect.web.visitor import Visitor
 from studio.errors import SearchFailed
 from studio.language import _
 from studio.progress import Progress
 from studio.settings import Settings
 
-SERVICES = {"openverse": "Openverse", "commons": "Wikimedia Commons"}
-"""Their names in arguments and papers, and for people."""
 _AT_ONCE = 20
 """So many hits are shown before more are asked for."""
 _THREADS = 4
@@ -45,48 +42,6 @@ class Searched:
     hits: int
     cut_short: str = ""
     """Why there are not more, where the service did not let the search come to its end."""
-
-
-@dataclass(frozen=True)
-class FoundHit:
-    """A hit as it was kept."""
-
-    id: int
-    position: int
-    """Its place among the hits of its search, from 0; some may be missing."""
-    phrase: str
-    address: str
-    preview: str
-    """The name of its small copy; empty where there is none."""
-    width_px: int | None
-    height_px: int | None
-    papers: Papers
-
-
-def checked_phrases(service: str, phrases: Sequence[str], licences: Collection[str]) -> tuple[str, ...]:
-    """Return the phrases that are searched for, each once.
-
-    Raises SearchFailed when there is none, one is too long, or a service or a licence is unknown.
-    """
-    if service not in SERVICES:
-        raise SearchFailed(
-            _("expected one of {known} to be searched; got {service}.").format(
-                known=", ".join(SERVICES), service=service
-            )
-        )
-    unknown = sorted(set(licences) - set(CODES))
-    if unknown:
-        raise SearchFailed(
-            _("expected licences among {known}; got {unknown}.").format(
-                known=", ".join(CODES), unknown=", ".join(unknown)
-            )
-        )
-    searched = tuple(dict.fromkeys(words for phrase in phrases if (words := " ".join(phrase.split()))))
-    if not searched:
-        raise SearchFailed(_("expected words to search for; there are none. Type what the pictures show."))
-    for words in searched:
-        refuse_long(words)
-    return searched
 
 
 def service_of(name: str, visitor: Visitor, settings: Settings, pause: Callable[[float], object]) -> Service:
@@ -241,29 +196,3 @@ def _let_go(database: Database, previews: Previews, job_id: int) -> None:
             update(SearchHit).where(SearchHit.job_id.in_(older), SearchHit.preview != "").values(preview="")
         )
     previews.clear(database)
-
-
-def hits(session: Session, job_id: int) -> tuple[FoundHit, ...]:
-    """Return what a search has found so far, in order."""
-    row = SearchHit
-    rows = session.scalars(select(row).where(row.job_id == job_id).order_by(row.position, row.id))
-    return tuple(map(_found, rows))
-
-
-def hit(session: Session, hit_id: int) -> FoundHit | None:
-    """Return one hit."""
-    row = session.get(SearchHit, hit_id)
-    return None if row is None else _found(row)
-
-
-def _found(row: SearchHit) -> FoundHit:
-    return FoundHit(
-        row.id,
-        row.position,
-        row.phrase,
-        row.address,
-        row.preview,
-        row.width_px,
-        row.height_px,
-        Papers(**row.papers),
-    )

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from bs4 import BeautifulSoup
 
 from studio.collect.sources import Papers
-from studio.collect.web.addresses import normal
+from studio.collect.web.letters import joined, line
 from studio.collect.web.visitor import Answer, Kind, Visitor
 from studio.collect.why import Why
 from studio.errors import PictureRefused, SearchFailed
@@ -18,9 +18,6 @@ from studio.language import _
 
 MOST_PAGES = 20
 """How far a search is followed: Openverse allows no more, and what comes later fits the words ever less."""
-MOST_CHARACTERS = 200
-"""Of the words: Openverse's own limit, and with what is added to them still within Commons'."""
-_LONGEST_TEXT = 500
 _LONGEST_HTML = 20_000
 _LONGEST_SIDE_PX = 1_000_000
 
@@ -58,16 +55,6 @@ class Service(Protocol):
         shorter side than `min_side_px` is left out. Raises SearchFailed when the service does not answer or
         refuses.
         """
-
-
-def refuse_long(words: str) -> None:
-    """Raise SearchFailed when the words are more than services take; they would be cut without a word."""
-    if len(words) > MOST_CHARACTERS:
-        raise SearchFailed(
-            _("expected at most {limit} characters to search for; these are {count}: {words}…").format(
-                limit=MOST_CHARACTERS, count=len(words), words=words[:40]
-            )
-        )
 
 
 def asked(
@@ -117,25 +104,17 @@ def plain(value: object) -> str:
     if not isinstance(value, str | int | float):
         return ""
     text = str(value)[:_LONGEST_HTML]
-    if "<" in text:
-        soup = BeautifulSoup(text, "html.parser")
-        for tag in soup.select('[style*="display:none"], [style*="display: none"]'):
-            tag.decompose()
-        text = soup.get_text(" ")
-    else:
-        text = html.unescape(text)
-    text = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
-    return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
+    if "<" not in text:
+        return line(html.unescape(text))
+    soup = BeautifulSoup(text, "html.parser")
+    for tag in soup.select('[style*="display:none"], [style*="display: none"]'):
+        tag.decompose()
+    return line(soup.get_text(" "))
 
 
 def link(value: object, base: str = "") -> str:
     """Return a stranger's address in its normal form; nothing where it is not one that is asked or shown."""
-    if not isinstance(value, str) or not value:
-        return ""
-    try:
-        return normal(value, base)
-    except (PictureRefused, UnicodeError):  # JSON can hold halves of letters, which no address can
-        return ""
+    return (joined(value, base) or "") if isinstance(value, str) else ""
 
 
 def pixels(value: object) -> int | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from studio.collect.web.search import FoundHit
+from studio.collect.web.hits import FoundHit
 from studio.language import _
 from studio.web.components.picture_grid import draw_grid
 from studio.web.detail_routes import hit_address

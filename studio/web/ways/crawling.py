@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from studio.collect.web.crawl import DEEPEST, Plan
+from studio.collect.web.plan import DEEPEST, Plan
 from studio.errors import StudioError
 from studio.jobs import requests
 from studio.language import _

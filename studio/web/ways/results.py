@@ -33,7 +33,7 @@ def ended(job: queue.Job) -> None:
         counts = found.counts(session, job.project_id or 0, job.id)
     if not counts.total:
         return
-    _numbers(counts, ended=True)
+    _numbers(counts, ended=job.state == "done")
     _by_site(counts)
     if counts.by_why:
         _reasons(job, counts)

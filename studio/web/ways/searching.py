@@ -3,7 +3,8 @@
 import streamlit as st
 
 from studio.collect.licences import CODES, name_of_code
-from studio.collect.web.search import SERVICES, FoundHit, hits
+from studio.collect.web.hits import FoundHit, hits
+from studio.collect.web.query import SERVICES
 from studio.errors import StudioError
 from studio.jobs import queue, requests
 from studio.language import _

@@ -65,6 +65,8 @@ PICTURES = {
     "/unwanted.jpg": picture(53, 240, 180),
     "/truncated.jpg": picture(54, 240, 180)[:900],
     "/too-deep.jpg": picture(55, 240, 180),
+    "/view": picture(56, 240, 180),
+    "/hollow": b"",
 }
 _IMGS = "".join(f'<img src="/photos/{n}.jpg" alt="No. {n}">' for n in range(6))
 PAGES = {
@@ -94,6 +96,7 @@ PAGES = {
     "/gallery?page=3": '<img src="/photos/8.jpg"><a rel="next" href="/gallery?page=1">on</a>',
     "/artists": '<meta name="robots" content="noimageai"><img src="/unwanted.jpg"><a href="/second">more</a>',
     "/second": '<img src="/deep.jpg"><a href="/third">more</a><a href="/">home</a>',
+    "/only": '<a href="/view">a picture</a><a href="/hollow">nothing</a><a href="/artists">artists</a>',
     "/third": '<img src="/too-deep.jpg">',
     "/feed.xml": """<?xml version="1.0"?><rss><channel><item><title>T</title><link>/photos-page</link>
         <enclosure url="/feed.jpg" type="image/jpeg"/></item></channel></rss>""",

@@ -11,7 +11,8 @@ from sqlalchemy import select
 
 from db import models
 from studio.collect.ingest import IngestReport
-from studio.collect.web.crawl import Plan, ingest_crawl
+from studio.collect.web.crawl import ingest_crawl
+from studio.collect.web.plan import Plan
 from studio.collect.web.visitor import Visitor
 from studio.errors import PictureRefused, SourceMissing, Stopped
 from tests.collect.material import Bench, Watched
@@ -126,6 +127,15 @@ def test_a_stop_is_heard_and_what_waits_is_asked_when_it_goes_on(bench: Bench) -
         assert (report.added, report.copies, len(report.refused)) == (len(ADDED), 1, len(REFUSED))
         second = Counter(garden.paths()) - first
         assert not (written & set(second)) - {"/after-wait.jpg"}  # what was finished is not asked again
+
+
+def test_links_that_turn_out_to_be_pictures_hold_nothing_up(bench: Bench) -> None:
+    with standing(Garden(delay_s=0.3)) as garden:
+        crawl(bench, garden, bench.job(), addresses=(f"{garden.address}/only",))
+        found = outcomes(bench, garden)
+        assert found["/view"] == ("added", "")
+        assert found["/hollow"] == ("refused", "damaged")  # an empty file that calls itself a picture
+        assert found["/second"] == ("page", "")  # two links away, behind the pictures
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1/", "ftp://a.example/", "http://u@a.example/", "x"])
