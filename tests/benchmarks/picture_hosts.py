@@ -1,0 +1,84 @@
+"""Twenty hosts on loopback that give pictures as fast as they are asked: a process of its own for benchmarks.
+
+    python tests/benchmarks/picture_hosts.py PICTURES PORT
+
+Host N is 127.0.0.(N + 2). Its page `/N` shows its share of the first N pictures of all hosts.
+"""
+
+import asyncio
+import io
+import sys
+from concurrent.futures import ProcessPoolExecutor
+
+import numpy as np
+from PIL import Image
+
+HOSTS = tuple(f"127.0.0.{number}" for number in range(2, 22))
+SIDE_PX = 512
+
+
+def address(number: int, port: int) -> str:
+    """Return where picture `number` stands; neighbours stand on different hosts."""
+    return f"http://{HOSTS[number % len(HOSTS)]}:{port}/{number}.jpg"
+
+
+def picture(number: int) -> bytes:
+    """Return a JPEG of 512 px and some 50 kB that no other number gives, nor nearly."""
+    rng = np.random.default_rng(number)
+    large = Image.fromarray(rng.integers(0, 256, (6, 6, 3), np.uint8)).resize((SIDE_PX, SIDE_PX))
+    grain = rng.normal(0, 6, (SIDE_PX, SIDE_PX, 1))
+    file = io.BytesIO()
+    Image.fromarray(np.clip(np.asarray(large) + grain, 0, 255).astype(np.uint8)).save(
+        file, "JPEG", quality=85
+    )
+    return file.getvalue()
+
+
+def _page(host: str, pictures: int) -> bytes:
+    own = range(HOSTS.index(host), pictures, len(HOSTS))
+    shown = "".join(f'<img src="/{number}.jpg" alt="Picture {number}">' for number in own)
+    return f"<!doctype html><title>Pictures</title>{shown}".encode()
+
+
+async def _serve(pictures: list[bytes], port: int) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        host = writer.get_extra_info("sockname")[0]
+        try:
+            while line := await reader.readline():
+                while (await reader.readline()).strip():
+                    pass
+                path = line.split()[1].decode()
+                status, kind, body = "200 OK", "text/html", b""
+                if path.endswith(".jpg"):
+                    kind, body = "image/jpeg", pictures[int(path[1:-4])]
+                elif path[1:].isdigit():
+                    body = _page(host, int(path[1:]))
+                else:
+                    status = "404 Not Found"
+                writer.write(
+                    f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\n"
+                    f"Content-Length: {len(body)}\r\n\r\n".encode()
+                    + body
+                )
+                await writer.drain()
+        except OSError:
+            pass  # whoever asked has gone
+        finally:
+            writer.close()
+
+    for host in HOSTS:
+        await asyncio.start_server(answer, host, port, backlog=512)
+    print("ready", sum(map(len, pictures)), flush=True)
+    await asyncio.Event().wait()
+
+
+def main() -> None:
+    """Make the pictures and serve them until killed."""
+    count, port = int(sys.argv[1]), int(sys.argv[2])
+    with ProcessPoolExecutor() as pool:
+        pictures = list(pool.map(picture, range(count), chunksize=50))
+    asyncio.run(_serve(pictures, port))
+
+
+if __name__ == "__main__":
+    main()
