@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import NoReturn, Required, TypedDict
 from uuid import uuid4
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from db import models
 from db.engine import Database
@@ -193,10 +193,13 @@ def _arrive(database: Database, store: PictureStore, source: Source, data: bytes
     return Arrived(source, digest, facts)
 
 
+_FORMAT_OF = select(models.Image.format).where(models.Image.sha256 == bindparam("digest"))
+
+
 def _known_format(database: Database, digest: str) -> str | None:
     # Without a session: it would take four times as long, for every picture.
     with database.engine.connect() as connection:
-        return connection.scalar(select(models.Image.format).where(models.Image.sha256 == digest))
+        return connection.scalar(_FORMAT_OF, {"digest": digest})
 
 
 def report_of(database: Database, job_id: int) -> IngestReport:

@@ -1,7 +1,9 @@
 """Where pictures lie on the disk: originals by the SHA-256 of their bytes, and small copies to look at."""
 
-from io import SEEK_END, BytesIO
+from collections.abc import Callable
+from io import SEEK_END
 from pathlib import Path
+from typing import BinaryIO
 
 from PIL import Image
 
@@ -50,7 +52,7 @@ class PictureStore:
         path = self.original(sha256, format_name)
         # By size: what a broken disk or a full one left short is mended when the picture comes again.
         if not (path.exists() and path.stat().st_size == len(data)):
-            _write(path, data)
+            _write(path, lambda file: file.write(data))
         return path
 
     def put_thumbnail(self, sha256: str, image: Image.Image) -> Path:
@@ -59,7 +61,7 @@ class PictureStore:
         if not _is_whole_jpeg(path):
             # A seventh of the time of a WebP of the same look, and no waiting for the disk, which can be
             # spared because a thumbnail that a power cut has spoilt is seen and made again.
-            _write(path, _encoded(fitted(image, THUMBNAIL_PX), "JPEG"), flushed=False)
+            _write_image(path, fitted(image, THUMBNAIL_PX), "JPEG", flushed=False)
         return path
 
     def thumbnail(self, sha256: str, format_name: str) -> Path:
@@ -85,7 +87,7 @@ class PictureStore:
         path = self._path("viewing", sha256, ".webp")
         if not path.exists():
             image = decode(original, original.name, at_least_px=VIEWING_PX)
-            _write(path, _encoded(fitted(image, VIEWING_PX), "WEBP", method=2))
+            _write_image(path, fitted(image, VIEWING_PX), "WEBP", method=2)
         return path
 
     def _path(self, folder: str, sha256: str, ending: str) -> Path:
@@ -102,12 +104,6 @@ def fitted(image: Image.Image, side_px: int) -> Image.Image:
     return image.resize((width, height), Image.Resampling.HAMMING, reducing_gap=2.0)
 
 
-def _encoded(image: Image.Image, format_name: str, **options: int) -> bytes:
-    file = BytesIO()
-    image.save(file, format_name, quality=80, **options)
-    return file.getvalue()
-
-
 def _is_whole_jpeg(path: Path) -> bool:
     try:
         with path.open("rb") as file:
@@ -117,10 +113,17 @@ def _is_whole_jpeg(path: Path) -> bool:
         return False
 
 
-def _write(path: Path, data: bytes, *, flushed: bool = True) -> None:
+def _write_image(
+    path: Path, image: Image.Image, format_name: str, *, flushed: bool = True, **options: int
+) -> None:
+    # Into the file itself: Pillow then lets other threads run while it encodes, as it does not into memory.
+    _write(path, lambda file: image.save(file, format_name, quality=80, **options), flushed=flushed)
+
+
+def _write(path: Path, fill: Callable[[BinaryIO], object], *, flushed: bool = True) -> None:
     try:
         with atomic_bytes(path, flushed=flushed) as file:
-            file.write(data)
+            fill(file)
     except OSError as error:
         # Windows lets nobody replace a file that another is reading: then the same bytes are there.
         if isinstance(error, PermissionError) and path.exists():

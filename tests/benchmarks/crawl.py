@@ -4,8 +4,8 @@
     PEER/bin/pip install img2dataset
     python tests/benchmarks/crawl.py PEER/bin/img2dataset
 
-Both ask as fast as they may, in turns, with nothing kept from the round before. The studio checks addresses and
-robots.txt, decodes each picture whole, compares it with all others and writes papers, thumbnails and labels;
+Both ask as fast as they may, in turns, with nothing kept from the round before. The studio checks addresses
+and robots.txt, decodes each picture whole, compares it with all others, writes papers, thumbnails and labels;
 img2dataset decodes and resizes, as it does unless told otherwise, or keeps the bytes unread ("bytes only").
 """
 
@@ -49,17 +49,8 @@ def peers(program: str, pictures: int, port: int, folder: Path, *more: str) -> l
     listed = folder / "addresses.txt"
     listed.write_text("\n".join(address(number, port) for number in range(pictures)), encoding="utf-8")
     where = ["--url_list", str(listed), "--output_folder", str(folder / "out")]
-    how = [
-        "--processes_count",
-        "2",
-        "--thread_count",
-        "64",
-        "--output_format",
-        "files",
-        "--enable_wandb",
-        "False",
-    ]
-    return [program, *where, *how, *more]
+    work = ["--processes_count", "2", "--thread_count", "64"]
+    return [program, *where, *work, "--output_format", "files", "--enable_wandb", "False", *more]
 
 
 def seconds(name: str, program: str, pictures: int, port: int) -> float:
@@ -81,9 +72,8 @@ def seconds(name: str, program: str, pictures: int, port: int) -> float:
     began = time.monotonic()
     ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     took = time.monotonic() - began
-    originals = (
-        [*folder.rglob("out/*/*.jpg")] if name != "studio" else [*folder.glob("pictures/originals/**/*.*")]
-    )
+    pattern = "pictures/originals/*/*.*" if name == "studio" else "out/*/*.jpg"
+    originals = [*folder.glob(pattern)]
     if ended.returncode or len(originals) != pictures:
         sys.exit(f"{name}: {len(originals)} of {pictures} pictures\n{ended.stdout}\n{ended.stderr}")
     shutil.rmtree(folder)
@@ -101,17 +91,16 @@ def main(program: str) -> None:
     try:
         assert hosts.stdout is not None
         ready = hosts.stdout.readline().split()
-        print(
-            f"{PICTURES} pictures of {int(ready[1]) / PICTURES / 1000:.0f} kB on {len(HOSTS)} hosts, {ROUNDS} rounds"
-        )
+        each_kb = int(ready[1]) / PICTURES / 1000
+        print(f"{PICTURES} pictures of {each_kb:.0f} kB on {len(HOSTS)} hosts, {ROUNDS} rounds")
         whole: dict[str, list[float]] = {name: [] for name in ("studio", "img2dataset", "bytes only")}
         start: dict[str, list[float]] = {name: [] for name in whole}
         for _ in range(ROUNDS):
-            for name in whole:
+            for name, times in whole.items():
                 start[name].append(seconds(name, program, FEW, port))
-                whole[name].append(seconds(name, program, PICTURES, port))
-        for name in whole:
-            took, began = statistics.median(whole[name]), statistics.median(start[name])
+                times.append(seconds(name, program, PICTURES, port))
+        for name, times in whole.items():
+            took, began = statistics.median(times), statistics.median(start[name])
             running = (PICTURES - FEW) / (took - began)
             print(
                 f"{name:<12} {took:5.1f} s in all, {PICTURES / took:4.0f} pictures/s;"
