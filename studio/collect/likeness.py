@@ -44,7 +44,7 @@ def perceptual_hash(image: Image.Image) -> str:
     grey = image.convert("L").resize((_HASHED_PX, _HASHED_PX), Image.Resampling.LANCZOS)
     # Rounded: a plain picture's bits must not hang on the last digit of what would be nought.
     waves = np.round(_COSINES @ np.asarray(grey, np.float64) @ _COSINES.T, 6)
-    middle = np.sort(waves, axis=None)[_MIDDLE].mean()  # the median, at a fifth of its time
+    middle = np.sort(waves, axis=None)[_MIDDLE].mean()  # the median, at a third of its time
     return np.packbits(waves > middle).tobytes().hex()
 
 

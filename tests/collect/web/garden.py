@@ -2,6 +2,7 @@
 
 import gzip
 import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -98,6 +99,8 @@ PAGES = {
     "/second": '<img src="/deep.jpg"><a href="/third">more</a><a href="/">home</a>',
     "/only": '<a href="/view">a picture</a><a href="/hollow">nothing</a><a href="/artists">artists</a>',
     "/third": '<img src="/too-deep.jpg">',
+    "/troubles": """<img src="/drips.jpg"><img src="/falls-silent.jpg"><img src="/endless.jpg">
+        <img src="/resets.jpg"><img src="/ends-early.jpg"><img src="/photos/0.jpg">""",
     "/feed.xml": """<?xml version="1.0"?><rss><channel><item><title>T</title><link>/photos-page</link>
         <enclosure url="/feed.jpg" type="image/jpeg"/></item></channel></rss>""",
     "/photos-page": '<img src="/photos/9.jpg">',
@@ -135,6 +138,15 @@ READ = [
     "/photos-page", "/sitemap.xml", "/calendar?day=1",
 ]  # fmt: skip
 
+TROUBLES = {
+    "/drips.jpg": "slow",
+    "/falls-silent.jpg": "slow",
+    "/endless.jpg": "too_large",
+    "/resets.jpg": "unreachable",
+    "/ends-early.jpg": "unreachable",
+}
+"""What `/troubles` shows beside one good picture: bodies that come slowly, for ever, or not to their end."""
+
 
 @contextmanager
 def standing(garden: Garden) -> Iterator[Garden]:
@@ -155,6 +167,9 @@ def standing(garden: Garden) -> Iterator[Garden]:
                 under_way += 1
                 garden.most_at_once = max(garden.most_at_once, under_way)
             try:
+                if self.path in TROUBLES:
+                    self.trouble()
+                    return
                 status, headers, body = self.answer()
                 asked.status = status
                 self.send_response(status)
@@ -213,6 +228,31 @@ def standing(garden: Garden) -> Iterator[Garden]:
                 case "/gone.jpg":
                     return 410, {}, b""
             return 404, {}, b""
+
+        def trouble(self) -> None:
+            self.close_connection = True
+            self.send_response(200)
+            self.send_header("Content-Type", "image/jpeg")
+            if self.path != "/endless.jpg":
+                self.send_header("Content-Length", "9000")
+            self.end_headers()
+            self.wfile.write(PICTURES["/photos/1.jpg"][:900])
+            self.wfile.flush()
+            match self.path:
+                case "/drips.jpg":
+                    for _ in range(8000):
+                        time.sleep(0.05)
+                        self.wfile.write(b"x")
+                        self.wfile.flush()
+                case "/falls-silent.jpg":
+                    self.rfile.read(1)  # until the other side hangs up
+                case "/endless.jpg":
+                    while True:
+                        self.wfile.write(bytes(1 << 20))
+                case "/resets.jpg":
+                    off_at_once = struct.pack("ii", 1, 0)
+                    self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, off_at_once)
+                    self.connection.close()
 
         def log_message(self, *_: object) -> None:
             pass

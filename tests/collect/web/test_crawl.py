@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -13,10 +14,10 @@ from db import models
 from studio.collect.ingest import IngestReport
 from studio.collect.web.crawl import ingest_crawl
 from studio.collect.web.plan import Plan
-from studio.collect.web.visitor import Visitor
+from studio.collect.web.visitor import Limits, Visitor
 from studio.errors import PictureRefused, SourceMissing, Stopped
 from tests.collect.material import Bench, Watched
-from tests.collect.web.garden import ADDED, READ, REFUSED, Garden, standing
+from tests.collect.web.garden import ADDED, READ, REFUSED, TROUBLES, Garden, standing
 
 LOOPBACK = frozenset({"127.0.0.1"})
 
@@ -27,8 +28,11 @@ def garden() -> Iterator[Garden]:
         yield made
 
 
-def crawl(bench: Bench, garden: Garden, job_id: int, *, delay_s: float = 0.0, **plan: object) -> IngestReport:
-    visitor = Visitor(agent="retrain-studio/test (+a@b.example)", allowed_hosts=LOOPBACK, delay_s=delay_s)
+def crawl(
+    bench: Bench, garden: Garden, job_id: int, *, limits: Limits | None = None, **plan: object
+) -> IngestReport:
+    agent = "retrain-studio/test (+a@b.example)"
+    visitor = Visitor(agent=agent, allowed_hosts=LOOPBACK, delay_s=0, limits=limits)
     wanted = replace(Plan((garden.address,), "rose", depth=2), **plan)  # type: ignore[arg-type]
     return ingest_crawl(
         bench.database, bench.store, bench.project_id, wanted, visitor, **bench.ingesting(job_id)
@@ -100,7 +104,7 @@ def test_a_second_crawl_asks_only_what_has_changed(bench: Bench, garden: Garden)
 
 @pytest.mark.parametrize(("limit", "reached"), [({"max_pictures": 5}, 5), ({"max_pages": 1}, None)])
 def test_a_limit_ends_it_and_the_rest_has_its_reason(
-    bench: Bench, garden: Garden, limit: dict[str, int], reached: int | None
+    bench: Bench, garden: Garden, limit: dict[str, Any], reached: int | None
 ) -> None:
     report = crawl(bench, garden, bench.job(), **limit)
     left = [path for path, (_outcome, why) in outcomes(bench, garden).items() if why == "limit"]
@@ -136,6 +140,18 @@ def test_links_that_turn_out_to_be_pictures_hold_nothing_up(bench: Bench) -> Non
         assert found["/view"] == ("added", "")
         assert found["/hollow"] == ("refused", "damaged")  # an empty file that calls itself a picture
         assert found["/second"] == ("page", "")  # two links away, behind the pictures
+
+
+def test_bodies_that_do_not_come_to_an_end_cost_only_themselves(bench: Bench, garden: Garden) -> None:
+    page = f"{garden.address}/troubles"
+    limits = Limits(first_byte_s=1.0, total_s=3.0)
+    report = crawl(bench, garden, bench.job(), addresses=(page,), depth=0, limits=limits)
+    found = outcomes(bench, garden)
+    assert {path: why for path, (outcome, why) in found.items() if outcome == "refused"} == TROUBLES
+    assert found["/photos/0.jpg"] == ("added", "")
+    assert (report.added, report.copies, len(report.refused)) == (1, 0, len(TROUBLES))
+    kept = [path for path in bench.store.root.rglob("*") if path.is_file()]
+    assert len(kept) == 2, "the good picture with its thumbnail, and nothing of the others"
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1/", "ftp://a.example/", "http://u@a.example/", "x"])
