@@ -1,18 +1,36 @@
 """Writing labels and their history: the only place that changes a label."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal, NamedTuple
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from db.models import Label, LabelChange, LabelOperation
+from db.curate_models import LabelClash
+from db.models import Label, LabelChange, LabelOperation, Project
 from db.upsert import insert_ignoring
 
 Target = tuple[str, int | None]
 """A label's state (unlabelled, labelled, rejected) and its class's id."""
 
+Direction = Literal["do", "undo", "redo"]
+
 _CHUNK = 500  # SQLite allows a statement 999 variables in its older builds
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """An act in the history. clashes: the pictures that were left alone, with what they are now."""
+
+    number: int
+    clashes: Mapping[int, Target]
+
+
+class _Now(NamedTuple):
+    target: Target
+    operation_number: int
 
 
 def record(
@@ -22,66 +40,164 @@ def record(
     project_id: int,
     at: datetime,
     targets: Mapping[int, Target],
+    author: str = "",
+    seen: int | None = None,
+    direction: Direction = "do",
     undoes: str | None = None,
-) -> bool:
+    removed_class_id: int | None = None,
+) -> Recorded | None:
     """Give each picture (by image id) its target and append the act to the history.
 
-    Returns False, and does nothing, when an operation of this id is there already: a request can be made
-    twice. A picture new to the project enters it so.
+    Returns None, and does nothing, when an operation of this id is there already: a request can be made
+    twice. A picture new to the project enters it so; one that is what it should be already counts as looked
+    at. author: who asks. seen: how much of the history the author knew; a picture that another author has
+    changed since to something else is left alone, and the clash is written down. A later act on the picture
+    settles it.
     """
     if session.get(LabelOperation, operation_id) is not None:
-        return False
+        return None
+    number = next_number(session, project_id)
     before = dict(_current(session, project_id, list(targets)))
-    changed = {image: target for image, target in targets.items() if before.get(image) != target}
+    clashes = {} if seen is None else _clashes(session, project_id, author, seen, targets, before)
+    decided = {image: target for image, target in targets.items() if image not in clashes}
     session.execute(
-        insert(LabelOperation).values(id=operation_id, project_id=project_id, at=at, undoes=undoes)
-    )
-    insert_ignoring(
-        session,
-        Label,
-        [
-            {"project_id": project_id, "image_id": image, "state": s, "class_id": c, "updated_at": at}
-            for image, (s, c) in changed.items()
-            if image not in before
-        ],
-    )
-    if known := [image for image in changed if image in before]:
-        session.execute(
-            update(Label),
-            [
-                {
-                    "project_id": project_id,
-                    "image_id": image,
-                    "state": changed[image][0],
-                    "class_id": changed[image][1],
-                    "updated_at": at,
-                }
-                for image in known
-            ],
+        insert(LabelOperation).values(
+            id=operation_id,
+            project_id=project_id,
+            number=number,
+            author=author,
+            direction=direction,
+            undoes=undoes,
+            removed_class_id=removed_class_id,
+            at=at,
         )
-    if changed:
+    )
+    _write(session, project_id, number, at, decided, before)
+    if decided:
         session.execute(
             insert(LabelChange),
             [
                 {
                     "operation_id": operation_id,
                     "image_id": image,
-                    "state_before": before[image][0] if image in before else None,
-                    "class_id_before": before[image][1] if image in before else None,
+                    "state_before": before[image].target[0] if image in before else None,
+                    "class_id_before": before[image].target[1] if image in before else None,
                     "state_after": state,
                     "class_id_after": class_id,
                 }
-                for image, (state, class_id) in changed.items()
+                for image, (state, class_id) in decided.items()
             ],
         )
-    return True
+        _settle(session, project_id, list(decided))
+    if clashes:
+        session.execute(
+            insert(LabelClash),
+            [
+                {
+                    "operation_id": operation_id,
+                    "image_id": image,
+                    "project_id": project_id,
+                    "state": targets[image][0],
+                    "class_id": targets[image][1],
+                }
+                for image in clashes
+            ],
+        )
+    return Recorded(number, clashes)
 
 
-def _current(session: Session, project_id: int, images: Sequence[int]) -> Iterator[tuple[int, Target]]:
+def next_number(session: Session, project_id: int) -> int:
+    """Return the number of the project's next operation, and keep others from taking it till the commit.
+
+    So numbers stand in the order in which acts become visible: whoever has seen number n has seen all before.
+    """
+    session.execute(select(Project.id).where(Project.id == project_id).with_for_update())
+    return newest_number(session, project_id) + 1
+
+
+def newest_number(session: Session, project_id: int) -> int:
+    """Return how far the project's history goes; 0 for none."""
+    newest = select(func.max(LabelOperation.number)).where(LabelOperation.project_id == project_id)
+    return session.scalar(newest) or 0
+
+
+def _clashes(
+    session: Session,
+    project_id: int,
+    author: str,
+    seen: int,
+    targets: Mapping[int, Target],
+    before: Mapping[int, _Now],
+) -> dict[int, Target]:
+    newer = {
+        image: now
+        for image, now in before.items()
+        if now.operation_number > seen and now.target != targets[image]
+    }
+    others = _by_others(session, project_id, author, {now.operation_number for now in newer.values()})
+    return {image: now.target for image, now in newer.items() if now.operation_number in others}
+
+
+def _by_others(session: Session, project_id: int, author: str, numbers: Collection[int]) -> set[int]:
+    """Return those of `numbers` that a person other than `author` did."""
+    wanted = sorted(numbers)
+    found: set[int] = set()
+    for start in range(0, len(wanted), _CHUNK):
+        found.update(
+            session.scalars(
+                select(LabelOperation.number).where(
+                    LabelOperation.project_id == project_id,
+                    LabelOperation.number.in_(wanted[start : start + _CHUNK]),
+                    LabelOperation.author.not_in(("", author)),
+                )
+            )
+        )
+    return found
+
+
+def _write(
+    session: Session,
+    project_id: int,
+    number: int,
+    at: datetime,
+    decided: Mapping[int, Target],
+    before: Mapping[int, _Now],
+) -> None:
+    rows = [
+        {
+            "project_id": project_id,
+            "image_id": image,
+            "state": state,
+            "class_id": class_id,
+            "operation_number": number,
+            "updated_at": at,
+        }
+        for image, (state, class_id) in decided.items()
+    ]
+    insert_ignoring(session, Label, [row for row in rows if row["image_id"] not in before])
+    if known := [row for row in rows if row["image_id"] in before]:
+        session.execute(update(Label), known)
+
+
+def _settle(session: Session, project_id: int, images: Sequence[int]) -> None:
+    if (
+        session.scalar(select(LabelClash.image_id).where(LabelClash.project_id == project_id).limit(1))
+        is None
+    ):
+        return
+    for start in range(0, len(images), _CHUNK):
+        session.execute(
+            delete(LabelClash).where(
+                LabelClash.project_id == project_id, LabelClash.image_id.in_(images[start : start + _CHUNK])
+            )
+        )
+
+
+def _current(session: Session, project_id: int, images: Sequence[int]) -> Iterator[tuple[int, _Now]]:
     for start in range(0, len(images), _CHUNK):
         rows = session.execute(
-            select(Label.image_id, Label.state, Label.class_id).where(
+            select(Label.image_id, Label.state, Label.class_id, Label.operation_number).where(
                 Label.project_id == project_id, Label.image_id.in_(images[start : start + _CHUNK])
             )
         )
-        yield from ((image, (state, class_id)) for image, state, class_id in rows)
+        yield from ((image, _Now((state, class_id), number)) for image, state, class_id, number in rows)

@@ -30,6 +30,12 @@ class ImageClass(Base):
     project_id: Mapped[int] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
     name: Mapped[str]
     position: Mapped[int]
+    colour: Mapped[str] = mapped_column(String(7), default="", server_default="")
+    """`#rrggbb`; empty where nobody chose one."""
+    hotkey: Mapped[str] = mapped_column(String(1), default="", server_default="")
+    """A digit or a letter; empty where the place among the classes decides."""
+    removed_at: Mapped[datetime | None]
+    """When it was deleted or merged into another; its row stays, for the history speaks of it."""
 
 
 class Image(Base):
@@ -79,6 +85,7 @@ class Label(Base):
     __table_args__ = (
         # One index serves the counts, and a page of the grid by keyset, for each class and state.
         Index(None, "project_id", "state", "class_id", "image_id"),
+        Index(None, "project_id", "state", "image_id"),
         Index(None, "image_id"),
         Index(None, "class_id"),
     )
@@ -88,6 +95,10 @@ class Label(Base):
     class_id: Mapped[int | None] = mapped_column(ForeignKey("classes.id"))
     state: Mapped[str]
     """unlabelled, labelled or rejected."""
+    split: Mapped[str | None] = mapped_column(String(16))
+    """training, validation or testing where it came with the picture; None where a hash decides."""
+    operation_number: Mapped[int] = mapped_column(default=0, server_default="0")
+    """The number of the operation that decided about the picture last."""
     updated_at: Mapped[datetime]
 
 
@@ -95,12 +106,26 @@ class LabelOperation(Base):
     """One act of labelling, of one picture or of thousands. Never changed once written."""
 
     __tablename__ = "label_operations"
-    __table_args__ = (Index(None, "project_id", "at"),)
+    __table_args__ = (
+        Index(None, "project_id", "at"),
+        Index(None, "project_id", "number", unique=True),
+        # For the newest act of somebody's that can be undone.
+        Index(None, "project_id", "author", "direction", "number"),
+    )
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     """Chosen by whoever asks, so that a request made twice is one act."""
     project_id: Mapped[int] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
+    number: Mapped[int] = mapped_column(server_default="0")
+    """Its place in the project's history, from 1, without gaps and in the order of the commits."""
+    author: Mapped[str] = mapped_column(String(64), default="", server_default="")
+    """Which browser asked; empty for what the studio did itself, such as taking pictures in."""
+    direction: Mapped[str] = mapped_column(String(4), default="do", server_default="do")
+    """do, undo or redo."""
     undoes: Mapped[str | None] = mapped_column(ForeignKey("label_operations.id"), unique=True)
+    """The operation that this one takes back: for a redo, the undo."""
+    removed_class_id: Mapped[int | None] = mapped_column(ForeignKey("classes.id"))
+    """The class that was deleted, or merged into another, with it."""
     at: Mapped[datetime]
 
 

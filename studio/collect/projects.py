@@ -77,7 +77,7 @@ def project_classes(session: Session, project_id: int) -> list[ProjectClass]:
     """Return a project's classes in their order."""
     rows = session.scalars(
         select(models.ImageClass)
-        .where(models.ImageClass.project_id == project_id)
+        .where(models.ImageClass.project_id == project_id, models.ImageClass.removed_at.is_(None))
         .order_by(models.ImageClass.position, models.ImageClass.id)
     )
     return [ProjectClass(row.id, row.name, row.position) for row in rows]

@@ -63,7 +63,7 @@ def counts(session: Session, project_id: int, licence: Licence = "all") -> Count
     }
     classes = session.execute(
         select(models.ImageClass.id, models.ImageClass.name)
-        .where(models.ImageClass.project_id == project_id)
+        .where(models.ImageClass.project_id == project_id, models.ImageClass.removed_at.is_(None))
         .order_by(models.ImageClass.position, models.ImageClass.id)
     )
     return Counts(

@@ -111,10 +111,11 @@ def _set(
             models.Label.project_id == project_id, models.Label.image_id.in_(image_ids)
         )
     ).all()
-    return labelling.record(
+    recorded = labelling.record(
         session,
         operation_id=operation_id,
         project_id=project_id,
         at=now,
         targets=dict.fromkeys(ours, target),
     )
+    return recorded is not None
