@@ -98,9 +98,19 @@ class Settings(BaseSettings):
         return self.home / "downloads"
 
     @property
+    def exports_dir(self) -> Path:
+        """Exports for the browser to fetch, a folder a project."""
+        return self.home / "exports"
+
+    @property
     def previews_dir(self) -> Path:
         """Small copies of what searches found."""
         return self.home / "previews"
+
+    @property
+    def studies_dir(self) -> Path:
+        """What was found out about the pictures of each project: a folder a project, by its id."""
+        return self.home / "studies"
 
     @property
     def logs_dir(self) -> Path:

@@ -1,23 +1,21 @@
-"""The pictures of a project a page at a time, and how many there are of each class and state."""
+"""How many pictures a project has of each class and state, and one of them with what is known of its file."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from sqlalchemy import ColumnElement, Select, func, select, true
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from db import models
-from studio.collect.papers import file_name, has_licence
+from studio.collect.papers import file_name
 
 State = Literal["unlabelled", "labelled", "rejected"]
-Licence = Literal["all", "unknown", "known"]
-"""Which pictures are meant. Unknown: from elsewhere, and no place where they were found states a licence."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """What the grid shows of one picture."""
+    """What is known of one picture at a glance."""
 
     id: int
     sha256: str
@@ -51,13 +49,13 @@ class Counts:
         return self.labelled + self.unlabelled + self.rejected
 
 
-def counts(session: Session, project_id: int, licence: Licence = "all") -> Counts:
-    """Count a project's pictures, all or those of known or unknown licence; a class without any counts 0."""
+def counts(session: Session, project_id: int) -> Counts:
+    """Count a project's pictures; a class without any counts 0."""
     found = {
         (state, class_id): number
         for state, class_id, number in session.execute(
             select(models.Label.state, models.Label.class_id, func.count())
-            .where(models.Label.project_id == project_id, _of(licence, project_id))
+            .where(models.Label.project_id == project_id)
             .group_by(models.Label.state, models.Label.class_id)
         )
     }
@@ -73,72 +71,36 @@ def counts(session: Session, project_id: int, licence: Licence = "all") -> Count
     )
 
 
-def page(
-    session: Session,
-    project_id: int,
-    *,
-    state: State,
-    class_name: str | None,
-    number: int,
-    size: int,
-    licence: Licence = "all",
-) -> tuple[Picture, ...]:
-    """Return page `number` (from 1) of `size` pictures of a state, or of a class in it."""
-    wanted = _select(project_id).where(models.Label.state == state, _of(licence, project_id))
-    if class_name is not None:
-        wanted = wanted.where(models.ImageClass.name == class_name)
-    wanted = wanted.order_by(models.Label.image_id).limit(size).offset((number - 1) * size)
-    return _pictures(session, project_id, wanted)
-
-
 def picture(session: Session, project_id: int, image_id: int) -> Picture | None:
     """Return one picture of a project, or None where it has none of that id."""
-    found = _pictures(session, project_id, _select(project_id).where(models.Label.image_id == image_id))
-    return found[0] if found else None
-
-
-def _of(licence: Licence, project_id: int) -> ColumnElement[bool]:
-    if licence == "all":
-        return true()
-    known = has_licence(project_id, models.Label.image_id)
-    return known if licence == "known" else ~known
-
-
-def _select(project_id: int) -> "Select[models.Label, models.Image, str]":
     label, image = models.Label, models.Image
-    return (
+    row = session.execute(
         select(label, image, models.ImageClass.name)
         .join(image, image.id == label.image_id)
         .outerjoin(models.ImageClass, models.ImageClass.id == label.class_id)
-        .where(label.project_id == project_id)
+        .where(label.project_id == project_id, label.image_id == image_id)
+    ).one_or_none()
+    if row is None:
+        return None
+    labelled, found, class_name = row
+    return Picture(
+        id=found.id,
+        sha256=found.sha256,
+        state=cast(State, labelled.state),
+        class_name=class_name,
+        name=names(session, project_id, [found.id]).get(found.id, ""),
+        width_px=found.width_px,
+        height_px=found.height_px,
+        format=found.format,
+        size_bytes=found.size_bytes,
     )
 
 
-def _pictures(
-    session: Session, project_id: int, wanted: "Select[models.Label, models.Image, str]"
-) -> tuple[Picture, ...]:
-    rows = session.execute(wanted).all()
-    names = _names(session, project_id, [found.id for _label, found, _class in rows])
-    return tuple(
-        Picture(
-            id=found.id,
-            sha256=found.sha256,
-            state=cast(State, row.state),
-            class_name=name,
-            name=names.get(found.id, ""),
-            width_px=found.width_px,
-            height_px=found.height_px,
-            format=found.format,
-            size_bytes=found.size_bytes,
-        )
-        for row, found, name in rows
-    )
-
-
-def _names(session: Session, project_id: int, image_ids: list[int]) -> dict[int, str]:
+def names(session: Session, project_id: int, image_ids: Iterable[int]) -> dict[int, str]:
+    """Return the names of pictures' files as they came first. image_ids: at most a few hundred."""
     rows = session.execute(
         select(models.Provenance.image_id, models.Provenance.address)
-        .where(models.Provenance.project_id == project_id, models.Provenance.image_id.in_(image_ids))
+        .where(models.Provenance.project_id == project_id, models.Provenance.image_id.in_(list(image_ids)))
         .order_by(models.Provenance.id.desc())
     )
     return {image: file_name(address) for image, address in rows}

@@ -1,4 +1,4 @@
-"""Changing labels: to a class, to rejected, back to unlabelled; and undoing any of it."""
+"""Changing labels: to a class, to rejected, back to unlabelled; undoing and redoing any of it."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -6,10 +6,46 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db import labelling, models
-from db.classes import class_ids
+from db import labelling
+from db.curate_models import LabelClash
+from db.models import Label, LabelChange, LabelOperation
+from studio.curate import chains
+from studio.curate.asking import NotUnderstood
+from studio.curate.classes import class_of, living_class
+from studio.curate.operations import Change, Group, Operation, Result, SetLabels, TakeBack
+from studio.curate.taking_back import take_back
 from studio.errors import ProjectError
 from studio.language import _
+
+MOST_LISTED = 2_000
+"""Changes of more pictures than this are not listed: whoever shows them had better fetch them anew."""
+_CHUNK = 500  # SQLite allows a statement 999 variables in its older builds
+
+
+def apply(
+    session: Session, project_id: int, author: str, operations: Sequence[Operation], now: datetime
+) -> tuple[Result, ...]:
+    """Do what a person asks, one after the other, and return what came of each.
+
+    An operation that cannot be done has its error, and the others are done. One whose id has been seen before
+    changes nothing and gets its result again, as things are now. Raises ProjectError when the project is not
+    there.
+    """
+    if not labelling.hold(session, project_id):
+        raise ProjectError(_("There is no such project. It may have been deleted; choose another."))
+    errors: dict[str, str] = {}
+    for operation in operations:
+        try:
+            _do(session, project_id, author, operation, now)
+        except (ProjectError, NotUnderstood) as error:
+            errors[operation.id] = str(error)
+    # Told at the end, so that a picture that two of them touched is told as it is.
+    return tuple(
+        Result(operation.id, error=errors[operation.id])
+        if operation.id in errors
+        else _result(session, project_id, operation.id)
+        for operation in operations
+    )
 
 
 def label(
@@ -25,6 +61,7 @@ def label(
 
     False, with nothing changed, when the operation was done before.
     """
+    labelling.hold(session, project_id)
     class_id = class_of(session, project_id, class_name)
     return _set(session, project_id, image_ids, ("labelled", class_id), operation_id, now)
 
@@ -48,53 +85,125 @@ def undo(
 ) -> int:
     """Set the pictures of one operation back to what they were before it; returns how many were.
 
-    A picture that another operation has changed since is left as it is: its newer label was meant.
-    Undoing is an operation too, so that nothing in the history ever goes away. Undoing twice changes nothing.
+    See `studio.curate.taking_back`. Undoing twice changes nothing; undoing an undo is a redo.
     """
-    if session.scalar(select(models.LabelOperation.id).where(models.LabelOperation.undoes == operation_id)):
+    labelling.hold(session, project_id)
+    operation = chains.find(session, project_id, operation_id)
+    if operation is None or chains.tip(session, operation).id != operation_id:
         return 0
-    change, now_label = models.LabelChange, models.Label
-    rows = session.execute(
-        select(change.image_id, change.state_before, change.class_id_before)
-        .join(
-            now_label,
-            (now_label.image_id == change.image_id) & (now_label.project_id == project_id),
+    return take_back(session, operation, operation_id=new_operation_id, author="", now=now)
+
+
+def _do(session: Session, project_id: int, author: str, operation: Operation, now: datetime) -> None:
+    known = session.get(LabelOperation, operation.id)
+    if known is not None and known.project_id != project_id:
+        raise NotUnderstood(_("This step was done in another project already. Reload the page."))
+    if known is not None:
+        return
+    if isinstance(operation, SetLabels):
+        targets = _targets(session, project_id, operation.groups)
+        labelling.record(
+            session,
+            operation_id=operation.id,
+            project_id=project_id,
+            at=now,
+            targets=targets,
+            author=author,
+            seen=operation.seen,
         )
-        .where(
-            change.operation_id == operation_id,
-            now_label.state == change.state_after,
-            now_label.class_id.is_not_distinct_from(change.class_id_after),
-        )
-    ).all()
-    # A picture that the operation brought into the project stays in it, unlabelled.
-    targets = {image: (state or "unlabelled", class_id) for image, state, class_id in rows}
+    else:
+        _take_back(session, project_id, author, operation, now)
+
+
+def _targets(session: Session, project_id: int, groups: Sequence[Group]) -> dict[int, labelling.Target]:
+    """Return what each picture of the project becomes; nothing is written before all of it makes sense."""
+    for group in groups:
+        if group.class_id is not None:
+            living_class(session, project_id, group.class_id)
+    targets: dict[int, labelling.Target] = {}
+    made: list[tuple[Group, labelling.Target]] = []
+    for group in groups:
+        class_id = group.class_id
+        if group.class_name is not None:
+            class_id = class_of(session, project_id, group.class_name)
+        made.append((group, (group.state, class_id)))
+    for group, target in made:
+        targets.update(dict.fromkeys(_ours(session, project_id, group.images), target))
+    return targets
+
+
+def _take_back(session: Session, project_id: int, author: str, asked: TakeBack, now: datetime) -> None:
+    if asked.operation is not None:
+        named = chains.find(session, project_id, asked.operation)
+        if named is None:
+            raise NotUnderstood(_("There is no such step in the history of this project. Reload the page."))
+        last = chains.tip(session, named)
+        stands = last.direction != "undo"
+        fits = stands == (asked.kind == "undo")
+        found = last if fits and chains.does_something(session, chains.root(session, named)) else None
+    elif asked.kind == "undo":
+        found = chains.newest_standing(session, project_id, author)
+    else:
+        found = chains.newest_undo(session, project_id, author)
+    if found is not None:
+        take_back(session, found, operation_id=asked.id, author=author, now=now)
+        return
+    # Written down all the same: asked again, it must not take back what was done in between.
     labelling.record(
         session,
-        operation_id=new_operation_id,
+        operation_id=asked.id,
         project_id=project_id,
         at=now,
-        targets=targets,
-        undoes=operation_id,
+        targets={},
+        author=author,
+        direction=asked.kind,
     )
-    return len(targets)
 
 
-def class_of(session: Session, project_id: int, name: str) -> int:
-    """Return the id of the project's class of that name, made last in order where it is missing.
+def _result(session: Session, project_id: int, operation_id: str) -> Result:
+    operation = session.get_one(LabelOperation, operation_id)
+    if operation.direction != "do" and operation.undoes is None:
+        return Result(operation_id)
+    about = None if operation.undoes is None else chains.root(session, operation).id
+    changes = _as_they_are(session, project_id, LabelChange, operation_id, MOST_LISTED + 1)
+    return Result(
+        operation_id,
+        operation.number,
+        changes if len(changes) <= MOST_LISTED else None,
+        _as_they_are(session, project_id, LabelClash, operation_id, MOST_LISTED),
+        about=about,
+    )
 
-    Raises ProjectError for a name that is empty or longer than 80 characters.
-    """
-    name = " ".join(name.split())
-    if not name or len(name) > _LONGEST:
-        raise ProjectError(
-            _("expected a class name of 1 to {longest} characters; got {length}.").format(
-                longest=_LONGEST, length=len(name)
+
+def _as_they_are(
+    session: Session,
+    project_id: int,
+    of: type[LabelChange] | type[LabelClash],
+    operation_id: str,
+    most: int,
+) -> tuple[Change, ...]:
+    rows = session.execute(
+        select(Label.image_id, Label.state, Label.class_id)
+        .join(of, of.image_id == Label.image_id)
+        .where(of.operation_id == operation_id, Label.project_id == project_id)
+        .order_by(of.image_id)
+        .limit(most)
+    )
+    return tuple((image, state, class_id) for image, state, class_id in rows)  # type: ignore[misc]
+
+
+def _ours(session: Session, project_id: int, image_ids: Sequence[int]) -> list[int]:
+    """Return those of the project: an id from elsewhere must not bring a stranger's picture in."""
+    ours: list[int] = []
+    for start in range(0, len(image_ids), _CHUNK):
+        ours.extend(
+            session.scalars(
+                select(Label.image_id).where(
+                    Label.project_id == project_id, Label.image_id.in_(image_ids[start : start + _CHUNK])
+                )
             )
         )
-    return class_ids(session, project_id, [name])[name]
-
-
-_LONGEST = 80
+    return ours
 
 
 def _set(
@@ -105,17 +214,11 @@ def _set(
     operation_id: str,
     now: datetime,
 ) -> bool:
-    # Only pictures of this project: an id from elsewhere must not bring a stranger's picture in.
-    ours = session.scalars(
-        select(models.Label.image_id).where(
-            models.Label.project_id == project_id, models.Label.image_id.in_(image_ids)
-        )
-    ).all()
     recorded = labelling.record(
         session,
         operation_id=operation_id,
         project_id=project_id,
         at=now,
-        targets=dict.fromkeys(ours, target),
+        targets=dict.fromkeys(_ours(session, project_id, image_ids), target),
     )
     return recorded is not None

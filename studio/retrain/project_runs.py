@@ -6,14 +6,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import cast
 
-from sqlalchemy import ColumnElement, func, insert, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, ScalarSelect, SQLColumnExpression, func, insert, literal, select
+from sqlalchemy.orm import Session, aliased
 
 from db import models
 from db.upsert import insert_ignoring
 from studio.atomic import atomic_text
 from studio.collect import attribution
 from studio.collect.store import PictureStore
+from studio.curate.split import Split
 from studio.errors import ProjectError
 from studio.language import _
 from studio.retrain.curve import CurvePoint, CurveSplit
@@ -22,7 +23,6 @@ from studio.retrain.options import RunOptions
 from studio.retrain.run import RunResult
 from studio.retrain.run_folder import ATTRIBUTION_TABLE, ATTRIBUTION_TEXT, MODEL
 from studio.retrain.snapshot import Example, Labelled, Snapshot
-from studio.retrain.split import Split
 
 
 @dataclass(frozen=True)
@@ -41,15 +41,27 @@ class RunSummary:
 
 
 def snapshot_of(session: Session, project_id: int, options: RunOptions, store: PictureStore) -> Snapshot:
-    """Return the project's labelled pictures as they are now, dealt out to splits."""
+    """Return the project's labelled pictures as they are now, dealt out to splits.
+
+    Near copies fall on the same side, and so does every picture that a split came with.
+    """
     rows = session.execute(
-        select(models.Image.sha256, models.Image.format, models.ImageClass.name)
+        select(
+            models.Image.sha256,
+            models.Image.format,
+            models.ImageClass.name,
+            _group(models.Label.project_id),
+            models.Label.split,
+        )
         .join(models.Label, models.Label.image_id == models.Image.id)
         .join(models.ImageClass, models.ImageClass.id == models.Label.class_id)
         .where(models.Label.project_id == project_id, models.Label.state == "labelled")
     )
     return Snapshot.of(
-        (Labelled(sha256, store.original(sha256, kind), name) for sha256, kind, name in rows),
+        (
+            Labelled(sha256, store.original(sha256, kind), name, group or "", cast(Split | None, given))
+            for sha256, kind, name, group, given in rows
+        ),
         validation_percentage=options.validation_percentage,
         testing_percentage=options.testing_percentage,
         seed=options.seed,
@@ -117,6 +129,7 @@ def load_snapshot(session: Session, run_id: int, store: PictureStore) -> Snapsho
             models.Image.format,
             models.SnapshotImage.class_name,
             models.SnapshotImage.split,
+            _group(literal(run.project_id)),
         )
         .join(models.Image, models.Image.id == models.SnapshotImage.image_id)
         .where(models.SnapshotImage.snapshot_id == run.snapshot_id)
@@ -124,10 +137,10 @@ def load_snapshot(session: Session, run_id: int, store: PictureStore) -> Snapsho
     ).all()
     return Snapshot(
         examples=tuple(
-            Example(sha256, store.original(sha256, kind), label, cast(Split, split))
-            for sha256, kind, label, split in rows
+            Example(sha256, store.original(sha256, kind), label, cast(Split, split), group or "")
+            for sha256, kind, label, split, group in rows
         ),
-        classes=tuple(sorted({label for _sha256, _kind, label, _split in rows})),
+        classes=tuple(sorted({row.class_name for row in rows})),
         seed=RunOptions.from_json(run.options).seed,
     )
 
@@ -208,6 +221,18 @@ def newest_accuracy(session: Session, project_id: int) -> float | None:
         .limit(1)
     )
     return None if evaluation is None else Evaluation.from_json(evaluation).accuracy
+
+
+def _group(project_id: SQLColumnExpression[int]) -> ScalarSelect[str]:
+    """The SHA-256 of the first picture of an image's group of near copies, whatever became of that one."""
+    member, first = aliased(models.CopyGroup), aliased(models.Image)
+    return (
+        select(first.sha256)
+        .join(member, member.group_id == first.id)
+        .where(member.project_id == project_id, member.image_id == models.Image.id)
+        .correlate(models.Image, models.Label)
+        .scalar_subquery()
+    )
 
 
 def _summaries(session: Session, which: ColumnElement[bool]) -> tuple[RunSummary, ...]:

@@ -4,15 +4,15 @@ import csv
 import hashlib
 from collections import Counter
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import cast
 
 from studio.atomic import atomic_text
+from studio.curate.split import SPLITS, Split, given_of_groups, place_of, split_of
 from studio.errors import TooLittleToLearnFrom
 from studio.language import _, counted
-from studio.retrain.split import SPLITS, Split, place_of, split_of
 
 FEW = 20
 """Below this a class is warned of: the peer's threshold, about where a test share of 10% is two pictures."""
@@ -25,16 +25,32 @@ class Labelled:
     sha256: str
     path: Path
     label: str
+    group: str = ""
+    """What it shares with its near copies, which fall on its side; its own SHA-256 where none is given."""
+    given: Split | None = None
+    """The split that came with it; None where a hash decides."""
+
+    def __post_init__(self) -> None:
+        _alone(self)
 
 
 @dataclass(frozen=True)
 class Example:
-    """A picture with its class and split."""
+    """A picture with its class and split. group: as in `Labelled`."""
 
     sha256: str
     path: Path
     label: str
     split: Split
+    group: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        _alone(self)
+
+
+def _alone(picture: Labelled | Example) -> None:
+    if not picture.group:
+        object.__setattr__(picture, "group", picture.sha256)  # as frozen dataclasses set what they derive
 
 
 @dataclass(frozen=True)
@@ -54,33 +70,44 @@ class Snapshot:
         testing_percentage: float = 10,
         seed: int = 0,
     ) -> "Snapshot":
-        """Deal pictures out to splits. Classes are the sorted labels; a SHA-256 may stand here once only."""
+        """Deal pictures out to splits. Classes are the sorted labels; a SHA-256 may stand here once only.
+
+        Pictures of one group fall on the same side: on that which came with them, or else where the hash of
+        the group sends them.
+        """
+        dealt = sorted(pictures, key=lambda picture: picture.sha256)
+        given = given_of_groups((picture.group, picture.given) for picture in dealt)
         examples = tuple(
             Example(
                 picture.sha256,
                 picture.path,
                 picture.label,
-                split_of(picture.sha256, validation_percentage, testing_percentage, seed),
+                given.get(picture.group)
+                or split_of(picture.group, validation_percentage, testing_percentage, seed),
+                picture.group,
             )
-            for picture in sorted(pictures, key=lambda picture: picture.sha256)
+            for picture in dealt
         )
         if len({example.sha256 for example in examples}) < len(examples):
             raise ValueError("expected every picture once; one SHA-256 came twice")
         return cls(examples, tuple(sorted({example.label for example in examples})), seed)._with_training()
 
     def _with_training(self) -> "Snapshot":
-        """Give every class a training picture: in a tiny set the hash may send all of them elsewhere."""
+        """Give every class a training picture: in a tiny set the hash may send all of them elsewhere.
+
+        Whatever moves takes its near copies along.
+        """
         trained = {example.label for example in self.examples if example.split == "training"}
         moved = {
             # The picture nearest to the training range, so that the choice does not hang on order.
             max(
                 (example for example in self.examples if example.label == label),
-                key=lambda example: place_of(example.sha256, self.seed),
-            ).sha256
+                key=lambda example: place_of(example.group, self.seed),
+            ).group
             for label in set(self.classes) - trained
         }
         examples = tuple(
-            replace(example, split="training") if example.sha256 in moved else example
+            replace(example, split="training") if example.group in moved else example
             for example in self.examples
         )
         return replace(self, examples=examples)

@@ -14,6 +14,7 @@ from studio.jobs.supervisor import Supervisor
 from studio.settings import Settings
 from studio.web.faults import show_fault
 from studio.web.gate import Gate
+from studio.web.promptness import send_at_once
 from studio.web.routes import routes
 from studio.web.state import now
 from studio.web.uploads import remove_unfinished
@@ -31,6 +32,7 @@ def build(settings: Settings) -> st.App:
 
     @asynccontextmanager
     async def lifespan(_app: Any) -> AsyncIterator[dict[str, Any]]:
+        send_at_once()
         open_database(settings).close()
         remove_unfinished(settings.uploads_dir, now())
         supervisor = Supervisor(settings)

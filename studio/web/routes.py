@@ -1,4 +1,4 @@
-"""Our own HTTP routes: thumbnails and pictures, by hash, kept by the browser for ever; and uploads."""
+"""Our own HTTP routes: thumbnails and pictures, by hash, kept by the browser for ever; uploads; labels."""
 
 import re
 from collections.abc import Callable
@@ -15,7 +15,9 @@ from db.models import Image
 from studio.collect.store import PictureStore
 from studio.errors import StudioError
 from studio.settings import Settings
+from studio.web.curate_routes import curate_routes
 from studio.web.detail_routes import detail_routes, hit_routes
+from studio.web.export_routes import export_routes
 from studio.web.upload_routes import upload_routes
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -77,6 +79,8 @@ def routes(settings: Settings) -> list[BaseRoute]:
         *upload_routes(settings, database),
         *detail_routes(database),
         *hit_routes(database),
+        *curate_routes(settings, database),
+        *export_routes(settings, database),
         Route(preview_address("{name}"), preview),
         Route(thumbnail_address("{sha256}"), serve(store.thumbnail)),
         Route(picture_address("{sha256}"), serve(store.viewing)),

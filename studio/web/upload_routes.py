@@ -15,7 +15,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Literal
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
@@ -28,6 +27,7 @@ from studio.errors import ProjectError
 from studio.jobs import requests
 from studio.language import _
 from studio.settings import Settings
+from studio.web.own_pages import from_own_page
 from studio.web.state import now
 from studio.web.uploads import Batch, Elsewhere, Incomplete, Sent, UploadRefused, disk_full
 
@@ -109,7 +109,7 @@ def upload_routes(settings: Settings, database: Database) -> list[BaseRoute]:
 
     def answering(answer: _Answer) -> Callable[[Request], Awaitable[Response]]:
         async def guarded(request: Request) -> Response:
-            if not _own(request):
+            if not from_own_page(request, _HEADER):
                 return _refused(_("Files are taken from the studio's own pages only."), HTTPStatus.FORBIDDEN)
             body = _chunks(request)
             try:
@@ -137,21 +137,6 @@ def upload_routes(settings: Settings, database: Database) -> list[BaseRoute]:
         Route(f"{UPLOADS}/{{batch}}/{{bundle}}", answering(receive), methods=["PUT"]),
         Route(f"{UPLOADS}/{{batch}}", answering(drop), methods=["DELETE"]),
     ]
-
-
-def _own(request: Request) -> bool:
-    """Whether one of our own pages asks.
-
-    A page elsewhere cannot send our header without the browser asking us first, and we never allow it. The
-    two others say it again, each where the browser sends it.
-    """
-    if _HEADER not in request.headers:
-        return False
-    site = request.headers.get("sec-fetch-site")
-    if site is not None:
-        return site == "same-origin"
-    origin = request.headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == request.headers.get("host")
 
 
 async def _chunks(request: Request) -> _Body:

@@ -1,11 +1,9 @@
-"""The pictures of the grid: by class, by state, and by whether their licence is known."""
-
-import pytest
+"""How many pictures a project has, and one of them."""
 
 from db.engine import Database
 from db.labelling import Target, record
 from db.models import Image, ImageClass, Project, Provenance
-from studio.curate.grid import Licence, State, counts, page, picture
+from studio.curate.grid import counts, picture
 from tests.conftest import NOW
 
 PLACES = {
@@ -20,7 +18,6 @@ PLACES = {
     7: [("commons", "CC BY-SA 4.0"), ("list", "")],
     8: [],
 }
-KNOWN, UNKNOWN = {0, 2, 4, 5, 7}, {1, 3, 6, 8}
 
 
 def filled(database: Database, name: str, places: dict[int, list[tuple[str, str]]]) -> int:
@@ -67,46 +64,13 @@ def filled(database: Database, name: str, places: dict[int, list[tuple[str, str]
         return project.id
 
 
-@pytest.mark.parametrize(
-    ("licence", "wanted"), [("all", KNOWN | UNKNOWN), ("known", KNOWN), ("unknown", UNKNOWN)]
-)
-def test_pictures_of_unknown_licence_are_found_on_every_shelf(
-    database: Database, licence: Licence, wanted: set[int]
-) -> None:
+def test_counts_of_one_project_alone(database: Database) -> None:
     project = filled(database, "정원", PLACES)
-    # Another project knows the licences of the same pictures, or does not: that changes nothing here.
-    filled(database, "other", {n: [("crawl", "" if n in KNOWN else "CC0 1.0")] for n in PLACES})
-    shelves: list[tuple[State, str | None]] = [
-        ("labelled", "장미"),
-        ("unlabelled", None),
-        ("rejected", None),
-    ]
+    filled(database, "other", {1: [], 2: []})
     with database.read() as session:
-        found = counts(session, project, licence)
-        pages = {
-            shelf: page(
-                session, project, state=shelf[0], class_name=shelf[1], licence=licence, number=1, size=100
-            )
-            for shelf in shelves
-        }
-    assert {each.id - 1 for shown in pages.values() for each in shown} == wanted
-    assert found.total == len(wanted)
-    assert found.by_class == {"장미": len(pages["labelled", "장미"]), "튤립": 0}
-    assert found.unlabelled == len(pages["unlabelled", None])
-    assert found.rejected == len(pages["rejected", None])
-    assert {each.id - 1 for each in pages["labelled", "장미"]} == {n for n in wanted if n % 2 == 0}
-
-
-def test_pages_of_a_filter_are_full(database: Database) -> None:
-    project = filled(database, "정원", PLACES)
-    with database.read() as session:
-        pages = [
-            page(
-                session, project, state="labelled", class_name=None, licence="unknown", number=number, size=1
-            )
-            for number in (1, 2, 3)
-        ]
-    assert [[each.id - 1 for each in shown] for shown in pages] == [[6], [8], []]
+        found = counts(session, project)
+    assert found.by_class == {"장미": 5, "튤립": 0}
+    assert (found.labelled, found.unlabelled, found.rejected, found.total) == (5, 3, 1, 9)
 
 
 def test_one_picture_and_only_of_its_project(database: Database) -> None:

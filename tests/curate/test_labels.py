@@ -1,110 +1,237 @@
-"""Moving, rejecting, undoing: what the grid shows afterwards, and what it never forgets."""
+"""Labelling, rejecting, undoing: what pictures are afterwards, whom it hurts, and what is never forgotten."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
+from sqlalchemy import func, select
 
+from db.curate_models import LabelClash
 from db.engine import Database
-from db.labelling import Target, record
-from db.models import Image, ImageClass, Project, Provenance
-from studio.curate import labels
-from studio.curate.grid import counts, page
+from db.models import Label, LabelChange, LabelOperation
+from studio.curate import classes, labels
+from studio.curate.grid import counts
+from studio.curate.operations import Group, Operation, Result, SetLabels, TakeBack
 from studio.errors import ProjectError
 from tests.conftest import NOW
+from tests.curate.material import small
 
 
 @pytest.fixture
 def project(database: Database) -> int:
+    """Ten unlabelled pictures, 1 to 10, and the classes 장미 (1) and 튤립 (2)."""
+    return small(database)
+
+
+def done(
+    database: Database, project: int, *operations: Operation, author: str = "anna"
+) -> tuple[Result, ...]:
     with database.write() as session:
-        project = Project(name="정원", created_at=NOW)
-        session.add(project)
-        session.flush()
-        made = [ImageClass(project_id=project.id, name=n, position=i) for i, n in enumerate(["장미", "튤립"])]
-        session.add_all(made)
-        images = [
-            Image(
-                sha256=f"{n:064x}",
-                format="PNG",
-                width_px=4,
-                height_px=3,
-                size_bytes=1,
-                perceptual_hash="0" * 16,
-                created_at=NOW,
-            )
-            for n in range(10)
-        ]
-        session.add_all(images)
-        session.flush()
-        session.add_all(
-            Provenance(
-                project_id=project.id, image_id=image.id, kind="folder", address=f"장미/{n}.png", found_at=NOW
-            )
-            for n, image in enumerate(images)
-        )
-        targets: dict[int, Target] = {image.id: ("labelled", made[0].id) for image in images[:6]}
-        targets |= {image.id: ("unlabelled", None) for image in images[6:]}
-        record(session, operation_id="in", project_id=project.id, at=NOW, targets=targets)
-        return project.id
+        return labels.apply(session, project, author, operations, NOW)
 
 
-def shown(database: Database, project: int) -> tuple[dict[str, int], int, int]:
+def to(
+    name: str, images: Sequence[int], state: Any = "labelled", class_id: int | None = 1, **more: Any
+) -> SetLabels:
+    return SetLabels(name, [Group(images, state, class_id, more.pop("class_name", None))], **more)
+
+
+def now(database: Database, project: int) -> dict[int, tuple[str, int | None]]:
+    """The pictures that are not unlabelled."""
     with database.read() as session:
-        found = counts(session, project)
-    return dict(found.by_class), found.unlabelled, found.rejected
+        rows = session.execute(
+            select(Label.image_id, Label.state, Label.class_id)
+            .where(Label.project_id == project, Label.state != "unlabelled")
+            .order_by(Label.image_id)
+        )
+        return {image: (state, class_id) for image, state, class_id in rows}
 
 
-def test_moving_rejecting_and_unlabelling(database: Database, project: int) -> None:
-    assert shown(database, project) == ({"장미": 6, "튤립": 0}, 4, 0)
-    with database.write() as session:
-        labels.label(session, project, [1, 2], "튤립", operation_id="a", now=NOW)
-        labels.label(session, project, [7], "  데이지 ", operation_id="b", now=NOW)
-        labels.reject(session, project, [3], operation_id="c", now=NOW)
-        labels.unlabel(session, project, [4], operation_id="d", now=NOW)
-    assert shown(database, project) == ({"장미": 2, "튤립": 2, "데이지": 1}, 4, 1)
+def history(database: Database) -> list[tuple[str, str, str]]:
+    with database.read() as session:
+        operation = LabelOperation
+        rows = session.execute(
+            select(operation.id, operation.author, operation.direction).order_by(operation.number)
+        )
+        return [(str(row.id), str(row.author), str(row.direction)) for row in rows][1:]
 
 
-def test_every_act_can_be_undone_and_undoing_twice_changes_nothing(database: Database, project: int) -> None:
-    before = shown(database, project)
+def test_several_groups_in_one_act(database: Database, project: int) -> None:
+    act = SetLabels(
+        "a",
+        [
+            Group([1, 2], "labelled", 1),
+            Group([3], "rejected"),
+            Group([4], "labelled", class_name="  데이지 "),
+            Group([5], "labelled", class_name="데이지"),
+            Group([6], "unlabelled"),
+        ],
+    )
+    (result,) = done(database, project, act)
+    assert result == Result(
+        "a",
+        2,
+        (
+            (1, "labelled", 1),
+            (2, "labelled", 1),
+            (3, "rejected", None),
+            (4, "labelled", 3),
+            (5, "labelled", 3),
+            (6, "unlabelled", None),
+        ),
+    )
+    assert now(database, project) == {
+        1: ("labelled", 1), 2: ("labelled", 1), 3: ("rejected", None), 4: ("labelled", 3), 5: ("labelled", 3)
+    }  # fmt: skip
+    with database.read() as session:
+        assert counts(session, project).by_class == {"장미": 2, "튤립": 0, "데이지": 2}
+
+
+def test_the_same_act_again_changes_nothing_and_gets_the_same_answer(
+    database: Database, project: int
+) -> None:
+    asked: list[Operation] = [
+        to("a", [1, 2]),
+        TakeBack("u", "undo"),
+        TakeBack("nothing", "undo"),
+        to("b", [3]),
+    ]
+    first = done(database, project, *asked)
+    assert [result.number for result in first] == [2, 3, 0, 5]
+    assert first[1].about == "a"
+    assert done(database, project, *asked) == first
+    # An undo that found nothing to take back finds nothing the second time either.
+    assert now(database, project) == {3: ("labelled", 1)}
+    assert len(history(database)) == 4
+
+
+def test_a_bad_act_has_its_error_and_the_others_are_done(database: Database, project: int) -> None:
+    other = small(database, 3, "other", first=21)
     with database.write() as session:
-        labels.label(session, project, [1, 2, 7], "튤립", operation_id="a", now=NOW)
+        classes.remove(session, project, 2, author="anna", operation_id="removed", now=NOW)
+    theirs = done(database, project, to("t", [1], class_id=3))[0]
+    asked: list[Operation] = [
+        to("a", [1], class_id=2),
+        to("b", [1], class_id=99),
+        to("c", [2], class_id=None, class_name="x" * 81),
+        to("d", [3]),
+        TakeBack("e", "undo", "not there"),
+        to("other in", [3]),
+    ]
+    results = done(database, project, *asked)
+    assert "no such class in this project" in (theirs.error or "")
+    assert "튤립 was removed" in (results[0].error or "")
+    assert "no such class" in (results[1].error or "")
+    assert "1 to 80" in (results[2].error or "")
+    assert results[3] == Result("d", 3, ((3, "labelled", 1),))
+    assert "no such step" in (results[4].error or "")
+    assert "another project" in (results[5].error or "")
+    assert now(database, project) == {3: ("labelled", 1)}
+    assert now(database, other) == {}
+
+
+def test_without_a_project_nothing_is_done(database: Database) -> None:
+    with pytest.raises(ProjectError, match="no such project"):
+        done(database, 99, to("a", [1]))
+
+
+def test_strangers_pictures_are_left_out(database: Database, project: int) -> None:
+    other = small(database, 3, "other", first=21)
+    (result,) = done(database, project, to("a", [2, 21, 999]))
+    assert result.changes == ((2, "labelled", 1),)
+    assert now(database, other) == {}
+
+
+def test_a_clash_is_left_standing_told_and_settled(database: Database, project: int) -> None:
+    done(database, project, to("b", [1, 2, 3], class_id=2, seen=1), author="boris")
+    (clash,) = done(database, project, to("a", [1, 2, 4], seen=1))
+    assert clash.changes == ((4, "labelled", 1),)
+    assert clash.clashes == ((1, "labelled", 2), (2, "labelled", 2))
+    assert done(database, project, to("a", [1, 2, 4], seen=1)) == (clash,)
+    # Whoever agrees, or has seen it, does not clash; nor do two tabs of one browser.
+    assert done(database, project, to("c", [3], class_id=2, seen=1))[0].clashes == ()
+    assert done(database, project, to("d", [5], seen=3), to("e", [5], class_id=2, seen=3))[1].clashes == ()
+    done(database, project, to("f", [1], seen=6))
+    with database.read() as session:
+        assert session.scalars(select(LabelClash.image_id)).all() == [2]
+
+
+def test_what_the_studio_does_clashes_with_nobody(database: Database, project: int) -> None:
     with database.write() as session:
-        assert labels.undo(session, project, "a", new_operation_id="u", now=NOW) == 3
-        assert labels.undo(session, project, "a", new_operation_id="u2", now=NOW) == 0
-    assert shown(database, project) == before
-    with database.write() as session:
-        assert labels.undo(session, project, "u", new_operation_id="redo", now=NOW) == 3
-    assert shown(database, project) == ({"장미": 4, "튤립": 3}, 3, 0)
+        labels.reject(session, project, [1], operation_id="x", now=NOW)
+    assert done(database, project, to("a", [1], seen=1))[0].clashes == ()
+
+
+def test_undo_and_redo_go_back_and_forth_each_for_himself(database: Database, project: int) -> None:
+    done(database, project, to("a1", [1]), to("a2", [2]))
+    done(database, project, to("b", [3]), author="boris")
+    undos = done(database, project, TakeBack("u1", "undo"), TakeBack("u2", "undo"), TakeBack("u3", "undo"))
+    assert [result.about for result in undos] == ["a2", "a1", None]
+    assert now(database, project) == {3: ("labelled", 1)}
+    redos = done(database, project, *(TakeBack(f"r{n}", "redo") for n in (1, 2, 3)))
+    assert [result.about for result in redos] == ["a1", "a2", None]
+    assert set(now(database, project)) == {1, 2, 3}
+    again = done(database, project, TakeBack("u4", "undo"), TakeBack("u5", "undo"))
+    assert [result.about for result in again] == ["a2", "a1"]
+    assert set(now(database, project)) == {3}
+
+
+def test_a_new_act_ends_what_can_be_redone(database: Database, project: int) -> None:
+    done(database, project, to("a", [1]), TakeBack("u", "undo"), to("b", [2]))
+    assert done(database, project, TakeBack("r", "redo"))[0].number == 0
+    assert set(now(database, project)) == {2}
+
+
+def test_anybody_can_take_back_what_the_history_names(database: Database, project: int) -> None:
+    done(database, project, to("b", [3]), author="boris")
+    (undone,) = done(database, project, TakeBack("u", "undo", "b"))
+    assert undone.about == "b"
+    # Any link of the chain means its end.
+    assert done(database, project, TakeBack("u2", "undo", "b"))[0].number == 0
+    assert done(database, project, TakeBack("r", "redo", "b"))[0].about == "b"
+    assert done(database, project, TakeBack("u3", "undo", "u"))[0].about == "b"
+    assert now(database, project) == {}
+    assert done(database, project, TakeBack("r2", "redo"))[0].about == "b"
+    # What was redone is the redoer's to undo, and nothing of the other's is left to take back.
+    assert done(database, project, TakeBack("x", "undo"), author="boris")[0].number == 0
+    assert done(database, project, TakeBack("u4", "undo"))[0].about == "b"
 
 
 def test_undo_leaves_a_newer_label_alone(database: Database, project: int) -> None:
-    with database.write() as session:
-        labels.label(session, project, [1, 2], "튤립", operation_id="a", now=NOW)
-        labels.reject(session, project, [2], operation_id="b", now=NOW)
-        assert labels.undo(session, project, "a", new_operation_id="u", now=NOW) == 1
-    assert shown(database, project) == ({"장미": 5, "튤립": 0}, 4, 1)
+    done(database, project, to("a", [1, 2]))
+    done(database, project, to("b", [2], "rejected", None, seen=2), author="boris")
+    (result,) = done(database, project, TakeBack("u", "undo"))
+    assert result.changes == ((1, "unlabelled", None),)
+    assert now(database, project) == {2: ("rejected", None)}
 
 
-def test_a_stranger_picture_cannot_be_brought_in_by_its_number(database: Database, project: int) -> None:
-    with database.write() as session:
-        other = Project(name="other", created_at=NOW)
-        session.add(other)
-        session.flush()
-        labels.label(session, other.id, [1, 999], "x", operation_id="a", now=NOW)
-        assert counts(session, other.id).total == 0
-
-
-@pytest.mark.parametrize("name", ["", "   ", "x" * 81])
-def test_a_class_needs_a_name(database: Database, project: int, name: str) -> None:
-    with pytest.raises(ProjectError, match="1 to 80"), database.write() as session:
-        labels.label(session, project, [1], name, operation_id="a", now=NOW)
-
-
-def test_pages_hold_every_picture_once(database: Database, project: int) -> None:
+def test_pictures_stay_when_their_coming_is_undone(database: Database, project: int) -> None:
+    done(database, project, TakeBack("u", "undo", "정원 in"))
     with database.read() as session:
-        found = [
-            picture
-            for number in (1, 2, 3)
-            for picture in page(session, project, state="labelled", class_name="장미", number=number, size=2)
-        ]
-        waiting = page(session, project, state="unlabelled", class_name=None, number=1, size=50)
-    assert [picture.id for picture in found] == [1, 2, 3, 4, 5, 6]
-    assert found[0].name == "0.png"
-    assert {picture.class_name for picture in waiting} == {None}
+        assert counts(session, project).unlabelled == 10
+
+
+def test_many_pictures_are_not_listed(database: Database) -> None:
+    project = small(database, 2_500)
+    (result,) = done(database, project, to("a", range(1, 2_501)))
+    assert (result.number, result.changes) == (2, None)
+    assert done(database, project, TakeBack("u", "undo"))[0].changes is None
+    with database.read() as session:
+        assert session.scalar(select(func.count()).where(LabelChange.operation_id == "u")) == 2_500
+        assert counts(session, project).unlabelled == 2_500
+
+
+def test_the_studios_own_acts(database: Database, project: int) -> None:
+    with database.write() as session:
+        assert labels.label(session, project, [1, 2, 7], "튤립", operation_id="a", now=NOW)
+        assert not labels.label(session, project, [3], "튤립", operation_id="a", now=NOW)
+        assert labels.reject(session, project, [3], operation_id="c", now=NOW)
+        assert labels.unlabel(session, project, [2], operation_id="d", now=NOW)
+    assert now(database, project) == {1: ("labelled", 2), 3: ("rejected", None), 7: ("labelled", 2)}
+    with database.write() as session:
+        assert labels.undo(session, project, "a", new_operation_id="u", now=NOW) == 2
+        assert labels.undo(session, project, "a", new_operation_id="u2", now=NOW) == 0
+        assert labels.undo(session, project, "u", new_operation_id="redo", now=NOW) == 2
+    assert now(database, project) == {1: ("labelled", 2), 3: ("rejected", None), 7: ("labelled", 2)}
+    # None of it is anybody's to undo by a key.
+    assert done(database, project, TakeBack("x", "undo"))[0].number == 0

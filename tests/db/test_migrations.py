@@ -13,9 +13,12 @@ from sqlalchemy import select, text
 
 from db.base import Base
 from db.engine import Database
+from db.labelling import newest_number
 from db.migrate import SchemaTooNew, migrate
 from db.migrations import HEAD
-from db.models import Find
+from db.models import Find, ImageClass, Label, LabelOperation
+from studio.curate.labels import undo
+from tests.conftest import NOW
 
 
 def test_migrations_make_the_models_tables(database: Database) -> None:
@@ -51,6 +54,80 @@ def test_the_second_step_keeps_what_the_first_schema_holds(tmp_path: Path) -> No
         find = session.scalars(select(Find)).one()
     assert (find.name, find.reason) == ("장미/a.jpg", "a.jpg is empty")
     assert (find.why, find.page_address, find.site) == ("", "", "")
+
+
+LABELLED = """
+INSERT INTO projects (id, name, created_at) VALUES (1, '꽃', :at), (2, 'other', :at);
+INSERT INTO classes (id, project_id, name, position)
+  VALUES (1, 1, '장미', 0), (2, 1, '튤립', 1), (3, 2, 'x', 0);
+INSERT INTO images (id, sha256, format, width_px, height_px, size_bytes, perceptual_hash, created_at)
+  VALUES (1, 'a', 'PNG', 1, 1, 1, '0', :at), (2, 'b', 'PNG', 1, 1, 1, '0', :at),
+  (3, 'c', 'PNG', 1, 1, 1, '0', :at);
+INSERT INTO label_operations (id, project_id, undoes, at)
+  VALUES ('z in', 1, NULL, :at), ('theirs', 2, NULL, :at);
+INSERT INTO label_operations (id, project_id, undoes, at) VALUES ('do', 1, NULL, :later);
+INSERT INTO label_operations (id, project_id, undoes, at) VALUES ('an undo', 1, 'do', :later);
+INSERT INTO label_operations (id, project_id, undoes, at) VALUES ('redo', 1, 'an undo', :last);
+INSERT INTO labels (project_id, image_id, class_id, state, updated_at) VALUES
+  (1, 1, 2, 'labelled', :last), (1, 2, NULL, 'rejected', :last), (1, 3, NULL, 'unlabelled', :at),
+  (2, 1, 3, 'labelled', :at);
+INSERT INTO label_changes
+  (operation_id, image_id, state_before, class_id_before, state_after, class_id_after) VALUES
+  ('z in', 1, NULL, NULL, 'labelled', 1), ('z in', 2, NULL, NULL, 'unlabelled', NULL),
+  ('z in', 3, NULL, NULL, 'unlabelled', NULL), ('theirs', 1, NULL, NULL, 'labelled', 3),
+  ('do', 1, 'labelled', 1, 'labelled', 2), ('do', 2, 'unlabelled', NULL, 'rejected', NULL),
+  ('an undo', 1, 'labelled', 2, 'labelled', 1), ('an undo', 2, 'rejected', NULL, 'unlabelled', NULL),
+  ('redo', 1, 'labelled', 1, 'labelled', 2), ('redo', 2, 'unlabelled', NULL, 'rejected', NULL)
+"""
+
+
+def test_the_third_step_numbers_the_history_and_loses_none_of_it(database: Database) -> None:
+    Base.metadata.drop_all(database.engine)
+    config = Config()
+    config.set_main_option("script_location", "db:migrations")
+    moments = {"at": "2026-01-02 03:04:05", "later": "2026-01-03 03:04:05", "last": "2026-01-04 03:04:05"}
+    with database.write() as session:
+        session.execute(text("DROP TABLE alembic_version"))
+        config.attributes["connection"] = session.connection()
+        command.upgrade(config, "0002")
+        for statement in LABELLED.split(";"):
+            used = {name: at for name, at in moments.items() if f":{name}" in statement}
+            session.execute(text(statement), used)
+        changes = session.execute(text("SELECT * FROM label_changes ORDER BY operation_id, image_id")).all()
+        if database.engine.dialect.name == "sqlite":
+            assert session.execute(text("PRAGMA foreign_keys")).scalar() == 1
+    migrate(database)
+    with database.read() as session:
+        assert compare_metadata(MigrationContext.configure(session.connection()), Base.metadata) == []
+        kept = session.execute(text("SELECT * FROM label_changes ORDER BY operation_id, image_id")).all()
+        operation, label = LabelOperation, Label
+        operations = session.execute(
+            select(
+                operation.project_id, operation.number, operation.id, operation.direction, operation.undoes,
+                operation.author, operation.removed_class_id,
+            ).order_by(operation.project_id, operation.number)
+        ).all()  # fmt: skip
+        labels = session.execute(
+            select(label.project_id, label.image_id, label.operation_number, label.split).order_by(
+                label.project_id, label.image_id
+            )
+        ).all()
+        classes = session.scalars(select(ImageClass).order_by(ImageClass.id)).all()
+    assert kept == changes
+    assert len(kept) == 10
+    assert operations == [
+        (1, 1, "z in", "do", None, "", None),
+        (1, 2, "do", "do", None, "", None),
+        (1, 3, "an undo", "undo", "do", "", None),
+        (1, 4, "redo", "redo", "an undo", "", None),
+        (2, 1, "theirs", "do", None, "", None),
+    ]
+    assert labels == [(1, 1, 4, None), (1, 2, 4, None), (1, 3, 1, None), (2, 1, 1, None)]
+    assert [(c.colour, c.hotkey, c.removed_at) for c in classes] == [("", "", None)] * 3
+    # It goes on from there.
+    with database.write() as session:
+        assert undo(session, 1, "redo", new_operation_id="once more", now=NOW) == 2
+        assert newest_number(session, 1) == 5
 
 
 def test_two_programs_may_start_at_once_on_a_new_folder(tmp_path: Path) -> None:

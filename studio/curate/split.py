@@ -1,6 +1,7 @@
 """Which pictures train, which choose the best head, which test: decided by a hash that never moves."""
 
 import hashlib
+from collections.abc import Iterable
 from typing import Literal
 
 Split = Literal["training", "validation", "testing"]
@@ -26,3 +27,16 @@ def split_of(key: str, validation_percentage: float, testing_percentage: float, 
     if place < validation_percentage + testing_percentage:
         return "testing"
     return "training"
+
+
+def given_of_groups(pictures: Iterable[tuple[str, Split | None]]) -> dict[str, Split]:
+    """Return the split of each group of near copies in which one came with a picture.
+
+    pictures: each one's group, and the split that came with it, if any did. Where those of one group differ,
+    all are tested with, or else validated: whoever gave a test set did not mean its copies to be trained on.
+    """
+    found: dict[str, Split] = {}
+    for group, given in pictures:
+        if given is not None:
+            found[group] = max(found.get(group, given), given, key=SPLITS.index)
+    return found

@@ -3,7 +3,7 @@ from collections import Counter
 
 import pytest
 
-from studio.retrain.split import place_of, split_of
+from studio.curate.split import place_of, split_of
 
 KEYS = [hashlib.sha256(str(number).encode()).hexdigest() for number in range(5000)]
 

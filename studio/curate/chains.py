@@ -1,0 +1,123 @@
+"""Chains of undoing: an act, its undo, the redo that undoes that; the last says whether the act stands."""
+
+from collections.abc import Iterable
+
+from sqlalchemy import ColumnElement, Select, exists, literal, or_, select
+from sqlalchemy.orm import Session, aliased
+
+from db.models import LabelChange, LabelOperation
+
+_CHUNK = 500
+
+
+def find(session: Session, project_id: int, operation_id: str) -> LabelOperation | None:
+    """Return an operation of the project."""
+    found = session.get(LabelOperation, operation_id)
+    return found if found is not None and found.project_id == project_id else None
+
+
+def tip(session: Session, operation: LabelOperation) -> LabelOperation:
+    """Return the last of an operation's chain."""
+    last = tips(session, [operation.id])[operation.id]
+    return session.get_one(LabelOperation, last)
+
+
+def root(session: Session, operation: LabelOperation) -> LabelOperation:
+    """Return the first of an operation's chain."""
+    first = roots(session, [operation.id])[operation.id]
+    return session.get_one(LabelOperation, first)
+
+
+def tips(session: Session, operation_ids: Iterable[str]) -> dict[str, str]:
+    """Return the id of the last of each operation's chain."""
+    chain = select(LabelOperation.id.label("start"), LabelOperation.id.label("at"), literal(0).label("far"))
+    return _ends(session, operation_ids, chain, forward=True)
+
+
+def roots(session: Session, operation_ids: Iterable[str]) -> dict[str, str]:
+    """Return the id of the first of each operation's chain."""
+    chain = select(LabelOperation.id.label("start"), LabelOperation.id.label("at"), literal(0).label("far"))
+    return _ends(session, operation_ids, chain, forward=False)
+
+
+def newest_standing(session: Session, project_id: int, author: str) -> LabelOperation | None:
+    """Return the author's newest act that stands and changed something: what an undo takes back."""
+    operation = LabelOperation
+    # Each direction for itself, so that the index gives the newest at once.
+    found = [
+        _newest(session, project_id, author, operation.direction == direction, _does_something())
+        for direction in ("do", "redo")
+    ]
+    return max(filter(None, found), key=lambda each: each.number, default=None)
+
+
+def newest_undo(session: Session, project_id: int, author: str) -> LabelOperation | None:
+    """Return the author's newest undo that nothing has redone and no newer act of his has overtaken."""
+    operation = LabelOperation
+    undo = _newest(session, project_id, author, operation.direction == "undo", operation.undoes.is_not(None))
+    if undo is None:
+        return None
+    overtaken = select(operation.id).where(
+        operation.project_id == project_id,
+        operation.author == author,
+        operation.direction == "do",
+        operation.number > undo.number,
+    )
+    return None if session.scalar(overtaken.limit(1)) else undo
+
+
+def does_something(session: Session, operation: LabelOperation) -> bool:
+    """Whether there is anything of an operation that could be taken back."""
+    wanted = select(LabelOperation.id).where(LabelOperation.id == operation.id, _does_something())
+    return session.scalar(wanted) is not None
+
+
+def _does_something() -> ColumnElement[bool]:
+    return or_(
+        LabelOperation.removed_class_id.is_not(None),
+        exists().where(LabelChange.operation_id == LabelOperation.id),
+    )
+
+
+def _newest(
+    session: Session, project_id: int, author: str, *wanted: ColumnElement[bool]
+) -> LabelOperation | None:
+    operation, undoer = LabelOperation, aliased(LabelOperation)
+    return session.scalar(
+        select(operation)
+        .where(
+            operation.project_id == project_id,
+            operation.author == author,
+            *wanted,
+            ~exists().where(undoer.undoes == operation.id),
+        )
+        .order_by(operation.number.desc())
+        .limit(1)
+    )
+
+
+def _ends(
+    session: Session,
+    operation_ids: Iterable[str],
+    begin: "Select[str, str, int]",
+    *,
+    forward: bool,
+) -> dict[str, str]:
+    ids = list(dict.fromkeys(operation_ids))
+    ends: dict[str, str] = {}
+    for start in range(0, len(ids), _CHUNK):
+        chain = begin.where(LabelOperation.id.in_(ids[start : start + _CHUNK])).cte(recursive=True)
+        link = aliased(LabelOperation)
+        if forward:
+            step = select(chain.c.start, link.id, chain.c.far + 1).where(link.undoes == chain.c.at)
+        else:
+            step = select(chain.c.start, link.undoes, chain.c.far + 1).where(
+                link.id == chain.c.at, link.undoes.is_not(None)
+            )
+        chain = chain.union_all(step)
+        rows = session.execute(select(chain.c.start, chain.c.at, chain.c.far))
+        far: dict[str, int] = {}
+        for operation_id, at, distance in rows:
+            if distance >= far.get(operation_id, 0):
+                far[operation_id], ends[operation_id] = distance, at
+    return ends

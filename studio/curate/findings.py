@@ -1,0 +1,139 @@
+"""What the studio finds about pictures, as rows: written whole by one study, read as filters and orders."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import delete, insert, select
+from sqlalchemy.orm import Session
+
+from db.curate_models import Finding, Study
+from db.labelling import hold
+
+Kind = Literal[
+    "suggestion",
+    "next",
+    "uncertain",
+    "doubtful",
+    "confirmed",
+    "spread",
+    "blurred",
+    "dark",
+    "blank",
+    "small",
+    "shape",
+    "far",
+]
+SURVEYED: tuple[Kind, ...] = ("spread", "blurred", "dark", "blank", "small", "shape", "far")
+"""Found by looking at the pictures."""
+REVIEWED: tuple[Kind, ...] = ("suggestion", "next", "uncertain", "doubtful", "confirmed")
+"""Found by looking at the labels."""
+StudyKind = Literal["survey", "review"]
+
+_ROWS = 20_000
+
+Ids = npt.NDArray[np.int64]
+
+
+class Found(NamedTuple):
+    """The findings of one kind, each picture once. images: int64, (N,); scores: (N,), 0 to 1.
+
+    classes: int64, (N,), the class's id that each suggests; None where the kind suggests none.
+    """
+
+    images: Ids
+    scores: npt.NDArray[np.floating[Any]]
+    classes: Ids | None = None
+
+    @property
+    def named(self) -> Ids:
+        """The classes, with 0 for none: int64, (N,)."""
+        return np.zeros(len(self.images), np.int64) if self.classes is None else self.classes
+
+
+@dataclass(frozen=True)
+class LastStudy:
+    """The last time that the studio looked. operation_number: how far the project's history went then."""
+
+    operation_number: int
+    facts: Mapping[str, Any]
+    at: datetime
+
+
+def last_study(session: Session, project_id: int, kind: StudyKind) -> LastStudy | None:
+    """Return the project's last study of a kind."""
+    row = session.get(Study, (project_id, kind))
+    return None if row is None else LastStudy(row.operation_number, row.facts, row.at)
+
+
+def write_study(
+    session: Session,
+    project_id: int,
+    kind: StudyKind,
+    found: Mapping[Kind, Found],
+    *,
+    operation_number: int,
+    facts: Mapping[str, Any],
+    now: datetime,
+) -> bool:
+    """Make the project's findings those of `found`, for each kind in it, and remember the study.
+
+    operation_number: how far the history went when the study looked; facts: plain values for JSON. Findings
+    of other kinds are left as they are. False, with nothing written, where the project is gone.
+    """
+    if not hold(session, project_id):
+        return False
+    _remove(session, project_id, found)
+    for each, findings in found.items():
+        for start in range(0, len(findings.images), _ROWS):
+            rows = _rows(project_id, each, findings, operation_number, start)
+            # Past the ORM, which takes ten times as long for a hundred thousand.
+            session.connection().execute(insert(Finding), rows)
+    session.merge(
+        Study(project_id=project_id, kind=kind, operation_number=operation_number, facts=dict(facts), at=now)
+    )
+    return True
+
+
+def found_of(session: Session, project_id: int, kind: Kind) -> Found:
+    """Return the findings of a kind in the order of the pictures' ids; a class of 0 is none."""
+    wanted = (
+        select(Finding.image_id, Finding.score, Finding.class_id)
+        .where(Finding.project_id == project_id, Finding.kind == kind)
+        .order_by(Finding.image_id)
+    )
+    rows = session.connection().execute(wanted).all()
+    return Found(
+        np.array([row.image_id for row in rows], np.int64),
+        np.array([row.score for row in rows], np.float64),
+        np.array([row.class_id or 0 for row in rows], np.int64),
+    )
+
+
+def _remove(session: Session, project_id: int, kinds: Collection[Kind]) -> None:
+    session.execute(
+        delete(Finding)
+        .where(Finding.project_id == project_id, Finding.kind.in_(sorted(kinds)))
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _rows(project_id: int, kind: Kind, found: Found, number: int, start: int) -> list[dict[str, Any]]:
+    part = slice(start, start + _ROWS)
+    images: list[int] = found.images[part].tolist()
+    scores: list[float] = np.clip(found.scores[part], 0, 1).tolist()
+    classes: list[Any] = [None] * len(images) if found.classes is None else found.classes[part].tolist()
+    return [
+        {
+            "project_id": project_id,
+            "kind": kind,
+            "image_id": image,
+            "score": score,
+            "class_id": class_id,
+            "operation_number": number,
+        }
+        for image, score, class_id in zip(images, scores, classes, strict=True)
+    ]

@@ -1,0 +1,224 @@
+"""The history of a project's labels: what has changed since, and who did what, told for people."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple, cast
+
+from sqlalchemy import case, exists, func, or_, select, union_all
+from sqlalchemy.orm import Session
+
+from db.curate_models import LabelClash
+from db.labelling import Direction, newest_number
+from db.models import ImageClass, Label, LabelChange, LabelOperation
+from studio.curate import chains
+from studio.curate.classes import shown_name
+from studio.curate.labels import MOST_LISTED
+from studio.curate.operations import Change
+from studio.language import _, counted
+
+PAGE = 50
+_CHUNK = 500
+_MOST_GROUPS = 3
+"""How many classes an act's text names."""
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What others have done. pictures: None where they are too many to list."""
+
+    number: int
+    """How far the history goes now."""
+    pictures: tuple[Change, ...] | None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One act, or the undoing of one."""
+
+    id: str
+    number: int
+    author: str
+    direction: Direction
+    at: datetime
+    count: int
+    """How many pictures it decided about."""
+    text: str
+    undone: bool
+    """Whether it has been taken back; for an undo, whether it has been redone."""
+    can_undo: bool
+
+
+class _Group(NamedTuple):
+    """Pictures that an operation made the same."""
+
+    state: str
+    class_id: int | None
+    came: bool
+    """Whether it brought them into the project."""
+    pictures: int
+
+
+def changes(session: Session, project_id: int, after: int) -> Changes:
+    """Return the pictures that operations after number `after` decided about, as they are now.
+
+    Those are among them for which a decision was refused, so that both sides see the clash.
+    """
+    number = newest_number(session, project_id)
+    if number <= after:
+        return Changes(number, ())
+    newer = [LabelOperation.project_id == project_id, LabelOperation.number > after]
+    touched = union_all(
+        *(
+            select(of.image_id).join(LabelOperation, LabelOperation.id == of.operation_id).where(*newer)
+            for of in (LabelChange, LabelClash)
+        )
+    )
+    # One too many, with repetitions, already says that there are too many.
+    some = touched.limit(MOST_LISTED + 1).subquery()
+    images = session.scalars(select(some.c.image_id)).all()
+    if len(images) > MOST_LISTED:
+        return Changes(number, None)
+    return Changes(number, as_they_are(session, project_id, sorted(set(images))))
+
+
+def as_they_are(session: Session, project_id: int, image_ids: Sequence[int]) -> tuple[Change, ...]:
+    """Return what pictures of the project are now. image_ids: at most a few thousand."""
+    rows: list[Change] = []
+    for start in range(0, len(image_ids), _CHUNK):
+        found = session.execute(
+            select(Label.image_id, Label.state, Label.class_id).where(
+                Label.project_id == project_id, Label.image_id.in_(image_ids[start : start + _CHUNK])
+            )
+        )
+        rows += [cast(Change, tuple(row)) for row in found]
+    return tuple(rows)
+
+
+def entries(session: Session, project_id: int, before: int | None = None) -> tuple[Entry, ...]:
+    """Return the newest `PAGE` acts before number `before`, the newest first.
+
+    What changed no picture and removed no class, such as giving a class a colour, is not among them.
+    """
+    operation = LabelOperation
+    wanted = select(operation).where(
+        operation.project_id == project_id,
+        or_(
+            operation.removed_class_id.is_not(None),
+            operation.undoes.is_not(None),
+            exists().where(LabelChange.operation_id == operation.id),
+            exists().where(LabelClash.operation_id == operation.id),
+        ),
+    )
+    if before is not None:
+        wanted = wanted.where(operation.number < before)
+    rows = session.scalars(wanted.order_by(operation.number.desc()).limit(PAGE)).all()
+    tips = chains.tips(session, [row.id for row in rows])
+    roots = chains.roots(session, [row.id for row in rows])
+    others = {*tips.values(), *roots.values()}
+    known = {
+        row.id: row for row in session.scalars(select(operation).where(operation.id.in_(sorted(others))))
+    }
+    groups = _groups(session, {*(row.id for row in rows), *roots.values()})
+    clashes = _clashes(session, [row.id for row in rows])
+    names = _names(session, project_id)
+    return tuple(
+        _entry(row, known[roots[row.id]], known[tips[row.id]], groups, clashes.get(row.id, 0), names)
+        for row in rows
+    )
+
+
+def _entry(
+    row: LabelOperation,
+    root: LabelOperation,
+    tip: LabelOperation,
+    groups: dict[str, list[_Group]],
+    clashes: int,
+    names: dict[int, str],
+) -> Entry:
+    count = sum(group.pictures for group in groups.get(row.id, ()))
+    text = _told(root, groups.get(root.id, ()), names)
+    if row.direction == "undo":
+        text = _("undone: {act}").format(act=text)
+    elif row.direction == "redo":
+        text = _("done again: {act}").format(act=text)
+    if clashes:
+        left = counted(
+            "{count} left as somebody else decided", "{count} left as somebody else decided", clashes
+        )
+        text = f"{text}, {left}" if text else left
+    stands = tip.direction != "undo"
+    return Entry(
+        id=row.id,
+        number=row.number,
+        author=row.author,
+        direction=cast(Direction, row.direction),
+        at=row.at,
+        count=count,
+        text=text,
+        undone=stands == (row.direction == "undo"),
+        can_undo=(
+            row.direction != "undo"
+            and stands
+            # Pictures that came in stay in.
+            and (
+                not all(group.came for group in groups.get(root.id, ())) or root.removed_class_id is not None
+            )
+        ),
+    )
+
+
+def _told(operation: LabelOperation, groups: Sequence[_Group], names: dict[int, str]) -> str:
+    """Say what an act did."""
+    if operation.removed_class_id is not None:
+        name = names.get(operation.removed_class_id, "")
+        into = {group.class_id for group in groups} - {None}
+        if into:
+            return _("class {name} merged into {into}").format(
+                name=name, into=names.get(cast(int, into.pop()), "")
+            )
+        return _("class {name} removed").format(name=name)
+    came = sum(group.pictures for group in groups if group.came)
+    parts = [counted("{count} picture came in", "{count} pictures came in", came)] if came else []
+    largest = sorted((group for group in groups if not group.came), key=lambda group: -group.pictures)
+    for group in largest[:_MOST_GROUPS]:
+        if group.state == "labelled":
+            part = counted("{count} picture to {{name}}", "{count} pictures to {{name}}", group.pictures)
+            parts.append(part.format(name=names.get(group.class_id or 0, "")))
+        elif group.state == "rejected":
+            parts.append(counted("{count} rejected", "{count} rejected", group.pictures))
+        else:
+            parts.append(counted("{count} back to unlabelled", "{count} back to unlabelled", group.pictures))
+    if more := sum(group.pictures for group in largest[_MOST_GROUPS:]):
+        parts.append(counted("{count} more", "{count} more", more))
+    return ", ".join(parts)
+
+
+def _groups(session: Session, operation_ids: set[str]) -> dict[str, list[_Group]]:
+    change = LabelChange
+    came = case((change.state_before.is_(None), 1), else_=0)
+    found: dict[str, list[_Group]] = {}
+    rows = session.execute(
+        select(change.operation_id, change.state_after, change.class_id_after, came, func.count())
+        .where(change.operation_id.in_(sorted(operation_ids)))
+        .group_by(change.operation_id, change.state_after, change.class_id_after, came)
+    )
+    for operation_id, state, class_id, is_new, count in rows:
+        found.setdefault(operation_id, []).append(_Group(state, class_id, bool(is_new), count))
+    return found
+
+
+def _clashes(session: Session, operation_ids: Sequence[str]) -> dict[str, int]:
+    clash = LabelClash
+    rows = session.execute(
+        select(clash.operation_id, func.count())
+        .where(clash.operation_id.in_(operation_ids))
+        .group_by(clash.operation_id)
+    )
+    return {operation_id: count for operation_id, count in rows}  # noqa: C416 - dict(rows) does not type-check
+
+
+def _names(session: Session, project_id: int) -> dict[int, str]:
+    """Return the names of the project's classes, of the removed ones too."""
+    rows = session.execute(select(ImageClass.id, ImageClass.name).where(ImageClass.project_id == project_id))
+    return {class_id: shown_name(name) for class_id, name in rows}

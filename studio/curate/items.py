@@ -1,0 +1,188 @@
+"""What the grid shows of each picture, a screenful at a time."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from db.curate_models import Finding, LabelClash
+from db.models import CopyGroup, Image, ImageClass, Label, LabelOperation
+from studio.curate.grid import State, names
+from studio.curate.open_findings import ODD, WAITING, least_score
+from studio.curate.sides import side_columns, side_of
+from studio.curate.split import Split
+
+MOST_ITEMS = 500
+"""As many go into one question; databases limit them."""
+
+
+class Guess(NamedTuple):
+    """A class that the studio found a picture to be, and how sure it is, 0 to 1."""
+
+    class_id: int
+    score: float
+
+
+@dataclass(frozen=True)
+class Item:
+    """One picture of the grid."""
+
+    id: int
+    sha256: str
+    name: str
+    """The file's name as it came."""
+    state: State
+    class_id: int | None
+    width_px: int
+    height_px: int
+    suggestion: Guess | None
+    """For one without a label."""
+    doubt: Guess | None
+    """What a labelled one might be instead."""
+    odd: tuple[str, ...]
+    """Kinds of findings about the picture itself."""
+    group: int | None
+    """The group of near copies that it shares with others that are not rejected."""
+    keeper: bool
+    """Whether it is the largest of them."""
+    split: Split
+    clash: tuple[State, int | None] | None
+    """What somebody else wanted it to be."""
+
+
+@dataclass(frozen=True)
+class _Found:
+    suggestion: Guess | None = None
+    doubt: Guess | None = None
+    odd: tuple[str, ...] = ()
+
+
+def items(session: Session, project_id: int, image_ids: Sequence[int]) -> tuple[Item, ...]:
+    """Return pictures of the project in the order asked for; one that it does not have is left out.
+
+    image_ids: at most `MOST_ITEMS`.
+    """
+    label = Label
+    rows = {
+        row.id: row
+        for row in session.execute(
+            select(
+                Image.id,
+                Image.sha256,
+                Image.width_px,
+                Image.height_px,
+                label.state,
+                label.class_id,
+                label.operation_number,
+                *(c.label(n) for c, n in zip(side_columns(project_id, label.image_id), _SIDE, strict=True)),
+            )
+            .join(label, label.image_id == Image.id)
+            .where(label.project_id == project_id, label.image_id.in_(image_ids))
+        )
+    }
+    named = names(session, project_id, rows)
+    found = _found(session, project_id, {row.id: (row.state, row.operation_number) for row in rows.values()})
+    groups = _groups(session, project_id, rows)
+    clashes = _clashes(session, project_id, rows)
+    return tuple(
+        Item(
+            id=row.id,
+            sha256=row.sha256,
+            name=named.get(row.id, ""),
+            state=row.state,
+            class_id=row.class_id,
+            width_px=row.width_px,
+            height_px=row.height_px,
+            suggestion=found[row.id].suggestion,
+            doubt=found[row.id].doubt,
+            odd=found[row.id].odd,
+            group=groups.get(row.id, (None, False))[0],
+            keeper=groups.get(row.id, (None, False))[1],
+            split=side_of(row.given, row.digest),
+            clash=clashes.get(row.id),
+        )
+        for row in (rows[image] for image in dict.fromkeys(image_ids) if image in rows)
+    )
+
+
+_SIDE = ("given", "digest")
+
+
+def _found(session: Session, project_id: int, labels: Mapping[int, tuple[str, int]]) -> dict[int, _Found]:
+    """Return what is open about each picture. labels: its state, and when it was decided about."""
+    rows = session.execute(
+        select(Finding.image_id, Finding.kind, Finding.class_id, Finding.score, Finding.operation_number)
+        .outerjoin(ImageClass, ImageClass.id == Finding.class_id)
+        .where(
+            Finding.project_id == project_id,
+            Finding.image_id.in_(labels),
+            Finding.kind.in_(("suggestion", "doubtful", *ODD)),
+            # A guess at a class that has been removed since is none.
+            ImageClass.removed_at.is_(None),
+        )
+        .order_by(Finding.image_id)
+    )
+    guesses: dict[tuple[int, str], Guess] = {}
+    odd: dict[int, list[str]] = {}
+    for image, kind, class_id, score, number in rows:
+        state, decided = labels[image]
+        if kind in ODD:
+            odd.setdefault(image, []).append(kind)
+        elif class_id is not None and score >= (least_score(kind) or 0):
+            waiting = kind in WAITING
+            if state == ("unlabelled" if waiting else "labelled") and (waiting or decided <= number):
+                guesses[image, kind] = Guess(class_id, score)
+    return {
+        image: _Found(
+            guesses.get((image, "suggestion")),
+            guesses.get((image, "doubtful")),
+            tuple(kind for kind in ODD if kind in odd.get(image, ())),
+        )
+        for image in labels
+    }
+
+
+def _groups(session: Session, project_id: int, image_ids: Iterable[int]) -> dict[int, tuple[int, bool]]:
+    """Return the group of each picture that has a near copy, and whether it is the one to keep."""
+    group = CopyGroup
+    mine = session.execute(
+        select(group.image_id, group.group_id).where(
+            group.project_id == project_id, group.image_id.in_(list(image_ids))
+        )
+    )
+    groups = {image: group_id for image, group_id in mine}  # noqa: C416 - dict(rows) does not type-check
+    wanted = sorted(set(groups.values()))
+    if not wanted:
+        return {}
+    members: dict[int, list[int]] = {}
+    rows = session.execute(
+        select(group.group_id, group.image_id)
+        .join(Image, Image.id == group.image_id)
+        .join(Label, (Label.project_id == group.project_id) & (Label.image_id == group.image_id))
+        .where(group.project_id == project_id, group.group_id.in_(wanted), Label.state != "rejected")
+        # As in `studio.collect.copies`: the keeper comes first.
+        .order_by((Image.width_px * Image.height_px).desc(), Image.size_bytes.desc(), Image.id)
+    )
+    for group_id, image in rows:
+        members.setdefault(group_id, []).append(image)
+    return {
+        image: (group_id, members[group_id][0] == image)
+        for image, group_id in groups.items()
+        if set(members.get(group_id, ())) - {image}
+    }
+
+
+def _clashes(
+    session: Session, project_id: int, image_ids: Iterable[int]
+) -> dict[int, tuple[State, int | None]]:
+    """Return what was wanted of each picture last and not written."""
+    clash = LabelClash
+    rows = session.execute(
+        select(clash.image_id, clash.state, clash.class_id)
+        .join(LabelOperation, LabelOperation.id == clash.operation_id)
+        .where(clash.project_id == project_id, clash.image_id.in_(list(image_ids)))
+        .order_by(LabelOperation.number)
+    )
+    return {image: (state, class_id) for image, state, class_id in rows}  # type: ignore[misc]

@@ -1,0 +1,199 @@
+"""The routes of curating: what the grid shows, and what has changed since.
+
+    GET  /studio/projects/{id}/walk?…&order=…&after=…  → {"ids", "next"}: pictures of a filter, in an order
+    GET  /studio/projects/{id}/items?ids=1,2,3          → {"items", "number"}: what tiles show
+    GET  /studio/projects/{id}/changes?after=N          → {"number", "changes", "classes"}
+    GET  /studio/projects/{id}/classes                  → classes with counts, and what can be filtered by
+    GET  /studio/projects/{id}/history?before=N         → {"operations"}
+    GET  /studio/projects/{id}/map                      → bytes, see `studio.curate.picture_map`
+
+Those that change something stand in `studio.web.labelling_routes`. A fault is {"error": a text for people}.
+`docs/decisions/0042-labels-that-travel.md` says why they are shaped so.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any, cast
+
+from sqlalchemy.orm import Session
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from db.engine import Database
+from db.labelling import newest_number
+from db.models import Project
+from studio.curate import filters, history
+from studio.curate.asking import LARGEST_ID, NotUnderstood, whole
+from studio.curate.choices import Choices, KeptChoices
+from studio.curate.items import MOST_ITEMS, Item, items
+from studio.curate.orders import ORDERS, Order
+from studio.curate.picture_map import picture_map
+from studio.curate.shelves import Shelf, shelves
+from studio.curate.walk import MOST_CANDIDATES, walk
+from studio.language import _
+from studio.settings import Settings
+from studio.web.labelling_routes import PRIVATE, fault, labelling_routes
+
+_Answer = Callable[[Session, int, Request], Response]
+
+
+def curate_address(project_id: int | str, what: str) -> str:
+    """Return where something of a project's curating is served."""
+    return f"/studio/projects/{project_id}/{what}"
+
+
+def curate_routes(settings: Settings, database: Database) -> list[BaseRoute]:
+    """Return the routes over one data folder."""
+    kept = KeptChoices()
+
+    def classes(session: Session, project_id: int) -> dict[str, Any]:
+        return _classes(session, project_id, kept.of(session, project_id))
+
+    def walked(session: Session, project_id: int, request: Request) -> Response:
+        order, like = _order(request)
+        step = walk(
+            session,
+            project_id,
+            order,
+            filters.parse(_filter_of(request)),
+            after=request.query_params.get("after") or None,
+            limit=_limit(request),
+            like=None if like is None else (settings.studies_dir / str(project_id), like),
+        )
+        return _json({"ids": step.ids, "next": step.next})
+
+    def mapped(session: Session, project_id: int, _request: Request) -> Response:
+        found = picture_map(session, project_id, settings.studies_dir / str(project_id))
+        if found is None:
+            return fault(_("There is no map of these pictures yet."), 404)
+        return Response(found, media_type="application/octet-stream", headers=PRIVATE)
+
+    def route(what: str, answer: _Answer) -> Route:
+        # Not a coroutine: Starlette runs it in a thread, so that no look holds others up.
+        def look(request: Request) -> Response:
+            project_id = request.path_params["project"]
+            try:
+                with database.read() as session:
+                    if project_id > LARGEST_ID or session.get(Project, project_id) is None:
+                        return fault(
+                            _("There is no such project. It may have been deleted; choose another."), 404
+                        )
+                    return answer(session, project_id, request)
+            except NotUnderstood as error:
+                return fault(str(error), 400)
+
+        return Route(curate_address("{project:int}", what), look)
+
+    return [
+        *labelling_routes(database, classes),
+        route("walk", walked),
+        route("items", _items),
+        route("changes", _changes),
+        route("classes", lambda session, project_id, _request: _json(classes(session, project_id))),
+        route("history", _history),
+        route("map", mapped),
+    ]
+
+
+def _items(session: Session, project_id: int, request: Request) -> Response:
+    asked = [part for part in request.query_params.get("ids", "").split(",") if part]
+    if len(asked) > MOST_ITEMS:
+        raise NotUnderstood(
+            _("expected at most {most} pictures at once; {count} came.").format(
+                most=MOST_ITEMS, count=len(asked)
+            )
+        )
+    number = newest_number(session, project_id)
+    found = items(session, project_id, [whole(part, "ids") for part in asked])
+    return _json({"items": [_item(item) for item in found], "number": number})
+
+
+def _changes(session: Session, project_id: int, request: Request) -> Response:
+    after = whole(request.query_params.get("after", ""), "after")
+    found = history.changes(session, project_id, after)
+    said: dict[str, Any] = {"number": found.number, "changes": found.pictures}
+    if found.number > after:
+        said["classes"] = [_class(each) for each in shelves(session, project_id).classes]
+    return _json(said)
+
+
+def _history(session: Session, project_id: int, request: Request) -> Response:
+    before = request.query_params.get("before")
+    entries = history.entries(session, project_id, None if before is None else whole(before, "before"))
+    return _json({"operations": [{**asdict(entry), "at": entry.at.isoformat()} for entry in entries]})
+
+
+def _classes(session: Session, project_id: int, choices: Choices) -> dict[str, Any]:
+    number = newest_number(session, project_id)
+    found = shelves(session, project_id)
+    return {
+        "number": number,
+        "classes": [_class(each) for each in found.classes],
+        "unlabelled": found.unlabelled,
+        "rejected": found.rejected,
+        "labelled": found.labelled,
+        "sources": choices.sources,
+        "licences": choices.licences,
+        "findings": choices.findings,
+        "studies": choices.studies,
+        "clashes": choices.clashes,
+    }
+
+
+def _class(shelf: Shelf) -> dict[str, Any]:
+    return asdict(shelf)
+
+
+def _item(item: Item) -> dict[str, Any]:
+    return {
+        "id": item.id,
+        "sha": item.sha256,
+        "name": item.name,
+        "state": item.state,
+        "class": item.class_id,
+        "w": item.width_px,
+        "h": item.height_px,
+        "suggestion": item.suggestion,
+        "doubt": item.doubt,
+        "odd": item.odd,
+        "group": item.group,
+        "keeper": item.keeper,
+        "split": item.split,
+        "clash": item.clash,
+    }
+
+
+def _order(request: Request) -> tuple[Order, int | None]:
+    """Return the order, and for `alike` the picture that others should resemble."""
+    order = request.query_params.get("order", "newest")
+    if order not in ORDERS:
+        raise NotUnderstood(
+            _("expected one of {choices} as {name}; {value!r} came.").format(
+                choices=", ".join(ORDERS), name="order", value=order[:40]
+            )
+        )
+    if order != "alike":
+        return cast(Order, order), None
+    like = request.query_params.get("like") or next(
+        (value for value in request.query_params.getlist("to") if value.isdecimal()), None
+    )
+    return "alike", None if like is None else whole(like, "like")
+
+
+def _filter_of(request: Request) -> dict[str, str]:
+    """Return the parameters of the filter. `to` is a day, and beside it, for `alike`, may be a picture."""
+    asked = dict(request.query_params)
+    if request.query_params.get("order") == "alike":
+        days = [value for value in request.query_params.getlist("to") if not value.isdecimal()]
+        asked["to"] = days[0] if days else ""
+    return asked
+
+
+def _limit(request: Request) -> int:
+    asked = request.query_params.get("limit")
+    return MOST_CANDIDATES if asked is None else min(MOST_CANDIDATES, max(1, whole(asked, "limit")))
+
+
+def _json(said: dict[str, Any]) -> Response:
+    return JSONResponse(said, headers=PRIVATE)

@@ -1,0 +1,156 @@
+"""Eight that label at once, as fast as they can, over a real server: all of it is kept, and once."""
+
+import http.client
+import json
+import os
+import random
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic, perf_counter
+from typing import Any
+
+from sqlalchemy import select
+
+from db.engine import Database
+from db.models import Label, LabelChange, LabelOperation
+from tests.curate.material import small
+from tests.e2e.conftest import serving
+
+SECONDS = 12
+"""How long they label; `STUDIO_TEST_SECONDS` makes it longer."""
+CLIENTS = 8
+PICTURES = 2_000
+
+
+@dataclass
+class Client:
+    """One browser: it sends batches, repeats some, asks what has changed, and looks at tiles."""
+
+    address: str
+    number: int
+    until: float
+    project: int
+    acknowledged: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What was answered to each operation, by its id."""
+    latencies_s: list[float] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+    def run(self) -> None:
+        chance = random.Random(self.number)
+        host = self.address.removeprefix("http://")
+        connection = http.client.HTTPConnection(host, timeout=60)
+        seen, at = 1, 0
+        old: list[list[dict[str, Any]]] = []
+        while monotonic() < self.until and not self.faults:
+            operations = [self.operation(chance, f"{self.number}-{at}-{n}", seen) for n in range(3)]
+            at += 1
+            old.append(operations)
+            if chance.random() < 0.2:
+                operations = chance.choice(old)
+            batch = {"author": f"browser-{self.number}", "operations": operations}
+            said = self.ask(connection, "POST", "labels", batch)
+            if chance.random() < 0.1:  # the answer was lost: asked again on another line
+                connection.close()
+                said = self.ask(connection, "POST", "labels", batch)
+            for result in said.get("results", ()):
+                known = self.acknowledged.setdefault(result["id"], result)
+                if (known["number"], known["about"], known["error"]) != (
+                    result["number"],
+                    result["about"],
+                    result["error"],
+                ):
+                    self.faults.append(f"{known} was {result} the second time")
+            changes = self.ask(connection, "GET", f"changes?after={seen}")
+            seen = changes.get("number", seen)
+            if chance.random() < 0.2:
+                self.ask(connection, "GET", "walk?state=unlabelled&limit=500")
+                self.ask(connection, "GET", f"items?ids={','.join(map(str, range(1, 60)))}")
+                self.ask(connection, "GET", "classes")
+                self.ask(connection, "GET", "history")
+        connection.close()
+
+    def operation(self, chance: random.Random, name: str, seen: int) -> dict[str, Any]:
+        if chance.random() < 0.2:
+            return {"id": name, "kind": chance.choice(["undo", "undo", "redo"])}
+        first = chance.randrange(1, PICTURES - 60)
+        images = f"{first}-{first + chance.choice((0, 0, 5, 50))}"
+        target: dict[str, Any] = chance.choice([
+            {"state": "labelled", "class": 1},
+            {"state": "labelled", "class": 2},
+            {"state": "rejected"},
+            {"state": "labelled", "class_name": f"class {chance.randrange(5)}"},
+        ])  # fmt: skip
+        return {"id": name, "kind": "set", "seen": seen, "sets": [{"images": images, **target}]}
+
+    def ask(
+        self, connection: http.client.HTTPConnection, method: str, what: str, body: Any = None
+    ) -> dict[str, Any]:
+        begun = perf_counter()
+        connection.request(
+            method,
+            f"/studio/projects/{self.project}/{what}",
+            None if body is None else json.dumps(body),
+            {"X-Studio-Curate": "1"},
+        )
+        answer = connection.getresponse()
+        text = answer.read()
+        self.latencies_s.append(perf_counter() - begun)
+        if answer.status != 200:
+            self.faults.append(f"{method} {what}: {answer.status} {text[:300]!r}")
+            return {}
+        said: dict[str, Any] = json.loads(text)
+        return said
+
+
+def test_eight_label_at_once(database: Database, home: Path) -> None:
+    project = small(database, PICTURES)
+    seconds = float(os.environ.get("STUDIO_TEST_SECONDS", SECONDS))
+    url = database.url.render_as_string(hide_password=False)
+    with serving(home, STUDIO_DATABASE_URL=url) as (address, _process):
+        clients = [Client(address, number, monotonic() + seconds, project) for number in range(CLIENTS)]
+        threads = [threading.Thread(target=client.run) for client in clients]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(seconds + 90)
+    assert [fault for client in clients for fault in client.faults] == []
+    acknowledged = {name: result for client in clients for name, result in client.acknowledged.items()}
+    latencies = sorted(latency for client in clients for latency in client.latencies_s)
+    print(
+        f"\n{database.engine.dialect.name}: {len(acknowledged) / seconds:.0f} operations/s, "
+        f"{len(latencies) / seconds:.0f} requests/s, median {latencies[len(latencies) // 2] * 1e3:.0f} ms, "
+        f"worst {latencies[-1] * 1e3:.0f} ms"
+    )
+    # Everybody had his share.
+    counts = [len(client.acknowledged) for client in clients]
+    assert min(counts) > max(counts) / 4, counts
+    check(database, project, acknowledged)
+
+
+def check(database: Database, project: int, acknowledged: dict[str, dict[str, Any]]) -> None:
+    """Hold the history against what was acknowledged, and the labels against a replay of the history."""
+    with database.read() as session:
+        operations = session.scalars(select(LabelOperation).order_by(LabelOperation.number)).all()
+        changes: dict[str, list[LabelChange]] = {}
+        for change in session.scalars(select(LabelChange)):
+            changes.setdefault(change.operation_id, []).append(change)
+        rows = session.execute(
+            select(Label.image_id, Label.state, Label.class_id, Label.operation_number).where(
+                Label.project_id == project
+            )
+        ).all()
+    assert [operation.number for operation in operations] == list(range(1, len(operations) + 1))
+    found = {operation.id: operation for operation in operations}
+    assert set(acknowledged) <= set(found)
+    for name, result in acknowledged.items():
+        assert result["error"] is None
+        assert result["number"] in (0, found[name].number)
+        assert (result["number"] == 0) == (found[name].direction != "do" and found[name].undoes is None)
+    replay: dict[int, tuple[Any, ...]] = {}
+    for operation in operations:
+        for change in changes.get(operation.id, ()):
+            before = replay.get(change.image_id, (None, None))
+            assert before[:2] == (change.state_before, change.class_id_before)
+            replay[change.image_id] = (change.state_after, change.class_id_after, operation.number)
+    assert replay == {image: (state, class_id, number) for image, state, class_id, number in rows}
