@@ -9,6 +9,7 @@ StudioError
 ├── BackboneError         weights missing, altered, or a name unknown
 ├── ModelUnreadable       a run's folder that is incomplete or altered
 ├── DownloadFailed        no internet, or the other side refused
+├── OutputRefused         an export cannot be written where it should be
 ├── SearchFailed          a service of pictures refused, or was asked what it does not know
 ├── ServerError           a port taken, a data folder that cannot be used, a missing secret
 ├── JobFailed             long work that ended badly, with what to do
@@ -57,6 +58,10 @@ class ModelUnreadable(StudioError):
 
 class DownloadFailed(StudioError):
     """Something could not be fetched; asking again goes on from where it stopped."""
+
+
+class OutputRefused(StudioError):
+    """An export cannot be written to the place that a person named."""
 
 
 class SearchFailed(StudioError):

@@ -22,6 +22,7 @@ from typing import Any, Protocol
 from studio.collect.decode import MAX_FILE_BYTES
 from studio.collect.formats import Notes
 from studio.collect.names import is_litter, readable
+from studio.collect.offering import Offering
 from studio.collect.sources import Offer, Papers, Source, refused_source
 from studio.collect.tar_stream import TarStream
 from studio.collect.teachable_machine import ENDING
@@ -111,21 +112,21 @@ def archive_offer(
             notes.see(member.name, member.read)
         progress.report(_("Looking through the archive"), len(names))
     layout = notes.layout(names, path.name)
-    papers = papers_of or layout.papers_of
+
+    def offering() -> Offering:
+        return Offering(layout, kind=kind, class_name=class_name, prefix=prefix)
 
     def sources() -> Iterator[Source]:
+        found = offering()
         for member in members(path, limits):
-            name = prefix + member.name
             if member.refusal:
-                yield refused_source(name, member.refusal, kind)
-            elif member.name not in layout.descriptions:
-                found = layout.class_of(member.name)
-                yield Source(name, member.read, found or class_name, kind, papers(member.name))
-        for unusable in layout.unusable:
-            yield refused_source(prefix + unusable.name, unusable.reason, kind, unusable.why)
+                yield refused_source(prefix + member.name, member.refusal, kind)
+            else:
+                papers = papers_of(member.name) if papers_of else None
+                yield from found.of(member.name, member.read, papers=papers)
+        yield from found.rest()
 
-    described = sum(name in layout.descriptions for name in names)
-    return Offer(len(names) - described + len(layout.unusable), sources())
+    return Offer(offering().total(names), sources(), layout.classes, layout.copies)
 
 
 def members(path: Path, limits: Limits) -> Iterator[Member]:

@@ -4,8 +4,7 @@ All are safe to run again with the same `job_id`: what is finished is not done t
 raises, and what the ways in themselves do.
 """
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Literal, Unpack
@@ -16,20 +15,26 @@ from db.engine import Database
 from studio.collect import codelab
 from studio.collect.address_lists import is_address_list
 from studio.collect.archives import archive_offer, is_archive
+from studio.collect.class_looks import merged, settle
+from studio.collect.copy_groups_kept import regroup
 from studio.collect.download import download
 from studio.collect.drawings import PER_CLASS, drawings_offer
 from studio.collect.formats import Notes
 from studio.collect.ingest import Ingesting, IngestReport, ingest
+from studio.collect.layout import Layout
 from studio.collect.names import class_name_of
+from studio.collect.offering import Offering
+from studio.collect.picture_tables import is_picture_table, table_files
 from studio.collect.sources import Offer, Source, file_source, folder_offer, refused_source
 from studio.collect.store import PictureStore
+from studio.collect.tf_records import is_named_so
 from studio.collect.why import Why
 from studio.errors import ArchiveRefused, SourceMissing
 from studio.language import _
 from studio.progress import Progress
 
 
-def what_is(path: Path) -> Literal["folder", "archive", "addresses", "picture"]:
+def what_is(path: Path) -> Literal["folder", "archive", "addresses", "table", "records", "picture"]:
     """Return what is at `path`, by its content; whatever is nothing else passes for a picture.
 
     Raises SourceMissing when there is nothing.
@@ -44,46 +49,53 @@ def what_is(path: Path) -> Literal["folder", "archive", "addresses", "picture"]:
         )
     if is_archive(path):
         return "archive"
-    return "addresses" if is_address_list(path) else "picture"
+    if is_address_list(path):
+        return "addresses"
+    if is_picture_table(path):
+        return "table"
+    return "records" if is_named_so(path.name) else "picture"
 
 
 def path_offer(path: Path, class_name: str | None, *, progress: Progress) -> Offer:
-    """Return what is at `path`: a folder or an archive in any format the studio knows, or one picture.
+    """Return what is at `path`: a folder or an archive in any format the studio knows, or one file.
 
-    `class_name` is for what has no class of its own. A list of addresses is refused as a file: its pictures
-    are not here. Raises SourceMissing when there is nothing, ArchiveRefused when an archive is broken,
-    unsafe, too large or a project of something else than pictures.
+    A table of pictures offers those that it names, beside it or in the studio already. `class_name` is for
+    what has no class of its own. A list of addresses is refused as a file: its pictures are not here. Raises
+    SourceMissing when there is nothing, ArchiveRefused when an archive is broken, unsafe, too large or a
+    project of something else than pictures.
     """
     class_name = class_name_of(class_name or "")
     match what_is(path):
         case "folder":
-            return _folder(path, "folder", class_name)
+            return _offer(list(folder_offer(path).sources), path.name, "folder", class_name)
         case "archive":
             return archive_offer(path, class_name=class_name, progress=progress)
         case "addresses":
             return Offer(1, [_list_refused(path.name, "folder")])
-        case "picture":
-            return Offer(1, [file_source(path, path.name, class_name, "folder")])
+        case "table":
+            return _offer(table_files(path), path.name, "folder", class_name)
+        case _:
+            return _offer([file_source(path, path.name, None, "folder")], path.name, "folder", class_name)
 
 
-def _folder(root: Path, kind: str, class_name: str | None) -> Offer:
-    """Return a folder's files with the classes and papers of its format."""
-    sources = list(folder_offer(root, kind=kind).sources)
+def _offer(files: Sequence[Source], title: str, kind: str, class_name: str | None) -> Offer:
+    """Return the offer of files, with the classes and papers of their format."""
+    layout = _layout(files, title)
+    found = Offering(layout, kind=kind, class_name=class_name)
+
+    def sources() -> Iterator[Source]:
+        for file in files:
+            yield from found.of(file.name, file.read, file.path)
+        yield from found.rest()
+
+    return Offer(found.total(file.name for file in files), sources(), layout.classes, layout.copies)
+
+
+def _layout(files: Sequence[Source], title: str) -> Layout:
     notes = Notes()
-    for source in sources:
-        notes.see(source.name, source.read)
-    layout = notes.layout([source.name for source in sources], root.name)
-    offered = [
-        replace(
-            source,
-            class_name=layout.class_of(source.name) or class_name,
-            papers=layout.papers_of(source.name),
-        )
-        for source in sources
-        if source.name not in layout.descriptions
-    ]
-    offered += [refused_source(named.name, named.reason, kind, named.why) for named in layout.unusable]
-    return Offer(len(offered), offered)
+    for file in files:
+        notes.see(file.name, file.read, file.path)
+    return notes.layout([file.name for file in files], title)
 
 
 def _list_refused(name: str, kind: str) -> Source:
@@ -120,34 +132,50 @@ def ingest_uploads(
     addresses.
     """
     class_name = class_name_of(class_name or "")
-    offers = []
+    files = list(folder_offer(folder, kind=kind).sources)
+    layout = _layout(files, folder.name)
+    offers: list[Offer] = []
     loose: list[Source] = []
-    for source in _folder(folder, kind, class_name).sources:
-        if source.path is None or (what := what_is(source.path)) == "picture":
-            loose.append(source)
-            continue
+    refused: list[Source] = []
+    for file in files:
+        known = file.name in layout.descriptions or file.name in layout.records
+        what = "picture" if known or file.path is None else what_is(file.path)
         if what == "addresses":
-            loose.append(_list_refused(source.name, kind))
-            continue
-        try:
-            offers.append(
-                archive_offer(
-                    source.path,
-                    kind=kind,
-                    class_name=class_name,
-                    prefix=f"{source.name}/",
-                    progress=ingesting["progress"],
+            refused.append(_list_refused(file.name, kind))
+        elif what != "archive":
+            loose.append(file)
+        elif file.path is not None:
+            try:
+                offers.append(
+                    archive_offer(
+                        file.path,
+                        kind=kind,
+                        class_name=class_name,
+                        prefix=f"{file.name}/",
+                        progress=ingesting["progress"],
+                    )
                 )
-            )
-        except ArchiveRefused as refusal:
-            loose.append(refused_source(source.name, str(refusal), kind))
+            except ArchiveRefused as refusal:
+                refused.append(refused_source(file.name, str(refusal), kind))
+    found = Offering(layout, kind=kind, class_name=class_name)
 
     def sources() -> Iterator[Source]:
-        yield from loose
+        yield from refused
+        for file in loose:
+            yield from found.of(file.name, file.read, file.path)
+        yield from found.rest()
         for offer in offers:
             yield from offer.sources
 
-    everything = Offer(len(loose) + sum(offer.total for offer in offers), sources())
+    copies = dict(layout.copies)
+    for offer in offers:
+        copies |= offer.copies
+    everything = Offer(
+        found.total(file.name for file in loose) + len(refused) + sum(offer.total for offer in offers),
+        sources(),
+        merged((*layout.classes, *(look for offer in offers for look in offer.classes))),
+        copies,
+    )
     return _ingest(database, store, project_id, everything, ingesting)
 
 
@@ -189,4 +217,11 @@ def ingest_codelab(
 def _ingest(
     database: Database, store: PictureStore, project_id: int, offer: Offer, ingesting: Ingesting
 ) -> IngestReport:
-    return ingest(database, store, project_id, offer.sources, total=offer.total, **ingesting)
+    if offer.classes:
+        with database.write() as session:
+            settle(session, project_id, offer.classes)
+    report = ingest(database, store, project_id, offer.sources, total=offer.total, **ingesting)
+    if offer.copies:
+        with database.write() as session:
+            regroup(session, project_id, offer.copies)
+    return report

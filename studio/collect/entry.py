@@ -1,11 +1,11 @@
 """Writing into a project what has arrived: pictures, papers, labels, and what became of each file."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from db import copy_groups, models
@@ -88,8 +88,9 @@ def enter(
 ) -> list[Find]:
     """Write a batch in one transaction and return what became of each, in order.
 
-    A picture keeps its first class; one that had none gets the class that a copy of it brings. Pictures that
-    `near_copies` finds to be nearly the same as others are grouped with them.
+    A picture keeps its first class; one that had none gets the class that a copy of it brings, or is rejected
+    as that was. One that no split was given gets what a copy brings. Pictures that `near_copies` finds to be
+    nearly the same as others are grouped with them.
     Raises ProjectError when the project is not there.
     """
     if not batch:
@@ -113,8 +114,7 @@ def enter(
                 finds.append(Find(source.name, "refused", arrived.refusal, arrived.why))
                 continue
             image_id = image_ids[arrived.sha256]
-            class_id = classes.get(source.class_name or "")
-            target: Target = ("labelled", class_id) if class_id is not None else ("unlabelled", None)
+            target = _target(source.state, classes.get(source.class_name or ""))
             place = places.get(image_id)
             if place is None:
                 places[image_id] = _Place(target, source.name)
@@ -126,6 +126,8 @@ def enter(
             if place.target[0] == "unlabelled" and target != place.target:
                 place.target = targets[image_id] = target
         record(session, operation_id=operation_id, project_id=project_id, at=at, targets=targets)
+        splits = {image_ids[p.sha256]: p.source.split for p in reversed(pictures) if p.source.split}
+        _give_splits(session, project_id, splits)
         pairs = near_copies.of(session, list(added)) if added else []
         if pairs:
             copy_groups.join(session, project_id, pairs)
@@ -135,7 +137,7 @@ def enter(
         insert_ignoring(
             session,
             models.Provenance,
-            [_provenance(project_id, image_ids[p.sha256], p.source, at) for p in pictures],
+            [row for p in pictures for row in _provenances(project_id, image_ids[p.sha256], p.source, at)],
         )
         noted = (
             Noted(
@@ -220,6 +222,8 @@ def _where(place: _Place, brought: Target, class_names: dict[int, str]) -> str:
         text = _("already in the project as {class_name} ({address})")
     elif state == "rejected":
         text = _("already in the project, rejected ({address})")
+    elif brought[0] == "rejected":
+        text = _("already in the project ({address}); now rejected")
     elif brought[1] is not None:
         class_id = brought[1]
         text = _("already in the project ({address}); now labelled {class_name}")
@@ -228,12 +232,36 @@ def _where(place: _Place, brought: Target, class_names: dict[int, str]) -> str:
     return text.format(address=place.address, class_name=class_names.get(class_id or 0, ""))
 
 
-def _provenance(project_id: int, image_id: int, source: Source, at: datetime) -> dict[str, object]:
-    return {
-        "project_id": project_id,
-        "image_id": image_id,
-        "kind": source.kind,
-        "address": source.name,
-        **vars(source.papers),
-        "found_at": at,
-    }
+def _target(state: str, class_id: int | None) -> Target:
+    if state == "rejected":
+        return ("rejected", class_id)
+    return ("unlabelled", None) if state == "unlabelled" or class_id is None else ("labelled", class_id)
+
+
+def _give_splits(session: Session, project_id: int, splits: Mapping[int, str]) -> None:
+    """Write the splits that came with pictures (by image id), where none was given before."""
+    for split in sorted(set(splits.values())):
+        images = [image_id for image_id, given in splits.items() if given == split]
+        session.execute(
+            update(models.Label)
+            .where(
+                models.Label.project_id == project_id,
+                models.Label.image_id.in_(images),
+                models.Label.split.is_(None),
+            )
+            .values(split=split)
+        )
+
+
+def _provenances(project_id: int, image_id: int, source: Source, at: datetime) -> Iterator[dict[str, object]]:
+    picture = {"project_id": project_id, "image_id": image_id}
+    for place in source.places:
+        yield {**picture, **vars(place)}
+    if not source.places:
+        yield {
+            **picture,
+            "kind": source.kind,
+            "address": source.name,
+            **vars(source.papers),
+            "found_at": at,
+        }

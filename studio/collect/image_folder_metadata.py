@@ -3,52 +3,21 @@
 The format: https://huggingface.co/docs/datasets/image_dataset#imagefolder
 """
 
-import io
-import json
-import re
-import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from pathlib import PurePosixPath
-from typing import Any, TextIO
 
-from studio.collect.layout import ClassOf, Layout, Unusable, class_folders, is_split
+from studio.collect.descriptions import Descriptions
+from studio.collect.layout import ClassOf, Layout, class_folders
 from studio.collect.names import class_name_of
 from studio.collect.sources import Papers
-from studio.collect.tables import (
-    class_in,
-    column_name,
-    delimiter_of,
-    lines,
-    open_text,
-    papers_in,
-    rows,
-    text_of,
-    too_long_a_line,
-)
-from studio.collect.why import Why
+from studio.collect.told import is_split
 from studio.language import _
 
-MAX_ROWS = 500_000
 _NAMES = ("metadata.csv", "metadata.jsonl")
 _PARQUET = "metadata.parquet"
 # Where such data sets keep pictures of all classes.
 _PICTURES = frozenset(("images", "image", "imgs", "img", "pictures", "photos", "data"))
-_DRIVE = re.compile(r"^[A-Za-z]:")
-
-
-@dataclass(frozen=True)
-class _Described:
-    class_name: str | None
-    papers: Papers
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    line: int
-    cells: Mapping[str, Any]
-    fault: str = ""
 
 
 def is_metadata(name: str) -> bool:
@@ -71,116 +40,50 @@ def image_folder(names: Sequence[str], notes: Mapping[str, bytes]) -> Layout | N
     parquet = [name for name in names if PurePosixPath(name).name.casefold() == _PARQUET]
     if not notes and not parquet:
         return None
-    read = _Reading(frozenset(names))
-    used = [PurePosixPath(name).parent for name, data in sorted(notes.items()) if read.take(name, data)]
+    known = frozenset(names)
+
+    def find(folder: PurePosixPath, file: str) -> str | None:
+        name = (folder / file).as_posix()
+        return name if name in known else None
+
+    read = Descriptions(find)
+    used = [name for name, data in sorted(notes.items()) if read.take(name, data, is_file_column)]
     for name in parquet:
         reason = _("{name} is a Parquet table, which is not read. Save it as metadata.csv beside it.")
         read.refuse(name, reason.format(name=name))
-    folder_class = _class_in_folder(names, used)
+    return described_layout(names, read, used, frozenset((*notes, *parquet)))
+
+
+def described_layout(
+    names: Sequence[str],
+    read: Descriptions,
+    used: Sequence[str],
+    descriptions: frozenset[str],
+    folder_class: ClassOf | None = None,
+) -> Layout:
+    """Return the layout of what descriptions say.
+
+    used: those of them that name pictures. folder_class: gives a class where no row does; None: that of the
+    folder, as it stands to the descriptions.
+    """
+    folder_class = folder_class or class_in_folder(names, [PurePosixPath(name).parent for name in used])
 
     def class_of(name: str) -> str | None:
-        found = read.described.get(name)
-        return (found.class_name if found else None) or folder_class(name)
+        told = read.described.get(name)
+        if told is not None and (told.class_name or told.state in ("unlabelled", "rejected")):
+            return told.class_name
+        return folder_class(name)
 
     def papers_of(name: str) -> Papers:
-        found = read.described.get(name)
-        return found.papers if found else Papers()
+        told = read.described.get(name)
+        return told.papers if told else Papers()
 
-    return Layout(class_of, papers_of, frozenset((*notes, *parquet)), tuple(read.unusable.values()))
-
-
-@dataclass
-class _Reading:
-    """What metadata files say of files, as they are read one after the other."""
-
-    names: frozenset[str]
-    described: dict[str, _Described] = field(default_factory=dict)
-    unusable: dict[str, Unusable] = field(default_factory=dict)
-
-    def refuse(self, name: str, reason: str, why: str = Why.OTHER) -> None:
-        self.unusable[name] = Unusable(name, reason, why)
-
-    def take(self, metadata: str, data: bytes) -> bool:
-        """Read one file; returns whether it names pictures at all."""
-        stream = open_text(io.BytesIO(data))
-        found = _json_rows(stream) if metadata.casefold().endswith(".jsonl") else _csv_rows(stream)
-        names_files = False
-        for count, row in enumerate(found, start=1):
-            place = _("{file}, line {line}").format(file=metadata, line=row.line)
-            if count > MAX_ROWS:
-                self.refuse(
-                    place,
-                    _("{place}: more than {limit} rows; the rest is not read.").format(
-                        place=place, limit=f"{MAX_ROWS:,}"
-                    ),
-                    Why.LIMIT,
-                )
-                break
-            if row.fault:
-                self.refuse(place, _("{place} cannot be read: {why}.").format(place=place, why=row.fault))
-                continue
-            columns = [column for column in row.cells if is_file_column(column)]
-            names_files = names_files or bool(columns)
-            files = [file for column in columns if (file := _file(row.cells[column]))]
-            if columns and not files:
-                self.refuse(place, _("{place} names no file in its column file_name.").format(place=place))
-            for file in files:
-                self._describe(metadata, place, file, row.cells)
-        if not names_files:
-            reason = _("{name} is not used: expected a column file_name with the pictures' paths.")
-            self.refuse(metadata, reason.format(name=metadata))
-        return names_files
-
-    def _describe(self, metadata: str, place: str, file: str, cells: Mapping[str, Any]) -> None:
-        path = PurePosixPath(file)
-        name = (PurePosixPath(metadata).parent / path).as_posix()
-        shown = _("{place}: {file}").format(place=place, file=text_of(file))
-        if path.is_absolute() or ".." in path.parts or _DRIVE.match(file):
-            self.refuse(shown, _("{shown} leads out of the folder: refused.").format(shown=shown))
-        elif name not in self.names:
-            reason = _("{shown} is not there.")
-            self.refuse(shown, reason.format(shown=shown), Why.MISSING)
-        elif name in self.described:
-            self.refuse(shown, _("{shown} was described before; the first row counts.").format(shown=shown))
-        else:
-            self.described[name] = _Described(class_in(cells), papers_in(cells))
+    return Layout(
+        class_of, papers_of, descriptions, tuple(read.unusable.values()), told_of=read.described.get
+    )
 
 
-def _file(value: object) -> str:
-    """Return a path as metadata have it, as our own names are: slashes forward, letters put together."""
-    return unicodedata.normalize("NFC", value.strip().replace("\\", "/")) if isinstance(value, str) else ""
-
-
-def _csv_rows(stream: TextIO) -> Iterator[_Row]:
-    header = next((line for line in lines(stream) if line and line.strip()), "")
-    delimiter = delimiter_of(header, is_file_column)
-    if delimiter is None:
-        return
-    stream.seek(0)
-    table = rows(stream, delimiter)
-    header_row = next((row for row in table if row.cells), None)
-    columns = [column_name(cell) for cell in header_row.cells] if header_row else []
-    for row in table:
-        cells = row.cells + [""] * (len(columns) - len(row.cells))
-        yield _Row(row.line, dict(zip(columns, cells, strict=False)), row.fault)
-
-
-def _json_rows(stream: TextIO) -> Iterator[_Row]:
-    for number, line in enumerate(lines(stream), start=1):
-        if line is None:
-            yield _Row(number, {}, too_long_a_line())
-        elif line.strip():
-            try:
-                value = json.loads(line)
-            except (ValueError, RecursionError):
-                value = None
-            if isinstance(value, dict):
-                yield _Row(number, {column_name(key): cell for key, cell in value.items()})
-            else:
-                yield _Row(number, {}, _("it is no JSON object"))
-
-
-def _class_in_folder(names: Sequence[str], metadata_folders: Sequence[PurePosixPath]) -> ClassOf:
+def class_in_folder(names: Sequence[str], metadata_folders: Sequence[PurePosixPath]) -> ClassOf:
     """Return the function that gives a file the class that its place in the data set says, or None."""
     root = _common([folder.parts for folder in metadata_folders])
     if root and is_split(root[-1]):

@@ -147,6 +147,10 @@ def ingest(
 def _prepare(
     pool: ThreadPoolExecutor, database: Database, store: PictureStore, source: Source
 ) -> Future[Arrived]:
+    if source.stored and _is_stored(database, store, source.stored):
+        found: Future[Arrived] = Future()
+        found.set_result(Arrived(source, source.stored))
+        return found
     # Read here and not in the pool: an archive's members come in their order, each before the next.
     try:
         data = source.read()
@@ -200,6 +204,11 @@ def _known_format(database: Database, digest: str) -> str | None:
     # Without a session: it would take four times as long, for every picture.
     with database.engine.connect() as connection:
         return connection.scalar(_FORMAT_OF, {"digest": digest})
+
+
+def _is_stored(database: Database, store: PictureStore, digest: str) -> bool:
+    known_format = _known_format(database, digest)
+    return known_format is not None and store.original(digest, known_format).exists()
 
 
 def report_of(database: Database, job_id: int) -> IngestReport:

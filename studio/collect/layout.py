@@ -1,15 +1,16 @@
 """Where a set of files keeps its classes and papers: in folders' names, or in files that describe others."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
+from studio.collect.class_looks import ClassLook
 from studio.collect.names import ClassFolders, class_name_of
 from studio.collect.sources import Papers
+from studio.collect.told import Told, is_split
 from studio.collect.why import Why
 
-_SPLITS = frozenset(("train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval"))
 ClassOf = Callable[[str], str | None]
 """Gives a file's class by its path among the others, or None where nothing says one."""
 
@@ -23,8 +24,24 @@ class Unusable:
     why: str = Why.OTHER
 
 
+@dataclass(frozen=True)
+class Absent:
+    """A picture that a description tells of, and whose file is not among the others."""
+
+    name: str
+    """The description's line, and the file."""
+    told: Told
+    reason: str
+    """Why it is refused where it is not in the studio's store either."""
+    why: str = Why.MISSING
+
+
 def _no_papers(name: str) -> Papers:
     return Papers()
+
+
+def _nothing_told(name: str) -> Told | None:
+    return None
 
 
 @dataclass(frozen=True)
@@ -37,11 +54,18 @@ class Layout:
     """Files that were read to know this, and are not on offer as pictures."""
     unusable: tuple[Unusable, ...] = ()
     """What the descriptions say that cannot be followed."""
-
-
-def is_split(folder: str) -> bool:
-    """Whether a folder's name is that of a part of a data set, as `train`."""
-    return folder.casefold() in _SPLITS
+    told_of: Callable[[str], Told | None] = _nothing_told
+    """What a description says of a file, or of a picture in a file of records."""
+    absent: tuple[Absent, ...] = ()
+    stray_of: Callable[[str], Told | None] = _nothing_told
+    """What the place of a file says that no row of an export tells of: it may be one of the absent, moved."""
+    records: Mapping[str, int] = field(default_factory=dict)
+    """Files that hold many pictures each, with how many."""
+    record_labels: Callable[[str], Sequence[str]] = lambda name: ()
+    """The names of the classes that such a file has by their numbers."""
+    classes: tuple[ClassLook, ...] = ()
+    copies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Pictures that are nearly the same, by the first of them; all by their SHA-256."""
 
 
 def class_folders(names: Sequence[str]) -> Layout:

@@ -52,6 +52,14 @@ def find_project(session: Session, name: str) -> Project | None:
     return None if row is None else _project(row)
 
 
+def project_of(session: Session, project_id: int) -> Project:
+    """Return the project of this id. Raises ProjectError when there is none."""
+    row = session.get(models.Project, project_id)
+    if row is None:
+        raise ProjectError(_("There is no such project. It may have been deleted; choose another."))
+    return _project(row)
+
+
 def list_projects(session: Session) -> list[Project]:
     """Return all projects, the newest first."""
     return [

@@ -1,17 +1,21 @@
 """Files offered to a project. Every way in is an iterator of these, fed to the one ingest."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
+from studio.collect.class_looks import ClassLook
 from studio.collect.decode import read_picture_file
 from studio.collect.names import ClassFolders, is_litter, readable
 from studio.collect.why import Why
 from studio.errors import PictureRefused, SourceMissing
 from studio.language import _
+
+if TYPE_CHECKING:  # it is papers with more to them
+    from studio.collect.papers import PaperRecord
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,14 @@ class Source:
     """Whom it was asked of: a host, a service; empty for files."""
     min_side_px: int = 0
     """A picture with a shorter side than this is refused."""
+    state: str = ""
+    """unlabelled, labelled or rejected where it came with the picture; empty: as its class says."""
+    split: str = ""
+    """training, validation or testing where it came with the picture."""
+    places: "tuple[PaperRecord, ...]" = ()
+    """Where it was found before, which is then told instead of where it is found now."""
+    stored: str = ""
+    """Its SHA-256, where it need not be read: it may be in the store already."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +64,10 @@ class Offer:
 
     total: int
     sources: Iterable[Source]
+    classes: tuple[ClassLook, ...] = ()
+    """How the classes look that came with them."""
+    copies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Pictures that are nearly the same, by the first of them; all by their SHA-256."""
 
 
 def refused_source(name: str, reason: str, kind: str, why: str = Why.OTHER) -> Source:
@@ -94,6 +110,15 @@ def folder_offer(root: Path, *, kind: str = "folder", class_name: str | None = N
             for path, name in found
         ],
     )
+
+
+def inner_file(path: Path, name: str, root: Path) -> Source:
+    """Return a file under a folder as a source; one that a link puts outside of the folder is refused."""
+    home = root.resolve()
+    if not path.resolve().is_relative_to(home):
+        reason = _("{name} lies behind a link that leads out of what was given: it is not followed.")
+        return refused_source(name, reason.format(name=name), "folder")
+    return _inside(path, name, None, "folder", home)
 
 
 def _files(folder: Path) -> Iterator[Path]:

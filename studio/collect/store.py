@@ -15,7 +15,7 @@ from studio.language import _
 THUMBNAIL_PX = 256
 VIEWING_PX = 1600
 
-_ENDINGS = {
+ENDINGS = {
     "JPEG": ".jpg",
     "PNG": ".png",
     "WEBP": ".webp",
@@ -42,7 +42,7 @@ class PictureStore:
 
     def original(self, sha256: str, format_name: str) -> Path:
         """Return where a picture's own bytes lie; `format_name` is Pillow's, as in `Image.format`."""
-        return self._path("originals", sha256, _ENDINGS[format_name])
+        return self._path("originals", sha256, ENDINGS[format_name])
 
     def put(self, data: bytes, sha256: str, format_name: str) -> Path:
         """Keep a picture's bytes; one that is there already is not written again.
