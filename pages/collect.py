@@ -8,7 +8,7 @@ from studio.curate.grid import counts
 from studio.jobs import requests
 from studio.jobs.kinds import INGESTING
 from studio.language import _
-from studio.web.charts import balance
+from studio.web.charts import bars
 from studio.web.components.camera import camera
 from studio.web.components.uploader import uploader
 from studio.web.jobs_panel import watch
@@ -90,7 +90,8 @@ if count.total:
         )
     )
     if count.by_class:
-        st.altair_chart(balance(count.by_class), alt=_("Pictures in each class"))
+        chart = bars(count.by_class, dark=st.context.theme.type == "dark")
+        st.altair_chart(chart, alt=_("Pictures in each class"))
     results.papers(here.id, here.name)
     if st.button(_("Next: curate"), icon=":material/arrow_forward:", type="primary"):
         go("curate", here.name)

@@ -1,4 +1,4 @@
-"""Home: the projects there are, and three ways to begin a new one."""
+"""Home: of the project that the address names; else all projects, and three ways to begin a new one."""
 
 import streamlit as st
 
@@ -8,9 +8,19 @@ from studio.errors import ProjectError
 from studio.jobs import requests
 from studio.language import _
 from studio.retrain import project_runs
+from studio.web import project_home
 from studio.web.look import heading
-from studio.web.state import database, enter, now
+from studio.web.state import database, enter, named_project, now
 from studio.web.words import percent, pictures, plain
+
+here = named_project()
+if here is not None:
+    project_home.draw(here)
+    st.stop()
+if missing := st.query_params.get("project"):
+    st.warning(
+        _("There is no project named {name}.").format(name=plain(missing)), icon=":material/search_off:"
+    )
 
 heading(
     "Retrain Studio",
@@ -40,7 +50,7 @@ if cards:
                 if st.button(
                     _("Open"), key=f"open-{project.id}", width="stretch", icon=":material/folder_open:"
                 ):
-                    enter(project.name, "curate" if count.total else "collect")
+                    enter(project.name, "home" if count.total else "collect")
 
 st.subheader(_("Begin a new project"), anchor=False)
 own, codelab, drawings = st.columns(3)

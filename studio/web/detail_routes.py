@@ -20,10 +20,9 @@ from studio.collect.sources import Papers
 from studio.collect.web import hits
 from studio.curate.grid import Picture, picture
 from studio.language import _
-from studio.web.words import moment
+from studio.web.words import file_size, moment, way
 
 _PRIVATE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-_MEGABYTE = 1_000_000
 _IDS = 2**31
 """No database has such an id, and some refuse to look."""
 
@@ -85,7 +84,7 @@ def _facts(found: Picture) -> list[dict[str, str]]:
     size = _("{width} by {height} pixels").format(width=found.width_px, height=found.height_px)
     return [
         _row(_("Name"), found.name),
-        _row(_("Size"), f"{size}, {_file_size(found.size_bytes)}"),
+        _row(_("Size"), f"{size}, {file_size(found.size_bytes)}"),
         _row(_("Format"), found.format),
     ]
 
@@ -94,7 +93,7 @@ def _place(place: PaperRecord) -> list[dict[str, str]]:
     own = place.kind in OWN
     rows = [
         *_known(place, place.address, unknown=_("own work") if own else _("unknown")),
-        _row(_("Came"), f"{moment(place.found_at)}, {_way(place.kind)}"),
+        _row(_("Came"), f"{moment(place.found_at)}, {way(place.kind)}"),
         _row(_("Robots rules"), place.robots),
     ]
     return [row for row in rows if row["text"]]
@@ -112,25 +111,3 @@ def _known(known: Papers, address: str, unknown: str = "") -> list[dict[str, str
 
 def _row(label: str, text: str, address: str = "") -> dict[str, str]:
     return {"label": label, "text": text, "address": address if papers.on_the_web(address) else ""}
-
-
-def _way(kind: str) -> str:
-    ways = {
-        "folder": _("from a folder"),
-        "archive": _("from an archive"),
-        "upload": _("uploaded"),
-        "camera": _("taken with the camera"),
-        "drawing": _("drawn by the studio"),
-        "download": _("downloaded"),
-        "crawl": _("found by a crawl"),
-        "list": _("from a list of addresses"),
-        "openverse": "Openverse",
-        "commons": "Wikimedia Commons",
-    }
-    return ways.get(kind, kind)
-
-
-def _file_size(size_bytes: int) -> str:
-    if size_bytes < _MEGABYTE:
-        return _("{count} kB").format(count=f"{size_bytes / 1000:.1f}")
-    return _("{count} MB").format(count=f"{size_bytes / _MEGABYTE:.1f}")

@@ -2,14 +2,27 @@
 
 import streamlit as st
 
+from studio.web.rooms import page_link
 from studio.web.words import plain
 
 _CSS = """
 <style>
 .stMainBlockContainer { max-width: 72rem; padding-top: 4.5rem; }
 .stHeading h1 { letter-spacing: -0.02em; padding: 0 0 0.4rem; }
+.st-key-project-link { margin: 0 0 -0.6rem -0.5rem; }
+.st-key-project-home .stHeading h3 { font-size: 1.2rem; padding-bottom: 0.2rem; }
+.st-key-figures > * { flex: 1 1 8rem; }
+.st-key-figures [data-testid="stMetricValue"] { font-size: 1.7rem; font-variant-numeric: tabular-nums; }
 @media (max-width: 640px) { .stMainBlockContainer { padding-left: 1rem; padding-right: 1rem; } }
 @media (prefers-reduced-motion: reduce) { * { animation: none !important; transition: none !important; } }
+</style>
+"""
+_SPREAD = """
+<style>
+.stMainBlockContainer { max-width: none; padding: 4rem 1.5rem 1rem; }
+.stMainBlockContainer > .stVerticalBlock { gap: 0.6rem; }
+.stMainBlockContainer .stHeading h1 { font-size: 1.35rem; padding: 0; }
+@media (max-width: 640px) { .stMainBlockContainer { padding: 3.75rem 0.75rem 0.75rem; } }
 </style>
 """
 
@@ -20,8 +33,17 @@ def dress() -> None:
 
 
 def heading(title: str, about: str, project: str | None = None) -> None:
-    """Draw a page's title, the project that is open, and one line on what is done here."""
+    """Draw a page's title, the project that is open as the way to its home, and what is done here."""
     if project:
-        st.caption(f":material/folder: {plain(project)}")
+        with st.container(key="project-link"):
+            page_link("home", plain(project), project, icon=":material/folder:")
     st.title(title, anchor=False)
     st.markdown(about)
+
+
+def spread(title: str, project: str) -> None:
+    """Draw a page's title and its project in one line, and let the page be as large as the window."""
+    st.html(_SPREAD)
+    with st.container(horizontal=True, vertical_alignment="center", key="spread"):
+        st.title(title, anchor=False, width="content")
+        page_link("home", plain(project), project, icon=":material/folder:")

@@ -1,5 +1,6 @@
 """The five rooms as pages, in their order, and the ways between them."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
@@ -31,6 +32,14 @@ def go(room: str, project: str) -> NoReturn:
     st.switch_page(pages()[room], query_params={"project": project})
 
 
-def page_link(room: str, label: str, project: str | None = None) -> None:
-    """Draw a link to a room."""
-    st.page_link(pages()[room], label=label, query_params={"project": project} if project else None)
+def page_link(
+    room: str,
+    label: str,
+    project: str | None = None,
+    *,
+    icon: str | None = None,
+    asking: Mapping[str, str] | None = None,
+) -> None:
+    """Draw a link to a room. asking: more of what the address is to say, such as a filter."""
+    named = {"project": project} if project else {}
+    st.page_link(pages()[room], label=label, icon=icon, query_params={**named, **(asking or {})})

@@ -37,6 +37,15 @@ def enter(name: str, room: str) -> None:
     go(room, name)
 
 
+def named_project() -> Project | None:
+    """Return the project that the address names, and remember it for the rooms; None where it names none."""
+    with database().read() as session:
+        found = find_project(session, st.query_params.get(_KEY, ""))
+    if found is not None:
+        st.session_state[_KEY] = found.name
+    return found
+
+
 def project() -> Project:
     """Return the project that the address names, or else the one a person was in; stop the page without.
 

@@ -7,6 +7,7 @@ from studio.language import _, counted
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&@])")
 _MINUTE_S = 60
+_MEGABYTE = 1_000_000
 
 
 def plain(text: str) -> str:
@@ -36,3 +37,27 @@ def moment(at: datetime) -> str:
 def pictures(count: int) -> str:
     """Return `1 picture`, `600 pictures`."""
     return counted("{count} picture", "{count} pictures", count)
+
+
+def file_size(size_bytes: int) -> str:
+    """Return a size for people: `80.5 kB`, `3.2 MB`."""
+    if size_bytes < _MEGABYTE:
+        return _("{count} kB").format(count=f"{size_bytes / 1000:.1f}")
+    return _("{count} MB").format(count=f"{size_bytes / _MEGABYTE:,.1f}")
+
+
+def way(kind: str) -> str:
+    """Return how pictures of a kind of provenance came: `found by a crawl`."""
+    ways = {
+        "folder": _("from a folder"),
+        "archive": _("from an archive"),
+        "upload": _("uploaded"),
+        "camera": _("taken with the camera"),
+        "drawing": _("drawn by the studio"),
+        "download": _("downloaded"),
+        "crawl": _("found by a crawl"),
+        "list": _("from a list of addresses"),
+        "openverse": "Openverse",
+        "commons": "Wikimedia Commons",
+    }
+    return ways.get(kind, kind)

@@ -1,0 +1,219 @@
+"""The overview of a project: every picture counted where it belongs, and nowhere twice that it should not."""
+
+from dataclasses import dataclass, field
+from typing import cast
+
+import pytest
+from sqlalchemy import insert
+from sqlalchemy.orm import Session
+
+from db.curate_models import Finding, Study
+from db.engine import Database
+from db.labelling import Target, record
+from db.models import CopyGroup, Image, ImageClass, Label, Project, Provenance
+from studio.curate.overview import Overview, Stamp, overview, stamp
+from studio.curate.split import SPLITS, Split, split_of
+from tests.conftest import NOW
+
+
+@dataclass(frozen=True)
+class Made:
+    """A picture to be made: its label (a class's name, "" for rejected, None for none) and its places."""
+
+    label: str | None
+    places: list[tuple[str, str]] = field(default_factory=list)
+    """Kind and licence of each place where it was found."""
+    split: str | None = None
+
+
+PICTURES = {
+    1: Made("장미", [("crawl", ""), ("openverse", "CC BY 2.0"), ("commons", "CC0 1.0")]),
+    2: Made("장미", [("camera", "")]),
+    3: Made("장미", [("crawl", ""), ("crawl", "")]),
+    4: Made("튤립", [("commons", "CC BY 2.0"), ("camera", "")]),
+    5: Made(None, [("folder", ""), ("drawing", "")]),
+    6: Made("", [("crawl", "CC BY 2.0")]),  # rejected: its source and its licence do not count
+    7: Made("튤립"),
+    8: Made("튤립", [("folder", "")], split="testing"),
+    9: Made("튤립", [("folder", "")]),
+    10: Made("장미", [("folder", "")], split="validation"),
+}
+
+
+def sha256(number: int) -> str:
+    return f"{number * 7919:064x}"
+
+
+@pytest.fixture
+def project(database: Database) -> int:
+    with database.write() as session:
+        made = Project(name="정원", created_at=NOW)
+        session.add(made)
+        session.flush()
+        names = ("장미", "튤립", "백합")
+        classes = [ImageClass(project_id=made.id, name=name, position=at) for at, name in enumerate(names)]
+        classes.append(ImageClass(project_id=made.id, name="gone", position=9, removed_at=NOW))
+        session.add_all(classes)
+        session.add_all(
+            Image(
+                id=number,
+                sha256=sha256(number),
+                format="PNG",
+                width_px=4,
+                height_px=3,
+                size_bytes=1,
+                perceptual_hash="0" * 16,
+                created_at=NOW,
+            )
+            for number in PICTURES
+        )
+        session.flush()
+        add_places(session, made.id)
+        ids = {each.name: each.id for each in classes}
+        targets: dict[int, Target] = {
+            number: ("unlabelled", None)
+            if picture.label is None
+            else ("labelled", ids[picture.label])
+            if picture.label
+            else ("rejected", None)
+            for number, picture in PICTURES.items()
+        }
+        record(session, operation_id="in", project_id=made.id, at=NOW, targets=targets)
+        for number, picture in PICTURES.items():
+            session.get_one(Label, (made.id, number)).split = picture.split
+        # The group's first picture, 2, is named by its own id.
+        session.add_all(
+            CopyGroup(project_id=made.id, image_id=number, group_id=2, found_by="hash")
+            for number in (2, 9, 10)
+        )
+        return made.id
+
+
+def add_places(session: Session, project_id: int) -> None:
+    session.execute(
+        insert(Provenance),
+        [
+            {
+                "project_id": project_id,
+                "image_id": number,
+                "kind": kind,
+                "address": f"{at}/{number}.png",
+                "licence": licence,
+                "found_at": NOW,
+            }
+            for number, picture in PICTURES.items()
+            for at, (kind, licence) in enumerate(picture.places)
+        ],
+    )
+
+
+def look(database: Database, project_id: int) -> Overview:
+    with database.read() as session:
+        return overview(session, project_id)
+
+
+def test_classes_and_states(database: Database, project: int) -> None:
+    counts = look(database, project).counts
+    assert dict(counts.by_class) == {"장미": 4, "튤립": 4, "백합": 0}
+    assert (counts.labelled, counts.unlabelled, counts.rejected, counts.total) == (8, 1, 1, 10)
+
+
+def test_a_picture_counts_under_each_source_once(database: Database, project: int) -> None:
+    by_source = look(database, project).by_source
+    assert by_source == {"folder": 4, "camera": 2, "commons": 2, "crawl": 2, "drawing": 1, "openverse": 1}
+    assert next(iter(by_source)) == "folder"
+    assert list(by_source.values()) == sorted(by_source.values(), reverse=True)
+
+
+def test_the_licence_is_the_first_that_is_stated_else_own_work_else_unknown(
+    database: Database, project: int
+) -> None:
+    found = look(database, project)
+    assert found.by_licence == {"CC BY 2.0": 2}  # 1 and 4; what 1 says elsewhere comes second
+    assert found.own_work == 2  # 2 and 5
+    assert found.licence_unknown == 5  # 3, 7, 8, 9, 10
+    assert 2 + found.own_work + found.licence_unknown == found.counts.total - found.counts.rejected
+
+
+def test_splits_are_those_given_to_a_group_else_the_hash_of_its_first(
+    database: Database, project: int
+) -> None:
+    group = {2, 9, 10}
+    wanted = dict.fromkeys(SPLITS, 0)
+    for number, picture in PICTURES.items():
+        if picture.label:
+            of_group = (PICTURES[each].split for each in sorted(group)) if number in group else ()
+            given = next(filter(None, of_group), picture.split)
+            key = sha256(2 if number in group else number)
+            wanted[cast(Split, given) if given else split_of(key, 10, 10, 0)] += 1
+    assert look(database, project).by_split == wanted
+    assert wanted["testing"] >= 1
+    assert wanted["validation"] >= 1
+
+
+def test_findings_are_those_that_nobody_has_answered(database: Database, project: int) -> None:
+    assert look(database, project).findings == {}
+    found = {
+        # (kind, picture): (score, after which operation)
+        ("doubtful", 1): (0.9, 1),
+        ("doubtful", 2): (0.5, 1),
+        ("doubtful", 3): (0.49, 1),  # too sure
+        ("doubtful", 4): (0.9, 0),  # decided since
+        ("suggestion", 5): (0.7, 1),
+        ("suggestion", 7): (0.7, 1),  # has a label by now
+        ("blurred", 1): (0.2, 1),
+        ("blurred", 6): (0.9, 1),  # rejected
+        ("far", 1): (0.2, 1),
+        ("spread", 1): (0.2, 1),
+    }
+    with database.write() as session:
+        session.add_all(
+            Finding(project_id=project, kind=kind, image_id=image, score=score, operation_number=number)
+            for (kind, image), (score, number) in found.items()
+        )
+    assert look(database, project).findings == {"doubtful": 2, "suggestion": 1, "blurred": 1, "far": 1}
+
+
+def test_copies(database: Database, project: int) -> None:
+    copies = look(database, project).copies
+    assert (copies.groups, copies.pictures_beyond_keepers) == (1, 2)
+
+
+def test_other_projects_do_not_matter_and_an_empty_one_is_empty(database: Database, project: int) -> None:
+    before = look(database, project)
+    with database.write() as session:
+        other = Project(name="other", created_at=NOW)
+        session.add(other)
+        session.flush()
+        empty = overview(session, other.id)
+        session.add(
+            Provenance(project_id=other.id, image_id=3, kind="x", licence="CC0", address="a", found_at=NOW)
+        )
+        session.add(
+            Label(project_id=other.id, image_id=3, state="unlabelled", split="testing", updated_at=NOW)
+        )
+        session.add(CopyGroup(project_id=other.id, image_id=3, group_id=1, found_by="hash"))
+    assert look(database, project) == before
+    assert empty.counts.total == 0
+    assert (empty.by_source, empty.by_licence, empty.own_work, empty.licence_unknown) == ({}, {}, 0, 0)
+    assert empty.by_split == {"training": 0, "validation": 0, "testing": 0}
+
+
+def test_the_stamp_moves_with_labels_papers_and_studies(database: Database, project: int) -> None:
+    def now() -> Stamp:
+        with database.read() as session:
+            return stamp(session, project)
+
+    stamps = [now(), now()]
+    assert len(set(stamps)) == 1
+    with database.write() as session:
+        targets: dict[int, Target] = {5: ("rejected", None)}
+        record(session, operation_id="out", project_id=project, at=NOW, targets=targets)
+    stamps.append(now())
+    with database.write() as session:
+        session.add(Provenance(project_id=project, image_id=7, kind="crawl", address="x", found_at=NOW))
+    stamps.append(now())
+    with database.write() as session:
+        session.add(Study(project_id=project, kind="review", operation_number=2, facts={}, at=NOW))
+    stamps.append(now())
+    assert len(set(stamps)) == 4

@@ -1,0 +1,193 @@
+"""A project's own home in a browser: what it is made of, the ways to its rooms, and back to all projects."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, ViewportSize, expect
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from db import models
+from db.curate_models import Finding, Study
+from studio.collect.ingest import ingest
+from studio.collect.projects import create_project
+from studio.collect.sources import Papers, Source
+from studio.collect.store import PictureStore
+from studio.data import open_database
+from studio.progress import Silent
+from studio.retrain.evaluation import Evaluation
+from studio.settings import Settings
+from tests.collect.material import picture
+from tests.conftest import NOW
+from tests.e2e.conftest import look, serving
+
+pytestmark = pytest.mark.browser
+LONG_MS = 60_000
+PHONE: ViewportSize = {"width": 390, "height": 844}
+NAME = "정원 *a* [b](c)"
+HOSTILE = "<img src=x onerror='window.hacked=1'>"
+SIZES = {
+    "장미 rose": 14,
+    HOSTILE: 9,
+    "a class whose name is much longer than there is room for it": 6,
+    "튤립": 2,
+}
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    home = tmp_path_factory.mktemp("스튜디오 home") / "data"
+    fill(Settings(home=home))
+    with serving(home) as (address, _process):
+        yield address
+
+
+def fill(settings: Settings) -> None:
+    database = open_database(settings)
+    with database.write() as session:
+        create_project(session, "빈 empty", NOW)
+        project = create_project(session, NAME, NOW)
+    classes = [name for name, size in SIZES.items() for _number in range(size)]
+    ways = [
+        ("folder", ""),
+        ("crawl", "CC BY 2.0"),
+        ("openverse", "CC BY-SA 4.0"),
+        ("camera", ""),
+        ("crawl", ""),
+    ]
+    sources = [
+        Source(
+            f"{kind} {number}.jpg",
+            lambda number=number: picture(number),  # type: ignore[misc]
+            class_name,
+            kind,
+            Papers(licence=licence),
+        )
+        for number, class_name in enumerate([*classes, None, None, None])
+        for kind, licence in (ways[number % len(ways)],)
+    ]
+    store = PictureStore(settings.pictures_dir)
+    ingest(database, store, project.id, sources, progress=Silent(), clock=lambda: NOW)
+    with database.write() as session:
+        add_what_was_found(session, project.id)
+    database.close()
+
+
+def add_what_was_found(session: Session, project_id: int) -> None:
+    label = models.Label
+    labelled, unlabelled = (
+        session.scalars(select(label.image_id).filter_by(project_id=project_id, state=state)).all()
+        for state in ("labelled", "unlabelled")
+    )
+    found = {("doubtful", image): 0.8 for image in labelled[:5]}
+    found |= {("suggestion", image): 0.9 for image in unlabelled}
+    found |= {("blurred", labelled[0]): 0.9}
+    session.add_all(
+        Finding(project_id=project_id, kind=kind, image_id=image, score=score, operation_number=99)
+        for (kind, image), score in found.items()
+    )
+    session.add(Study(project_id=project_id, kind="review", operation_number=1, facts={}, at=NOW))
+    snapshot = models.Snapshot(project_id=project_id, hash="x", created_at=NOW)
+    session.add(snapshot)
+    session.flush()
+    evaluation = Evaluation(0.914, 35, None, (), (), (), ())
+    session.add(
+        models.Run(
+            project_id=project_id,
+            snapshot_id=snapshot.id,
+            folder="x",
+            options={},
+            evaluation=evaluation.to_json(),
+            created_at=NOW,
+            ended_at=NOW,
+        )
+    )
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(30_000)
+    page = context.new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    yield page
+    context.close()
+    assert faults == []
+
+
+def charts_drawn(page: Page) -> None:
+    """Wait for all four charts to be there, with their marks."""
+    for title in ("Classes", "Where they came from", "Licences", "How they are split"):
+        expect(page.get_by_role("heading", name=title, exact=True)).to_be_visible(timeout=LONG_MS)
+    expect(page.get_by_test_id("stVegaLiteChart").locator("canvas, svg")).to_have_count(4)
+
+
+def figure(page: Page, name: str) -> str:
+    metric = page.get_by_test_id("stMetric").filter(has_text=re.compile(f"^{name}"))
+    return metric.get_by_test_id("stMetricValue").inner_text()
+
+
+def test_open_shows_what_the_project_is_made_of(address: str, page: Page) -> None:
+    page.goto(address)
+    card = page.locator("[class*='st-key-project-']").filter(has_text=NAME)
+    card.get_by_role("button", name="Open").click()
+    expect(page.get_by_role("heading", name=NAME, exact=True)).to_be_visible(timeout=LONG_MS)
+    charts_drawn(page)
+    assert figure(page, "Pictures") == "34"
+    assert figure(page, "Labelled") == "31"
+    assert figure(page, "Unlabelled") == "3"
+    assert figure(page, "Rejected") == "0"
+    assert figure(page, "Test accuracy") == "91.4%"
+    for said in ("5 doubtful labels", "3 suggested labels", "1 blurred picture"):
+        expect(page.get_by_role("link", name=said)).to_be_visible()
+    look(page, "project-home")
+    assert page.evaluate("window.hacked") is None
+    page.reload()
+    expect(page.get_by_role("heading", name=NAME, exact=True)).to_be_visible(timeout=LONG_MS)
+
+
+def test_the_ways_to_the_rooms_and_back(address: str, page: Page) -> None:
+    page.goto(f"{address}/?project={NAME}")
+    charts_drawn(page)
+    page.get_by_role("link", name="Train a model").click()
+    expect(page.get_by_role("heading", name="Retrain", exact=True)).to_be_visible()
+    page.go_back()
+    charts_drawn(page)
+    page.get_by_role("link", name="5 doubtful labels").click()
+    expect(page.get_by_role("heading", name="Curate", exact=True)).to_be_visible()
+    assert "found=doubtful" in page.url
+    assert "order=doubtful" in page.url
+    page.go_back()
+    charts_drawn(page)
+    page.get_by_role("link", name="Collect", exact=True).click()  # the one at the top knows the project too
+    page.get_by_role("link", name=NAME).click()
+    charts_drawn(page)
+    page.get_by_role("button", name="All projects").click()
+    expect(page.get_by_role("heading", name="Retrain Studio")).to_be_visible()
+    expect(page.get_by_text("빈 empty")).to_be_visible()
+    page.wait_for_url(lambda url: "project=" not in url)
+    page.go_back()
+    charts_drawn(page)
+
+
+def test_a_project_without_pictures_and_one_that_is_not_there(address: str, page: Page) -> None:
+    page.goto(f"{address}/?project=빈 empty")
+    expect(page.get_by_text("There are no pictures in this project yet.")).to_be_visible()
+    page.get_by_role("button", name="Collect pictures").click()
+    expect(page.get_by_role("heading", name="Collect", exact=True)).to_be_visible()
+    page.goto(f"{address}/?project=없음")
+    expect(page.get_by_text("There is no project named 없음.")).to_be_visible()
+    expect(page.get_by_role("heading", name="Retrain Studio")).to_be_visible()
+
+
+def test_a_phone_in_the_dark(address: str, browser: Browser) -> None:
+    context = browser.new_context(viewport=PHONE, has_touch=True, is_mobile=True, color_scheme="dark")
+    context.set_default_timeout(30_000)
+    page = context.new_page()
+    page.goto(f"{address}/?project={NAME}")
+    charts_drawn(page)
+    look(page, "project-home-phone-dark")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1")
+    context.close()
