@@ -17,6 +17,15 @@ _COMMANDS = {
     "crawl": ("studio.cli.crawl", _("Collect the pictures that web pages show.")),
     "search": ("studio.cli.search", _("Search Openverse or Wikimedia Commons for pictures.")),
     "sources": ("studio.cli.sources", _("Write down every address and file that was offered to a project.")),
+    "export_data": (
+        "studio.cli.export_data",
+        _("Write a project's pictures and labels in a format of choice."),
+    ),
+    "doubtful": (
+        "studio.cli.doubtful",
+        _("Write down a project's labels, those that are most likely wrong first."),
+    ),
+    "copies": ("studio.cli.copies", _("Write down which pictures of a project are the same, or nearly.")),
     "retrain": ("studio.cli.retrain", _("Retrain a network's top on a folder of class folders.")),
     "label_image": ("studio.cli.label_image", _("Ask a trained model what is in a picture.")),
 }

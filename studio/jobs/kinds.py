@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from db.engine import Database
-from studio.jobs import queue
+from studio.jobs import curating, queue
+from studio.jobs.exporting import EXPORTING
 from studio.jobs.queue import Job
 from studio.progress import Progress
 from studio.settings import Settings
@@ -276,7 +277,13 @@ KINDS: dict[str, Callable[[Work], dict[str, Any]]] = {
     "ingest_web": _ingest_web,
     "search": _search,
     "retrain": _retrain,
+    **EXPORTING,
+    **curating.LOOKING,
 }
 INGESTING = {kind for kind in KINDS if kind.startswith("ingest_")}
 ASKING = {"ingest_crawl", "ingest_web", "search"}
 """Those that mostly wait for others' servers."""
+LOOKING = set(curating.LOOKING)
+"""Those that the studio asks for by itself."""
+PACKING = set(EXPORTING)
+"""Those that only read and write files."""

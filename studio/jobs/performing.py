@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from db.engine import Database
 from studio.errors import Stopped, StudioError
 from studio.jobs import queue
+from studio.jobs.curating_requests import look_after
 from studio.jobs.kinds import KINDS, Work
 from studio.language import _
 from studio.progress import Progress
@@ -68,4 +69,5 @@ def perform(
         queue.end(
             session, job_id, token, datetime.now(UTC), outcome, result=result, error=error, details=details
         )
+    look_after(database, job, outcome, datetime.now(UTC))
     return ended_by

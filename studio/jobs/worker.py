@@ -15,7 +15,7 @@ from uuid import uuid4
 from db.engine import Database
 from studio.data import open_database
 from studio.jobs import queue
-from studio.jobs.kinds import ASKING, KINDS
+from studio.jobs.kinds import ASKING, KINDS, LOOKING, PACKING
 from studio.jobs.process import start_module
 from studio.settings import Settings, settings
 
@@ -116,9 +116,12 @@ def main() -> None:
     """Run as many slots as the settings say, and give back the jobs of workers that fell silent."""
     found = settings()
     database = open_database(found)
-    slots = [Slot(database, found, set(KINDS) - ASKING, warm=True) for _number in range(found.workers)]
-    # Work that waits for others' servers has a place of its own, so that no training waits for it.
-    for slot in (*slots, Slot(database, found, ASKING, warm=False)):
+    asked = set(KINDS) - ASKING - LOOKING - PACKING
+    slots = [Slot(database, found, asked, warm=True) for _number in range(found.workers)]
+    # What waits for others' servers, what nobody asked for and what is soon done have places of their own: no
+    # training waits for them, and they wait for none.
+    slots += [Slot(database, found, kinds, warm=False) for kinds in (ASKING, LOOKING, PACKING)]
+    for slot in slots:
         threading.Thread(target=slot.serve, daemon=True).start()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     while True:

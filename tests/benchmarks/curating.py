@@ -1,0 +1,341 @@
+"""What the studio finds by itself: how right it is, what it saves, and how long it takes.
+
+python tests/benchmarks/curating.py [folder of class folders] [part …]
+
+Parts (all by default):
+doubtful  of labels flipped at random, how many are among the first so many
+copies    edits of photographs that are put into one group with their originals
+curve     test accuracy when pictures are labelled as the studio orders them, beside labelling them at random
+times     at 600 pictures, and at 100,000 made-up ones
+"""
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import insert
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+
+from db import models  # noqa: E402
+from db.engine import Database  # noqa: E402
+from db.migrate import migrate  # noqa: E402
+from studio.collect.projects import create_project  # noqa: E402
+from studio.collect.refinement import refine  # noqa: E402
+from studio.collect.store import PictureStore  # noqa: E402
+from studio.curate.alike import alike  # noqa: E402
+from studio.curate.choosing import BATCH, in_order, spread  # noqa: E402
+from studio.curate.doubts import doubts  # noqa: E402
+from studio.curate.light_model import fit, kernel_width  # noqa: E402
+from studio.curate.looks import _FILE, _ROW  # noqa: E402
+from studio.curate.reduction import basis_of, reduced  # noqa: E402
+from studio.curate.review import margins, review  # noqa: E402
+from studio.curate.study_files import write_array  # noqa: E402
+from studio.curate.suggestions import taught  # noqa: E402
+from studio.curate.survey import pictures_of, survey  # noqa: E402
+from studio.progress import Silent  # noqa: E402
+from studio.retrain.backbones import DEFAULT, ready  # noqa: E402
+from studio.retrain.bottlenecks import BottleneckCache  # noqa: E402
+from studio.retrain.embedding import embed  # noqa: E402
+from studio.retrain.head import Lesson, train_head  # noqa: E402
+from studio.retrain.image_folder import read_image_folder  # noqa: E402
+from studio.retrain.options import RunOptions  # noqa: E402
+
+SEEDS = range(5)
+FLIP_SEEDS = range(20)
+TESTED = 100
+FIRST = 5
+STEPS = 13
+MANY = 100_000
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+
+
+def alone(count: int) -> Ints:
+    return np.full(count, -1, np.int64)
+
+
+def bottlenecks(image_dir: Path, folder: Path) -> tuple[Floats, Ints]:
+    """Return the bottlenecks of a folder of class folders, and the classes."""
+    pictures = read_image_folder(image_dir, Silent()).pictures
+    backbone = ready(DEFAULT, folder / "backbones", Silent())
+    cache = BottleneckCache(folder / "bottlenecks", backbone.features)
+    embed(pictures, backbone, cache, threads=2, progress=Silent())
+    classes = sorted({picture.label for picture in pictures})
+    labels = np.array([classes.index(picture.label) for picture in pictures], np.int64)
+    return cache.vectors([picture.sha256 for picture in pictures]), labels
+
+
+def doubtful(vectors: Floats, labels: Ints) -> None:
+    """Print the precision among the first k, where k labels are flipped, and how many are counted."""
+    short = reduced(vectors, basis_of(vectors))
+    classes = int(labels.max()) + 1
+    for share in (0.0, 0.05, 0.10):
+        found, counted = [], []
+        for seed in FLIP_SEEDS:
+            rng = np.random.default_rng(seed)
+            flipped = rng.choice(len(labels), round(share * len(labels)), replace=False)
+            given = labels.copy()
+            given[flipped] = (given[flipped] + rng.integers(1, classes, len(flipped))) % classes
+            fitted = fit(
+                short, given, classes, width=kernel_width(short), groups=alone(len(given)), rng=_rng()
+            )
+            sure = fitted.model.probabilities(fitted.held_out)
+            judged = doubts(fitted.held_out, sure, given, alone(len(given)), np.zeros(len(given), bool))
+            first = judged.rows[np.argsort(-judged.scores, kind="stable")][: len(flipped)]
+            found.append(float(np.isin(first, flipped).mean()) if len(flipped) else np.nan)
+            counted.append(judged.wrong)
+        print(
+            f"{share:.0%} flipped ({round(share * len(labels))}): {np.mean(found):.1%} among the first "
+            f"so many (from {np.min(found):.1%} to {np.max(found):.1%}), counted {np.mean(counted):.0f}",
+            flush=True,
+        )
+
+
+def curve(vectors: Floats, labels: Ints, folder: Path) -> None:
+    """Print the test accuracy by the number of labels, of the light model and of a retrained head."""
+    short = reduced(vectors, basis_of(vectors))
+    ways: dict[str, list[list[tuple[float, float]]]] = {"random": [], "chosen": []}
+    whole = []
+    for seed in SEEDS:
+        shuffled = np.random.default_rng(seed).permutation(len(labels))
+        tested, pool = shuffled[:TESTED], shuffled[TESTED:]
+        whole.append(_accuracies(vectors, short, labels, pool, pool[:0], tested, folder))
+        for way, rows in ways.items():
+            known = pool[:FIRST]
+            rows.append([])
+            for step in range(STEPS):
+                waiting = np.setdiff1d(pool, known)
+                rows[-1].append(_accuracies(vectors, short, labels, known, waiting, tested, folder))
+                if way == "random":
+                    known = pool[: FIRST + (step + 1) * BATCH]
+                else:
+                    known = np.concatenate([known, waiting[_ordered(short, labels, known, waiting)[:BATCH]]])
+    print(f"mean of {len(SEEDS)} seeds, {TESTED} test pictures, {len(pool)} to label; suggestions, head")
+    print("labels | random        | chosen")
+    for step in range(STEPS):
+        cells = (np.mean([row[step] for row in rows], axis=0) for rows in ways.values())
+        said = " | ".join(f"{light:.1%} {head:.1%}" for light, head in cells)
+        print(f"{FIRST + step * BATCH:6} | {said}")
+    light, head = np.mean(whole, axis=0)
+    print(f"all {len(pool)}: {light:.1%} {head:.1%}", flush=True)
+
+
+def _ordered(short: Floats, labels: Ints, known: Ints, waiting: Ints) -> npt.NDArray[np.integer]:
+    """Return the places of `waiting` in the order of a review's "next"."""
+    classes, given = np.unique(labels[known], return_inverse=True)
+    width = kernel_width(short)
+    if len(classes) < 2:
+        order = spread(short, width, groups=alone(len(short)), rng=_rng())
+        return np.searchsorted(waiting, order[np.isin(order, waiting)])
+    rng = _rng()
+    model = fit(short[known], given, len(classes), width=width, groups=alone(len(known)), rng=rng).model
+    unsure = 1 - margins(model.probabilities(model.values(short[waiting])))
+    return in_order(short[waiting], unsure, model, groups=alone(len(waiting)), rng=rng)
+
+
+def _accuracies(
+    vectors: Floats,
+    short: Floats,
+    labels: Ints,
+    known: Ints,
+    waiting: Ints,
+    tested: Ints,
+    folder: Path,
+) -> tuple[float, float]:
+    classes, given = np.unique(labels[known], return_inverse=True)
+    if len(classes) < 2:
+        right = float((labels[tested] == classes[0]).mean())
+        return right, right
+    groups = alone(len(known))
+    model = fit(short[known], given, len(classes), width=kernel_width(short), groups=groups, rng=_rng()).model
+    light = classes[model.values(short[tested]).argmax(axis=1)] == labels[tested]
+    lesson = Lesson(vectors[known], given.astype(np.intp), np.arange(len(known)), np.arange(0), len(classes))
+    checkpoint = folder / "checkpoint.npz"
+    checkpoint.unlink(missing_ok=True)
+    head = train_head(
+        lesson,
+        RunOptions(),
+        checkpoint=checkpoint,
+        identity="",
+        progress=Silent(),
+        on_points=lambda _points: None,
+    ).head
+    heads = classes[head.probabilities(vectors[tested]).argmax(axis=1)] == labels[tested]
+    return float(light.mean()), float(heads.mean())
+
+
+def times(vectors: Floats, labels: Ints, folder: Path) -> None:
+    """Print how long looks take: at 600 photographs, and at 100,000 made-up pictures."""
+    for count in (len(labels), MANY):
+        made = _made_up(folder / str(count), vectors, labels, count)
+        with timed(f"{count:,} pictures: survey, measured and embedded before"):
+            made.survey()
+        with timed(f"{count:,} pictures: near copies, all with all (part of a first survey)"):
+            if count < MANY:
+                made.refine(None)
+        with timed(f"{count:,} pictures: near copies of 1,000 new ones"):
+            made.refine(1_000)
+        with timed(f"{count:,} pictures, half labelled: review"):
+            review(made.database, made.folder, made.project, progress=Silent(), now=_now())
+        alike(made.folder, int(made.ids[0]), 10)
+        waits = []
+        for image in made.ids[:: max(1, count // 200)].tolist():
+            start = time.perf_counter()
+            alike(made.folder, image, 8192)
+            waits.append(time.perf_counter() - start)
+        print(
+            f"{count:,} pictures: alike {np.median(waits) * 1000:.1f} ms, at most {max(waits) * 1000:.1f} ms"
+        )
+        made.database.close()
+
+
+class _Made:
+    """A project of pictures that are rows and vectors alone."""
+
+    def __init__(self, folder: Path, vectors: Floats, labels: Ints, count: int) -> None:
+        self.folder = folder / "studies"
+        self.folder.mkdir(parents=True)
+        self.database = Database(f"sqlite:///{(folder / 'studio.sqlite3').as_posix()}")
+        migrate(self.database)
+        rng = np.random.default_rng(0)
+        self.vectors = np.lib.format.open_memmap(
+            folder / "full.npy", mode="w+", dtype=np.float32, shape=(count, vectors.shape[1])
+        )
+        classes = int(labels.max()) + 1
+        of = np.empty(count, np.int64)
+        for start in range(0, count, 4096):
+            rows = rng.integers(0, len(vectors), min(4096, count - start))
+            # Photographs mixed two by two: as many different ones as wanted, spread as photographs are.
+            others = rng.permutation(rows)
+            share = rng.uniform(0.55, 0.95, (len(rows), 1)).astype(np.float32)
+            self.vectors[start : start + len(rows)] = vectors[rows] * share + vectors[others] * (1 - share)
+            of[start : start + len(rows)] = labels[rows]
+        with self.database.write() as session:
+            self.project = create_project(session, "many", _now()).id
+            made = [
+                models.ImageClass(project_id=self.project, name=str(n), position=n) for n in range(classes)
+            ]
+            session.add_all(made)
+            session.flush()
+            ids = [each.id for each in made]
+            connection = session.connection()
+            connection.execute(insert(models.Image), [_image(n, rng) for n in range(1, count + 1)])
+            connection.execute(
+                insert(models.Label),
+                [
+                    {
+                        "project_id": self.project,
+                        "image_id": n,
+                        "state": "labelled" if n % 2 else "unlabelled",
+                        "class_id": ids[of[n - 1]] if n % 2 else None,
+                        "operation_number": 0,
+                        "updated_at": _now(),
+                    }
+                    for n in range(1, count + 1)
+                ],
+            )
+        with self.database.read() as session:
+            self.pictures = pictures_of(session, self.project)
+        self.ids = np.array([picture.id for picture in self.pictures])
+        measures = np.zeros(count, _ROW)
+        measures["id"], measures["values"] = self.ids, (-0.2, -0.5, -0.4, 200, 50)
+        write_array(self.folder / _FILE, measures)
+
+    def survey(self) -> None:
+        """Survey the pictures, whose measures are there."""
+        survey(
+            self.database,
+            PictureStore(self.folder),
+            self.folder,
+            self.project,
+            self.pictures,
+            self.vectors,
+            last=None,
+            identity="",
+            operation_number=0,
+            unreadable=0,
+            threads=2,
+            progress=Silent(),
+            now=_now(),
+        )
+
+    def refine(self, new: int | None) -> None:
+        """Compare the newest with all, or all with all."""
+        some = None if new is None else set(self.ids[-new:].tolist())
+        refine(self.database, self.project, self.ids.tolist(), self.vectors, new=some, progress=Silent())
+
+
+def _made_up(folder: Path, vectors: Floats, labels: Ints, count: int) -> _Made:
+    folder.mkdir()
+    return _Made(folder, vectors, labels, count)
+
+
+def _image(number: int, rng: np.random.Generator) -> dict[str, object]:
+    return {
+        "id": number,
+        "sha256": f"{number:064x}",
+        "format": "JPEG",
+        "width_px": 640,
+        "height_px": 480,
+        "size_bytes": 1,
+        "perceptual_hash": rng.bytes(8).hex(),
+        "created_at": _now(),
+    }
+
+
+@contextmanager
+def timed(what: str) -> Iterator[None]:
+    """Print how long the block took."""
+    start = time.perf_counter()
+    yield
+    print(f"{what}: {time.perf_counter() - start:.1f} s", flush=True)
+
+
+def copies(image_dir: Path) -> None:
+    """Print what a benchmark of its own prints in full: near copies with bottlenecks."""
+    near = import_module("copies")  # which stands beside this one
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        near.precision(sorted(image_dir.rglob("*.jpg")), Path(folder))
+
+
+def _rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def main(image_dir: Path, parts: list[str]) -> None:
+    """Measure and print."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
+        folder = Path(temporary)
+        vectors, labels = bottlenecks(image_dir, folder)
+        all_parts: dict[str, Callable[[], None]] = {
+            "doubtful": lambda: doubtful(vectors, labels),
+            "copies": lambda: copies(image_dir),
+            "curve": lambda: curve(vectors, labels, folder),
+            "times": lambda: times(vectors, labels, folder),
+        }
+        for part in parts or list(all_parts):
+            all_parts[part]()
+
+
+if __name__ == "__main__":
+    given = sys.argv[1:]
+    where = (
+        Path(given.pop(0))
+        if given and Path(given[0]).is_dir()
+        else ROOT.parent / "shared" / "data" / "flowers"
+    )
+    main(where, given)
