@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.collect.web.garden import ADDED, REFUSED, Garden, standing
 from tests.collect.web.service_stand_ins import OpenverseStandIn, openverse_result
 from tests.e2e.conftest import look, serving
+from tests.e2e.labelling_grid import expect_count
 
 pytestmark = pytest.mark.browser
 LONG_MS = 120_000
@@ -58,7 +59,7 @@ def test_a_crawl_is_watched_and_its_reasons_read(address: str, browser: Browser)
     expect(page.get_by_text("the site wants no use by AI, or no indexing · 2")).to_be_visible()
     look(page, "crawl-reasons")
     page.get_by_role("button", name="Next: curate").click()
-    expect(page.get_by_text(f"장미 · {len(ADDED)}")).to_be_visible()
+    expect_count(page, "장미", len(ADDED))
     page.close()
 
 

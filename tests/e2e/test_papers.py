@@ -1,10 +1,11 @@
 """Looking at a picture's papers in a browser: strangers' words are text, and licences can be filtered by."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, ViewportSize, expect
+from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 
 from studio.collect.ingest import ingest
 from studio.collect.projects import create_project
@@ -16,6 +17,7 @@ from studio.settings import Settings
 from tests.collect.material import picture
 from tests.conftest import NOW
 from tests.e2e.conftest import look, serving
+from tests.e2e.labelling_grid import open_grid, shelf
 
 pytestmark = pytest.mark.browser
 LONG_MS = 60_000
@@ -73,21 +75,27 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 def open_curate(page: Page, address: str) -> None:
-    page.goto(f"{address}/curate?project=정원")
-    expect(page.locator("button.tile")).to_have_count(4, timeout=LONG_MS)
+    open_grid(page, address, "정원")
+    shelf(page, "장미").click()
+    expect(page.locator(".tile")).to_have_count(4, timeout=LONG_MS)
+    expect(named(page, "rose.jpg")).to_be_visible()
+
+
+def named(page: Page, name: str) -> Locator:
+    return page.locator(f".tile[title='{name}']")
 
 
 def open_papers(page: Page, address: str) -> None:
     """Open Curate, and the details of the picture that was found on the web."""
     open_curate(page, address)
-    page.locator("button.tile[title='rose.jpg']").focus()
+    named(page, "rose.jpg").click()
     page.keyboard.press("i")
-    expect(page.locator("dialog dl")).to_have_count(3)
+    expect(page.locator("dialog.closer dl")).to_have_count(3)
 
 
 def test_papers_are_shown_as_text_with_links_of_the_web_only(address: str, page: Page) -> None:
     open_papers(page, address)
-    dialog = page.locator("dialog")
+    dialog = page.locator("dialog.closer")
     expect(dialog.get_by_text(HOSTILE, exact=True)).to_be_visible()
     expect(dialog.get_by_text(KNOWN.creator, exact=True)).to_be_visible()
     assert dialog.locator("img").count() == 1  # the picture itself
@@ -110,37 +118,37 @@ def test_papers_are_shown_as_text_with_links_of_the_web_only(address: str, page:
 
     page.keyboard.press("Escape")
     expect(dialog).not_to_be_visible()
-    expect(page.locator("button.tile[title='rose.jpg']")).to_be_focused()
-    page.locator("button.tile[title='장미 1.jpg']").dblclick()
+    expect(page.get_by_role("listbox", name="Pictures")).to_be_focused()
+    expect(named(page, "rose.jpg")).to_have_class(re.compile("focus"))
+    named(page, "장미 1.jpg").dblclick()
+    page.keyboard.press("i")
     expect(dialog.locator("dl")).to_have_count(2)
     expect(dialog).to_contain_text("unknown")
 
 
 def test_a_studio_that_does_not_answer_is_told_of(address: str, page: Page) -> None:
-    page.route("**/studio/projects/**", lambda route: route.abort())
+    page.route("**/studio/projects/*/pictures/**", lambda route: route.abort())
     open_curate(page, address)
-    page.locator("button.tile").first.focus()
-    page.keyboard.press("z")
+    page.keyboard.press("i")
     expect(page.get_by_text("Its papers could not be read")).to_be_visible()
 
 
 def test_pictures_of_unknown_licence_are_found(address: str, page: Page) -> None:
     open_curate(page, address)
-    tiles = page.locator("button.tile")
-    licences = page.get_by_role("radiogroup", name="Licence")
-    licences.get_by_text("Unknown", exact=True).click()
-    expect(page.get_by_text("장미 · 3")).to_be_visible()
-    expect(page.get_by_text("튤립 · 0")).to_be_visible()
+    tiles = page.locator(".tile")
+    page.get_by_text("Filters").click()
+    licence = page.get_by_label("Licence")
+    licence.select_option("Unknown")
     expect(tiles).to_have_count(3)
     look(page, "curate-unknown")
-    page.get_by_text("튤립 · 0").click()
+    shelf(page, "튤립").click()  # what narrows stays
     expect(page.get_by_text("No pictures here.")).to_be_visible()
-    licences.get_by_text("Known", exact=True).click()
-    expect(page.get_by_text("튤립 · 2")).to_be_visible()  # own work has no unknown licence
-    expect(tiles).to_have_count(2)
-    page.get_by_text("장미 · 1").click()
+    page.get_by_text("Filters · 1").click()
+    licence.select_option("Known")
+    expect(tiles).to_have_count(2)  # own work has no unknown licence
+    shelf(page, "장미").click()
     expect(tiles).to_have_count(1)
-    licences.get_by_text("All", exact=True).click()
+    page.get_by_role("button", name="Licence: Known").click()
     expect(tiles).to_have_count(4)
 
 
@@ -150,11 +158,11 @@ def test_papers_fit_a_phone_and_the_dark(address: str, browser: Browser) -> None
     page = context.new_page()
     open_papers(page, address)
     look(page, "papers-phone-dark")
-    assert page.locator("dialog").evaluate(
+    assert page.locator("dialog.closer").evaluate(
         "dialog => dialog.scrollWidth <= dialog.clientWidth"
         " && dialog.getBoundingClientRect().right <= innerWidth"
     )
-    close = page.locator("dialog").get_by_role("button", name="Close")
+    close = page.locator("dialog.closer").get_by_role("button", name="Close")
     expect(close).to_be_in_viewport()
     close.click()
     look(page, "curate-phone-dark")

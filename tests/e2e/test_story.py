@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, FilePayload, Page, expect
 from studio.collect.drawings import drawings_offer
 from tests.conftest import FLOWERS
 from tests.e2e.conftest import look, serving
+from tests.e2e.labelling_grid import expect_count, press, shelf
 
 pytestmark = pytest.mark.browser
 LONG_MS = 120_000
@@ -102,31 +103,28 @@ def test_from_photographs_to_an_answer(address: str, page: Page, browser: Browse
     expect(page.get_by_role("heading", name="Curate")).to_be_visible()
     first, second = list(pictures)[:2]
     count = len(pictures[first])
-    expect(page.get_by_text(f"{first} · {count}")).to_be_visible()
-    tiles = page.locator("button.tile")
-    expect(tiles.first).to_be_visible()
-    assert tiles.count() == count
+    expect_count(page, first, count)
+    shelf(page, first).click()
+    tiles = page.locator(".tile")
+    expect(page.get_by_text(f"{count} pictures", exact=True)).to_be_visible()
+    expect(tiles.first.locator("img")).to_be_visible()
     shown_px = tiles.first.locator("img").evaluate("image => image.decode().then(() => image.naturalWidth)")
     assert shown_px > 0  # a thumbnail came, not only a place for one
-    tiles.nth(0).focus()
-    for key in ("Space", "ArrowRight", "Space"):
-        page.keyboard.press(key)
-        page.wait_for_timeout(600)  # the page runs again in between, and the focus must stay
-    expect(page.get_by_text("2 selected")).to_be_visible()
+    page.get_by_role("listbox", name="Pictures").focus()
+    press(page, "Space", "ArrowRight", "Space")
+    expect(page.get_by_text("2 selected", exact=True)).to_be_visible()
     look(page, "curate-selected")
-    page.get_by_role("combobox", name="Class").click()
-    page.get_by_role("option", name=second).click()
-    page.get_by_role("button", name="Move to class").click()
-    expect(page.get_by_text(f"{first} · {count - 2}")).to_be_visible()
-    expect(page.get_by_text(f"{second} · {len(pictures[second]) + 2}")).to_be_visible()
+    page.get_by_role("button", name="Label…").click()
+    page.locator(".chooser").get_by_role("option", name=second).click()
+    expect_count(page, first, count - 2)
+    expect_count(page, second, len(pictures[second]) + 2)
     page.get_by_role("button", name="Undo").click()
-    expect(page.get_by_text(f"{first} · {count}")).to_be_visible()
-    page.locator("button.tile").nth(3).click()
-    page.get_by_role("button", name="Reject").click()
-    expect(page.get_by_text("Rejected · 1")).to_be_visible()
-    page.locator("button.tile").nth(0).focus()
-    page.keyboard.press("z")
-    expect(page.locator("dialog img")).to_be_visible()
+    expect_count(page, first, count)
+    tiles.nth(3).click()
+    page.get_by_role("button", name="Reject", exact=True).click()
+    expect_count(page, "Rejected", 1)
+    press(page, "z")
+    expect(page.locator("dialog.closer img")).to_be_visible()
     page.keyboard.press("Escape")
 
     open_room(page, "Retrain")
@@ -175,7 +173,7 @@ def test_drawings_stop_and_phone(address: str, browser: Browser) -> None:
     look(page, "phone-collect")
     assert no_overflow(page)
     page.get_by_role("button", name="Next: curate").click()
-    expect(page.locator("button.tile").first).to_be_visible()
+    expect(page.locator(".tile img").first).to_be_visible()
     look(page, "phone-curate")
     assert no_overflow(page)
     page.get_by_role("button", name="Next: retrain").click()
@@ -213,7 +211,7 @@ def test_a_place_on_this_machine_and_a_place_that_is_not(address: str, page: Pag
     page.get_by_role("button", name="Bring it in").click()
     expect(page.get_by_text("6 added")).to_be_visible(timeout=LONG_MS)
     open_room(page, "Curate")
-    expect(page.get_by_text("진달래 · 3")).to_be_visible()
+    expect_count(page, "진달래", 3)
     open_room(page, "Predict")
     expect(page.get_by_text("There is no trained model in this project yet")).to_be_visible()
 

@@ -6,10 +6,7 @@ from typing import TypedDict
 
 import streamlit as st
 
-from studio.curate.grid import Picture
 from studio.language import _
-from studio.web.detail_routes import detail_address
-from studio.web.routes import picture_address, thumbnail_address
 
 _HERE = Path(__file__).parent
 
@@ -31,23 +28,6 @@ class Tile(TypedDict):
     details: str
     """Of what is known of it, as `studio.web.detail_routes` gives it."""
     name: str
-
-
-def picture_grid(project_id: int, pictures: Sequence[Picture], *, key: str) -> list[int]:
-    """Draw pictures of a project and return the ids of those that are selected."""
-    return draw_grid(
-        [
-            {
-                "id": picture.id,
-                "thumbnail": thumbnail_address(picture.sha256),
-                "address": picture_address(picture.sha256),
-                "details": detail_address(project_id, picture.id),
-                "name": picture.name,
-            }
-            for picture in pictures
-        ],
-        key=key,
-    )
 
 
 def draw_grid(tiles: Sequence[Tile], *, key: str) -> list[int]:

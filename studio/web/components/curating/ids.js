@@ -1,0 +1,58 @@
+// Ids of pictures as the studio's routes write them, "1-5,9", and as they are looked up: ascending, 4 bytes each.
+
+function idsText(ids) {
+  const sorted = Int32Array.from(ids).sort();
+  const parts = [];
+  for (let at = 0; at < sorted.length;) {
+    let to = at;
+    while (to + 1 < sorted.length && sorted[to + 1] <= sorted[to] + 1) to++;
+    parts.push(sorted[at] === sorted[to] ? `${sorted[at]}` : `${sorted[at]}-${sorted[to]}`);
+    at = to + 1;
+  }
+  return parts.join(",");
+}
+
+function idsOf(text) {
+  const ranges = text.split(",").filter(Boolean).map((part) => {
+    const [from, to = from] = part.split("-").map(Number);
+    return [from, to];
+  });
+  const ids = new Int32Array(ranges.reduce((sum, [from, to]) => sum + to - from + 1, 0));
+  let at = 0;
+  for (const [from, to] of ranges) for (let id = from; id <= to; id++) ids[at++] = id;
+  return ids;
+}
+
+function holdsId(sorted, id) {
+  let [low, high] = [0, sorted.length - 1];
+  while (low <= high) {
+    const middle = (low + high) >> 1;
+    if (sorted[middle] === id) return true;
+    if (sorted[middle] < id) low = middle + 1;
+    else high = middle - 1;
+  }
+  return false;
+}
+
+// Pages that a network serves over plain http have no crypto.randomUUID.
+function newId() {
+  if (crypto.randomUUID) return crypto.randomUUID();
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+// What a picture is or is to be: { state, class (id or null), name (of a class that is only now to be made) }.
+function sameTarget(one, other) {
+  return one.state === other.state && (one.class ?? null) === (other.class ?? null)
+    && (one.name ?? "") === (other.name ?? "");
+}
+
+// Gathers [id, target] pairs into [{ ids, target }], one for each target.
+function byTarget(pairs) {
+  const groups = new Map();
+  for (const [id, target] of pairs) {
+    const key = `${target.state} ${target.class ?? ""} ${target.name ?? ""}`;
+    if (!groups.has(key)) groups.set(key, { target, ids: [] });
+    groups.get(key).ids.push(id);
+  }
+  return Array.from(groups.values(), ({ target, ids }) => ({ target, ids: Int32Array.from(ids).sort() }));
+}

@@ -1,0 +1,258 @@
+"""What the grid says: its panel, its tools, its tiles, its keys."""
+
+from studio.language import _
+from studio.web.words import way
+
+Texts = dict[str, str | dict[str, str]]
+WAYS = (
+    "folder",
+    "archive",
+    "upload",
+    "camera",
+    "drawing",
+    "download",
+    "crawl",
+    "list",
+    "openverse",
+    "commons",
+)
+"""The kinds of provenance that have words for them; others are shown as they are."""
+
+
+def grid_texts() -> dict[str, Texts]:
+    """Return the texts by group, as the scripts ask for them."""
+    return {
+        "grid": {"name": _("Labelling grid"), "pictures": _("Pictures")},
+        "tile": _tile(),
+        "states": {
+            "all": _("All"),
+            "unlabelled": _("Unlabelled"),
+            "labelled": _("Labelled"),
+            "rejected": _("Rejected"),
+        },
+        "side": {
+            "side": _("What to look at"),
+            "states": _("Pictures"),
+            "classes": _("Classes"),
+            "found": _("The studio found"),
+            "edit": _("Edit"),
+            "no_classes": _("None yet. Select pictures and type a name."),
+            "not_yet": _("Suggestions, doubts and copies stand here once the studio has looked through."),
+        },
+        "found": _found(),
+        "orders": _orders(),
+        "tools": _tools(),
+        "selected": _selected(),
+        "chooser": {
+            "title": _("Label {pictures} as…"),
+            "name": _("Class"),
+            "placeholder": _("Type a class"),
+            "make": _("Make the class “{name}”"),
+            "none": _("No classes yet. Type the name of one."),
+        },
+        "closer": _closer(),
+        "acts": _acts(),
+        "status": _status(),
+        "hint": {
+            "moved": {
+                "one": _("{count} picture no longer belongs here."),
+                "many": _("{count} pictures no longer belong here."),
+            },
+            "fresh": {
+                "one": _("{count} more picture belongs here."),
+                "many": _("{count} more pictures belong here."),
+            },
+            "stale": _("Much has changed since this was read."),
+            "refresh": _("Refresh"),
+            "nothing": _("No pictures here."),
+            "clear": _("Show all pictures"),
+        },
+        "keys": _keys(),
+    }
+
+
+def _tile() -> Texts:
+    return {
+        "unlabelled": _("unlabelled"),
+        "rejected": _("rejected"),
+        "labelled": _("labelled"),
+        "loading": _("being read"),
+        "gone": _("not in this project any more"),
+        "suggestion": _("suggested: {name}, {share}"),
+        "doubt": _("doubtful; it might be {name}"),
+        "clash": _("somebody else decided differently: {name}"),
+        "copy": _("a copy of another picture"),
+        "keeper": _("the best of its copies"),
+        "moved": _("no longer belongs here; it stays until you refresh"),
+    }
+
+
+def _found() -> Texts:
+    return {
+        "suggestion": _("Suggestions"),
+        "next": _("Label next"),
+        "doubtful": _("Doubtful"),
+        "clash": _("Clashes"),
+        "copies": _("Copies"),
+        "blurred": _("Blurred"),
+        "dark": _("Dark"),
+        "blank": _("Blank"),
+        "small": _("Small"),
+        "shape": _("Odd shape"),
+        "far": _("Unlike all others"),
+    }
+
+
+def _orders() -> Texts:
+    return {
+        "newest": _("Newest first"),
+        "oldest": _("Oldest first"),
+        "next": _("What to label next"),
+        "uncertain": _("Least certain first"),
+        "doubtful": _("Most doubtful first"),
+        "suggestion": _("Surest suggestions first"),
+        "spread": _("As different as can be"),
+        "group": _("Copies side by side"),
+        "alike": _("Most alike first"),
+    }
+
+
+def _tools() -> Texts:
+    return {
+        "toolbar": _("What is shown, and tools"),
+        "order": _("Order"),
+        "text": _("Search names, titles, authors"),
+        "filters": _("Filters"),
+        "source": _("Came"),
+        "licence": _("Licence"),
+        "split": _("Split"),
+        "from": _("From"),
+        "to": _("To"),
+        "suggested": _("Suggested"),
+        "any": _("any"),
+        "unknown": _("Unknown"),
+        "known": _("Known"),
+        "training": _("Training"),
+        "validation": _("Validation"),
+        "testing": _("Testing"),
+        "size": _("Size of the pictures"),
+        "undo": _("Undo"),
+        "redo": _("Redo"),
+        "map": _("Map"),
+        "classes": _("Classes…"),
+        "history": _("History"),
+        "help": _("Keys"),
+        "chosen": _("Chosen on the map"),
+        "alike": _("Like one picture"),
+        "drop": _("Take this filter away"),
+        "clear": _("Show all pictures"),
+        "sources": {kind: way(kind) for kind in WAYS},
+    }
+
+
+def _selected() -> Texts:
+    return {
+        "bar": _("With what is selected"),
+        "selected": _("{count} selected"),
+        "label": _("Label…"),
+        "accept": _("Accept suggestions"),
+        "reject": _("Reject"),
+        "unlabel": _("Unlabel"),
+        "keep_best": _("Reject copies, keep ★"),
+        "keep_label": _("Keep what stands"),
+        "use_other": _("Use the other label"),
+        "all": _("Select all"),
+        "none": _("Select none"),
+    }
+
+
+def _closer() -> Texts:
+    return {
+        "name": _("Picture"),
+        "label": _("Label as"),
+        "before": _("Picture before"),
+        "next": _("Next picture"),
+        "reject": _("Reject"),
+        "unlabel": _("Unlabel"),
+        "undo": _("Undo"),
+        "papers": _("Papers"),
+        "alike": _("More like this"),
+        "other": _("Other…"),
+        "close": _("Close"),
+        "loading": _("Reading its papers…"),
+        "lost": _("Its papers could not be read. Close this, and look again."),
+        "places": _("Papers"),
+    }
+
+
+def _acts() -> Texts:
+    return {
+        "pictures": {"one": _("{count} picture"), "many": _("{count} pictures")},
+        "unlabelled": _("Unlabelled"),
+        "rejected": _("Rejected"),
+        "accepted": _("Accepted: {act}"),
+        "undone": _("Undone: {act}"),
+        "redone": _("Done again: {act}"),
+        "much": _("many pictures"),
+        "nothing_to_undo": _("There is nothing to undo."),
+        "nothing_to_redo": _("There is nothing to do again."),
+        "no_suggestion": _("Nothing is suggested here."),
+        "no_copies": _("None of these is a copy of a picture that is kept."),
+        "refused": _("Not saved: {why}"),
+        "unknown": _("the studio did not take it. Reload the page and try again."),
+        "clash_one": _("Somebody else labelled {count} picture meanwhile."),
+        "clash_many": _("Somebody else labelled {count} pictures meanwhile."),
+        "keep_theirs": _("Keep theirs"),
+        "use_mine": _("Use mine"),
+    }
+
+
+def _status() -> Texts:
+    return {
+        "pictures": {"one": _("{count} picture"), "many": _("{count} pictures")},
+        "pictures_so_far": {"one": _("{count} picture so far…"), "many": _("{count} pictures so far…")},
+        "selected": _("{count} selected"),
+        "saved": _("All saved"),
+        "waiting": {
+            "one": _("{count} label waits to be saved"),
+            "many": _("{count} labels wait to be saved"),
+        },
+        "away": _("The studio does not answer. Labels are kept in this browser and sent when it does."),
+        "silent": _("The studio does not answer."),
+        "secret": _("The studio asks for its secret again: reload the page and enter it. Labels are kept."),
+        "refused": _("The studio does not take labels now. They are kept in this browser and sent again."),
+        "unkept": _("This browser's storage is full: keep this tab open until all is saved."),
+        "notices": _("Notices"),
+        "close": _("Close"),
+    }
+
+
+def _keys() -> Texts:
+    return {
+        "title": _("Keys"),
+        "close": _("Close"),
+        "about": _(
+            "With pictures selected, a key is for all of them, else for the one in focus. A class can have a "
+            "letter of its own, which then goes before all others. Mouse: drag over pictures to select them, "
+            "drag selected ones onto a class, double click to look closer. Touch: hold to select."
+        ),
+        "move": _("Move"),
+        "ends": _("First, last picture"),
+        "pages": _("A screen up, down"),
+        "select": _("Select, or not"),
+        "range": _("Select a range"),
+        "all": _("Select all that is shown"),
+        "clear": _("Select none"),
+        "label": _("Label with a class"),
+        "type": _("Any other letter: type a class"),
+        "choose": _("Choose or make a class"),
+        "accept": _("Accept the suggestion, or what a doubtful label might be"),
+        "accept_screen": _("Accept all suggestions on the screen"),
+        "reject": _("Reject"),
+        "unlabel": _("Take the label away"),
+        "undo": _("Undo"),
+        "redo": _("Redo"),
+        "zoom": _("Look closer, and back"),
+        "details": _("Details and papers"),
+        "help": _("This list"),
+    }

@@ -1,0 +1,148 @@
+"""Driving the labelling grid as a person does, and reading what it shows and what became of it."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from subprocess import DEVNULL, Popen
+from time import monotonic, sleep
+from typing import Any
+from urllib.parse import quote
+
+import psutil
+from playwright.sync_api import Locator, Page, expect
+from sqlalchemy import insert, select
+
+from db.curate_models import Study
+from db.models import ImageClass, Label
+from studio.collect.ingest import ingest
+from studio.collect.projects import Project, create_project
+from studio.collect.sources import Papers, Source
+from studio.collect.store import PictureStore
+from studio.data import open_database
+from studio.progress import Silent
+from studio.settings import Settings
+from tests.conftest import NOW
+from tests.e2e.conftest import ROOT
+
+LONG_MS = 60_000
+Target = tuple[str, str | None]
+"""A state, and the name of a class."""
+
+
+def fill(home: Path, name: str, sources: Iterable[Source], *, looks: bool = False) -> Project:
+    """Make a project in a data folder, and take pictures into it as the studio does.
+
+    looks: whether the studio is to look through them by itself, as it does; else it believes it has.
+    """
+    settings = Settings(home=home)
+    database = open_database(settings)
+    with database.write() as session:
+        project = create_project(session, name, NOW)
+    store = PictureStore(settings.pictures_dir)
+    ingest(database, store, project.id, list(sources), progress=Silent(), clock=lambda: NOW)
+    if not looks:
+        with database.write() as session:
+            session.execute(insert(Study), looked_through(project.id))
+    database.close()
+    return project
+
+
+def looked_through(project_id: int) -> list[dict[str, Any]]:
+    """Return the rows of looks that nothing which a test does makes due again."""
+    never = {"project_id": project_id, "operation_number": 2**30, "facts": {"classes": 9}, "at": NOW}
+    return [{"kind": kind, **never} for kind in ("survey", "review")]
+
+
+def source(
+    name: str, read: Callable[[], bytes], class_name: str | None = None, kind: str = "folder"
+) -> Source:
+    return Source(name, read, class_name, kind, Papers())
+
+
+def targets(home: Path, project_id: int) -> dict[int, Target]:
+    """Return what each picture is, as the database has it."""
+    database = open_database(Settings(home=home))
+    with database.read() as session:
+        rows = session.execute(
+            select(Label.image_id, Label.state, ImageClass.name)
+            .outerjoin(ImageClass, ImageClass.id == Label.class_id)
+            .where(Label.project_id == project_id)
+        ).all()
+    database.close()
+    return {image: (state, name) for image, state, name in rows}
+
+
+def open_grid(page: Page, address: str, project: str, query: str = "") -> Locator:
+    """Open Curate, wait for the first pictures, and return the grid."""
+    page.goto(f"{address}/curate?project={quote(project)}{query}")
+    grid = page.get_by_role("listbox", name="Pictures")
+    expect(page.locator(".tile img").first).to_be_visible(timeout=LONG_MS)
+    grid.focus()
+    return grid
+
+
+def shelf(page: Page, name: str) -> Locator:
+    """Return the row of a state, a class or a finding in the panel beside the grid."""
+    return page.locator(".shelf").filter(has=page.get_by_text(name, exact=True))
+
+
+def expect_count(page: Page, name: str, count: int) -> None:
+    """Expect that a row of the panel says so many pictures."""
+    expect(shelf(page, name).locator(".count")).to_have_text(f"{count:,}", timeout=LONG_MS)
+
+
+def tile(page: Page, image_id: int) -> Locator:
+    return page.locator(f".tile[data-id='{image_id}']")
+
+
+def focused(page: Page) -> int:
+    """Return the id of the picture that has the focus."""
+    return int(page.locator(".tile.focus").get_attribute("data-id") or 0)
+
+
+def shown(page: Page) -> list[int]:
+    """Return the ids of the tiles that there are, in their order."""
+    ids: list[int] = page.locator(".floor").evaluate(
+        "floor => [...floor.querySelectorAll('.tile')]"
+        ".sort((a, b) => a.ariaPosInSet - b.ariaPosInSet).map(tile => Number(tile.dataset.id))"
+    )
+    return ids
+
+
+def saved(page: Page) -> None:
+    """Wait until nothing waits to be saved."""
+    expect(page.locator(".status .saved")).to_have_text("All saved", timeout=LONG_MS)
+
+
+def press(page: Page, *keys: str) -> None:
+    for key in keys:
+        page.keyboard.press(key)
+
+
+@contextmanager
+def killed(server: psutil.Process) -> Iterator[Callable[[], None]]:
+    """Kill a server; what is given starts it again, on the same port and folder. It is ended afterwards."""
+    command, environment = server.cmdline(), server.environ()
+    server.kill()
+    server.wait(20)
+    started: list[Popen[bytes]] = []
+
+    def again() -> None:
+        started.append(Popen(command, cwd=ROOT, env=environment, stdout=DEVNULL))
+
+    try:
+        yield again
+    finally:
+        for process in started:
+            family = psutil.Process(process.pid).children(recursive=True)
+            process.terminate()
+            process.wait(60)
+            psutil.wait_procs(family, timeout=10)
+
+
+def until(holds: Callable[[], bool], timeout_s: float = 30) -> None:
+    """Wait until something holds."""
+    end = monotonic() + timeout_s
+    while not holds():
+        assert monotonic() < end, "it did not come to hold"
+        sleep(0.05)
