@@ -6,6 +6,7 @@ from studio.curate.grid import counts
 from studio.jobs.curating_requests import survey_soon
 from studio.jobs.kinds import LOOKING
 from studio.language import _
+from studio.web import exporting
 from studio.web.components.curating import curating
 from studio.web.jobs_panel import ended_badly, watch
 from studio.web.look import heading, spread
@@ -33,3 +34,4 @@ with looks:
     job = watch(here.id, LOOKING)
     if job is not None and not job.live:
         ended_badly(job)
+exporting.draw(here)
