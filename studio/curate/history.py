@@ -180,7 +180,7 @@ def _told(operation: LabelOperation, groups: Sequence[_Group], names: dict[int, 
         return _("class {name} removed").format(name=name)
     came = sum(group.pictures for group in groups if group.came)
     parts = [counted("{count} picture came in", "{count} pictures came in", came)] if came else []
-    largest = sorted((group for group in groups if not group.came), key=lambda group: -group.pictures)
+    largest = sorted((group for group in groups if not group.came), key=_by_size)
     for group in largest[:_MOST_GROUPS]:
         if group.state == "labelled":
             part = counted("{count} picture to {{name}}", "{count} pictures to {{name}}", group.pictures)
@@ -192,6 +192,11 @@ def _told(operation: LabelOperation, groups: Sequence[_Group], names: dict[int, 
     if more := sum(group.pictures for group in largest[_MOST_GROUPS:]):
         parts.append(counted("{count} more", "{count} more", more))
     return ", ".join(parts)
+
+
+def _by_size(group: _Group) -> tuple[int, str, int]:
+    """The largest first; of equal ones the classes in the order in which they were made."""
+    return -group.pictures, group.state, group.class_id or 0
 
 
 def _groups(session: Session, operation_ids: set[str]) -> dict[str, list[_Group]]:
