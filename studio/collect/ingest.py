@@ -22,7 +22,7 @@ from studio.collect.near_copies import NearCopies
 from studio.collect.sources import Source
 from studio.collect.store import THUMBNAIL_PX, PictureStore, fitted
 from studio.collect.why import Why
-from studio.errors import PictureRefused, Stopped, StudioError
+from studio.errors import PictureRefused, StudioError
 from studio.language import _
 from studio.progress import Progress
 
@@ -135,11 +135,9 @@ def ingest(
                     take(pending.popleft())
             while pending:
                 take(pending.popleft())
-        except (StudioError, KeyboardInterrupt) as fault:
-            # What threads have begun has files already: it gets its rows too, and nothing is left half done.
-            # Only who asks for an end does not want to wait for the others.
-            ending = isinstance(fault, Stopped | KeyboardInterrupt)
-            batch.extend(p.result() for p in pending if not (ending and p.cancel()) and p.exception() is None)
+        except (StudioError, KeyboardInterrupt):
+            # The few that have been read get their files and rows too: nothing is left half done.
+            batch.extend(picture.result() for picture in pending if picture.exception() is None)
             write()
             raise
         write()
