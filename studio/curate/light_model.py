@@ -16,7 +16,7 @@ NOISE = 0.5
 """How far a single label is believed: the ridge, where a picture's kernel with itself is 1."""
 _REACH = 0.4
 """The kernel's width, as a share of the median squared distance of two pictures."""
-_TRAINED = 20_000
+_TRAINED = 10_000
 _LANDMARKS = 1_500
 _JITTER = 1e-4
 """What rounding may take from the landmarks' kernel, where pictures are nearly the same."""
@@ -104,7 +104,7 @@ def fit(
     """Learn from labelled pictures. vectors: float32, (N, D), of length 1; labels: (N,), 0 to classes - 1.
 
     groups: (N,), which pictures are near copies of each other; a picture is judged without the few that have
-    its label too. At most 20,000 pictures are learnt from, each class its share; the others are simply asked
+    its label too. At most 10,000 pictures are learnt from, each class its share; the others are simply asked
     about. Each class must have a picture. judged: how many, the first of all, are labels to measure one's
     confidence by; None: all are.
     """

@@ -163,7 +163,7 @@ def _labels(session: Session, project_id: int, ids: Ints) -> _Labels:
     gone = ("gone", 0)
     found = [now.get(image, gone) for image in ids.tolist()]
     return _Labels(
-        np.array([state for state, _class in found]), np.array([c for _state, c in found], np.int64)
+        np.array([state for state, _class in found], np.str_), np.array([c for _state, c in found], np.int64)
     )
 
 

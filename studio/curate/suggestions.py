@@ -16,6 +16,7 @@ from studio.curate.light_model import Fitted, LightModel, fit
 _SURE = 0.8
 """Suggestions from this confidence on are learnt from as if they were labels."""
 _MOST = 5_000
+"""Pictures, labels with them: whoever has so many labels learns nothing from suggestions."""
 
 Floats = npt.NDArray[np.floating[Any]]
 Ints = npt.NDArray[np.integer[Any]]
@@ -44,7 +45,7 @@ def taught(
     first = fitted.model
     probabilities = first.probabilities(first.values(waiting))
     sure = np.flatnonzero(probabilities.max(axis=1) >= _SURE)
-    sure = np.sort(rng.permutation(sure)[:_MOST])
+    sure = np.sort(rng.permutation(sure)[: max(0, _MOST - len(labels))])
     if not len(sure):
         return Suggester(first, first)
     second = fit(

@@ -25,7 +25,7 @@ def _survey(work: "Work") -> dict[str, Any]:
     from studio.collect.store import PictureStore
     from studio.curate.findings import last_study
     from studio.curate.survey import identity_of, is_current, pictures_of, survey, surveyed_before
-    from studio.retrain.backbones import DEFAULT, ready
+    from studio.retrain.backbones import DEFAULT, backbone_named, ready
     from studio.retrain.bottlenecks import BottleneckCache
     from studio.retrain.embedding import embed
 
@@ -34,13 +34,13 @@ def _survey(work: "Work") -> dict[str, Any]:
         number = newest_number(session, work.project_id)
         pictures = pictures_of(session, work.project_id)
         last = last_study(session, work.project_id, "survey")
-    backbone = ready(DEFAULT, settings.backbones_dir, work.progress)
-    prints = f"{backbone.fingerprint} {backbone.preprocessing.fingerprint}"
-    identity = identity_of(pictures, prints)
+    named = backbone_named(DEFAULT)
+    identity = identity_of(pictures, f"{named.fingerprint} {named.preprocessing.fingerprint}")
     if last is not None and is_current(last, identity, folder):
         _note(work, number)
         return {"pictures": len(pictures), "unreadable": last.facts.get("unreadable", 0), "changed": False}
     store = PictureStore(settings.pictures_dir)
+    backbone = ready(DEFAULT, settings.backbones_dir, work.progress)
     cache = BottleneckCache.of(settings.bottleneck_dir, backbone)
     files = [_File(each.sha256, store.original(each.sha256, each.format)) for each in pictures]
     refused = embed(files, backbone, cache, threads=settings.threads_used, progress=work.progress)

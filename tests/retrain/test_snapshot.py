@@ -93,3 +93,60 @@ def test_comes_back_from_its_file(tmp_path: Path) -> None:
     path.write_text("sha256,label\n1,2\n", encoding="utf-8")
     with pytest.raises(ValueError, match="split"):
         Snapshot.read(path, snapshot.classes, 4)
+
+
+def in_groups(label: str, groups: int, each: int = 3) -> list[Labelled]:
+    """Pictures of which every few are copies of each other."""
+    pictures = labelled(label, groups * each)
+    return [
+        Labelled(p.sha256, p.path, p.label, group=pictures[at // each * each].sha256)
+        for at, p in enumerate(pictures)
+    ]
+
+
+def sides(snapshot: Snapshot) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for example in snapshot.examples:
+        found.setdefault(example.group, set()).add(example.split)
+    return found
+
+
+def test_copies_fall_on_one_side_and_take_each_other_along() -> None:
+    many = Snapshot.of(in_groups("a", 100) + in_groups("b", 100))
+    assert all(len(splits) == 1 for splits in sides(many).values())
+    assert {example.split for example in many.examples} == {"training", "validation", "testing"}
+    first = {picture.sha256 for picture in in_groups("a", 100)[::3]}
+    alone = {e.sha256: e.split for e in Snapshot.of(labelled("a", 300) + labelled("b", 300)).examples}
+    # The group goes where its first picture goes.
+    assert all(e.split == alone[e.group] for e in many.examples if e.group in first)
+    for seed in range(30):
+        few = Snapshot.of(
+            in_groups("a", 1) + in_groups("b", 2), validation_percentage=45, testing_percentage=45, seed=seed
+        )
+        assert all(len(splits) == 1 for splits in sides(few).values())
+        assert {example.label for example in few.of_split("training")} == {"a", "b"}
+        gone = {example.sha256 for example in few.of_split("training") if example.label == "b"}
+        assert all(len(splits) == 1 for splits in sides(few.without(gone)).values())
+
+
+def test_a_split_that_came_with_pictures_goes_before_the_hash() -> None:
+    pictures = labelled("a", 100) + labelled("b", 100)
+    given = [Labelled(p.sha256, p.path, p.label, given="testing") for p in pictures[:50]]
+    snapshot = Snapshot.of(given + pictures[50:])
+    splits = {example.sha256: example.split for example in snapshot.examples}
+    assert {splits[picture.sha256] for picture in given} == {"testing"}
+    hashed = {example.sha256: example.split for example in Snapshot.of(pictures).examples}
+    assert all(splits[picture.sha256] == hashed[picture.sha256] for picture in pictures[50:])
+
+
+def test_copies_are_tested_with_the_one_that_was_given_to_be() -> None:
+    one, other, third = in_groups("a", 1)
+    rest = labelled("a", 40)[3:] + labelled("b", 40)
+    given = [
+        Labelled(one.sha256, one.path, "a", group=one.group, given="training"),
+        Labelled(other.sha256, other.path, "a", group=other.group, given="testing"),
+        third,
+    ]
+    assert sides(Snapshot.of(given + rest))[one.group] == {"testing"}
+    given[1] = other
+    assert sides(Snapshot.of(given + rest))[one.group] == {"training"}

@@ -18,7 +18,8 @@ const FINDS = [
 // A look is { filter, order, like (a picture's id, where the order is alike), at (a picture's id) }.
 function lookOfAddress() {
   const query = new URLSearchParams(location.search);
-  const filter = Object.fromEntries(FILTER_NAMES.filter((name) => query.get(name)).map((name) => [name, query.get(name)]));
+  const given = FILTER_NAMES.filter((name) => query.get(name));
+  const filter = Object.fromEntries(given.map((name) => [name, query.get(name)]));
   const like = Number(query.get("like")) || 0;
   const order = query.get("order");
   return {

@@ -133,7 +133,7 @@ class Grid {
       const x = EDGE_PX + (at % columns) * pitch;
       tile.put(at, count, Math.round(x * 100) / 100, Math.round((EDGE_PX + this.rowOf(at) * pitch + shift) * 100) / 100,
         Math.round(side * 100) / 100);
-      tile.draw(this.view.facts(at));
+      tile.draw(this.view.facts(at), this.isSeen(at));
     }
     for (const tile of this.spare.splice(0)) {
       tile.picture("");
@@ -149,7 +149,8 @@ class Grid {
   ask() {
     const [from, to] = this.shown;
     const screen = to - from + 1;
-    const rushing = Math.abs(from - (this.askedFrom ?? from)) > screen / 2 && performance.now() - this.askedAt < SETTLE_MS * 2;
+    const far = Math.abs(from - (this.askedFrom ?? from)) > screen / 2;
+    const rushing = far && performance.now() - this.askedAt < SETTLE_MS * 2;
     this.askedFrom = from;
     this.askedAt = performance.now();
     clearTimeout(this.settling);
@@ -177,8 +178,9 @@ class Grid {
   reveal(at) {
     this.fit();
     const y = this.rowOf(at) * this.pitch;
+    const end = y + this.pitch + 2 * EDGE_PX;
     if (y < this.top) this.top = y;
-    else if (y + this.pitch + 2 * EDGE_PX > this.top + this.height) this.top = y + this.pitch + 2 * EDGE_PX - this.height;
+    else if (end > this.top + this.height) this.top = end - this.height;
   }
 
   // The place under a point of the window, or -1.

@@ -40,13 +40,8 @@ function newId() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-// What a picture is or is to be: { state, class (id or null), name (of a class that is only now to be made) }.
-function sameTarget(one, other) {
-  return one.state === other.state && (one.class ?? null) === (other.class ?? null)
-    && (one.name ?? "") === (other.name ?? "");
-}
-
-// Gathers [id, target] pairs into [{ ids, target }], one for each target.
+// Gathers [id, target] pairs into [{ ids, target }], one for each target. A target is what a picture is or is to be:
+// { state, class (id or null), name (of a class that is only now to be made) }.
 function byTarget(pairs) {
   const groups = new Map();
   for (const [id, target] of pairs) {

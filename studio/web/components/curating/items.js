@@ -41,8 +41,10 @@ class Items {
     for (const ids of [this.visible, this.ahead]) {
       if (this.requests.size >= MOST_REQUESTS) return;
       const asked = new Set(Array.from(this.requests, (request) => request.ids).flat());
-      const missing = ids.filter((id) => !asked.has(id) && !(this.known.get(id)?.fresh));
+      const wanted = ids.filter((id) => !this.known.get(id)?.fresh);
+      const missing = wanted.filter((id) => !asked.has(id));
       if (missing.length) this.request(missing.slice(0, ITEMS_A_REQUEST));
+      if (wanted.length) return; // what is seen comes first
     }
   }
 

@@ -65,7 +65,8 @@ function pressedKey({ key, code, ctrlKey, metaKey, altKey, shiftKey, repeat }) {
   // With Ctrl, the letter is that of the key where the keyboard writes no Latin letters.
   const latin = /^[a-z]$/i.test(key) ? key : /^Key[A-Z]$/.test(code) ? code.at(-1) : key;
   const command = ctrlKey || metaKey;
-  return { key: command ? latin : key, letter: (command ? latin : key).toLowerCase(), command, alt: altKey, shift: shiftKey, repeat };
+  const meant = command ? latin : key;
+  return { key: meant, letter: meant.toLowerCase(), command, alt: altKey, shift: shiftKey, repeat };
 }
 
 function isOurs(event, view) {

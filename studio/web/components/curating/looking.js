@@ -69,7 +69,8 @@ class Looking {
 
   // As go, from the side panel: what narrows stays.
   goShelf(filter, order) {
-    const narrowing = Object.entries(this.look.filter).filter(([name]) => NARROWING.includes(name) && name !== "suggested");
+    const narrowing = Object.entries(this.look.filter)
+      .filter(([name]) => NARROWING.includes(name) && name !== "suggested");
     this.go({ ...Object.fromEntries(narrowing), ...filter }, order);
   }
 
@@ -116,7 +117,8 @@ class Looking {
   touched(sets) {
     const found = (target, decided) => staysIn(this.look, target, decided);
     // Of others than states and classes, only the studio can tell what they would find now.
-    const isPlain = !this.look.chosen && Object.keys(this.look.filter).every((name) => ["state", "class"].includes(name));
+    const isPlain = !this.look.chosen
+      && Object.keys(this.look.filter).every((name) => ["state", "class"].includes(name));
     for (const { ids, target } of sets) {
       const [stays, comes] = [found(target, true), isPlain && this.index.complete && found(target, false)];
       const colour = target.state === "rejected" ? -1 : target.class ?? 0;

@@ -13,7 +13,10 @@ function build(view) {
   });
   view.closer = makeCloser(base, { ...texts.closer, ...texts.tile }, view);
   view.help = makeHelp(texts.keys);
-  view.status = makeStatus(texts.status);
+  // In the last line, so that no picture moves when it comes and goes.
+  view.hint = element("span", { className: "refresh", hidden: true }, element("span", {}),
+    button(texts.hint.refresh, () => { view.refresh(); view.toGrid(); }));
+  view.status = makeStatus(texts.status, view.hint);
   const changeClasses = (change) => view.changeClasses(change);
   view.classDialog = makeClassDialog({ texts, classes: () => view.classes, act: changeClasses });
   view.history = makeHistory({ base, author, texts, undo: (id) => view.acts.undoOf(id) });
@@ -41,13 +44,11 @@ function build(view) {
     use_other: () => view.each((ids) => view.acts.settle(ids, "mine")),
     all: () => { view.selectAll(); view.toGrid(); }, none: () => { view.clear(); view.toGrid(); },
   });
-  view.hint = element("div", { className: "refresh", hidden: true }, element("span", {}),
-    button(texts.hint.refresh, () => { view.refresh(); view.toGrid(); }));
   view.empty = element("div", { className: "empty", hidden: true }, element("p", {}),
     button(texts.hint.clear, () => view.go({}, "newest")));
   view.element = element("section", { className: "curating", "aria-label": texts.grid.name },
     view.side.element,
-    element("div", { className: "main" }, view.toolbar.element, view.toolbar.chips, view.hint,
+    element("div", { className: "main" }, view.toolbar.element, view.toolbar.chips,
       element("div", { className: "stage" }, view.grid.element, view.empty, view.map.element),
       view.actionBar.element, view.status.element),
     view.status.live, view.status.notices, view.closer.element, view.chooser.element, view.help.element,

@@ -1,5 +1,6 @@
 // The panel beside the grid: states, classes and what the studio found, each with its count. A click looks at them; what
 // is dragged onto a state or a class becomes it.
+const STATE_SIGNS = { unlabelled: "○", labelled: "●", rejected: "✕" };
 const SHELF_NAMES = ["state", "class", "suggested", "found", "copies", "clash"];
 
 // go(filter, order): look at these; openClasses(): the dialog about classes.
@@ -44,7 +45,7 @@ function makeSide({ texts, states, found, go, openClasses }) {
         const filter = state ? { state } : {};
         return row({
           name: states[state || "all"], count, filter, isHere: isHere(filter),
-          sign: element("span", { className: "sign" }, { unlabelled: "○", labelled: "●", rejected: "✕" }[state] ?? "◎"),
+          sign: element("span", { className: "sign" }, STATE_SIGNS[state] ?? "◎"),
           drop: ["unlabelled", "rejected"].includes(state) && `state:${state}`,
         });
       }));

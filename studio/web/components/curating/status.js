@@ -1,13 +1,16 @@
 // What is said: in one line below the grid, to screen readers, and, where a person has to know or decide, in notices.
 const NOTICE_MS = 8_000;
 
-function makeStatus(texts) {
+// hint: what else stands in the line.
+function makeStatus(texts, hint) {
   const live = element("p", { className: "live", role: "status", "aria-live": "polite" });
   const about = element("span", { className: "about" });
   const said = element("span", { className: "said", "aria-hidden": "true" });
   const saved = element("span", { className: "saved" });
-  const line = element("div", { className: "status" }, about, said, saved);
-  const notices = element("div", { className: "notices", role: "log", "aria-live": "assertive", "aria-label": texts.notices });
+  const line = element("div", { className: "status" }, about, said, hint, saved);
+  const notices = element("div", {
+    className: "notices", role: "log", "aria-live": "assertive", "aria-label": texts.notices,
+  });
 
   return {
     element: line,

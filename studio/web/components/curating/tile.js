@@ -25,12 +25,12 @@ class Tile {
     this.element.setAttribute("aria-setsize", count);
   }
 
-  // facts: as Curating.facts gives them.
-  draw(facts) {
+  // facts: as Curating.facts gives them; isSeen: not only in the margin around what is.
+  draw(facts, isSeen) {
     const drawn = JSON.stringify(facts);
     if (drawn === this.drawn) return;
     this.drawn = drawn;
-    this.picture(facts.sha ?? "");
+    this.picture(facts.sha ?? "", isSeen);
     const { classList } = this.element;
     for (const name of ["focus", "selected", "rejected", "suggested", "moved", "clashed", "gone"]) {
       classList.toggle(name, Boolean(facts[name]));
@@ -46,14 +46,16 @@ class Tile {
   }
 
   // An image element of its own for each picture: one that is given another address shows the old picture meanwhile.
-  picture(sha) {
+  picture(sha, isSeen = false) {
     if (sha === this.sha) return;
     this.sha = sha;
     this.image?.removeAttribute("src"); // gives up what is still loading
     this.image?.remove();
     this.image = null;
     if (!sha) return;
-    this.image = element("img", { decoding: "async", draggable: false, alt: "", src: thumbnailAddress(sha) });
+    this.image = element("img", { decoding: "async", draggable: false, alt: "" });
+    this.image.fetchPriority = isSeen ? "high" : "low";
+    this.image.src = thumbnailAddress(sha);
     this.image.onerror = () => this.element.classList.add("lost");
     this.element.classList.remove("lost");
     this.element.prepend(this.image);
@@ -66,7 +68,8 @@ class Tile {
     }
     if (state === "rejected") parts.push(element("span", {}, this.texts.rejected));
     else if (suggestion) {
-      parts.push(element("span", {}, `? ${suggestion.name}`), element("span", { className: "percent" }, suggestion.share));
+      parts.push(element("span", {}, `? ${suggestion.name}`));
+      parts.push(element("span", { className: "percent" }, suggestion.share));
     }
     this.chip.replaceChildren(...parts);
   }

@@ -68,15 +68,16 @@ function makeToolbar({ texts, orders, look, go, grid, actions }) {
   return {
     element: bar,
     chips,
-    close: () => { more.open = false; },
     draw(counts, mapShown) {
       const { filter, order: here, chosen } = look();
       const any = ["", texts.any];
       options(order, [...ORDERS, ...(here === "alike" ? ["alike"] : [])].map((each) => [each, orders[each]]), here);
-      options(fields.source, [any, ...(counts.sources ?? []).map((each) => [each, texts.sources[each] ?? each])], filter.source);
+      const sources = (counts.sources ?? []).map((each) => [each, texts.sources[each] ?? each]);
+      options(fields.source, [any, ...sources], filter.source);
       options(fields.licence, [any, ["unknown", texts.unknown], ["known", texts.known],
         ...(counts.licences ?? []).map((each) => [each, each])], filter.licence);
-      options(fields.split, [any, ...["training", "validation", "testing"].map((each) => [each, texts[each]])], filter.split);
+      const splits = ["training", "validation", "testing"].map((each) => [each, texts[each]]);
+      options(fields.split, [any, ...splits], filter.split);
       options(fields.suggested, [any, ...counts.classes.map(({ id, name }) => [`${id}`, name])], filter.suggested);
       for (const name of ["from", "to"]) fields[name].value = filter[name] ?? "";
       if (text.getRootNode().activeElement !== text) text.value = filter.text ?? "";

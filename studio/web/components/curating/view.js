@@ -179,7 +179,8 @@ class Curating extends Looking {
       body: JSON.stringify({ author, id: newId(), ...change }),
     }).catch(() => null);
     const said = await answer?.json().catch(() => null);
-    if (!answer?.ok || !said?.classes) throw new Error(said?.error ?? this.texts.status[answer?.status === 401 ? "secret" : "away"]);
+    const silent = this.texts.status[answer?.status === 401 ? "secret" : "away"];
+    if (!answer?.ok || !said?.classes) throw new Error(said?.error ?? silent);
     this.learnCounts(said);
     this.items.age();
     return said;
@@ -214,7 +215,8 @@ class Curating extends Looking {
   learnClass(id, name) {
     if (this.classOf(id)) return;
     const position = this.classes.length;
-    this.counts = { ...this.counts, classes: [...this.classes, { id, name, position, colour: "", hotkey: "", count: 0 }] };
+    const made = { id, name, position, colour: "", hotkey: "", count: 0 };
+    this.counts = { ...this.counts, classes: [...this.classes, made] };
   }
 
   want(visible, ahead) {

@@ -1,6 +1,7 @@
 // The pictures that a filter shows, in their order: ids only, 4 bytes each, fetched window by window from the studio's
 // walk. The first window is enough to draw; the others follow while people already work.
 const FIRST_WINDOW = 1024, WINDOW = 8192;
+const FIRST_PAUSE_MS = 150; // so that the first screen's pictures come before the rest of the list
 
 class WalkIndex {
   // address(cursor, limit) gives a window's address; told() is called after each window.
@@ -22,10 +23,10 @@ class WalkIndex {
 
   async walk() {
     const { signal } = this.controller;
-    let cursor = "";
+    let cursor = "", isFirst = true;
     for (let tries = 0; cursor !== null;) {
       try {
-        const answer = await fetch(this.address(cursor, this.length ? WINDOW : FIRST_WINDOW), { signal });
+        const answer = await fetch(this.address(cursor, isFirst ? FIRST_WINDOW : WINDOW), { signal });
         const said = await answer.json().catch(() => null);
         if (answer.status >= 400 && answer.status < 500 && ![401, 408, 429].includes(answer.status)) {
           this.fault = said?.error || `${answer.status}`; // a filter that cannot be; waiting would not help
@@ -41,7 +42,11 @@ class WalkIndex {
         continue;
       }
       if (signal.aborted) return;
-      if (cursor !== null) this.told();
+      if (cursor !== null) {
+        this.told();
+        if (isFirst && this.length) await new Promise((go) => setTimeout(go, FIRST_PAUSE_MS));
+        isFirst = false;
+      }
     }
     this.end();
     this.told();
