@@ -111,6 +111,8 @@ def shown(page: Page) -> list[int]:
 
 def saved(page: Page) -> None:
     """Wait until nothing waits to be saved."""
+    # What was just pressed is said with the next frame.
+    page.evaluate("new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
     expect(page.locator(".status .saved")).to_have_text("All saved", timeout=LONG_MS)
 
 
