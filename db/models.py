@@ -248,19 +248,28 @@ class Run(Base):
     """One training on a snapshot."""
 
     __tablename__ = "runs"
-    __table_args__ = (Index(None, "project_id", "id"),)
+    __table_args__ = (Index(None, "project_id", "id"), Index(None, "job_id"), Index(None, "rerun_of"))
 
     id: Mapped[int] = mapped_column(primary_key=True)
     project_id: Mapped[int] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
     snapshot_id: Mapped[int] = mapped_column(ForeignKey("snapshots.id"))
-    job_id: Mapped[int | None] = mapped_column(ForeignKey("jobs.id", ondelete="SET NULL"), unique=True)
+    job_id: Mapped[int | None] = mapped_column(ForeignKey("jobs.id", ondelete="SET NULL"))
+    """One job may do several runs, one after the other."""
     folder: Mapped[str] = mapped_column(unique=True)
     """Its folder's name under the data folder's `runs`."""
+    name: Mapped[str] = mapped_column(default="", server_default="")
+    """What a person called it; empty where nobody did."""
+    note: Mapped[str] = mapped_column(default="", server_default="")
     options: Mapped[dict[str, Any]]
     evaluation: Mapped[dict[str, Any] | None]
     """Written once, at the end, with the test set's answers."""
+    facts: Mapped[dict[str, Any] | None]
+    """Written with it: what the run was made with, what it took and what it tried."""
+    rerun_of: Mapped[int | None] = mapped_column(ForeignKey("runs.id", ondelete="SET NULL"))
     created_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
+    deleted_at: Mapped[datetime | None]
+    """Since when it is not shown; it can be brought back."""
 
 
 class CurvePoint(Base):
@@ -273,6 +282,8 @@ class CurvePoint(Base):
     step: Mapped[int] = mapped_column(primary_key=True)
     accuracy: Mapped[float] = mapped_column(Double)
     cross_entropy: Mapped[float] = mapped_column(Double)
+    elapsed_s: Mapped[float | None] = mapped_column(Double)
+    """Seconds of training up to there."""
 
 
 class Model(Base):

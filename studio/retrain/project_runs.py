@@ -157,6 +157,7 @@ def add_points(session: Session, run_id: int, points: Sequence[CurvePoint]) -> N
                 "step": point.step,
                 "accuracy": point.accuracy,
                 "cross_entropy": point.cross_entropy,
+                "elapsed_s": point.elapsed_s,
             }
             for point in points
         ],
@@ -169,7 +170,8 @@ def curve(session: Session, run_id: int) -> tuple[CurvePoint, ...]:
         select(models.CurvePoint).filter_by(run_id=run_id).order_by(models.CurvePoint.step)
     )
     return tuple(
-        CurvePoint(row.step, cast(CurveSplit, row.split), row.accuracy, row.cross_entropy) for row in rows
+        CurvePoint(row.step, cast(CurveSplit, row.split), row.accuracy, row.cross_entropy, row.elapsed_s)
+        for row in rows
     )
 
 

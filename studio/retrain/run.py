@@ -176,7 +176,7 @@ def read_run(run_dir: Path) -> RunResult:
 
 def _finished(snapshot: Snapshot, options: RunOptions, run_dir: Path) -> RunResult:
     card = read_card(run_dir)
-    if (card.get("asked"), card.get("options")) != (snapshot.hash, options.to_json()):
+    if card.get("asked") != snapshot.hash or RunOptions.from_json(card["options"]) != options:
         raise JobFailed(
             _("{path} holds a finished run of other pictures or options. Choose another folder.").format(
                 path=run_dir

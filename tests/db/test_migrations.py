@@ -16,8 +16,11 @@ from db.engine import Database
 from db.labelling import newest_number
 from db.migrate import SchemaTooNew, migrate
 from db.migrations import HEAD
-from db.models import Find, ImageClass, Label, LabelOperation
+from db.models import Find, ImageClass, Label, LabelOperation, Model
 from studio.curate.labels import undo
+from studio.retrain.curve import CurvePoint
+from studio.retrain.options import RunOptions
+from studio.retrain.project_runs import create_run, curve, give_job, run
 from tests.conftest import NOW
 
 
@@ -128,6 +131,39 @@ def test_the_third_step_numbers_the_history_and_loses_none_of_it(database: Datab
     with database.write() as session:
         assert undo(session, 1, "redo", new_operation_id="once more", now=NOW) == 2
         assert newest_number(session, 1) == 5
+
+
+RUN = """
+INSERT INTO projects (id, name, created_at) VALUES (1, '꽃', :at);
+INSERT INTO jobs (id, kind, arguments, project_id, state, phase, done, phase_started_from, stop_asked,
+  attempts, created_at) VALUES (1, 'retrain', '{}', 1, 'done', '', 0, 0, false, 1, :at);
+INSERT INTO snapshots (id, project_id, hash, created_at) VALUES (1, 1, 'h', :at);
+INSERT INTO runs (id, project_id, snapshot_id, job_id, folder, options, created_at)
+  VALUES (50, 1, 1, 1, 'f', '{"seed": 3}', :at);
+INSERT INTO curve_points (run_id, split, step, accuracy, cross_entropy) VALUES (50, 'training', 1, 0.5, 1.5);
+INSERT INTO models (id, run_id, sha256, size_bytes, created_at) VALUES (7, 50, 'm', 3, :at)
+"""
+
+
+def test_the_fourth_step_keeps_runs_and_lets_one_job_do_several(database: Database) -> None:
+    Base.metadata.drop_all(database.engine)
+    config = Config()
+    config.set_main_option("script_location", "db:migrations")
+    with database.write() as session:
+        session.execute(text("DROP TABLE alembic_version"))
+        config.attributes["connection"] = session.connection()
+        command.upgrade(config, "0003")
+        for statement in RUN.split(";"):
+            session.execute(text(statement), {"at": "2026-01-02 03:04:05"} if ":at" in statement else {})
+    migrate(database)
+    with database.write() as session:
+        assert compare_metadata(MigrationContext.configure(session.connection()), Base.metadata) == []
+        found = run(session, 50)
+        assert (found.options.seed, found.job_id, found.folder) == (3, 1, "f")
+        assert curve(session, 50) == (CurvePoint(1, "training", 0.5, 1.5),)
+        assert session.scalars(select(Model.id)).all() == [7]
+        second = create_run(session, 1, 1, RunOptions(), NOW)
+        give_job(session, second, 1)
 
 
 def test_two_programs_may_start_at_once_on_a_new_folder(tmp_path: Path) -> None:
