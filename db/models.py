@@ -126,6 +126,8 @@ class LabelOperation(Base):
     """The operation that this one takes back: for a redo, the undo."""
     removed_class_id: Mapped[int | None] = mapped_column(ForeignKey("classes.id"))
     """The class that was deleted, or merged into another, with it."""
+    outcome: Mapped[list[Any]] = mapped_column(server_default="[]")
+    """Its changes counted: lists of state, class's id, 1 where it brought the pictures in, and how many."""
     at: Mapped[datetime]
 
 
@@ -229,6 +231,8 @@ class Snapshot(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     project_id: Mapped[int] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
     hash: Mapped[str] = mapped_column(String(64))
+    pictures: Mapped[int] = mapped_column(default=0, server_default="0")
+    """How many it holds, so that a list of runs need not count them."""
     created_at: Mapped[datetime]
 
 
@@ -262,7 +266,9 @@ class Run(Base):
     note: Mapped[str] = mapped_column(default="", server_default="")
     options: Mapped[dict[str, Any]]
     evaluation: Mapped[dict[str, Any] | None]
-    """Written once, at the end, with the test set's answers."""
+    """Written once, at the end: what lists show of it."""
+    answers: Mapped[dict[str, Any] | None] = mapped_column(deferred=True)
+    """The rest of it, on every test picture: large, and read for one run at a time."""
     facts: Mapped[dict[str, Any] | None]
     """Written with it: what the run was made with, what it took and what it tried."""
     rerun_of: Mapped[int | None] = mapped_column(ForeignKey("runs.id", ondelete="SET NULL"))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, cast
 
-from sqlalchemy import case, exists, func, or_, select, union_all
+from sqlalchemy import exists, func, or_, select, union_all
 from sqlalchemy.orm import Session
 
 from db.curate_models import LabelClash
@@ -119,12 +119,10 @@ def entries(session: Session, project_id: int, before: int | None = None) -> tup
     known = {
         row.id: row for row in session.scalars(select(operation).where(operation.id.in_(sorted(others))))
     }
-    groups = _groups(session, {*(row.id for row in rows), *roots.values()})
     clashes = _clashes(session, [row.id for row in rows])
     names = _names(session, project_id)
     return tuple(
-        _entry(row, known[roots[row.id]], known[tips[row.id]], groups, clashes.get(row.id, 0), names)
-        for row in rows
+        _entry(row, known[roots[row.id]], known[tips[row.id]], clashes.get(row.id, 0), names) for row in rows
     )
 
 
@@ -132,12 +130,11 @@ def _entry(
     row: LabelOperation,
     root: LabelOperation,
     tip: LabelOperation,
-    groups: dict[str, list[_Group]],
     clashes: int,
     names: dict[int, str],
 ) -> Entry:
-    count = sum(group.pictures for group in groups.get(row.id, ()))
-    text = _told(root, groups.get(root.id, ()), names)
+    groups = _groups(root)
+    text = _told(root, groups, names)
     if row.direction == "undo":
         text = _("undone: {act}").format(act=text)
     elif row.direction == "redo":
@@ -154,16 +151,14 @@ def _entry(
         author=row.author,
         direction=cast(Direction, row.direction),
         at=row.at,
-        count=count,
+        count=sum(group.pictures for group in _groups(row)),
         text=text,
         undone=stands == (row.direction == "undo"),
         can_undo=(
             row.direction != "undo"
             and stands
             # Pictures that came in stay in.
-            and (
-                not all(group.came for group in groups.get(root.id, ())) or root.removed_class_id is not None
-            )
+            and (not all(group.came for group in groups) or root.removed_class_id is not None)
         ),
     )
 
@@ -199,18 +194,8 @@ def _by_size(group: _Group) -> tuple[int, str, int]:
     return -group.pictures, group.state, group.class_id or 0
 
 
-def _groups(session: Session, operation_ids: set[str]) -> dict[str, list[_Group]]:
-    change = LabelChange
-    came = case((change.state_before.is_(None), 1), else_=0)
-    found: dict[str, list[_Group]] = {}
-    rows = session.execute(
-        select(change.operation_id, change.state_after, change.class_id_after, came, func.count())
-        .where(change.operation_id.in_(sorted(operation_ids)))
-        .group_by(change.operation_id, change.state_after, change.class_id_after, came)
-    )
-    for operation_id, state, class_id, is_new, count in rows:
-        found.setdefault(operation_id, []).append(_Group(state, class_id, bool(is_new), count))
-    return found
+def _groups(operation: LabelOperation) -> list[_Group]:
+    return [_Group(state, class_id, bool(came), count) for state, class_id, came, count in operation.outcome]
 
 
 def _clashes(session: Session, operation_ids: Sequence[str]) -> dict[str, int]:

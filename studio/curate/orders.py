@@ -18,7 +18,9 @@ from studio.curate.asking import whole
 from studio.curate.filters import Filter
 from studio.curate.open_findings import WAITING, has_open, is_open, least_score
 
-Order = Literal["newest", "oldest", "next", "uncertain", "doubtful", "suggestion", "spread", "group", "alike"]
+Order = Literal[
+    "newest", "oldest", "next", "uncertain", "doubtful", "suggestion", "spread", "strongest", "group", "alike"
+]
 ORDERS: tuple[Order, ...] = get_args(Order)
 Key = tuple[float, ...]
 """Where a walk stands in a segment's index."""
@@ -49,25 +51,27 @@ def segments(order: Order, asked: Filter, project_id: int) -> list[Segment]:
     """Return the segments of an order, one after the other; together they hold each picture once.
 
     The orders by a finding have the pictures without one at their end, and the order of groups those that
-    have no copies; the newest come first there. `alike` has no index; see `studio.curate.walk`.
+    have no copies; the newest come first there.
+    `strongest` is by the finding that the filter asks for. `alike` has no index; see `studio.curate.walk`.
     """
     if asked.is_empty:
         return []
     by_age = _by_age(asked, project_id, newest=order != "oldest")
-    if order in ("newest", "oldest", "alike"):
+    by = asked.found if order == "strongest" else order
+    if by is None or by in ("newest", "oldest", "alike"):
         return [by_age]
     if order == "group":
         grouped = aliased(CopyGroup)
         alone = ~exists().where(grouped.project_id == project_id, grouped.image_id == by_age.image)
         first = _by_group(asked, project_id)
         return [first] if asked.copies else [first, _only(by_age, alone)]
-    state = "unlabelled" if order in WAITING else "labelled" if order == "doubtful" else None
+    state = "unlabelled" if by in WAITING else "labelled" if by == "doubtful" else None
     if state is not None and asked.state not in (None, state):
         return [by_age]  # no picture of another state has such a finding
-    first = _by_finding(order, asked, project_id)
-    if asked.found == order or (order == "suggestion" and asked.suggested is not None):
+    first = _by_finding(by, asked, project_id)
+    if asked.found == by or (by == "suggestion" and asked.suggested is not None):
         return [first]
-    return [first, _only(by_age, ~has_open(order, project_id, by_age.image))]
+    return [first, _only(by_age, ~has_open(by, project_id, by_age.image))]
 
 
 def _only(segment: Segment, condition: ColumnElement[bool]) -> Segment:

@@ -1,6 +1,7 @@
 """Projects of many pictures, as rows alone: what a year of curating leaves, in a second."""
 
 import random
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -38,7 +39,16 @@ def small(database: Database, pictures: int = 10, name: str = "정원", *, first
         session.execute(insert(Image), [_image(number) for number in range(first, first + pictures)])
         session.execute(
             insert(LabelOperation),
-            [{"id": f"{name} in", "project_id": project.id, "number": 1, "at": NOW, "direction": "do"}],
+            [
+                {
+                    "id": f"{name} in",
+                    "project_id": project.id,
+                    "number": 1,
+                    "at": NOW,
+                    "direction": "do",
+                    "outcome": [["unlabelled", None, 1, pictures]],
+                }
+            ],
         )
         rows = [_label(project.id, i, "unlabelled", None, 1) for i in range(first, first + pictures)]
         session.execute(insert(Label), rows)
@@ -69,8 +79,17 @@ def large(database: Database, pictures: int = 100_000) -> int:
         state = chance.choices(("unlabelled", "labelled", "rejected"), (40, 50, 10))[0]
         class_id = chance.randrange(1, 7) if state == "labelled" else None
         labels.append(_label(1, image, state, class_id, 1 + (image - 1) // _BATCH))
+    came = Counter((row["operation_number"], row["state"], row["class_id"]) for row in labels)
     operations = [
-        {"id": f"in {n}", "project_id": 1, "number": n, "at": NOW, "direction": "do", "author": ""}
+        {
+            "id": f"in {n}",
+            "project_id": 1,
+            "number": n,
+            "at": NOW,
+            "direction": "do",
+            "author": "",
+            "outcome": [[state, class_id, 1, c] for (of, state, class_id), c in came.items() if of == n],
+        }
         for n in range(1, labels[-1]["operation_number"] + 1)
     ]
     places = [

@@ -147,15 +147,14 @@ def expected(pictures: dict[int, Picture], order: Order, asked: Filter) -> list[
     if order == "oldest":
         return sorted(passing)
     newest = sorted(passing, reverse=True)
-    if order == "newest":
+    by = asked.found if order == "strongest" else order
+    if by is None or by == "newest":
         return newest
     if order == "group":
         grouped = sorted((-each.group, image) for image, each in passing.items() if each.group is not None)
         return [image for _group, image in grouped] + [i for i in newest if passing[i].group is None]
-    scored = sorted(newest, key=lambda image: -passing[image].score(order))
-    return [i for i in scored if order in passing[i].found] + [
-        i for i in newest if order not in passing[i].found
-    ]
+    scored = sorted(newest, key=lambda image: -passing[image].score(by))
+    return [i for i in scored if by in passing[i].found] + [i for i in newest if by not in passing[i].found]
 
 
 def steps(session: Session, order: Order, asked: Filter, limit: int, **more: Any) -> Iterator[list[int]]:

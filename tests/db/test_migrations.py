@@ -116,6 +116,7 @@ def test_the_third_step_numbers_the_history_and_loses_none_of_it(database: Datab
             )
         ).all()
         classes = session.scalars(select(ImageClass).order_by(ImageClass.id)).all()
+        found = session.scalars(select(LabelOperation)).all()
     assert kept == changes
     assert len(kept) == 10
     assert operations == [
@@ -125,6 +126,9 @@ def test_the_third_step_numbers_the_history_and_loses_none_of_it(database: Datab
         (1, 4, "redo", "redo", "an undo", "", None),
         (2, 1, "theirs", "do", None, "", None),
     ]
+    outcomes = {o.id: sorted(map(tuple, o.outcome)) for o in found}
+    assert outcomes["z in"] == [("labelled", 1, 1, 1), ("unlabelled", None, 1, 2)]
+    assert outcomes["do"] == [("labelled", 2, 0, 1), ("rejected", None, 0, 1)]
     assert labels == [(1, 1, 4, None), (1, 2, 4, None), (1, 3, 1, None), (2, 1, 1, None)]
     assert [(c.colour, c.hotkey, c.removed_at) for c in classes] == [("", "", None)] * 3
     # It goes on from there.

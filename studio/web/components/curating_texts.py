@@ -112,6 +112,7 @@ def _orders() -> Texts:
         "doubtful": _("Most doubtful first"),
         "suggestion": _("Surest suggestions first"),
         "spread": _("As different as can be"),
+        "strongest": _("Strongest first"),
         "group": _("Copies side by side"),
         "alike": _("Most alike first"),
     }

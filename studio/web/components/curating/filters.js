@@ -2,7 +2,7 @@
 const FILTER_NAMES = [
   "state", "class", "suggested", "source", "licence", "split", "found", "copies", "from", "to", "text", "clash",
 ];
-const ORDERS = ["newest", "oldest", "next", "uncertain", "doubtful", "suggestion", "spread", "group"];
+const ORDERS = ["newest", "oldest", "next", "uncertain", "doubtful", "suggestion", "spread", "strongest", "group"];
 
 // What the studio finds: each is a filter and an order at once. The sign says the same as the words, in one letter.
 const FINDS = [
@@ -12,7 +12,7 @@ const FINDS = [
   { name: "clash", sign: "⚠", filter: { clash: "1" }, order: "newest" },
   { name: "copies", sign: "≈", filter: { copies: "1" }, order: "group" },
   ...["blurred", "dark", "blank", "small", "shape", "far"].map((name) => (
-    { name, sign: "·", filter: { found: name }, order: "newest" })),
+    { name, sign: "·", filter: { found: name }, order: "strongest" })),
 ];
 
 // A look is { filter, order, like (a picture's id, where the order is alike), at (a picture's id) }.

@@ -71,7 +71,8 @@ function makeToolbar({ texts, orders, look, go, grid, actions }) {
     draw(counts, mapShown) {
       const { filter, order: here, chosen } = look();
       const any = ["", texts.any];
-      options(order, [...ORDERS, ...(here === "alike" ? ["alike"] : [])].map((each) => [each, orders[each]]), here);
+      const open = ORDERS.filter((each) => each !== "strongest" || filter.found || here === each);
+      options(order, [...open, ...(here === "alike" ? ["alike"] : [])].map((each) => [each, orders[each]]), here);
       const sources = (counts.sources ?? []).map((each) => [each, texts.sources[each] ?? each]);
       options(fields.source, [any, ...sources], filter.source);
       options(fields.licence, [any, ["unknown", texts.unknown], ["known", texts.known],

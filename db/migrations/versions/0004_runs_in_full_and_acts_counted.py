@@ -1,4 +1,4 @@
-"""Runs with names, notes and facts, to be deleted and brought back; several to a job; the times of points."""
+"""Runs with names, notes and facts, to be deleted, several to a job; the times of points; acts counted."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -32,3 +32,25 @@ def upgrade() -> None:
         op.execute(f"INSERT INTO {table} SELECT * FROM kept_{table}")  # noqa: S608 - names of ours
         op.execute(f"DROP TABLE kept_{table}")
     op.add_column("curve_points", sa.Column("elapsed_s", sa.Double(), nullable=True))
+    op.add_column("label_operations", sa.Column("outcome", sa.JSON(), server_default="[]", nullable=False))
+    _count_outcomes()
+
+
+def _count_outcomes() -> None:
+    """Give each operation that is there the count of its changes."""
+    connection = op.get_bind()
+    rows = connection.execute(
+        sa.text(
+            "SELECT operation_id, state_after, class_id_after, "
+            "CASE WHEN state_before IS NULL THEN 1 ELSE 0 END AS came, count(*) FROM label_changes "
+            "GROUP BY operation_id, state_after, class_id_after, came"
+        )
+    ).all()
+    outcomes: dict[str, list[list[object]]] = {}
+    for operation_id, *group in rows:
+        outcomes.setdefault(operation_id, []).append(group)
+    operations = sa.table("label_operations", sa.column("id"), sa.column("outcome", sa.JSON()))
+    for operation_id, outcome in outcomes.items():
+        connection.execute(
+            sa.update(operations).where(operations.c.id == operation_id).values(outcome=outcome)
+        )
