@@ -1,6 +1,7 @@
 """What all tests share: a data folder with awkward letters in its name, and where real photographs are."""
 
 import os
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.exc import ProgrammingError
 
 from db.engine import Database
 from db.migrate import migrate
@@ -50,6 +52,13 @@ def database(request: pytest.FixtureRequest, home: Path) -> Iterator[Database]:
         yield made
     finally:
         made.close()
-        with server.connect() as connection:
-            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+        for left in reversed(range(50)):
+            try:
+                with server.connect() as connection:
+                    connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+                break
+            except ProgrammingError:  # the server itself is vacuuming it, which only its owner may end
+                if not left:
+                    raise
+                time.sleep(0.2)
         server.dispose()

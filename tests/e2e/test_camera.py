@@ -8,17 +8,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
-from tests.e2e.conftest import look, serving
+from tests.e2e.conftest import look
 from tests.e2e.test_uploads import LONG_MS, PHONE, begin, choose_class
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    home = tmp_path_factory.mktemp("스튜디오 home") / "data"
-    with serving(home) as (address, _process):
-        yield address, home
 
 
 @pytest.fixture

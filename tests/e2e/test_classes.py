@@ -2,11 +2,10 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, ViewportSize, expect
+from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 
 from studio.collect.projects import Project
 from studio.curate import labels, shelves
@@ -15,7 +14,7 @@ from studio.data import open_database
 from studio.settings import Settings
 from tests.collect.material import picture
 from tests.conftest import NOW
-from tests.e2e.conftest import look, serving
+from tests.e2e.conftest import look
 from tests.e2e.labelling_grid import fill, open_grid, press, source, targets, until
 
 pytestmark = pytest.mark.browser
@@ -23,31 +22,6 @@ PHONE: ViewportSize = {"width": 390, "height": 844}
 HOSTILE = "<img src=x onerror=window.hacked=1> *daisy*"
 SIZES = {"장미": 4, HOSTILE: 3, "tulip": 2}
 UNLABELLED = 3
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    home = tmp_path_factory.mktemp("스튜디오 home") / "data"
-    with serving(home) as (address, _server):
-        yield address, home
-
-
-@pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(30_000)
-    yield context
-    context.close()
-
-
-@pytest.fixture
-def page(context: BrowserContext) -> Iterator[Page]:
-    page = context.new_page()
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    yield page
-    assert faults == []
-    assert page.evaluate("window.hacked") is None
 
 
 def filled(home: Path, name: str) -> Project:

@@ -1,11 +1,10 @@
 """The labelling grid by every key, by mouse and by touch; what it is called, and what its address keeps."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, ViewportSize, expect
+from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
@@ -17,7 +16,7 @@ from studio.data import open_database
 from studio.settings import Settings
 from tests.collect.material import picture
 from tests.conftest import FLOWERS
-from tests.e2e.conftest import look, serving
+from tests.e2e.conftest import look
 from tests.e2e.labelling_grid import (
     LONG_MS,
     fill,
@@ -36,31 +35,6 @@ LABELLED, UNLABELLED = 12, 48
 HOSTILE = "<img src=x onerror=window.hacked=1> *daisy*"
 CLASSES = [HOSTILE, "tulip", "장미 rose"]
 """In the order in which the studio meets them."""
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    home = tmp_path_factory.mktemp("스튜디오 home") / "data"
-    with serving(home) as (address, _server):
-        yield address, home
-
-
-@pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(30_000)
-    yield context
-    context.close()
-
-
-@pytest.fixture
-def page(context: BrowserContext) -> Iterator[Page]:
-    page = context.new_page()
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    yield page
-    assert faults == []
-    assert page.evaluate("window.hacked") is None
 
 
 def photographs() -> list[bytes]:

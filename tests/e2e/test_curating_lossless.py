@@ -145,18 +145,6 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]
         yield address, home
 
 
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(30_000)
-    page = context.new_page()
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    yield page
-    context.close()
-    assert faults == []
-
-
 def few_pictures(home: Path, name: str) -> tuple[Project, list[int]]:
     """Make a project of eight pictures, two of them labelled; return the ids, the newest first."""
     classes = ["rose", "tulip"]

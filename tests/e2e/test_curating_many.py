@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from PIL import Image as Pillow
-from playwright.sync_api import Browser, CDPSession, Page, Route, expect
+from playwright.sync_api import BrowserContext, CDPSession, Page, Route, expect
 from sqlalchemy import insert
 
 from db.curate_models import Study
@@ -141,16 +141,9 @@ def thumbnails() -> list[Pillow.Image]:
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(30_000)
+def context(context: BrowserContext) -> BrowserContext:
     context.add_init_script(WATCH)
-    page = context.new_page()
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    yield page
-    context.close()
-    assert faults == []
+    return context
 
 
 def all_read(page: Page) -> None:

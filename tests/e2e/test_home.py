@@ -105,18 +105,6 @@ def add_what_was_found(session: Session, project_id: int) -> None:
     )
 
 
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(30_000)
-    page = context.new_page()
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    yield page
-    context.close()
-    assert faults == []
-
-
 def charts_drawn(page: Page) -> None:
     """Wait for all four charts to be there, with their marks."""
     for title in ("Classes", "Where they came from", "Licences", "How they are split"):

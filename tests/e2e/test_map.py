@@ -1,7 +1,7 @@
 """The map of the pictures in a browser: a lasso takes exactly what lies in it; filter, keys, touch."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from time import sleep
@@ -12,7 +12,6 @@ import numpy.typing as npt
 import pytest
 from playwright.sync_api import (
     Browser,
-    BrowserContext,
     CDPSession,
     Locator,
     Page,
@@ -27,7 +26,7 @@ from studio.data import open_database
 from studio.settings import Settings
 from tests.collect.material import picture
 from tests.conftest import FLOWERS
-from tests.e2e.conftest import look, serving
+from tests.e2e.conftest import look
 from tests.e2e.labelling_grid import LONG_MS, fill, open_grid, source, targets, until
 
 pytestmark = pytest.mark.browser
@@ -36,31 +35,6 @@ HOSTILE = "<img src=x onerror=window.hacked=1> *daisy*"
 CLASSES = [HOSTILE, "튤립", None]
 COLUMNS, ROWS = 10, 6
 Corner = tuple[float, float]
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    home = tmp_path_factory.mktemp("스튜디오 home") / "data"
-    with serving(home) as (address, _server):
-        yield address, home
-
-
-@pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(30_000)
-    yield context
-    context.close()
-
-
-@pytest.fixture
-def page(context: BrowserContext) -> Iterator[Page]:
-    page = context.new_page()
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    yield page
-    assert faults == []
-    assert page.evaluate("window.hacked") is None
 
 
 class Mapped(NamedTuple):

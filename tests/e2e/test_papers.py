@@ -62,18 +62,6 @@ def fill(home: Path) -> None:
     database.close()
 
 
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(30_000)
-    page = context.new_page()
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    yield page
-    context.close()
-    assert faults == []
-
-
 def open_curate(page: Page, address: str) -> None:
     open_grid(page, address, "정원")
     shelf(page, "장미").click()

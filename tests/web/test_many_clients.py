@@ -122,9 +122,9 @@ def test_eight_label_at_once(database: Database, home: Path) -> None:
         f"{len(latencies) / seconds:.0f} requests/s, median {latencies[len(latencies) // 2] * 1e3:.0f} ms, "
         f"worst {latencies[-1] * 1e3:.0f} ms"
     )
-    # Everybody had his share.
+    # Nobody starved.
     counts = [len(client.acknowledged) for client in clients]
-    assert min(counts) > max(counts) / 4, counts
+    assert min(counts) > max(counts) / 8, counts
     check(database, project, acknowledged)
 
 

@@ -1,5 +1,5 @@
 // Which pictures are looked at: what the address says, the walk that gives them, and which of them have moved on since.
-const ADDRESS_MS = 500, HOLD_MS = 5_000;
+const ADDRESS_MS = 500, HOLD_MS = 5_000, SENT_MS = 2_000;
 
 class Looking {
   constructor() {
@@ -26,7 +26,8 @@ class Looking {
     if (look.chosen) this.grown(index);
     else {
       this.hold(new Promise((resolve) => { this.opened = resolve; }));
-      index.walk();
+      // What was decided before counts for what is found now.
+      this.queue.settled(SENT_MS).then(() => { if (index === this.next) index.walk(); });
     }
     this.soon();
   }

@@ -4,7 +4,7 @@
 const QUEUE_KEPT = "retrain-studio/labels/";
 const AUTHOR_KEPT = "retrain-studio/author";
 const BATCH_OPERATIONS = 200, BATCH_CHARACTERS = 4_000_000, KEEPALIVE_CHARACTERS = 16_000;
-const ANSWER_MS = 60_000;
+const ANSWER_MS = 60_000, LOOK_MS = 20;
 const FIRST_REST_MS = 500, LONGEST_REST_MS = 8_000, REFUSED_REST_MS = 15_000;
 
 // Not of a page but of the tab: what is on its way goes on while other pages are open.
@@ -65,6 +65,15 @@ class LabelQueue {
       for (const { ids, target } of this.pending[at].looks) if (holdsId(ids, id)) return target;
     }
     return undefined;
+  }
+
+  // Ends when all that has been added by now is answered, at the latest after limit_ms, and where nothing can be sent.
+  async settled(limit_ms) {
+    const asked = new Set(this.pending);
+    const until = performance.now() + limit_ms;
+    while (!this.fault && performance.now() < until && this.pending.some((entry) => asked.has(entry))) {
+      await new Promise((looked) => { setTimeout(looked, LOOK_MS); });
+    }
   }
 
   wake() {
