@@ -57,7 +57,14 @@ class ModelUnreadable(StudioError):
 
 
 class DownloadFailed(StudioError):
-    """Something could not be fetched; asking again goes on from where it stopped."""
+    """Something could not be fetched; asking again goes on from where it stopped.
+
+    why: the cause alone, for a message that says what to do in another way.
+    """
+
+    def __init__(self, message: str, why: str = "") -> None:
+        super().__init__(message)
+        self.why = why or message
 
 
 class OutputRefused(StudioError):

@@ -118,6 +118,11 @@ class Settings(BaseSettings):
         return self.home / "logs"
 
 
+def keras_home() -> Path:
+    """Return the folder where Keras keeps pretrained weights (in `models`), found as Keras finds it."""
+    return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras").expanduser()
+
+
 @cache
 def settings() -> Settings:
     """Return the process's settings, read once.

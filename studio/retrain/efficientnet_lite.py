@@ -45,7 +45,8 @@ def efficientnet_lite(
 ) -> Any:
     """Return a Keras model with the weights in it.
 
-    weights: arrays by their names in the PyTorch checkpoint.
+    weights: arrays by their names in the PyTorch checkpoint; the layers bear the same names without the first
+    underscore (`blocks.15.depthwise_conv`; `blocks.15.bn1_relu`, `blocks.15.add`), whatever was built before.
     Input: float32, (N, size_px, size_px, 3), scaled to about [-1, 1].
     Output: float32, (N, 1280) pooled features; with `classifier`, (N, 1000) ImageNet logits.
     """
@@ -54,21 +55,24 @@ def efficientnet_lite(
     layers = keras.layers
     values: list[tuple[Any, list[npt.NDArray[Any]]]] = []  # set once the graph is built
 
+    def named(name: str) -> str:
+        return name.removeprefix("_").replace("._", ".")
+
     def conv(x: Any, name: str, kernel: int, channels: int, stride: int = 1) -> Any:
-        layer = layers.Conv2D(channels, kernel, stride, padding="same", use_bias=False)
+        layer = layers.Conv2D(channels, kernel, stride, padding="same", use_bias=False, name=named(name))
         values.append((layer, [weights[f"{name}.weight"].transpose(2, 3, 1, 0)]))
         return layer(x)
 
     def depthwise(x: Any, name: str, kernel: int, stride: int) -> Any:
-        layer = layers.DepthwiseConv2D(kernel, stride, padding="same", use_bias=False)
+        layer = layers.DepthwiseConv2D(kernel, stride, padding="same", use_bias=False, name=named(name))
         values.append((layer, [weights[f"{name}.weight"].transpose(2, 3, 0, 1)]))
         return layer(x)
 
     def norm(x: Any, name: str, *, activate: bool = True) -> Any:
-        layer = layers.BatchNormalization(epsilon=1e-3)
+        layer = layers.BatchNormalization(epsilon=1e-3, name=named(name))
         parts = ("weight", "bias", "running_mean", "running_var")
         values.append((layer, [weights[f"{name}.{part}"] for part in parts]))
-        return layers.ReLU(6.0)(layer(x)) if activate else layer(x)
+        return layers.ReLU(6.0, name=f"{named(name)}_relu")(layer(x)) if activate else layer(x)
 
     inputs = keras.Input((size_px, size_px, 3))
     x = norm(conv(inputs, "_conv_stem", 3, 32, 2), "_bn0")
@@ -85,14 +89,14 @@ def efficientnet_lite(
             channels = _channels(base, width)
             x = norm(conv(x, f"{name}._project_conv", 1, channels), f"{name}._bn2", activate=False)
             if step == 1 and entered == channels:
-                x = layers.Add()([x, x_in])
+                x = layers.Add(name=named(f"{name}.add"))([x, x_in])
             block += 1
     x = norm(conv(x, "_conv_head", 1, FEATURES), "_bn1")
-    x = layers.GlobalAveragePooling2D()(x)
+    x = layers.GlobalAveragePooling2D(name="pooled")(x)
     if classifier:
-        dense = layers.Dense(1000)
+        dense = layers.Dense(1000, name="fc")
         values.append((dense, [weights["_fc.weight"].T, weights["_fc.bias"]]))
         x = dense(x)
     for layer, arrays in values:
         layer.set_weights([np.ascontiguousarray(array) for array in arrays])
-    return keras.Model(inputs, x)
+    return keras.Model(inputs, x, name="efficientnet_lite")

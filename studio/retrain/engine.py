@@ -22,7 +22,10 @@ class Engine:
         with captured_output():  # "INFO: Created TensorFlow Lite XNNPACK delegate for CPU."
             self._interpreter: Any = Interpreter(model_content=content, num_threads=threads)
             self._interpreter.allocate_tensors()
-        self._input = self._interpreter.get_input_details()[0]["index"]
+        details = self._interpreter.get_input_details()[0]
+        self._input = details["index"]
+        self.input_scale: tuple[float, int] = details["quantization"]
+        """How the network understands a byte, `(byte - second) * first`; zeros where it scales by itself."""
         self._output = self._interpreter.get_output_details()[0]["index"]
         self._lock = threading.Lock()
 

@@ -20,6 +20,10 @@ def tensorflow() -> Any:
             import tensorflow
     import tensorflow
 
+    # Its logger was made while output was kept back, and would write to a file that is closed.
+    logger = tensorflow.get_logger()
+    logger.handlers.clear()
+    logger.setLevel("ERROR")
     return tensorflow
 
 

@@ -10,8 +10,9 @@ from studio.collect.arrivals import ingest_codelab
 from studio.collect.codelab import Credit, papers_of, parse_credits
 from studio.errors import ArchiveRefused
 from tests.collect.material import Bench, picture
+from tests.collect.one_file_site import OneFileSite
 from tests.collect.test_archives import tarred
-from tests.collect.test_download import Site, site  # noqa: F401 - a fixture
+from tests.collect.test_download import site  # noqa: F401 - a fixture
 
 LICENCE = """All images in this archive are licensed under the Creative Commons By-Attribution License, at:
 https://creativecommons.org/licenses/by/2.0/
@@ -40,7 +41,7 @@ def test_a_photograph_without_a_credit_has_its_number_at_flickr() -> None:
     assert papers_of("flower_photos/tulips/x.jpg", {}).page_address == ""
 
 
-def test_they_are_fetched_and_taken_in_with_their_papers(bench: Bench, home: Path, site: Site) -> None:  # noqa: F811
+def test_they_are_fetched_and_taken_in_with_their_papers(bench: Bench, home: Path, site: OneFileSite) -> None:  # noqa: F811
     content = {"flower_photos/daisy/1001_a.jpg": picture(1), "flower_photos/roses/1002_b.jpg": picture(2)}
     archive = tarred(home / "in.tgz", {"flower_photos/LICENSE.txt": LICENCE.encode(), **content})
     site.content, site.breaks_after = archive.read_bytes(), [500]
@@ -59,7 +60,7 @@ def test_they_are_fetched_and_taken_in_with_their_papers(bench: Bench, home: Pat
     assert bench.progress.reports[0][0] == "Downloading"
 
 
-def test_a_broken_download_is_fetched_anew(bench: Bench, home: Path, site: Site) -> None:  # noqa: F811
+def test_a_broken_download_is_fetched_anew(bench: Bench, home: Path, site: OneFileSite) -> None:  # noqa: F811
     site.content = b"not an archive at all"
 
     def run() -> int:

@@ -1,10 +1,9 @@
 """Downloading from a real server on this machine that breaks off, refuses, or cannot go on in the middle."""
 
+import base64
+import hashlib
 import socket
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -14,72 +13,22 @@ from studio.collect.download import download
 from studio.errors import DownloadFailed, Stopped
 from studio.progress import Silent
 from tests.collect.material import Watched
+from tests.collect.one_file_site import OneFileSite, one_file_site
 
 CONTENT = np.random.default_rng(0).bytes(3_000_000)
 
 
-@dataclass
-class Site:
-    """A server with one file, and how it is to behave."""
-
-    content: bytes = CONTENT
-    tag: str = '"v1"'
-    ranges: bool = True
-    breaks_after: list[int] = field(default_factory=list)
-    """How many bytes the coming answers send before the line breaks; the answers after them are whole."""
-    status: int = 200
-    asked: list[str | None] = field(default_factory=list)
-    """The Range of every request."""
-    address: str = ""
-
-
 @pytest.fixture
-def site() -> Iterator[Site]:
-    made = Site()
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            wanted = self.headers.get("Range")
-            made.asked.append(wanted)
-            if made.status != 200:
-                self.send_error(made.status)
-                return
-            start = 0
-            if wanted and made.ranges and self.headers.get("If-Range") == made.tag:
-                start = int(wanted.removeprefix("bytes=").removesuffix("-"))
-            if start and start >= len(made.content):
-                self.send_error(416)
-                return
-            body = made.content[start:]
-            self.send_response(206 if start else 200)
-            if start:
-                self.send_header(
-                    "Content-Range", f"bytes {start}-{len(made.content) - 1}/{len(made.content)}"
-                )
-            self.send_header("Content-Length", str(len(body)))
-            self.send_header("ETag", made.tag)
-            self.end_headers()
-            self.wfile.write(body[: made.breaks_after.pop(0)] if made.breaks_after else body)
-            self.close_connection = True
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    made.address = f"http://127.0.0.1:{server.server_port}/flower_photos.tgz"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield made
-    server.shutdown()
-    server.server_close()
+def site() -> Iterator[OneFileSite]:
+    with one_file_site(CONTENT, "flower_photos.tgz") as made:
+        yield made
 
 
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_a_file_comes_whole_with_progress_and_only_once(site: Site, home: Path) -> None:
+def test_a_file_comes_whole_with_progress_and_only_once(site: OneFileSite, home: Path) -> None:
     progress = Watched()
     path = download(site.address, home / "downloads" / "f.tgz", progress=progress)
     assert path.read_bytes() == CONTENT
@@ -90,19 +39,19 @@ def test_a_file_comes_whole_with_progress_and_only_once(site: Site, home: Path) 
     assert site.asked == [None]
 
 
-def test_a_broken_line_is_taken_up_where_it_broke(site: Site, home: Path) -> None:
+def test_a_broken_line_is_taken_up_where_it_broke(site: OneFileSite, home: Path) -> None:
     site.breaks_after = [16 << 16, 8 << 16]
     path = download(site.address, home / "f.tgz", progress=Silent())
     assert path.read_bytes() == CONTENT
     assert site.asked == [None, f"bytes={16 << 16}-", f"bytes={24 << 16}-"]
 
 
-def test_a_server_that_cannot_go_on_in_the_middle_is_asked_for_all(site: Site, home: Path) -> None:
+def test_a_server_that_cannot_go_on_in_the_middle_is_asked_for_all(site: OneFileSite, home: Path) -> None:
     site.breaks_after, site.ranges = [1_000_000], False
     assert download(site.address, home / "f.tgz", progress=Silent()).read_bytes() == CONTENT
 
 
-def test_stop_keeps_what_has_come(site: Site, home: Path) -> None:
+def test_stop_keeps_what_has_come(site: OneFileSite, home: Path) -> None:
     with pytest.raises(Stopped):
         download(site.address, home / "f.tgz", progress=Watched(stop_at=9))
     have = (home / "f.tgz.part").stat().st_size
@@ -115,21 +64,21 @@ def test_stop_keeps_what_has_come(site: Site, home: Path) -> None:
 
 
 @pytest.mark.parametrize("tag", ['"v2"', 'W/"v1"', ""])
-def test_parts_of_two_versions_are_never_put_together(site: Site, home: Path, tag: str) -> None:
+def test_parts_of_two_versions_are_never_put_together(site: OneFileSite, home: Path, tag: str) -> None:
     with pytest.raises(Stopped):
         download(site.address, home / "f.tgz", progress=Watched(stop_at=9))
     site.content, site.tag = CONTENT[::-1], tag
     assert download(site.address, home / "f.tgz", progress=Silent()).read_bytes() == site.content
 
 
-def test_a_part_of_another_address_is_not_used(site: Site, home: Path) -> None:
+def test_a_part_of_another_address_is_not_used(site: OneFileSite, home: Path) -> None:
     with pytest.raises(Stopped):
         download(site.address, home / "f.tgz", progress=Watched(stop_at=9))
     download(site.address + "?other", home / "f.tgz", progress=Silent())
     assert site.asked[-1] is None
 
 
-def test_a_part_longer_than_the_file_begins_anew(site: Site, home: Path) -> None:
+def test_a_part_longer_than_the_file_begins_anew(site: OneFileSite, home: Path) -> None:
     with pytest.raises(Stopped):
         download(site.address, home / "f.tgz", progress=Watched(stop_at=9))
     site.content = CONTENT[:1000]
@@ -137,7 +86,7 @@ def test_a_part_longer_than_the_file_begins_anew(site: Site, home: Path) -> None
 
 
 @pytest.mark.parametrize("status", [404, 403, 500])
-def test_a_refusal_is_said_at_once(site: Site, home: Path, status: int) -> None:
+def test_a_refusal_is_said_at_once(site: OneFileSite, home: Path, status: int) -> None:
     site.status = status
     with pytest.raises(DownloadFailed, match=f"answers {status}"):
         download(site.address, home / "f.tgz", progress=Silent())
@@ -145,7 +94,7 @@ def test_a_refusal_is_said_at_once(site: Site, home: Path, status: int) -> None:
     assert not (home / "f.tgz").exists()
 
 
-def test_a_line_that_never_moves_on_is_given_up(site: Site, home: Path) -> None:
+def test_a_line_that_never_moves_on_is_given_up(site: OneFileSite, home: Path) -> None:
     site.breaks_after = [1 << 16, *[0] * 20]
     with pytest.raises(DownloadFailed, match="goes on"):
         download(site.address, home / "f.tgz", progress=Silent())
@@ -153,7 +102,7 @@ def test_a_line_that_never_moves_on_is_given_up(site: Site, home: Path) -> None:
     assert len(site.asked) < 10
 
 
-def test_a_disk_that_refuses_is_not_called_a_broken_line(site: Site, home: Path) -> None:
+def test_a_disk_that_refuses_is_not_called_a_broken_line(site: OneFileSite, home: Path) -> None:
     (home / "f.tgz.part").mkdir()
     with pytest.raises(DownloadFailed, match="cannot be written"):
         download(site.address, home / "f.tgz", progress=Silent())
@@ -167,3 +116,40 @@ def test_without_internet_it_says_what_else_there_is(home: Path) -> None:
         with pytest.raises(DownloadFailed, match=r"Is there internet\?.* drawings"):
             download(address, home / "f.tgz", progress=Silent())
     assert names(home) == []
+
+
+@pytest.mark.parametrize("algorithm", ["md5", "sha256"])
+def test_a_file_that_must_have_a_hash_has_it(site: OneFileSite, home: Path, algorithm: str) -> None:
+    site.breaks_after = [16 << 16]
+    path = download(
+        site.address,
+        home / "f.h5",
+        progress=Silent(),
+        expected_hash=hashlib.new(algorithm, CONTENT).hexdigest(),
+    )
+    assert path.read_bytes() == CONTENT
+    assert names(home) == ["f.h5"]
+
+
+def test_another_file_than_was_published_is_not_kept(site: OneFileSite, home: Path) -> None:
+    wanted = hashlib.sha256(CONTENT).hexdigest()
+    site.content = CONTENT[:-1] + bytes([CONTENT[-1] ^ 1])
+    with pytest.raises(DownloadFailed, match=f"another file.*{wanted}"):
+        download(site.address, home / "f.h5", progress=Silent(), expected_hash=wanted)
+    assert names(home) == []
+
+
+def test_the_hash_that_the_server_names_is_looked_at(site: OneFileSite, home: Path) -> None:
+    md5 = base64.b64encode(hashlib.md5(CONTENT).digest()).decode()
+    site.headers = {"x-goog-hash": f"crc32c=n03x6A==,md5={md5}"}
+    download(site.address, home / "good.h5", progress=Silent())
+    site.content = CONTENT[::-1]
+    with pytest.raises(DownloadFailed, match="another file"):
+        download(site.address, home / "bad.h5", progress=Silent())
+    assert names(home) == ["good.h5"]
+
+
+def test_a_folder_that_cannot_be_made_is_said(site: OneFileSite, home: Path) -> None:
+    (home / "models").write_text("a file", encoding="utf-8")
+    with pytest.raises(DownloadFailed, match="models cannot be written"):
+        download(site.address, home / "models" / "f.h5", progress=Silent())

@@ -5,12 +5,31 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from studio.retrain.preprocessing import Preprocessing
+from studio.retrain.preprocessing import Channels, Preprocessing
 
 
 def test_comes_back_from_json() -> None:
     preprocessing = Preprocessing(240, 120, mean=1.5)
     assert Preprocessing.from_json(json.loads(json.dumps(preprocessing.to_json()))) == preprocessing
+    each = Preprocessing(24, 24, mean=(1.5, 2.0, 3.0), scale=1.0)
+    assert Preprocessing.from_json(json.loads(json.dumps(each.to_json()))) == each
+
+
+@pytest.mark.parametrize(
+    ("mean", "scale"),
+    [
+        (127.0, 128.0),
+        (0.0, 1.0),
+        ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
+        ((9.0, 8.0, 7.0), 2.0),
+    ],
+)
+def test_pixels_are_scaled_alike_outside_and_inside_of_a_model(mean: Channels, scale: Channels) -> None:
+    preprocessing = Preprocessing(4, 3, mean=mean, scale=scale)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 3), dtype=np.uint8)
+    expected = (pixels - np.array(mean)) / np.array(scale)
+    np.testing.assert_allclose(preprocessing.scaled(pixels), expected, atol=1e-5)
+    np.testing.assert_allclose(np.asarray(preprocessing.scaling_layer()(pixels)), expected, atol=1e-4)
 
 
 def test_fingerprint_never_moves() -> None:

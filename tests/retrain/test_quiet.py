@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from studio.retrain.quiet import captured_output
+from studio.retrain.quiet import captured_output, tensorflow
 
 
 def test_nothing_is_printed_and_all_is_printed_again_after(capfd: pytest.CaptureFixture[str]) -> None:
@@ -22,3 +22,11 @@ def test_an_error_carries_what_was_printed() -> None:
         os.write(2, "왜 it broke".encode())
         raise ValueError("broken")
     assert "왜 it broke" in caught.value.__notes__[0]
+
+
+def test_tensorflows_warnings_are_kept_back_and_its_errors_told(caplog: pytest.LogCaptureFixture) -> None:
+    logger = tensorflow().get_logger()
+    logger.warning("tracing is expensive")
+    logger.error("something broke")
+    assert caplog.messages == ["something broke"]
+    assert logger.handlers == []  # one of its own would write to what was kept back, and is closed

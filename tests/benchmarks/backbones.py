@@ -1,0 +1,175 @@
+"""What the backbones that need no download are worth on a folder of class folders.
+
+python tests/benchmarks/backbones.py [--seeds N] [--names NAME ...] [folder of class folders]
+
+For each: test accuracy of the plain head, mean over seeds and splits, and pictures a second, inference alone.
+Then pooled features beside ImageNet's class outputs as features, on the same splits and steps: the way of
+`retrain.py`, with our head and with its. For those only whose classifier is here.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+
+from studio.errors import BackboneError  # noqa: E402
+from studio.progress import Progress, Silent  # noqa: E402
+from studio.retrain.backbones import BACKBONES, Backbone, backbone_named  # noqa: E402
+from studio.retrain.backbones.backbone import Source  # noqa: E402
+from studio.retrain.backbones.keras_weights import KerasWeights  # noqa: E402
+from studio.retrain.backbones.speed import measure  # noqa: E402
+from studio.retrain.image_folder import read_image_folder  # noqa: E402
+from studio.retrain.options import RunOptions  # noqa: E402
+from studio.retrain.quiet import tensorflow  # noqa: E402
+from studio.retrain.run import retrain  # noqa: E402
+from studio.retrain.snapshot import Snapshot  # noqa: E402
+
+_STEPS = 500
+_LITES = [f"efficientnet_lite{number}" for number in range(3)]
+_TOGETHER = ("efficientnet_lite0+mobilenet_1.0_224", "+".join(_LITES[:2]), "+".join(_LITES))
+_CLASSES = 1000
+
+
+@dataclass(frozen=True)
+class ClassOutputs:
+    """ImageNet's logits of a network with its top, as features."""
+
+    source: Source
+
+    @property
+    def identity(self) -> str:
+        return f"{self.source.identity} with top"
+
+    @property
+    def sha256(self) -> str:
+        return self.source.sha256
+
+    @property
+    def here(self) -> bool:
+        return self.source.here
+
+    @property
+    def downloadable(self) -> bool:
+        return self.source.downloadable
+
+    @property
+    def told(self) -> str:
+        return self.source.told
+
+    def fetch(self, progress: Progress) -> None:
+        self.source.fetch(progress)
+
+    def network(self, size_px: int, *, classifier: bool = False) -> Any:
+        if not isinstance(self.source, KerasWeights):
+            return self.source.network(size_px, classifier=True)
+        tensorflow()
+        import keras
+
+        return getattr(keras.applications, self.source.constructor)(
+            input_shape=(size_px, size_px, 3),
+            weights=self.source.path.with_name(self.source.file.replace("_no_top", "")),
+            classifier_activation=None,
+            **dict(self.source.arguments),
+        )
+
+
+class Bench:
+    """Runs of one folder's pictures, with a cache between them."""
+
+    def __init__(self, image_dir: Path, home: Path, seeds: int, threads: int) -> None:
+        self.pictures = read_image_folder(image_dir, Silent()).pictures
+        self.home, self.seeds, self.threads = home, range(seeds), threads
+
+    def accuracies(self, name: str, **options: Any) -> list[float]:
+        """Return test accuracies in percent, one a seed."""
+        found = []
+        for seed in self.seeds:
+            snapshot = Snapshot.of(self.pictures, seed=seed)
+            with tempfile.TemporaryDirectory(dir=self.home, ignore_cleanup_errors=True) as run_dir:
+                result = retrain(
+                    snapshot,
+                    RunOptions(backbone=name, how_many_training_steps=_STEPS, seed=seed, **options),
+                    run_dir=Path(run_dir) / "run",
+                    bottleneck_dir=self.home / "bottlenecks",
+                    backbones_dir=self.home / "backbones",
+                    threads=self.threads,
+                    progress=Silent(),
+                    on_points=lambda _points: None,
+                )
+            assert result.evaluation.accuracy is not None
+            found.append(100 * result.evaluation.accuracy)
+        return found
+
+    def speed(self, name: str) -> float:
+        """Return pictures a second."""
+        return measure([name], self.home / "backbones", threads=self.threads, progress=Silent())[name]
+
+
+def _offline(names: list[str]) -> Iterator[Backbone]:
+    for name in names or [*BACKBONES, *_TOGETHER]:
+        try:
+            found = backbone_named(name)
+        except BackboneError as error:
+            print(error)
+            continue
+        if found.installed:
+            yield found
+
+
+def _with_classifier() -> Iterator[tuple[str, str]]:
+    """Yield pairs of names, pooled and class outputs, and register the second."""
+    for name in ("efficientnet_lite0", "mobilenet_1.0_224"):
+        found = backbone_named(name)
+        source = found.source
+        if isinstance(source, KerasWeights):
+            top = source.path.with_name(source.file.replace("_no_top", ""))
+            if not top.exists():
+                print(f"{name}: left out, its classifier is in {top.name}, which is not at {top.parent}")
+                continue
+        if not found.installed:
+            print(f"{name}: left out, its weights are not here")
+            continue
+        outputs = f"{name} class outputs"
+        BACKBONES[outputs] = replace(
+            found, name=outputs, features=_CLASSES, source=ClassOutputs(found.source)
+        )
+        yield name, outputs
+
+
+def _told(accuracies: list[float]) -> str:
+    spread = stdev(accuracies) if len(accuracies) > 1 else 0
+    return f"{mean(accuracies):5.1f}% ± {spread / len(accuracies) ** 0.5:.1f}"
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("image_dir", nargs="?", type=Path, default=ROOT.parent / "shared/data/flowers")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--names", nargs="+", default=[])
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
+        bench = Bench(asked.image_dir, Path(temporary), asked.seeds, os.cpu_count() or 1)
+        print(f"{len(bench.pictures)} pictures, {_STEPS} steps, mean of {asked.seeds} seeds and splits")
+        for found in _offline(asked.names):
+            accuracies = bench.accuracies(found.name)
+            print(
+                f"{found.name:60} {_told(accuracies)}  {bench.speed(found.name):6.0f} pictures/s", flush=True
+            )
+        for pooled, outputs in _with_classifier():
+            print(f"{pooled}: pooled features, our head     {_told(bench.accuracies(pooled))}")
+            print(f"{pooled}: class outputs, our head       {_told(bench.accuracies(outputs))}")
+            theirs = bench.accuracies(outputs, compat="retrain.py")
+            print(f"{pooled}: class outputs, the peer's head {_told(theirs)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
