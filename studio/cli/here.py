@@ -1,13 +1,14 @@
 """Doing a job in this very process, for the command line: what the worker does, on a terminal."""
 
 import threading
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
 from db.engine import Database
-from studio.errors import JobFailed
+from studio.errors import JobFailed, Stopped
 from studio.jobs import queue
 from studio.jobs.performing import JobProgress, perform
 from studio.language import _
@@ -15,6 +16,7 @@ from studio.progress import Progress
 from studio.settings import settings
 
 _BEAT_EVERY_S = 1.0
+_LOOK_EVERY_S = 0.5
 
 
 def run_here(kind: str, arguments: Mapping[str, Any], project_name: str) -> dict[str, Any]:
@@ -24,11 +26,51 @@ def run_here(kind: str, arguments: Mapping[str, Any], project_name: str) -> dict
     it, and one that was cut off goes on when the same is asked for again, here or there. Raises what ended
     it, and JobFailed when just this is under way elsewhere.
     """
-    from studio.cli.terminal import terminal_progress
     from studio.data import open_database
 
     database = open_database(settings())
     job, token = _claimed(database, kind, arguments, project_name)
+    return _done_here(database, job, token)
+
+
+def follow(database: Database, job_id: int) -> dict[str, Any]:
+    """Do a job that waits, or watch whoever has taken it, to its end, and return its result.
+
+    Raises what ended it; an interruption here stops it wherever it is done.
+    """
+    from studio.cli.terminal import terminal_progress
+
+    token = uuid4().hex
+    with terminal_progress() as terminal:
+        while True:
+            now = datetime.now(UTC)
+            with database.write() as session:
+                queue.take_back_lost(session, now)
+                mine = queue.claim_one(session, job_id, token, now)
+                job = queue.find(session, job_id)
+            if job is None:
+                raise JobFailed(_("The work is not in the queue any more. Ask for it again."))
+            if mine is not None or not job.live:
+                break
+            terminal.report(job.phase or _("Waiting"), job.done, job.total)
+            try:
+                time.sleep(_LOOK_EVERY_S)
+            except KeyboardInterrupt:
+                with database.write() as session:
+                    queue.ask_to_stop(session, job_id, datetime.now(UTC))
+                raise
+    if mine is not None:
+        return _done_here(database, mine, token)
+    if job.state == "done":
+        return dict(job.result or {})
+    if job.state == "stopped":
+        raise Stopped(_("Stopped. What was finished is kept."))
+    raise JobFailed(job.error or _("The work failed, and nobody said why. Ask for it again."))
+
+
+def _done_here(database: Database, job: queue.Job, token: str) -> dict[str, Any]:
+    from studio.cli.terminal import terminal_progress
+
     ended = threading.Event()
     beating = threading.Thread(target=_beat, args=(database, job.id, token, ended), daemon=True)
     beating.start()

@@ -3,7 +3,7 @@
 import hashlib
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,9 +50,22 @@ class Refusal:
 
 
 @dataclass(frozen=True)
-class _Embedded:
-    sha256: str
-    vector: npt.NDArray[np.float32]
+class Errand:
+    """A picture, and under which names (SHA-256, hexadecimal) vectors made of it are wanted."""
+
+    picture: Picture
+    digests: tuple[str, ...]
+
+
+Drawn = Callable[[Errand, bytes], Iterable[npt.NDArray[np.uint8]]]
+"""From an errand and the file's bytes to the pixels, uint8 (h, w, 3), for each of its digests in turn.
+
+Called in several threads at once; raises PictureRefused.
+"""
+
+
+_Vectors = list[npt.NDArray[np.float32]]
+"""One of each of an errand's digests."""
 
 
 def embed(
@@ -71,50 +84,83 @@ def embed(
     by_digest = {picture.sha256: picture for picture in pictures}
     phase = _("Computing bottlenecks")
     progress.report(phase, 0, len(by_digest))
-    missing = cache.missing(by_digest)
-    if not missing:
-        progress.report(phase, len(by_digest), len(by_digest))
+    errands = [Errand(by_digest[digest], (digest,)) for digest in cache.missing(by_digest)]
+
+    def draw(errand: Errand, content: bytes) -> list[npt.NDArray[np.uint8]]:
+        return [backbone.preprocessing.read(content, errand.picture.path.name)]
+
+    return fill(
+        cache,
+        errands,
+        backbone,
+        draw,
+        phase=phase,
+        total=len(by_digest),
+        threads=threads,
+        progress=progress,
+    )
+
+
+def fill(
+    cache: BottleneckCache,
+    errands: Sequence[Errand],
+    backbone: BackboneFile,
+    draw: Drawn,
+    *,
+    phase: str,
+    total: int,
+    threads: int,
+    progress: Progress,
+) -> tuple[Refusal, ...]:
+    """Do `errands`, reading each file once; return those whose file could not be read.
+
+    total: vectors in all, those that are in the cache already included, as progress is told.
+    """
+    done = total - sum(len(errand.digests) for errand in errands)
+    if not errands:
+        progress.report(phase, total, total)
         return ()
-    done = len(by_digest) - len(missing)
     refusals: list[Refusal] = []
-    batch: list[_Embedded] = []
+    batch: dict[str, npt.NDArray[np.float32]] = {}
     written_at = time.monotonic()
-    with _embedded([by_digest[digest] for digest in missing], backbone, threads) as results:
+    with _embedded(errands, backbone, draw, threads) as results:
         try:
-            for result in results:
-                if isinstance(result, Refusal):
-                    refusals.append(result)
-                elif result is not None:
-                    batch.append(result)
-                done += result is not None
+            for ended in results:
+                if ended is not None:
+                    errand, result = ended
+                    done += len(errand.digests)
+                    if isinstance(result, Refusal):
+                        refusals.append(result)
+                    else:
+                        batch.update(zip(errand.digests, result, strict=True))
                 if len(batch) >= BATCH or (batch and time.monotonic() - written_at > BATCH_S):
                     _write(cache, batch)
                     written_at = time.monotonic()
-                progress.report(phase, done, len(by_digest))
+                progress.report(phase, done, total)
         finally:
             _write(cache, batch)
     return tuple(sorted(refusals, key=lambda refusal: refusal.path))
 
 
-def _write(cache: BottleneckCache, batch: list[_Embedded]) -> None:
+def _write(cache: BottleneckCache, batch: dict[str, npt.NDArray[np.float32]]) -> None:
     if batch:
-        cache.add([item.sha256 for item in batch], np.stack([item.vector for item in batch]))
+        cache.add(list(batch), np.stack(list(batch.values())))
         batch.clear()
 
 
 @contextmanager
 def _embedded(
-    pictures: Sequence[Picture], backbone: BackboneFile, threads: int
-) -> Iterator[Iterator[_Embedded | Refusal | None]]:
+    errands: Sequence[Errand], backbone: BackboneFile, draw: Drawn, threads: int
+) -> Iterator[Iterator[tuple[Errand, _Vectors | Refusal] | None]]:
     """Yield results as they come, in any order, and None each time that none came for a while."""
     content = backbone.path.read_bytes()
-    waiting = iter(pictures)
+    waiting = iter(errands)
     turn = threading.Lock()
     stopped = threading.Event()
     # Bounded: a slow disk below must not let vectors pile up.
-    results: Queue[_Embedded | Refusal | Exception] = Queue(maxsize=4 * threads)
+    results: Queue[tuple[Errand, _Vectors | Refusal] | Exception] = Queue(maxsize=4 * threads)
 
-    def put(result: _Embedded | Refusal | Exception) -> None:
+    def put(result: tuple[Errand, _Vectors | Refusal] | Exception) -> None:
         while not stopped.is_set():
             try:
                 return results.put(result, timeout=_TICK_S)
@@ -124,17 +170,17 @@ def _embedded(
     def work(engine: Engine) -> None:
         while not stopped.is_set():
             with turn:
-                picture = next(waiting, None)
-            if picture is None:
+                errand = next(waiting, None)
+            if errand is None:
                 return
             try:
-                put(_embed_one(picture, backbone, engine))
+                put((errand, _embed_one(errand, draw, engine)))
             except Exception as error:  # to be raised where the results are read
                 put(error)
 
-    def read() -> Iterator[_Embedded | Refusal | None]:
+    def read() -> Iterator[tuple[Errand, _Vectors | Refusal] | None]:
         came = 0
-        while came < len(pictures):
+        while came < len(errands):
             try:
                 result = results.get(timeout=_TICK_S)
             except Empty:
@@ -147,7 +193,7 @@ def _embedded(
 
     workers = [
         threading.Thread(target=work, args=(Engine(content),), name=f"embedding-{number}", daemon=True)
-        for number in range(min(threads, len(pictures)))
+        for number in range(min(threads, len(errands)))
     ]
     for worker in workers:
         worker.start()
@@ -159,13 +205,14 @@ def _embedded(
             worker.join()
 
 
-def _embed_one(picture: Picture, backbone: BackboneFile, engine: Engine) -> _Embedded | Refusal:
+def _embed_one(errand: Errand, draw: Drawn, engine: Engine) -> _Vectors | Refusal:
+    picture = errand.picture
     name = picture.path.name
     try:
         content = read_picture_file(picture.path, name)
         # A vector under the hash of other bytes would be wrong for ever.
         if hashlib.sha256(content).hexdigest() != picture.sha256:
             raise PictureRefused(_("{name} has changed since it was listed.").format(name=name))
-        return _Embedded(picture.sha256, engine(backbone.preprocessing.read(content, name)))
+        return [engine(pixels) for pixels in draw(errand, content)]
     except PictureRefused as error:
         return Refusal(picture.path, str(error), picture.sha256)

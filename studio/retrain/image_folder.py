@@ -53,7 +53,7 @@ def read_image_folder(image_dir: Path, progress: Progress) -> ImageFolder:
     for done, (label, path) in enumerate(files):
         progress.report(phase, done, len(files))
         try:
-            digest = _sha256(path)
+            digest = sha256_of(path)
         except OSError as error:
             reason = _("{name} cannot be read: {error}").format(name=path.name, error=error.strerror or error)
             refusals.append(Refusal(path, reason))
@@ -68,6 +68,7 @@ def read_image_folder(image_dir: Path, progress: Progress) -> ImageFolder:
     return ImageFolder(tuple(kept.values()), tuple(refusals))
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, 64 hexadecimal digits. Raises OSError."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,6 +1,8 @@
 """A frozen GraphDef, as `retrain.py` writes it and `label_image.py` reads it with its default flags."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -9,58 +11,104 @@ from studio.atomic import atomic_bytes
 from studio.errors import JobFailed
 from studio.language import _
 from studio.predict.model import Model
-from studio.retrain.backbones import backbone_named
+from studio.retrain.backbones import Backbone, backbone_named
+from studio.retrain.head import Head
 from studio.retrain.model_file import head_of
+from studio.retrain.preprocessing import Preprocessing
 from studio.retrain.quiet import captured_output, tensorflow
-from studio.retrain.run_folder import read_card, read_model
+from studio.retrain.run_folder import read_card, read_model, read_tuned
+from studio.retrain.tuner import tune
 
+INPUT, FINAL = "input", "final_result"
+"""What the script calls input and output."""
+_CONSTANTS = "final_training_ops/weights/final_weights", "final_training_ops/biases/final_biases"
+"""What the peer calls the head's weights and biases."""
 _SCRIPT_MEAN = _SCRIPT_STD = 128.0
 """`--input_mean` and `--input_std` of the script, which scales the pixels itself."""
 _TOLERANCE = 1e-3
+_QUANTIZED_TOLERANCE = 0.9
+"""Only what is broken is further apart on pictures that no class is sure of."""
 _COMPARED = 4
 
 
-def write_frozen_graph(run_dir: Path, path: Path) -> None:
-    """Write a finished run's model as a GraphDef with its variables made constants.
+class FrozenGraph:
+    """A backbone as a GraphDef with its variables made constants, on which any head can be put.
 
-    Input `input`: float32, (None, h, w, 3), pixels as `(pixel - 128) / 128`; output `final_result`:
-    float32, (None, classes), probabilities. Where the backbone's mean is not 128, the graph shifts.
-    Raises ModelUnreadable, and JobFailed when the graph does not answer as the run's model does.
+    Input `input`: float32, (None, h, w, 3), pixels as `(pixel - 128) / 128`, whatever scaling the backbone
+    has: the graph makes up for the difference. Output, by default `final_result`: float32, (None, classes),
+    probabilities.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        classes: int,
+        name: str = FINAL,
+        tuned: Mapping[str, npt.NDArray[np.float32]] | None = None,
+    ) -> None:
+        """Freeze a network. tuned: weights in place of some of the backbone's own, as `tune` takes them."""
+        tf = tensorflow()
+        from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+        preprocessing = backbone.preprocessing
+        shape = (None, preprocessing.height_px, preprocessing.width_px, 3)
+        with captured_output():
+            network = backbone.network()
+            tune(network, dict(tuned or {}))
+            scaling = preprocessing.scaling_layer()
+            empty = Head(np.zeros((backbone.features, classes), np.float32), np.zeros(classes, np.float32))
+
+            @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32, name="input")], autograph=False)
+            def answer(pixels):  # type: ignore[no-untyped-def]
+                features = network(scaling(pixels * _SCRIPT_STD + _SCRIPT_MEAN), training=False)
+                weights, bias = (
+                    tf.constant(values, name=constant)
+                    for constant, values in zip(_CONSTANTS, (empty.weights, empty.bias), strict=True)
+                )
+                return tf.identity(tf.nn.softmax(features @ weights + bias), name=name)
+
+            frozen = convert_variables_to_constants_v2(answer.get_concrete_function())
+            self._graph_def: Any = frozen.graph.as_graph_def()
+
+    def with_head(self, head: Head) -> bytes:
+        """Return the GraphDef with a head, serialized. Takes milliseconds."""
+        tf = tensorflow()
+        graph_def = type(self._graph_def)()
+        graph_def.CopyFrom(self._graph_def)
+        values = dict(zip(_CONSTANTS, (head.weights, head.bias), strict=True))
+        for node in graph_def.node:
+            if node.name in values:
+                node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(values[node.name]))
+        return bytes(graph_def.SerializeToString())
+
+
+def write_frozen_graph(run_dir: Path, path: Path, name: str = FINAL) -> None:
+    """Write a finished run's model as a `FrozenGraph`. name: the output's.
+
+    On a quantized backbone the graph computes with the numbers that its whole numbers stand for, so that its
+    answers are near the model's, not the same. Raises ModelUnreadable, and JobFailed when the graph does not
+    answer as the run's model does.
     """
     card = read_card(run_dir)
     head = head_of(read_model(run_dir, card))
     backbone = backbone_named(card["backbone"]["name"])
-    preprocessing = backbone.preprocessing
-    factor = _SCRIPT_STD / preprocessing.scale
-    shift = (_SCRIPT_MEAN - preprocessing.mean) / preprocessing.scale
-    network = backbone.network()
-    tf = tensorflow()
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-
-    shape = (None, preprocessing.height_px, preprocessing.width_px, 3)
-
-    @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32, name="input")], autograph=False)
-    def answer(pixels):  # type: ignore[no-untyped-def]
-        features = network(pixels * factor + shift, training=False)
-        return tf.identity(tf.nn.softmax(features @ head.weights + head.bias), name="final_result")
-
-    with captured_output():
-        frozen = convert_variables_to_constants_v2(answer.get_concrete_function())
-        content = frozen.graph.as_graph_def().SerializeToString()
-    _compare(content, Model.open(run_dir), preprocessing.height_px, preprocessing.width_px)
+    content = FrozenGraph(backbone, len(head.bias), name, read_tuned(run_dir, card)).with_head(head)
+    tolerance = _QUANTIZED_TOLERANCE if backbone.quantized else _TOLERANCE
+    _compare(content, Model.open(run_dir), backbone.preprocessing, name, tolerance)
     with atomic_bytes(path) as file:
         file.write(content)
 
 
-def _compare(content: bytes, model: Model, height_px: int, width_px: int) -> None:
+def _compare(content: bytes, model: Model, preprocessing: Preprocessing, name: str, tolerance: float) -> None:
+    height_px, width_px = preprocessing.height_px, preprocessing.width_px
     # Blocks of colour: enough structure for the answers to differ from one another.
     blocks = np.random.default_rng(0).integers(0, 256, (_COMPARED, 4, 4, 3), dtype=np.uint8)
     tall, wide = -(-height_px // 4), -(-width_px // 4)
     pictures = blocks.repeat(tall, axis=1).repeat(wide, axis=2)[:, :height_px, :width_px]
     scaled = (pictures.astype(np.float32) - _SCRIPT_MEAN) / _SCRIPT_STD
     expected = np.stack([model.probabilities(picture) for picture in pictures])
-    difference = float(np.abs(run_frozen_graph(content, scaled) - expected).max())
-    if not difference <= _TOLERANCE:  # NaN included
+    difference = float(np.abs(run_frozen_graph(content, scaled, output=name) - expected).max())
+    if not difference <= tolerance:  # NaN included
         raise JobFailed(
             _(
                 "The frozen graph answers otherwise than the model ({difference:.3g} apart): not written."
@@ -68,13 +116,29 @@ def _compare(content: bytes, model: Model, height_px: int, width_px: int) -> Non
         )
 
 
-def run_frozen_graph(content: bytes, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return a GraphDef's `final_result` for `input`, as the script runs it; float32, (N, classes)."""
+def run_frozen_graph(
+    content: bytes, images: npt.NDArray[np.float32], *, output: str = FINAL, input_: str = INPUT
+) -> npt.NDArray[np.float32]:
+    """Return what a GraphDef answers on images, float32, (N, h, w, 3); see `opened_frozen_graph`."""
+    return opened_frozen_graph(content, output=output, input_=input_)(images)
+
+
+def opened_frozen_graph(
+    content: bytes, *, output: str = FINAL, input_: str = INPUT
+) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
+    """Return what answers as the script does, by a GraphDef: float32, (N, h, w, 3) in, (N, classes) out.
+
+    output, input_: the names of operations. Raises KeyError for a name that is not in the graph.
+    """
     tf = tensorflow()
     graph_def = tf.compat.v1.GraphDef.FromString(content)
     with tf.Graph().as_default() as graph:
         tf.import_graph_def(graph_def, name="import")
-        with tf.compat.v1.Session(graph=graph) as session:
-            names = {"feed": "import/input:0", "fetch": "import/final_result:0"}
-            answers: npt.NDArray[np.float32] = session.run(names["fetch"], {names["feed"]: images})
-    return answers
+    feed, fetch = (graph.get_operation_by_name(f"import/{name}").outputs[0] for name in (input_, output))
+    session = tf.compat.v1.Session(graph=graph)
+
+    def answer(images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        answers: npt.NDArray[np.float32] = session.run(fetch, {feed: images})
+        return answers
+
+    return answer

@@ -1,0 +1,92 @@
+"""What cached distorted views cost against distorting anew at every step, and what they bring.
+
+python tests/benchmarks/distortions.py [folder of class folders]
+
+Distorting anew is what `retrain.py` does: a batch of pictures read, distorted and run through the network at
+each step. A few such steps are measured and counted up to all. Accuracy: mean of five seeds and splits.
+"""
+
+import os
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from statistics import mean
+
+import numpy as np
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+
+from studio.progress import Silent  # noqa: E402
+from studio.retrain.backbones import DEFAULT, BackboneFile, ready  # noqa: E402
+from studio.retrain.bottlenecks import BottleneckCache  # noqa: E402
+from studio.retrain.distortions import Distortions, embed_views  # noqa: E402
+from studio.retrain.image_folder import read_image_folder  # noqa: E402
+from studio.retrain.options import RunOptions  # noqa: E402
+from studio.retrain.run import retrain  # noqa: E402
+from studio.retrain.snapshot import Labelled, Snapshot  # noqa: E402
+
+_SEEDS = range(5)
+_STEPS_MEASURED = 3
+_THREADS = os.cpu_count() or 1
+_MILD = RunOptions(flip_left_right=True, random_crop=10, random_scale=10, random_brightness=10)
+_SETTINGS = {
+    "none": RunOptions(),
+    "flip": RunOptions(flip_left_right=True),
+    "flip, crop, scale and brightness 10": _MILD,
+    "the same, rotation 10, colour 10": replace(_MILD, random_rotation=10, random_colour=10),
+}
+
+
+def anew(pictures: tuple[Labelled, ...], backbone: BackboneFile, options: RunOptions, room: Path) -> float:
+    """Return the seconds that all steps take with every batch distorted anew."""
+    distortions = Distortions.of(options)
+    assert distortions is not None
+    cache = BottleneckCache(room, backbone.features)
+    started = time.perf_counter()
+    for step in range(_STEPS_MEASURED):
+        drawn = np.random.default_rng(step).integers(0, len(pictures), options.train_batch_size)
+        batch = [pictures[at] for at in np.unique(drawn)]
+        embed_views(batch, backbone, cache, distortions, 1, step, threads=_THREADS, progress=Silent())
+    return (time.perf_counter() - started) / _STEPS_MEASURED * options.how_many_training_steps
+
+
+def run(pictures: tuple[Labelled, ...], options: RunOptions, room: Path) -> tuple[float, float]:
+    """Return test accuracy, 0-1, and the seconds of a run whose plain bottlenecks are cached."""
+    snapshot = Snapshot.of(pictures, seed=options.seed)
+    started = time.perf_counter()
+    result = retrain(
+        snapshot,
+        options,
+        run_dir=room / f"run-{time.time_ns()}",
+        bottleneck_dir=room / "bottlenecks",
+        backbones_dir=room / "backbones",
+        threads=_THREADS,
+        progress=Silent(),
+        on_points=lambda _points: None,
+    )
+    return result.evaluation.accuracy or 0.0, time.perf_counter() - started
+
+
+def main(image_dir: Path) -> None:
+    """Measure and print."""
+    pictures = read_image_folder(image_dir, Silent()).pictures
+    with tempfile.TemporaryDirectory() as temporary:
+        room = Path(temporary)
+        backbone = ready(DEFAULT, room / "backbones", Silent())
+        run(pictures, RunOptions(), room)  # plain bottlenecks are cached, and TensorFlow is warm
+        for name, options in _SETTINGS.items():
+            accuracies, ratios = [], []
+            for seed in _SEEDS:
+                accuracy, cached_s = run(pictures, replace(options, seed=seed), room)
+                accuracies.append(accuracy)
+                if options.distorts:
+                    ratios.append(anew(pictures, backbone, options, room / f"anew-{seed}") / cached_s)
+            times = f", anew takes {np.median(ratios):.1f} times as long" if ratios else ""
+            print(f"{name}: {mean(accuracies):.1%} of {len(_SEEDS)} seeds{times}", flush=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT.parent / "shared" / "data" / "flowers")

@@ -1,0 +1,126 @@
+"""The flags of `retrain.py`: names, defaults, and what does not go together."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from studio.cli.retrain import retrain
+from studio.cli.retrain_flags import options_of, settled
+from studio.retrain.backbones import DEFAULT
+from studio.retrain.options import RunOptions
+
+PEERS = {
+    "output_graph": Path("/tmp/output_graph.pb"),
+    "intermediate_output_graphs_dir": Path("/tmp/intermediate_graph/"),
+    "intermediate_store_frequency": 0,
+    "output_labels": Path("/tmp/output_labels.txt"),
+    "summaries_dir": Path("/tmp/retrain_logs"),
+    "how_many_training_steps": 4000,
+    "learning_rate": 0.01,
+    "testing_percentage": 10,
+    "validation_percentage": 10,
+    "eval_step_interval": 10,
+    "train_batch_size": 100,
+    "test_batch_size": -1,
+    "validation_batch_size": 100,
+    "print_misclassified_test_images": False,
+    "bottleneck_dir": Path("/tmp/bottleneck"),
+    "final_tensor_name": "final_result",
+    "flip_left_right": False,
+    "random_crop": 0,
+    "random_scale": 0,
+    "random_brightness": 0,
+    "architecture": "inception_v3",
+}
+OURS: dict[str, Any] = {
+    **dict.fromkeys(("output_graph", "output_labels", "summaries_dir", "bottleneck_dir")),
+    "intermediate_output_graphs_dir": None,
+    "validation_batch_size": -1,
+    "architecture": DEFAULT,
+}
+
+
+def given(*words: object) -> dict[str, Any]:
+    context = retrain.make_context("retrain", ["--image_dir", "사진", *map(str, words)])
+    return settled(context)
+
+
+@pytest.mark.parametrize("flag", sorted(PEERS))
+def test_a_flag_has_the_peer_s_default_with_compat_and_ours_without(flag: str) -> None:
+    assert given("--compat", "retrain.py")[flag] == PEERS[flag]
+    assert given()[flag] == OURS.get(flag, PEERS[flag])
+
+
+def test_every_flag_of_the_peer_is_known_and_both_spellings_are() -> None:
+    spelled = {name: option for option in retrain.params for name in option.opts}
+    for flag in (*PEERS, "image_dir", "model_dir"):
+        assert f"--{flag}" in spelled
+        assert spelled[f"--{flag}"] is spelled[f"--{flag.replace('_', '-')}"]
+        assert isinstance(spelled[f"--{flag}"], click.Option)
+        assert getattr(spelled[f"--{flag}"], "help", None)
+
+
+def test_what_is_said_stands_also_with_compat() -> None:
+    words = ["--compat", "retrain.py", "--validation_batch_size", "-1", "--architecture", DEFAULT.upper()]
+    chosen = given(*words, "--flip_left_right", "--random-crop", 30, "--summaries_dir", "로그")
+    assert chosen["summaries_dir"] == Path("로그")
+    options = options_of(chosen)
+    assert options == RunOptions(
+        compat="retrain.py", how_many_training_steps=4000, flip_left_right=True, random_crop=30
+    )
+
+
+def test_ours_become_options() -> None:
+    words = ["--fine_tune", "--minutes", 2.5, "--l2", "auto", "--patience", 3, "--optimizer", "adam"]
+    words += ["--class-weighting", "none", "--random_rotation", 200, "--random_colour", 20]
+    words += ["--distorted_views", 9, "--seed", 5, "--fine-tune-epochs", 2, "--test_batch_size", 50]
+    assert options_of(given(*words)) == RunOptions(
+        how_many_training_steps=4000,
+        fine_tune=True,
+        fine_tune_epochs=2,
+        minutes=2.5,
+        l2=None,
+        patience=3,
+        optimizer="adam",
+        class_weighting="none",
+        random_rotation=200,
+        random_colour=20,
+        distorted_views=9,
+        seed=5,
+        test_batch_size=50,
+    )
+    assert options_of(given("--l2", 0.01)).l2 == 0.01
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--project", "꽃"], "--image_dir"),
+        (["--compat", "retrain.py", "--fine_tune"], "--fine_tune"),
+        (["--compat", "retrain.py", "--optimizer", "adam"], "--optimizer"),
+        (["--compat", "tf2"], "retrain.py"),
+        (["--compat", "retrain.py", "--flip_left_right", "--distorted_views", "1"], "two views"),
+        (["--validation_batch_size", "0"], "-1 for all"),
+        (["--test_batch_size", "many"], "many"),
+        (["--l2", "-1"], "-1"),
+        (["--random_crop", "100"], "100"),
+        (["--architecture", "mobilenet_1.0_200"], "mobilenet_1.0_200"),
+        (["--final_tensor_name", "my result"], "my result"),
+        (["--intermediate_store_frequency", "5", "--fine_tune"], "--fine_tune"),
+        (["--intermediate_store_frequency", "5", "--l2", "auto"], "--l2 auto"),
+        (["--output_graph", "model.h5"], ".pb or .tflite"),
+        (["--name", "첫 run"], "--run_dir"),
+        (["--unknown"], "--unknown"),
+    ],
+)
+def test_what_does_not_go_is_said(words: list[str], said: str) -> None:
+    with pytest.raises(click.UsageError) as raised:
+        given(*words)
+    assert said in raised.value.format_message()
+
+
+def test_without_a_folder_or_a_project_nothing_can_be_done() -> None:
+    with pytest.raises(click.UsageError, match="--project NAME"):
+        settled(retrain.make_context("retrain", []))
