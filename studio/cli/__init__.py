@@ -26,7 +26,16 @@ _COMMANDS = {
         _("Write down a project's labels, those that are most likely wrong first."),
     ),
     "copies": ("studio.cli.copies", _("Write down which pictures of a project are the same, or nearly.")),
-    "retrain": ("studio.cli.retrain", _("Retrain a network's top on a folder of class folders.")),
+    "retrain": (
+        "studio.cli.retrain",
+        _("Retrain a network's top on a folder of class folders, or on a project's labels."),
+    ),
+    "backbones": (
+        "studio.cli.backbones",
+        _("List the pretrained networks, and measure how fast they are here."),
+    ),
+    "runs": ("studio.cli.runs", _("List runs with their settings and results.")),
+    "rerun": ("studio.cli.rerun", _("Do a run again and say whether its numbers are the same.")),
     "label_image": ("studio.cli.label_image", _("Ask a trained model what is in a picture.")),
 }
 

@@ -9,6 +9,12 @@ from PIL import Image
 
 NEAR_BITS = 12
 """Perceptual hashes of near copies differ in no more bits than this, of 64."""
+THE_SAME = 0.93
+"""The cosine of two bottlenecks from which on their pictures are near copies, whatever their hashes say."""
+DENIED = 0.6
+"""The cosine below which they are not, whatever their hashes say."""
+UNSEEN_BITS = 10
+"""Between the two, hashes may differ in so many bits; in NEAR_BITS where the thumbnails were looked at."""
 _ALIKE = 0.93
 """The correlation of two thumbnails from which on they show the same."""
 _SIDE_PX = 16

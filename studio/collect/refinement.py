@@ -16,16 +16,10 @@ from sqlalchemy.orm import Session
 from db.copy_groups import Membership, memberships, replace
 from db.engine import Database
 from db.models import CopyGroup, Image, Label, Project, Run, SnapshotImage
-from studio.collect.likeness import NEAR_BITS, Hashes, bits_apart
+from studio.collect.likeness import DENIED, NEAR_BITS, THE_SAME, UNSEEN_BITS, Hashes, bits_apart
 from studio.language import _
 from studio.progress import Progress
 
-_THE_SAME = 0.93
-"""The cosine of two bottlenecks from which on their pictures are near copies, whatever their hashes say."""
-_DENIED = 0.6
-"""The cosine below which they are not, whatever their hashes say."""
-_UNSEEN_BITS = 10
-"""Between the two, hashes may differ in so many bits; in NEAR_BITS where the thumbnails were looked at."""
 _ROWS, _COLUMNS = 512, 8192
 """Pictures compared at once: 120 MB, or 260 MB where all are alike, whatever their number."""
 
@@ -60,7 +54,7 @@ def refine(
     phase = _("Looking for near copies")
     for start in range(0, compared, _ROWS):
         progress.report(phase, start, compared)
-        pictures.link(everyone[start : min(start + _ROWS, compared)], everyone[start:], _UNSEEN_BITS)
+        pictures.link(everyone[start : min(start + _ROWS, compared)], everyone[start:], UNSEEN_BITS)
     progress.report(phase, compared, compared)
     with database.write() as session:
         # The lock that ingest takes too: no group changes between being read and being written.
@@ -108,10 +102,10 @@ class _Pictures:
         """Unite those of `some` and `others` that are near copies by their bottlenecks and hashes."""
         for block in _blocks(others, _COLUMNS):
             cosines = self._directions(some) @ self._directions(block).T
-            first, second = np.nonzero(cosines >= _DENIED)
+            first, second = np.nonzero(cosines >= DENIED)
             one, other = some[first], block[second]
             near = bits_apart(self.hashes[one], self.hashes[other]) <= most_bits
-            near |= cosines[first, second] >= _THE_SAME
+            near |= cosines[first, second] >= THE_SAME
             self.unite(one[near], other[near])
 
     def unite(self, some: Indices, others: Indices) -> None:

@@ -91,7 +91,8 @@ class PictureStore:
         return path
 
     def _path(self, folder: str, sha256: str, ending: str) -> Path:
-        return self.root / folder / sha256[:2] / f"{sha256}{ending}"
+        # In one go: a snapshot asks for a hundred thousand of them.
+        return self.root / f"{folder}/{sha256[:2]}/{sha256}{ending}"
 
 
 def fitted(image: Image.Image, side_px: int) -> Image.Image:

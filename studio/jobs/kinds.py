@@ -11,13 +11,13 @@ from db.engine import Database
 from studio.jobs import curating, queue
 from studio.jobs.exporting import EXPORTING
 from studio.jobs.queue import Job
+from studio.jobs.retraining import RETRAINING
 from studio.progress import Progress
 from studio.settings import Settings
 
 if TYPE_CHECKING:  # whoever only needs the kinds' names does not pay for what they do
     from studio.collect.ingest import IngestReport
     from studio.collect.web.visitor import Visitor
-    from studio.retrain.run import RunResult
 
 _SHOWN_REFUSALS = 500
 """How many refusals a job's result lists; the `finds` table has them all."""
@@ -187,76 +187,6 @@ def _search(work: Work) -> dict[str, Any]:
     return {**asdict(searched), "job_id": work.job.id}
 
 
-def _retrain(work: Work) -> dict[str, Any]:
-    from studio.collect.store import PictureStore
-    from studio.retrain import project_runs
-    from studio.retrain.run import retrain
-
-    run_id = work.job.arguments["run_id"]
-    with work.database.read() as session:
-        run = project_runs.run(session, run_id)
-        snapshot = project_runs.load_snapshot(session, run_id, PictureStore(work.settings.pictures_dir))
-
-    def add(points: Any) -> None:
-        with work.database.write() as session:
-            project_runs.add_points(session, run_id, points)
-
-    def attribute(used: Any, folder: Path) -> None:
-        with work.database.read() as session:
-            project_runs.write_attribution(session, work.project_id, used, folder)
-
-    result = retrain(
-        snapshot,
-        run.options,
-        run_dir=work.settings.runs_dir / run.folder,
-        bottleneck_dir=work.settings.bottleneck_dir,
-        backbones_dir=work.settings.backbones_dir,
-        threads=work.settings.threads_used,
-        progress=work.progress,
-        on_points=add,
-        attribute=attribute,
-    )
-    _compare(work, run_id, run.options.backbone, result)
-    with work.database.write() as session:
-        project_runs.finish(session, run_id, result, _now())
-    return {
-        "run_id": run_id,
-        "warnings": list(result.warnings),
-        "refused": [{"name": str(r.path), "reason": r.reason} for r in result.refusals],
-    }
-
-
-def _compare(work: Work, run_id: int, backbone_name: str, result: "RunResult") -> None:
-    """Look for near copies among a run's pictures by their bottlenecks, which are there now."""
-    import tempfile
-
-    import numpy as np
-
-    from studio.collect.refinement import pictures_of_run, refine
-    from studio.retrain.backbones import ready
-    from studio.retrain.bottlenecks import BottleneckCache
-
-    with work.database.read() as session:
-        image_ids, new = pictures_of_run(session, run_id)
-    if not new:
-        return
-    backbone = ready(backbone_name, work.settings.backbones_dir, work.progress)
-    cache = BottleneckCache.of(work.settings.bottleneck_dir, backbone)
-    digests = [example.sha256 for example in result.snapshot.examples]
-    with tempfile.TemporaryFile(dir=result.run_dir) as scratch:
-        vectors = np.memmap(scratch, np.float32, "w+", shape=(len(digests), backbone.features))
-        cache.vectors(digests, out=vectors)
-        refine(
-            work.database,
-            work.project_id,
-            [image_ids[digest] for digest in digests],
-            vectors,
-            new=new,
-            progress=work.progress,
-        )
-        del vectors  # Windows cannot remove a file that is mapped
-
-
 def _counts(report: "IngestReport") -> dict[str, Any]:
     return {
         "added": report.added,
@@ -276,7 +206,7 @@ KINDS: dict[str, Callable[[Work], dict[str, Any]]] = {
     "ingest_crawl": _ingest_crawl,
     "ingest_web": _ingest_web,
     "search": _search,
-    "retrain": _retrain,
+    **RETRAINING,
     **EXPORTING,
     **curating.LOOKING,
 }

@@ -10,10 +10,11 @@ from studio.settings import Settings
 _ROOT = Path(__file__).resolve().parents[2]
 
 
-def start_module(module: str, settings: Settings) -> subprocess.Popen[str]:
+def start_module(module: str, settings: Settings, *, stdout: int | None = None) -> subprocess.Popen[str]:
     """Start `python -m <module>` with a pipe to its standard input and its output in the log folder.
 
     The process is meant to end when that pipe closes, as it does when this process dies in any way.
+    stdout: `subprocess.PIPE` where it answers there; what it says on standard error is in the log still.
     """
     settings.logs_dir.mkdir(parents=True, exist_ok=True)
     paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -29,8 +30,8 @@ def start_module(module: str, settings: Settings) -> subprocess.Popen[str]:
         return subprocess.Popen(  # noqa: S603 - our own interpreter and module
             [sys.executable, "-m", module],
             stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=subprocess.STDOUT,
+            stdout=log if stdout is None else stdout,
+            stderr=log,
             env=environment,
             text=True,
             encoding="utf-8",

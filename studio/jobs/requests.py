@@ -20,8 +20,9 @@ from studio.collect.web.query import checked_phrases
 from studio.errors import ProjectError, SourceMissing, StudioError
 from studio.jobs import queue
 from studio.language import _
-from studio.retrain import project_runs
+from studio.retrain import project_runs, project_snapshots
 from studio.retrain.options import RunOptions
+from studio.retrain.repetition import options_to_repeat
 
 
 class AlreadyAtWork(StudioError):
@@ -170,7 +171,13 @@ def begin_with(database: Database, kind: str, name: str, now: datetime) -> str:
 
 
 def retrain(
-    database: Database, store: PictureStore, project_id: int, options: RunOptions, now: datetime
+    database: Database,
+    store: PictureStore,
+    project_id: int,
+    options: RunOptions,
+    now: datetime,
+    *,
+    name: str = "",
 ) -> int:
     """Freeze the project's labels as they are and ask for a run on them; returns the run's id.
 
@@ -178,12 +185,84 @@ def retrain(
     retraining of this project waits or runs.
     """
     with database.write() as session:
-        if queue.latest(session, project_id, {"retrain"}, live_only=True) is not None:
-            raise AlreadyAtWork(_("This project is being retrained already. Wait for it, or stop it first."))
-        snapshot = project_runs.snapshot_of(session, project_id, options, store)
-        snapshot.check()
-        snapshot_id = project_runs.freeze(session, project_id, snapshot, now)
-        run_id = project_runs.create_run(session, project_id, snapshot_id, options, now)
-        job_id = queue.enqueue(session, "retrain", {"run_id": run_id}, project_id, now)
-        project_runs.give_job(session, run_id, job_id)
+        _refuse_two_at_once(session, project_id)
+        snapshot_id = _frozen(session, store, project_id, options, now)
+        run_id = project_runs.create_run(session, project_id, snapshot_id, options, now, name=name)
+        _enqueue_runs(session, project_id, {"run_id": run_id}, (run_id,), now)
     return run_id
+
+
+def sweep(
+    database: Database,
+    store: PictureStore,
+    project_id: int,
+    several: Sequence[RunOptions],
+    now: datetime,
+    *,
+    name: str = "",
+) -> tuple[int, ...]:
+    """Ask for a run with each of `several` options, on the labels as they are, as one job; returns their ids.
+
+    They are done in turn; one that fails does not keep the others from it. A name is numbered. Raises what
+    `retrain` does.
+    """
+    if not several:
+        raise ValueError("expected options of one run or more; got none")
+    with database.write() as session:
+        _refuse_two_at_once(session, project_id)
+        frozen: dict[tuple[float, float, int], int] = {}
+        run_ids = []
+        for number, options in enumerate(several, 1):
+            # What deals pictures out; all else the runs may have each for itself.
+            dealt = options.validation_percentage, options.testing_percentage, options.seed
+            if dealt not in frozen:
+                frozen[dealt] = _frozen(session, store, project_id, options, now)
+            said = f"{name} {number}" if name else ""
+            run_ids.append(
+                project_runs.create_run(session, project_id, frozen[dealt], options, now, name=said)
+            )
+        _enqueue_runs(session, project_id, {"run_ids": run_ids}, run_ids, now)
+    return tuple(run_ids)
+
+
+def rerun(database: Database, run_id: int, now: datetime) -> int:
+    """Ask for a run to be done again, with the same pictures, labels, splits and options; returns the new id.
+
+    A run that chose its options within so many minutes is done again with what it chose. Raises ProjectError
+    where there is no such run, and AlreadyAtWork as `retrain` does.
+    """
+    with database.write() as session:
+        again = project_runs.run(session, run_id)
+        _refuse_two_at_once(session, again.project_id)
+        new_id = project_runs.create_run(
+            session,
+            again.project_id,
+            again.snapshot_id,
+            options_to_repeat(again.options, again.facts),
+            now,
+            name=again.name,
+            rerun_of=run_id,
+        )
+        _enqueue_runs(session, again.project_id, {"run_id": new_id}, (new_id,), now)
+    return new_id
+
+
+def _refuse_two_at_once(session: Session, project_id: int) -> None:
+    if queue.latest(session, project_id, {"retrain"}, live_only=True) is not None:
+        raise AlreadyAtWork(_("This project is being retrained already. Wait for it, or stop it first."))
+
+
+def _frozen(
+    session: Session, store: PictureStore, project_id: int, options: RunOptions, now: datetime
+) -> int:
+    snapshot = project_snapshots.snapshot_of(session, project_id, options, store)
+    snapshot.check()
+    return project_snapshots.freeze(session, project_id, snapshot, now)
+
+
+def _enqueue_runs(
+    session: Session, project_id: int, arguments: dict[str, Any], run_ids: Sequence[int], now: datetime
+) -> None:
+    job_id = queue.enqueue(session, "retrain", arguments, project_id, now)
+    for run_id in run_ids:
+        project_runs.give_job(session, run_id, job_id)

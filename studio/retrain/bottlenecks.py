@@ -2,8 +2,9 @@
 
 A folder for each (backbone, preprocessing) holds shards, files that are written once under a name of their
 own and never changed, so that any number of processes may write at the same time. A shard is two NumPy
-arrays one after the other, as `numpy.save` writes them: rows of (sha256, crc32), then float32 vectors
-(rows, features). A row counts only if its CRC, over hash and vector, is right; otherwise it is missing.
+arrays one after the other, as `numpy.save` writes them: rows of (sha256, crc32), then vectors, float32 or
+what the cache is of, (rows, features). A row counts only if its CRC, over hash and vector, is right; else
+it is missing.
 """
 
 import secrets
@@ -11,7 +12,7 @@ import time
 from collections.abc import Iterable, Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zlib import crc32
 
 import numpy as np
@@ -22,6 +23,7 @@ from studio.retrain.backbones import BackboneFile
 
 _ROW = np.dtype([("sha256", "V32"), ("crc32", "<u4")])
 Vectors = npt.NDArray[np.float32]
+AnyVectors = npt.NDArray[np.floating[Any]]
 
 
 class _Place(NamedTuple):
@@ -30,11 +32,12 @@ class _Place(NamedTuple):
 
 
 class BottleneckCache:
-    """The cached vectors of one backbone. features: their length."""
+    """The cached vectors of one backbone. features: their length; dtype: float32, or "<f2" for float16."""
 
-    def __init__(self, folder: Path, features: int) -> None:
+    def __init__(self, folder: Path, features: int, dtype: str = "<f4") -> None:
         self.folder = folder
         self.features = features
+        self.dtype = np.dtype(dtype)
         self._places: dict[bytes, _Place] = {}
         for shard in sorted(folder.glob("*.npy")):
             self._places.update(self._index(shard))
@@ -44,6 +47,10 @@ class BottleneckCache:
         """Return the cache of a backbone inside `bottleneck_dir`."""
         folder = bottleneck_dir / f"{backbone.fingerprint}-{backbone.preprocessing.fingerprint}"
         return cls(folder, backbone.features)
+
+    def count(self, digests: Iterable[str]) -> int:
+        """Return how many of `digests` have a place here, sound or not: quick, for an estimate."""
+        return sum(bytes.fromhex(digest) in self._places for digest in digests)
 
     def missing(self, digests: Iterable[str]) -> list[str]:
         """Return those of `digests` (SHA-256, hexadecimal) without a sound vector, in order, each once.
@@ -57,12 +64,12 @@ class BottleneckCache:
             sound.update(wanted[at] for at, row in rows if found is not None and found.sound[row])
         return [digest for digest in wanted if digest not in sound]
 
-    def vectors(self, digests: Sequence[str], out: Vectors | None = None) -> Vectors:
-        """Return float32, (len(digests), features), into `out` if given, such as a memory map.
+    def vectors(self, digests: Sequence[str], out: AnyVectors | None = None) -> Any:
+        """Return (len(digests), features) of the cache's type, into `out` if given, such as a memory map.
 
         Raises KeyError, naming the digest, for one that has no sound vector; see `missing`.
         """
-        found = np.empty((len(digests), self.features), np.float32) if out is None else out
+        found = np.empty((len(digests), self.features), self.dtype) if out is None else out
         by_shard = self._by_shard(digests)
         if sum(map(len, by_shard.values())) < len(digests):
             raise KeyError(next(d for d in digests if bytes.fromhex(d) not in self._places))
@@ -76,7 +83,7 @@ class BottleneckCache:
 
     def add(self, digests: Sequence[str], vectors: Vectors) -> None:
         """Write a shard. vectors: float32, (len(digests), features)."""
-        vectors = np.ascontiguousarray(vectors, dtype="<f4")
+        vectors = np.ascontiguousarray(vectors, dtype=self.dtype)
         if vectors.shape != (len(digests), self.features):
             raise ValueError(f"expected vectors {(len(digests), self.features)}; got {vectors.shape}")
         index = np.empty(len(digests), _ROW)
@@ -89,6 +96,10 @@ class BottleneckCache:
             np.save(file, index)
             np.save(file, vectors)
         self._places.update({bytes.fromhex(digest): _Place(shard, at) for at, digest in enumerate(digests)})
+
+    def shards(self, digests: Iterable[str]) -> set[Path]:
+        """Return the files in which those of `digests` are that are known."""
+        return set(self._by_shard(list(digests)))
 
     def _by_shard(self, digests: Sequence[str]) -> dict[Path, list[tuple[int, int]]]:
         """Return, for each shard, (position in `digests`, row) of those known to be in it."""
@@ -108,7 +119,7 @@ class BottleneckCache:
             size = shard.stat().st_size
         except Exception:  # NumPy meets a damaged header with errors of every kind
             return {}
-        if index.dtype != _ROW or size < start + len(index) * self.features * 4:
+        if index.dtype != _ROW or size < start + len(index) * self.features * self.dtype.itemsize:
             return {}
         return {bytes(row["sha256"]): _Place(shard, at) for at, row in enumerate(index)}
 
@@ -119,7 +130,7 @@ class BottleneckCache:
             index, vectors = np.load(file, allow_pickle=False), np.load(file, allow_pickle=False)
         except Exception:  # NumPy meets a damaged header with errors of every kind
             return None
-        if index.dtype != _ROW or vectors.dtype != "<f4" or vectors.shape != (len(index), self.features):
+        if index.dtype != _ROW or vectors.dtype != self.dtype or vectors.shape != (len(index), self.features):
             return None
         sound = [
             crc32(vector.tobytes(), crc32(bytes(row["sha256"]))) == row["crc32"]
@@ -130,4 +141,4 @@ class BottleneckCache:
 
 class _Shard(NamedTuple):
     sound: list[bool]
-    vectors: Vectors
+    vectors: AnyVectors

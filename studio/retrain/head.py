@@ -1,25 +1,24 @@
 """The softmax head: one linear layer on a backbone's features, trained by mini-batch gradient descent."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from studio.language import _
 from studio.progress import Progress
 from studio.retrain.curve import CurvePoint, OnPoints
+from studio.retrain.descent import MOMENTS, descent
+from studio.retrain.lesson import Draw, Floats, Ints, Lesson
+from studio.retrain.manner import Manner
 from studio.retrain.options import RunOptions
-from studio.retrain.quiet import tensorflow
+from studio.retrain.sampling import sampled
 from studio.retrain.training_state import Best, TrainingState
 
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.intp]
-
+L2S = (0.0, 0.001, 0.01, 0.1)
+"""What is tried where the validation pictures choose."""
 _CHUNK = 10
 """Steps between two looks at the clock; bounds the rows in memory to `_CHUNK * train_batch_size`."""
 _POINTS_S = 0.25
@@ -41,17 +40,12 @@ class Head:
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """What a head learns from. vectors: float32, (N, features), in memory or mapped; labels: int, (N,).
+class Watch:
+    """Somebody who is shown the head each `every` steps: see(step, head). last: and after the last one."""
 
-    training, validation: int, rows of `vectors`. Every class has a row in `training`.
-    """
-
-    vectors: Floats
-    labels: Ints
-    training: Ints
-    validation: Ints
-    classes: int
+    every: int
+    see: Callable[[int, Head], None]
+    last: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,44 +53,60 @@ class TrainedHead:
     """The head that was best on the validation pictures, and after how many steps it was so.
 
     validation: that head's point; None without validation pictures, where the last head stands.
+    steps: all that were taken; stopped_early: whether patience ended them. l2: as it was, given or chosen.
     """
 
     head: Head
     step: int
     validation: CurvePoint | None
+    steps: int
+    stopped_early: bool
+    l2: float
+    seconds: float
 
 
-@dataclass(frozen=True)
-class _Scaling:
-    """Centred features over one common deviation.
+def choose_l2(
+    lesson: Lesson,
+    options: RunOptions,
+    *,
+    checkpoint: Path,
+    identity: str,
+    progress: Progress,
+    on_points: OnPoints,
+    watches: Sequence[Watch] = (),
+) -> tuple[TrainedHead, tuple[TrainedHead, ...]]:
+    """Train one head, or, where `options.l2` is None, one for each of `L2S`; return the best, and all.
 
-    One for all features, not one each: features that hardly vary would otherwise be raised to the others'
-    level as noise. It folds into the layer afterwards.
+    Arguments as in `train_head`; each head has a checkpoint of its own beside `checkpoint`, so that none is
+    trained twice. Only the best one's points are told, once it is known; several are not watched.
     """
+    if options.l2 is not None:
+        only = train_head(
+            lesson,
+            options,
+            checkpoint=checkpoint,
+            identity=identity,
+            progress=progress,
+            on_points=on_points,
+            watches=watches,
+        )
+        return only, (only,)
 
-    mean: Floats
-    deviation: np.float32
+    def train(l2: float, on_points: OnPoints) -> TrainedHead:
+        return train_head(
+            lesson,
+            replace(options, l2=l2),
+            checkpoint=checkpoint.with_name(f"{checkpoint.stem}-{l2:g}{checkpoint.suffix}"),
+            identity=identity,
+            progress=progress,
+            on_points=on_points,
+        )
 
-    @classmethod
-    def of(cls, lesson: Lesson) -> "_Scaling":
-        count = len(lesson.training)
-        sums = np.zeros(lesson.vectors.shape[1])
-        squares = np.zeros_like(sums)
-        for rows in np.array_split(lesson.training, count // 4096 + 1):
-            block = lesson.vectors[rows].astype(np.float64)
-            sums += block.sum(axis=0)
-            squares += (block**2).sum(axis=0)
-        mean = sums / count
-        variance = np.mean(squares / count - mean**2)
-        return cls(mean.astype(np.float32), np.float32(np.sqrt(variance)) if variance > 0 else np.float32(1))
-
-    def __call__(self, features: Floats) -> Floats:
-        return (features - self.mean) / self.deviation
-
-    def fold(self, weights: Floats, bias: Floats) -> Head:
-        """Return the head that answers on unscaled features as these weights do on scaled ones."""
-        folded = weights / self.deviation
-        return Head(folded, np.asarray(bias - self.mean @ folded, np.float32))
+    heads = tuple(train(l2, lambda _points: None) for l2 in L2S)
+    # Without validation pictures all are alike, and the first stands: no L2.
+    best = max(heads, key=lambda trained: merit(trained.validation))
+    train(best.l2, on_points)  # nothing is left to train: it only tells
+    return best, heads
 
 
 def train_head(
@@ -107,36 +117,40 @@ def train_head(
     identity: str,
     progress: Progress,
     on_points: OnPoints,
+    watches: Sequence[Watch] = (),
 ) -> TrainedHead:
     """Train a head, going on from `checkpoint` if it holds a state of this very run.
 
-    Each step draws classes, then pictures of them, both with replacement, as `retrain.py` does, so that
-    classes count alike however many pictures they have. The draw depends on seed and step alone: a run
-    that was killed goes on to exactly the head that it would have had.
+    A batch depends on seed and step alone, and the optimizer's moments are in the checkpoint: a run that was
+    killed goes on to exactly the head that it would have had.
+    options: its l2 is a number; see `choose_l2`.
     checkpoint: written about once a second; whoever calls removes it when the run is whole.
     identity: what the checkpoint must have been written with.
+    watches: are not shown again what a run that goes on had shown before.
     Raises Stopped, with the checkpoint written.
     """
+    if options.l2 is None:
+        raise ValueError("expected l2 as a number; got None, which choose_l2 understands")
     phase = _("Training")
     total = options.how_many_training_steps
-    scaling = _Scaling.of(lesson)
-    draw = _Draw(lesson, options)
+    manner = Manner.of(lesson, options)
+    draw = Draw(lesson, options)
     validation = lesson.vectors[lesson.validation], lesson.labels[lesson.validation]
-    state = TrainingState.read(checkpoint, identity)
-    if state is None:
-        features = lesson.vectors.shape[1]
-        state = TrainingState(
-            np.zeros((features, lesson.classes), np.float32), np.zeros(lesson.classes, np.float32)
-        )
+    state = TrainingState.read(checkpoint, identity) or _beginning(manner, options)
+    began = time.monotonic() - state.elapsed_s
     told, told_at, saved_at = 0, -np.inf, time.monotonic()
     try:
-        while state.step < total:
+        while state.step < total and not _lost_patience(state, options):
             progress.report(phase, state.step, total)
-            interval = options.eval_step_interval
-            end = min(state.step + _CHUNK, (state.step // interval + 1) * interval, total)
-            state = _advance(state, end, draw, scaling, options.learning_rate)
-            if end % interval == 0 or end == total:
-                state = _validated(state, scaling, *validation)
+            intervals = [options.eval_step_interval, *(watch.every for watch in watches)]
+            due = [manner.next_due(state.step, interval) for interval in intervals]
+            end = min(state.step + _CHUNK, total, *due)
+            state = _advance(state, end, draw, manner, options, lambda: time.monotonic() - began)
+            if end in (due[0], total):
+                state = _validated(state, manner, options, *validation)
+            for watch, next_due in zip(watches, due[1:], strict=True):
+                if end == next_due or (watch.last and end == total):
+                    watch.see(end - manner.behind, Head(*manner.scaling.fold(*state.layer[:2])))
             now = time.monotonic()
             if now - told_at > _POINTS_S:
                 on_points(state.points[told:])
@@ -149,115 +163,85 @@ def train_head(
         state.write(checkpoint, identity)
     on_points(state.points[told:])
     progress.report(phase, total, total)
-    if state.best is None:
-        return TrainedHead(scaling.fold(state.weights, state.bias), state.step, None)
+    layer, validated = state.layer[:2], state.validated
+    step = state.step - manner.behind
+    if state.best is not None and manner.keeps_best:
+        layer, validated = (state.best.weights, state.best.bias), state.best.point
+        step = validated.step
     return TrainedHead(
-        scaling.fold(state.best.weights, state.best.bias), state.best.point.step, state.best.point
+        Head(*manner.scaling.fold(*layer)),
+        step,
+        validated,
+        state.step,
+        state.step < total,
+        options.l2,
+        state.elapsed_s,
     )
 
 
-class _Draw:
-    """The batches: float32, (steps, batch, features), unscaled, and int32 labels, (steps, batch)."""
+def merit(point: CurvePoint | None) -> tuple[float, float]:
+    """Return what is compared of two validation points: accuracy, then cross-entropy."""
+    return (0.0, 0.0) if point is None else (point.accuracy, -point.cross_entropy)
 
-    def __init__(self, lesson: Lesson, options: RunOptions) -> None:
-        self._lesson = lesson
-        self._options = options
-        labels = lesson.labels[lesson.training]
-        self._rows = [lesson.training[labels == label] for label in range(lesson.classes)]
-        self._counts = np.array([len(rows) for rows in self._rows])
 
-    def __call__(self, steps: range) -> tuple[Floats, npt.NDArray[np.int32]]:
-        rows = np.stack([self._batch(step) for step in steps])
-        return self._lesson.vectors[rows], self._lesson.labels[rows].astype(np.int32)
+def _beginning(manner: Manner, options: RunOptions) -> TrainingState:
+    weights, moments = manner.weights.shape, MOMENTS[options.optimizer]
+    shapes = (weights[1:], (moments, *weights), (moments, *weights[1:]))
+    return TrainingState((manner.weights, *(np.zeros(shape, np.float32) for shape in shapes)))
 
-    def _batch(self, step: int) -> Ints:
-        generator = np.random.default_rng([self._options.seed, step])
-        size = self._options.train_batch_size
-        labels = generator.integers(0, self._lesson.classes, size)
-        places = (generator.random(size) * self._counts[labels]).astype(np.intp)
-        return np.array([self._rows[label][place] for label, place in zip(labels, places, strict=True)])
+
+def _lost_patience(state: TrainingState, options: RunOptions) -> bool:
+    return 0 < options.patience <= state.fruitless
 
 
 def _advance(
-    state: TrainingState, end: int, draw: _Draw, scaling: _Scaling, learning_rate: float
+    state: TrainingState,
+    end: int,
+    draw: Draw,
+    manner: Manner,
+    options: RunOptions,
+    elapsed_s: Callable[[], float],
 ) -> TrainingState:
     steps = range(state.step + 1, end + 1)
     vectors, labels = draw(steps)
-    results = gradient_descent()(state.weights, state.bias, scaling(vectors), labels, learning_rate)
-    weights, bias, accuracies, cross_entropies = (result.numpy() for result in results)
+    layer, accuracies, cross_entropies = descent(options.optimizer)(
+        state.layer, manner.scaling(vectors), labels, state.step, options.learning_rate, options.l2
+    )
+    now_s = elapsed_s()
+    # The clock is looked at once a chunk; its steps stand evenly between two looks.
+    times = np.linspace(state.elapsed_s, now_s, len(steps) + 1)[1:]
     points = [
-        CurvePoint(step, "training", float(accuracy), float(cross_entropy))
-        for step, accuracy, cross_entropy in zip(steps, accuracies, cross_entropies, strict=True)
+        CurvePoint(step - manner.behind, "training", *map(float, values))
+        for step, *values in zip(steps, accuracies.numpy(), cross_entropies.numpy(), times, strict=True)
     ]
-    return TrainingState(weights, bias, end, [*state.points, *points], state.best)
+    return TrainingState(
+        tuple(array.numpy() for array in layer), end, [*state.points, *points], state.best, now_s
+    )
 
 
-def _validated(state: TrainingState, scaling: _Scaling, features: Floats, labels: Ints) -> TrainingState:
+def _validated(
+    state: TrainingState, manner: Manner, options: RunOptions, features: Floats, labels: Ints
+) -> TrainingState:
     if not len(labels):
         return state
-    probabilities = scaling.fold(state.weights, state.bias).probabilities(features)
+    if options.validation_batch_size > 0:
+        # A third number, so that this is not the training batch's draw.
+        generator = np.random.default_rng([options.seed, state.step, 1])
+        asked = sampled(labels, options.validation_batch_size, generator)
+        features, labels = features[asked], labels[asked]
+    probabilities = Head(*manner.scaling.fold(*state.layer[:2])).probabilities(features)
+    judgement = judged(probabilities, labels)
+    point = CurvePoint(state.step - manner.behind, "validation", *judgement, state.elapsed_s)
+    best = state.best
+    if best is None or merit(point) > merit(best.point):
+        best = Best(state.layer[0], state.layer[1], point)
+    return replace(state, points=[*state.points, point], best=best)
+
+
+def judged(probabilities: Floats, labels: Ints) -> tuple[float, float]:
+    """Return accuracy, 0-1, and cross-entropy, nats. probabilities: (N, classes); labels: (N,)."""
     right = probabilities[np.arange(len(labels)), labels]
-    point = CurvePoint(
-        state.step,
-        "validation",
+    return (
         float(np.mean(probabilities.argmax(axis=1) == labels)),
         float(-np.mean(np.log(np.maximum(right, np.finfo(np.float32).tiny)))),
     )
-    best = state.best
-    if best is None or _merit(point) > _merit(best.point):
-        best = Best(state.weights, state.bias, point)
-    return TrainingState(state.weights, state.bias, state.step, [*state.points, point], best)
-
-
-def _merit(point: CurvePoint) -> tuple[float, float]:
-    return point.accuracy, -point.cross_entropy
-
-
-@cache
-def gradient_descent() -> Callable[..., Any]:
-    """Return the compiled loop of plain gradient descent on softmax cross-entropy.
-
-    It takes weights, bias, vectors (steps, batch, features), labels (steps, batch) and the learning rate,
-    and returns weights, bias and, for each step, accuracy and cross-entropy on the batch before the step.
-    """
-    tf = tensorflow()
-
-    def loop(weights: Any, bias: Any, vectors: Any, labels: Any, learning_rate: Any) -> Any:
-        steps = tf.shape(vectors)[0]
-
-        def body(step: Any, weights: Any, bias: Any, accuracies: Any, cross_entropies: Any) -> Any:
-            with tf.GradientTape() as tape:
-                tape.watch((weights, bias))
-                logits = vectors[step] @ weights + bias
-                cross_entropy = tf.reduce_mean(
-                    tf.nn.sparse_softmax_cross_entropy_with_logits(labels[step], logits)
-                )
-            slopes = tape.gradient(cross_entropy, (weights, bias))
-            right = tf.argmax(logits, axis=1, output_type=tf.int32) == labels[step]
-            return (
-                step + 1,
-                weights - learning_rate * slopes[0],
-                bias - learning_rate * slopes[1],
-                accuracies.write(step, tf.reduce_mean(tf.cast(right, tf.float32))),
-                cross_entropies.write(step, cross_entropy),
-            )
-
-        start = (0, weights, bias, tf.TensorArray(tf.float32, steps), tf.TensorArray(tf.float32, steps))
-        _step, weights, bias, accuracies, cross_entropies = tf.while_loop(
-            lambda step, *_rest: step < steps, body, start
-        )
-        return weights, bias, accuracies.stack(), cross_entropies.stack()
-
-    # Open shapes: traced once for all runs of a process.
-    signature = [
-        tf.TensorSpec(shape, dtype)
-        for shape, dtype in (
-            ((None, None), tf.float32),
-            ((None,), tf.float32),
-            ((None, None, None), tf.float32),
-            ((None, None), tf.int32),
-            ((), tf.float32),
-        )
-    ]
-    compiled: Callable[..., Any] = tf.function(loop, input_signature=signature, autograph=False)
-    return compiled

@@ -78,7 +78,24 @@ def with_head(backbone: bytes, head: Head) -> bytes:
     graph.outputs = [final]
     for signature in model.signatureDefs or []:
         signature.outputs = [schema.TensorMapT(name="final_result", tensorIndex=final)]
-    builder = _Builder(len(backbone) + 4 * head.weights.size + (1 << 20))
+    return _packed(model, len(backbone) + 4 * head.weights.size)
+
+
+def with_output_name(model: bytes, name: str) -> bytes:
+    """Return the same file with its output tensor called otherwise."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    read = schema.ModelT.InitFromPackedBuf(model)
+    graph = read.subgraphs[0]
+    graph.tensors[graph.outputs[0]].name = name
+    for signature in read.signatureDefs or []:
+        for output in signature.outputs:
+            output.name = name
+    return _packed(read, len(model))
+
+
+def _packed(model: Any, about_bytes: int) -> bytes:
+    builder = _Builder(about_bytes + (1 << 20))
     builder.Finish(model.Pack(builder), _FILE_IDENTIFIER)
     return bytes(builder.Output())
 

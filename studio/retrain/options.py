@@ -7,6 +7,7 @@ from studio.retrain.backbones import DEFAULT
 
 Optimizer = Literal["sgd", "momentum", "adam"]
 ClassWeighting = Literal["balanced", "none"]
+Compat = Literal["", "retrain.py"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,9 @@ class RunOptions:
     a distortion is asked for.
     fine_tune: train the backbone's last blocks too, for `fine_tune_epochs` passes over the pictures.
     minutes: choose backbone, views and depth within so many minutes; None leaves all as it is chosen here.
+    validation_batch_size, test_batch_size: pictures asked at each validation and in the test, drawn as those
+    of a training batch are; -1 asks all.
+    compat: whose conventions the head is trained by, where ours are others; see `studio.retrain.compat`.
     """
 
     backbone: str = DEFAULT
@@ -46,8 +50,11 @@ class RunOptions:
     random_colour: int = 0
     distorted_views: int = 4
     fine_tune: bool = False
-    fine_tune_epochs: int = 8
+    fine_tune_epochs: int = 16
     minutes: float | None = None
+    validation_batch_size: int = -1
+    test_batch_size: int = -1
+    compat: Compat = ""
 
     def __post_init__(self) -> None:
         counts = (self.how_many_training_steps, self.train_batch_size, self.eval_step_interval)
@@ -62,6 +69,11 @@ class RunOptions:
             raise ValueError(f"expected validation and testing percentages below 100 together; got {shares}")
         if self.optimizer not in get_args(Optimizer) or self.class_weighting not in get_args(ClassWeighting):
             raise ValueError(f"expected an optimizer and a class weighting that exist; got {self}")
+        asked = (self.validation_batch_size, self.test_batch_size)
+        if any(size < 1 and size != -1 for size in asked) or self.compat not in get_args(Compat):
+            raise ValueError(
+                f"expected batch sizes of 1 or more, or -1 for all, and conventions that exist; got {self}"
+            )
         if (self.l2 is not None and self.l2 < 0) or (self.minutes is not None and self.minutes <= 0):
             raise ValueError(f"expected l2 of 0 or more and more than no minutes; got {self}")
         distortions = (self.random_crop, self.random_brightness, self.random_colour, self.random_rotation)

@@ -1,33 +1,36 @@
-"""A project's snapshots, runs and curves in the database."""
+"""A project's runs and their curves in the database."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
-from sqlalchemy import ColumnElement, ScalarSelect, SQLColumnExpression, func, insert, literal, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import ColumnElement, select, update
+from sqlalchemy.orm import Session
 
 from db import models
 from db.upsert import insert_ignoring
-from studio.atomic import atomic_text
-from studio.collect import attribution
-from studio.collect.store import PictureStore
-from studio.curate.split import Split
-from studio.errors import ProjectError
-from studio.language import _
 from studio.retrain.curve import CurvePoint, CurveSplit
-from studio.retrain.evaluation import Evaluation
+from studio.retrain.evaluation import ANSWERS, Evaluation
 from studio.retrain.options import RunOptions
+from studio.retrain.repetition import Outcome
 from studio.retrain.run import RunResult
-from studio.retrain.run_folder import ATTRIBUTION_TABLE, ATTRIBUTION_TEXT, MODEL
-from studio.retrain.snapshot import Example, Labelled, Snapshot
+from studio.retrain.run_folder import MODEL
+from studio.retrain.run_rows import JobState, run_row, runs_under_way, state_of
+
+_AT_ONCE = 500
+"""So many values at most stand in one statement."""
 
 
 @dataclass(frozen=True)
 class RunSummary:
-    """A run as lists show it. ended_at and evaluation: None until it has ended well."""
+    """A run as lists show it. ended_at and evaluation: None until it has ended well.
+
+    evaluation: in lists without its predictions and precision-recall curves, which `run` has.
+    pictures: in its snapshot. facts: what it was made with, what it took and tried; empty until then.
+    job_state: how this run stands, whatever becomes of others of its job; None where it has no job.
+    error: why it failed, one line; empty where it did not.
+    """
 
     id: int
     project_id: int
@@ -38,111 +41,47 @@ class RunSummary:
     pictures: int
     created_at: datetime
     ended_at: datetime | None
-
-
-def snapshot_of(session: Session, project_id: int, options: RunOptions, store: PictureStore) -> Snapshot:
-    """Return the project's labelled pictures as they are now, dealt out to splits.
-
-    Near copies fall on the same side, and so does every picture that a split came with.
-    """
-    rows = session.execute(
-        select(
-            models.Image.sha256,
-            models.Image.format,
-            models.ImageClass.name,
-            _group(models.Label.project_id),
-            models.Label.split,
-        )
-        .join(models.Label, models.Label.image_id == models.Image.id)
-        .join(models.ImageClass, models.ImageClass.id == models.Label.class_id)
-        .where(models.Label.project_id == project_id, models.Label.state == "labelled")
-    )
-    return Snapshot.of(
-        (
-            Labelled(sha256, store.original(sha256, kind), name, group or "", cast(Split | None, given))
-            for sha256, kind, name, group, given in rows
-        ),
-        validation_percentage=options.validation_percentage,
-        testing_percentage=options.testing_percentage,
-        seed=options.seed,
-    )
-
-
-def freeze(session: Session, project_id: int, snapshot: Snapshot, now: datetime) -> int:
-    """Store a snapshot and return its id; one that the project has already is not stored again."""
-    row = models.Snapshot
-    known = session.scalar(select(row.id).filter_by(project_id=project_id, hash=snapshot.hash))
-    if known is not None:
-        return known
-    frozen = models.Snapshot(project_id=project_id, hash=snapshot.hash, created_at=now)
-    session.add(frozen)
-    session.flush()
-    rows = session.execute(
-        select(models.Image.sha256, models.Image.id)
-        .join(models.Label, models.Label.image_id == models.Image.id)
-        .where(models.Label.project_id == project_id)
-    )
-    ids = {sha256: image_id for sha256, image_id in rows}  # noqa: C416 - dict(rows) does not type-check
-    session.execute(
-        insert(models.SnapshotImage),
-        [
-            {
-                "snapshot_id": frozen.id,
-                "image_id": ids[example.sha256],
-                "class_name": example.label,
-                "split": example.split,
-            }
-            for example in snapshot.examples
-        ],
-    )
-    return frozen.id
+    name: str = ""
+    note: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    rerun_of: int | None = None
+    deleted_at: datetime | None = None
+    snapshot_id: int = 0
+    job_state: JobState | None = None
+    error: str = ""
 
 
 def create_run(
-    session: Session, project_id: int, snapshot_id: int, options: RunOptions, now: datetime
+    session: Session,
+    project_id: int,
+    snapshot_id: int,
+    options: RunOptions,
+    now: datetime,
+    *,
+    name: str = "",
+    rerun_of: int | None = None,
 ) -> int:
     """Add a run that has not begun and return its id."""
     run = models.Run(
         project_id=project_id,
         snapshot_id=snapshot_id,
-        # Unique already by its time; the id that follows makes two in one instant differ.
-        folder=f"{now:%Y%m%d-%H%M%S-%f}-{project_id}",
+        folder="",
+        name=name.strip(),
         options=options.to_json(),
+        rerun_of=rerun_of,
         created_at=now,
     )
     session.add(run)
+    session.flush()
+    # Several may be asked for in one instant.
+    run.folder = f"{now:%Y%m%d-%H%M%S-%f}-{project_id}-{run.id}"
     session.flush()
     return run.id
 
 
 def give_job(session: Session, run_id: int, job_id: int) -> None:
     """Say which job does the run."""
-    _row(session, run_id).job_id = job_id
-
-
-def load_snapshot(session: Session, run_id: int, store: PictureStore) -> Snapshot:
-    """Return what a run trains on, as it was frozen."""
-    run = _row(session, run_id)
-    rows = session.execute(
-        select(
-            models.Image.sha256,
-            models.Image.format,
-            models.SnapshotImage.class_name,
-            models.SnapshotImage.split,
-            _group(literal(run.project_id)),
-        )
-        .join(models.Image, models.Image.id == models.SnapshotImage.image_id)
-        .where(models.SnapshotImage.snapshot_id == run.snapshot_id)
-        .order_by(models.Image.sha256)
-    ).all()
-    return Snapshot(
-        examples=tuple(
-            Example(sha256, store.original(sha256, kind), label, cast(Split, split), group or "")
-            for sha256, kind, label, split, group in rows
-        ),
-        classes=tuple(sorted({row.class_name for row in rows})),
-        seed=RunOptions.from_json(run.options).seed,
-    )
+    run_row(session, run_id).job_id = job_id
 
 
 def add_points(session: Session, run_id: int, points: Sequence[CurvePoint]) -> None:
@@ -166,28 +105,39 @@ def add_points(session: Session, run_id: int, points: Sequence[CurvePoint]) -> N
 
 def curve(session: Session, run_id: int) -> tuple[CurvePoint, ...]:
     """Return a run's points in the order of their steps."""
-    rows = session.scalars(
-        select(models.CurvePoint).filter_by(run_id=run_id).order_by(models.CurvePoint.step)
-    )
-    return tuple(
-        CurvePoint(row.step, cast(CurveSplit, row.split), row.accuracy, row.cross_entropy, row.elapsed_s)
-        for row in rows
-    )
+    return curves(session, (run_id,))[run_id]
 
 
-def write_attribution(session: Session, project_id: int, snapshot: Snapshot, folder: Path) -> None:
-    """Write who made a snapshot's pictures and under which licence, as a table and as a text."""
-    credits = attribution.rows(session, project_id, {e.sha256: e.label for e in snapshot.examples})
-    with atomic_text(folder / ATTRIBUTION_TABLE) as file:
-        file.write(attribution.as_csv(credits))
-    with atomic_text(folder / ATTRIBUTION_TEXT) as file:
-        file.write(attribution.as_text(credits))
+def curves(
+    session: Session, run_ids: Iterable[int], after: Mapping[int, int] | None = None
+) -> dict[int, tuple[CurvePoint, ...]]:
+    """Return the points of each run in the order of their steps.
+
+    after: for a run the step after which its points are wanted; all of them where it names none.
+    """
+    row = models.CurvePoint
+    found = {}
+    for run_id in run_ids:
+        wanted = select(row.step, row.split, row.accuracy, row.cross_entropy, row.elapsed_s).where(
+            row.run_id == run_id,
+            # Named, so that the key serves the steps too.
+            row.split.in_(("training", "validation")),
+            row.step > (after or {}).get(run_id, -1),
+        )
+        found[run_id] = tuple(
+            CurvePoint(step, cast(CurveSplit, split), accuracy, cross_entropy, elapsed_s)
+            for step, split, accuracy, cross_entropy, elapsed_s in session.execute(wanted.order_by(row.step))
+        )
+    return found
 
 
 def finish(session: Session, run_id: int, result: RunResult, now: datetime) -> None:
     """Store what a run came to, and its model. Done twice, it changes nothing."""
-    run = _row(session, run_id)
-    run.evaluation = result.evaluation.to_json()
+    run = run_row(session, run_id)
+    values = result.evaluation.to_json()
+    run.answers = {part: values.pop(part) for part in ANSWERS}
+    run.evaluation = values
+    run.facts = dict(result.facts)
     run.ended_at = run.ended_at or now
     insert_ignoring(
         session,
@@ -203,69 +153,134 @@ def finish(session: Session, run_id: int, result: RunResult, now: datetime) -> N
     )
 
 
-def runs(session: Session, project_id: int) -> tuple[RunSummary, ...]:
-    """Return a project's runs, the newest first."""
-    return _summaries(session, models.Run.project_id == project_id)
+def fail(session: Session, run_id: int, error: str | None) -> None:
+    """Write why a run failed, one line, or None when it is begun anew."""
+    run_row(session, run_id).facts = {"error": error} if error else {}
+
+
+def rename(session: Session, run_id: int, name: str) -> None:
+    """Give a run a name; an empty one takes it away."""
+    run_row(session, run_id).name = " ".join(name.split())
+
+
+def annotate(session: Session, run_id: int, note: str) -> None:
+    """Give a run a note; an empty one takes it away."""
+    run_row(session, run_id).note = note.strip()
+
+
+def delete(session: Session, run_ids: Collection[int], now: datetime) -> None:
+    """Show some runs no longer; all they left stays, so that they can be brought back."""
+    _mark(session, run_ids, now)
+
+
+def bring_back(session: Session, run_ids: Collection[int]) -> None:
+    """Show runs again that were deleted."""
+    _mark(session, run_ids, None)
+
+
+def _mark(session: Session, run_ids: Collection[int], at: datetime | None) -> None:
+    row = models.Run
+    chosen = row.id.in_(run_ids), row.deleted_at.is_(None) if at else row.deleted_at.is_not(None)
+    session.execute(update(row).where(*chosen).values(deleted_at=at))
+
+
+def runs(session: Session, project_id: int, *, deleted: bool = False) -> tuple[RunSummary, ...]:
+    """Return a project's runs, the newest first: those that are shown, or instead those that were deleted."""
+    gone = models.Run.deleted_at.is_not(None) if deleted else models.Run.deleted_at.is_(None)
+    return tuple(_summaries(session, models.Run.project_id == project_id, gone))
 
 
 def run(session: Session, run_id: int) -> RunSummary:
-    """Return one run. Raises ProjectError where there is none of that id."""
-    _row(session, run_id)
-    return _summaries(session, models.Run.id == run_id)[0]
+    """Return one run with all its answers. Raises ProjectError where there is none of that id."""
+    answers = run_row(session, run_id).answers
+    return next(_summaries(session, models.Run.id == run_id, answers=answers or {}))
+
+
+def outcome(session: Session, run_id: int) -> Outcome | None:
+    """Return what a run came to, to be compared with its repetition; None until it has ended well."""
+    found = run(session, run_id)
+    model = session.scalar(select(models.Model.sha256).filter_by(run_id=run_id))
+    if found.evaluation is None or model is None:
+        return None
+    return Outcome(found.evaluation, model, found.facts.get("versions", {}))
+
+
+def previous(session: Session, run_id: int) -> int | None:
+    """Return the newest run of the same project before this one that ended well and is shown."""
+    this = run_row(session, run_id)
+    row = models.Run
+    return session.scalar(
+        select(row.id)
+        .where(
+            row.project_id == this.project_id,
+            row.id < run_id,
+            row.ended_at.is_not(None),
+            row.deleted_at.is_(None),
+        )
+        .order_by(row.id.desc())
+        .limit(1)
+    )
 
 
 def newest_accuracy(session: Session, project_id: int) -> float | None:
     """Return the test accuracy, 0-1, of the project's newest finished run; None where there is none."""
-    evaluation = session.scalar(
-        select(models.Run.evaluation)
-        .where(models.Run.project_id == project_id, models.Run.ended_at.is_not(None))
-        .order_by(models.Run.id.desc())
+    row = models.Run
+    return session.scalar(
+        select(row.evaluation["accuracy"].as_float())
+        .where(row.project_id == project_id, row.ended_at.is_not(None), row.deleted_at.is_(None))
+        .order_by(row.id.desc())
         .limit(1)
     )
-    return None if evaluation is None else Evaluation.from_json(evaluation).accuracy
 
 
-def _group(project_id: SQLColumnExpression[int]) -> ScalarSelect[str]:
-    """The SHA-256 of the first picture of an image's group of near copies, whatever became of that one."""
-    member, first = aliased(models.CopyGroup), aliased(models.Image)
-    return (
-        select(first.sha256)
-        .join(member, member.group_id == first.id)
-        .where(member.project_id == project_id, member.image_id == models.Image.id)
-        .correlate(models.Image, models.Label)
-        .scalar_subquery()
-    )
-
-
-def _summaries(session: Session, which: ColumnElement[bool]) -> tuple[RunSummary, ...]:
-    pictures = (
-        select(func.count())
-        .where(models.SnapshotImage.snapshot_id == models.Run.snapshot_id)
-        .correlate(models.Run)
-        .scalar_subquery()
-    )
-    rows = session.execute(select(models.Run, pictures).where(which).order_by(models.Run.id.desc()))
-    return tuple(_summary(row, count) for row, count in rows)
-
-
-def _summary(row: models.Run, pictures: int) -> RunSummary:
-    return RunSummary(
-        id=row.id,
-        project_id=row.project_id,
-        job_id=row.job_id,
-        folder=row.folder,
-        options=RunOptions.from_json(row.options),
-        evaluation=None if row.evaluation is None else Evaluation.from_json(row.evaluation),
-        pictures=pictures,
-        created_at=row.created_at,
-        ended_at=row.ended_at,
-    )
-
-
-def _row(session: Session, run_id: int) -> models.Run:
-    run = session.get(models.Run, run_id)
-    if run is None:
-        raise ProjectError(
-            _("expected a run of this project; there is none with the number {id}.").format(id=run_id)
+def image_ids(session: Session, digests: Collection[str]) -> dict[str, int]:
+    """Return the ids of pictures by their SHA-256, of those that there are."""
+    wanted = sorted(digests)
+    found: dict[str, int] = {}
+    for start in range(0, len(wanted), _AT_ONCE):
+        part = wanted[start : start + _AT_ONCE]
+        rows = session.execute(
+            select(models.Image.sha256, models.Image.id).where(models.Image.sha256.in_(part))
         )
-    return run
+        found.update((sha256, image_id) for sha256, image_id in rows)
+    return found
+
+
+def _summaries(
+    session: Session, *which: ColumnElement[bool], answers: Mapping[str, Any] | None = None
+) -> Iterator[RunSummary]:
+    rows = session.execute(
+        select(models.Run, models.Snapshot.pictures, models.Job)
+        .join(models.Snapshot, models.Snapshot.id == models.Run.snapshot_id)
+        .outerjoin(models.Job, models.Job.id == models.Run.job_id)
+        .where(*which)
+        .order_by(models.Run.id.desc())
+    ).all()
+    under_way = runs_under_way(session, [job for _run, _pictures, job in rows if job is not None])
+    for row, pictures, job in rows:
+        facts = dict(row.facts or {})
+        error = facts.pop("error", "")
+        state = state_of(row, job, under_way, failed=bool(error))
+        if state == "failed" and job is not None:
+            error = error or job.error or ""
+        yield RunSummary(
+            id=row.id,
+            project_id=row.project_id,
+            job_id=row.job_id,
+            folder=row.folder,
+            options=RunOptions.from_json(row.options),
+            evaluation=None
+            if row.evaluation is None
+            else Evaluation.from_json({**row.evaluation, **(answers or {})}),
+            pictures=pictures,
+            created_at=row.created_at,
+            ended_at=row.ended_at,
+            name=row.name,
+            note=row.note,
+            facts=facts,
+            rerun_of=row.rerun_of,
+            deleted_at=row.deleted_at,
+            snapshot_id=row.snapshot_id,
+            job_state=state,
+            error=error,
+        )

@@ -2,26 +2,25 @@
 
 import hashlib
 import json
-import tempfile
+import shutil
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from studio.atomic import atomic_bytes, atomic_text
-from studio.errors import JobFailed, ModelUnreadable
+from studio.errors import JobFailed
 from studio.language import _
 from studio.progress import Progress
-from studio.retrain.backbones import BackboneFile, ready
-from studio.retrain.bottlenecks import BottleneckCache
+from studio.retrain.backbones import BackboneFile, backbone_named
+from studio.retrain.best_in_time import TRIALS, learn_in_time
 from studio.retrain.curve import CurvePoint, OnPoints
-from studio.retrain.embedding import Refusal, embed
-from studio.retrain.engine import Engine
+from studio.retrain.embedding import Refusal
 from studio.retrain.evaluation import Evaluation
-from studio.retrain.head import Head, Lesson, TrainedHead, train_head
-from studio.retrain.model_file import with_head
+from studio.retrain.fine_tuning import learn_tuned
+from studio.retrain.head import Watch
+from studio.retrain.learning import CHECKPOINT, Learnt, Means, learn_head
 from studio.retrain.options import RunOptions
 from studio.retrain.run_folder import (
     CARD,
@@ -34,16 +33,14 @@ from studio.retrain.run_folder import (
     read_card,
     read_labels,
     read_model,
+    versions,
     write_card,
+    write_tuned,
 )
-from studio.retrain.snapshot import Example, Snapshot
+from studio.retrain.sampling import tested_places
+from studio.retrain.snapshot import Snapshot
 from studio.retrain.summaries import SummaryWriter
-
-_CHECKPOINT = "checkpoint.npz"
-_COMPARED = 8
-"""Pictures on which the written file must answer as the head did."""
-_TOLERANCE = 1e-4
-"""The largest difference of a probability that rounding explains; measured differences are below 1e-6."""
+from studio.retrain.tested_copies import CopiesOfFiles, FindCopies, copies_by
 
 
 @dataclass(frozen=True)
@@ -52,6 +49,10 @@ class RunResult:
 
     step, validation: when the stored head was reached and how it did then; validation is None without
     validation pictures.
+    facts: plain values, to tell what it came from and what it took: "backbones", each with the SHA-256 of its
+    weights; "data", the snapshot's hash; "versions" of the libraries; "seconds" of this call, and of training
+    over all calls; "steps" taken, "stopped_early", "l2"; "tried", what else was trained, with its accuracy on
+    the validation pictures; "fine_tuning", or None.
     """
 
     run_dir: Path
@@ -63,6 +64,7 @@ class RunResult:
     model_sha256: str
     refusals: tuple[Refusal, ...]
     warnings: tuple[str, ...]
+    facts: dict[str, Any] = field(default_factory=dict)
 
 
 def retrain(
@@ -77,6 +79,8 @@ def retrain(
     on_points: OnPoints,
     summaries_dir: Path | None = None,
     attribute: Callable[[Snapshot, Path], None] | None = None,
+    find_copies: FindCopies | None = None,
+    watches: Sequence[Watch] = (),
 ) -> RunResult:
     """Train on `snapshot` and leave a model in `run_dir`.
 
@@ -84,67 +88,66 @@ def retrain(
     finished run it only reads the result. Pictures that cannot be read are left out of the snapshot.
     summaries_dir: where TensorBoard's event files go; `summaries` in `run_dir` by default.
     attribute: writes into a folder whose the pictures of a snapshot are, where that is known.
+    find_copies: says which test pictures are near copies of training pictures; by default what their
+    bottlenecks and files say.
+    watches: those who are shown the head while it is trained.
     Raises TooLittleToLearnFrom, BackboneError, Stopped, and JobFailed when the folder holds another run.
     """
     if (run_dir / CARD).exists():
         return _finished(snapshot, options, run_dir)
     snapshot.check()
-    backbone = ready(options.backbone, backbones_dir, progress)
-    cache = BottleneckCache.of(bottleneck_dir, backbone)
-    refusals = embed(snapshot.examples, backbone, cache, threads=threads, progress=progress)
-    used = snapshot.without({refusal.sha256 for refusal in refusals})
-    warnings = used.check()
+    began = time.monotonic()
+    with SummaryWriter(summaries_dir or run_dir / SUMMARIES) as summaries:
+        summaries.begin(options)
+        looking_on = (*watches, Watch(options.eval_step_interval, summaries.show, last=True))
+        means = Means(run_dir, bottleneck_dir, backbones_dir, threads, progress, looking_on)
 
-    run_dir.mkdir(parents=True, exist_ok=True)
-    # On disk, mapped: memory does not grow with the pictures. It goes when the array does.
-    with tempfile.TemporaryFile(dir=run_dir) as scratch:
-        shape = (len(used.examples), backbone.features)
-        vectors = np.memmap(scratch, np.float32, "w+", shape=shape)
-        cache.vectors([example.sha256 for example in used.examples], out=vectors)
-        with SummaryWriter(summaries_dir or run_dir / SUMMARIES) as summaries:
+        def tell(points: Sequence[CurvePoint]) -> None:
+            summaries.write(points)
+            on_points(points)
 
-            def tell(points: Sequence[CurvePoint]) -> None:
-                summaries.write(points)
-                on_points(points)
-
-            trained = train_head(
-                _lesson(used, vectors),
-                options,
-                checkpoint=run_dir / _CHECKPOINT,
-                identity=_identity(used, options, backbone),
-                progress=progress,
-                on_points=tell,
-            )
-        progress.report(_("Evaluating"), 0, 1)
-        tested = [at for at, example in enumerate(used.examples) if example.split == "testing"]
+        learn = _way_of(options)
+        learnt = learn(snapshot, options, means, _identity(snapshot, options), tell)
+        used = learnt.snapshot
+        find = find_copies or CopiesOfFiles(threads, progress)
+        copies = copies_by(find, used, learnt.backbone, bottleneck_dir, run_dir)
+        tested, asked = used.of_split("testing"), tested_places(used, options)
         evaluation = Evaluation.of(
-            [used.examples[at] for at in tested], trained.head.probabilities(vectors[tested]), used.classes
+            [tested[at] for at in asked], learnt.probabilities[asked], used.classes, copies
         )
-        progress.report(_("Evaluating"), 1, 1)
-        progress.report(_("Writing the model"), 0, 1)
-        model = with_head(backbone.path.read_bytes(), trained.head)
-        _compare(model, trained.head, backbone, list(used.examples[:_COMPARED]))
-        del vectors  # Windows cannot remove a file that is mapped
+        summaries.end(learnt.step, evaluation, learnt.model)
     with atomic_bytes(run_dir / MODEL) as file:
-        file.write(model)
+        file.write(learnt.model)
+    if learnt.tuned:
+        write_tuned(run_dir, learnt.tuned)
     with atomic_text(run_dir / LABELS) as text:
         text.write(labels_text(used.classes))
     used.write(run_dir / SNAPSHOT)
     if attribute is not None:
         attribute(used, run_dir)
+    facts = {
+        **learnt.facts,
+        "backbones": _backbones(learnt.backbone.name),
+        "data": used.hash,
+        "versions": versions(),
+    }
+    facts["seconds"]["all"] = time.monotonic() - began
     result = RunResult(
         run_dir,
         used,
         options,
         evaluation,
-        trained.step,
-        trained.validation,
-        hashlib.sha256(model).hexdigest(),
-        refusals,
-        warnings,
+        learnt.step,
+        learnt.validation,
+        hashlib.sha256(learnt.model).hexdigest(),
+        learnt.refusals,
+        used.check(),
+        facts,
     )
-    write_card(run_dir, _card(result, snapshot, backbone, trained))
-    (run_dir / _CHECKPOINT).unlink(missing_ok=True)
+    write_card(run_dir, _card(result, snapshot, learnt.backbone))
+    for checkpoint in run_dir.glob(f"{Path(CHECKPOINT).stem}*{Path(CHECKPOINT).suffix}"):
+        checkpoint.unlink()
+    shutil.rmtree(run_dir / TRIALS, ignore_errors=True)
     progress.report(_("Writing the model"), 1, 1)
     return result
 
@@ -169,6 +172,7 @@ def read_run(run_dir: Path) -> RunResult:
             card["model_sha256"],
             tuple(Refusal(Path(path), reason, digest) for path, reason, digest in card["refusals"]),
             tuple(card["warnings"]),
+            card.get("facts", {}),  # an older studio wrote none
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise altered(run_dir / CARD, error) from error
@@ -185,45 +189,26 @@ def _finished(snapshot: Snapshot, options: RunOptions, run_dir: Path) -> RunResu
     return read_run(run_dir)
 
 
-def _identity(snapshot: Snapshot, options: RunOptions, backbone: BackboneFile) -> str:
-    parts = (snapshot.hash, backbone.fingerprint, backbone.preprocessing.fingerprint, options.to_json())
-    return json.dumps(parts, sort_keys=True)
+def _identity(snapshot: Snapshot, options: RunOptions) -> str:
+    return json.dumps((snapshot.hash, options.to_json()), sort_keys=True)
 
 
-def _lesson(snapshot: Snapshot, vectors: np.memmap[Any, np.dtype[np.float32]]) -> Lesson:
-    splits = np.array([example.split for example in snapshot.examples])
-    label_at = {label: at for at, label in enumerate(snapshot.classes)}
-    return Lesson(
-        vectors,
-        np.array([label_at[example.label] for example in snapshot.examples], np.intp),
-        np.flatnonzero(splits == "training"),
-        np.flatnonzero(splits == "validation"),
-        len(snapshot.classes),
-    )
+def _way_of(options: RunOptions) -> Callable[[Snapshot, RunOptions, Means, str, OnPoints], Learnt]:
+    if options.minutes is not None:
+        return learn_in_time
+    return learn_tuned if options.fine_tune else learn_head
 
 
-def _compare(model: bytes, head: Head, backbone: BackboneFile, examples: list[Example]) -> None:
-    """Raise ModelUnreadable where the file about to be written does not answer as backbone and head do.
-
-    Asked afresh, not compared with cached bottlenecks: those may have been made with another release of
-    the picture libraries, whose pixels differ by a shade.
-    """
-    grafted, features = Engine(model), Engine(backbone.path.read_bytes())
-    for example in examples:
-        pixels = backbone.preprocessing.read(example.path, example.path.name)
-        expected = head.probabilities(features(pixels)[np.newaxis])[0]
-        difference = float(np.abs(expected - grafted(pixels)).max())
-        if not difference <= _TOLERANCE:  # NaN included
-            raise ModelUnreadable(
-                _(
-                    "The model file answers otherwise than the head it was made from ({difference:.3g} apart "
-                    "on {name}). Nothing was kept; retrain, and report this if it comes again."
-                ).format(difference=difference, name=example.path.name)
-            )
+def _backbones(name: str) -> list[dict[str, str]]:
+    backbone = backbone_named(name)
+    return [
+        {"name": one.name, "fingerprint": one.fingerprint, "weights_sha256": one.weights_sha256}
+        for one in backbone.members or (backbone,)
+    ]
 
 
-def _card(result: RunResult, asked: Snapshot, backbone: BackboneFile, trained: TrainedHead) -> dict[str, Any]:
-    validation = trained.validation
+def _card(result: RunResult, asked: Snapshot, backbone: BackboneFile) -> dict[str, Any]:
+    validation = result.validation
     return {
         "model_sha256": result.model_sha256,
         "backbone": {"name": backbone.name, "fingerprint": backbone.fingerprint},
@@ -235,7 +220,7 @@ def _card(result: RunResult, asked: Snapshot, backbone: BackboneFile, trained: T
         "metrics": {
             "test_accuracy": result.evaluation.accuracy,
             "test_n": result.evaluation.n,
-            "step": trained.step,
+            "step": result.step,
             "validation": None
             if validation is None
             else {
@@ -246,6 +231,7 @@ def _card(result: RunResult, asked: Snapshot, backbone: BackboneFile, trained: T
             },
         },
         "evaluation": result.evaluation.to_json(),
+        "facts": result.facts,
         "refusals": [[r.path.as_posix(), r.reason, r.sha256] for r in result.refusals],
         "warnings": list(result.warnings),
     }

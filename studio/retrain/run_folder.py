@@ -4,6 +4,7 @@ model.tflite    backbone and head; uint8 pixels in, probabilities out
 labels.txt      a class a line, in the order of the probabilities
 model.json      all else: see `write_card`
 snapshot.csv    what was trained on
+tuned.npz       weights of the backbone that were trained too; of a fine-tuned run only
 summaries/      TensorBoard event files
 ATTRIBUTION.csv where its pictures were found, by whom they are and under which licence; of a project only
 ATTRIBUTION.txt the credits, ready to be put beside what is made of the model; of a project only
@@ -11,11 +12,16 @@ ATTRIBUTION.txt the credits, ready to be put beside what is made of the model; o
 
 import hashlib
 import json
+import platform
+import zipfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from studio.atomic import atomic_text
+import numpy as np
+import numpy.typing as npt
+
+from studio.atomic import atomic_bytes, atomic_text
 from studio.errors import ModelUnreadable
 from studio.language import _
 
@@ -27,8 +33,9 @@ MODEL, LABELS, CARD, SNAPSHOT, SUMMARIES = (
     "snapshot.csv",
     "summaries",
 )
+TUNED = "tuned.npz"
 ATTRIBUTION_TABLE, ATTRIBUTION_TEXT = "ATTRIBUTION.csv", "ATTRIBUTION.txt"
-_LIBRARIES = ("retrain-studio", "tensorflow", "ai-edge-litert", "numpy", "pillow")
+_LIBRARIES = ("retrain-studio", "tensorflow", "keras", "ai-edge-litert", "numpy", "pillow")
 
 
 def write_card(run_dir: Path, card: dict[str, Any]) -> None:
@@ -39,7 +46,7 @@ def write_card(run_dir: Path, card: dict[str, Any]) -> None:
     """
     with atomic_text(run_dir / CARD) as file:
         json.dump(
-            {"format_version": FORMAT_VERSION, **card, "versions": _versions()},
+            {"format_version": FORMAT_VERSION, **card, "versions": versions()},
             file,
             ensure_ascii=False,
             indent=1,
@@ -83,6 +90,24 @@ def read_model(run_dir: Path, card: dict[str, Any]) -> bytes:
     return content
 
 
+def write_tuned(run_dir: Path, tuned: dict[str, npt.NDArray[np.float32]]) -> None:
+    """Write `tuned.npz`: float32 arrays by layer and variable, as `studio.retrain.tuner.tune` takes them."""
+    with atomic_bytes(run_dir / TUNED) as file:
+        np.savez(file, **tuned)  # type: ignore[arg-type]
+
+
+def read_tuned(run_dir: Path, card: dict[str, Any]) -> dict[str, npt.NDArray[np.float32]]:
+    """Return what `write_tuned` wrote; nothing where only a head was trained. Raises ModelUnreadable."""
+    if not card.get("facts", {}).get("fine_tuning"):
+        return {}
+    path = run_dir / TUNED
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise altered(path, error) from error
+
+
 def read_labels(run_dir: Path, card: dict[str, Any]) -> tuple[str, ...]:
     """Return the classes. Raises ModelUnreadable if `labels.txt` does not agree with `model.json`."""
     path = run_dir / LABELS
@@ -110,8 +135,13 @@ def altered(path: Path, problem: object) -> ModelUnreadable:
     )
 
 
-def _versions() -> dict[str, str]:
-    found = {}
+def versions() -> dict[str, str]:
+    """Return the versions of what figures hang on: libraries, Python, the kind of machine."""
+    found = {
+        "python": platform.python_version(),
+        # Machines of another kind round otherwise.
+        "machine": f"{platform.system()} {platform.machine()}",
+    }
     for library in _LIBRARIES:
         try:
             found[library] = version(library)

@@ -3,6 +3,7 @@
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,7 @@ from studio.atomic import atomic_bytes
 from studio.retrain.curve import CurvePoint, CurveSplit
 
 _SPLITS: tuple[CurveSplit, ...] = ("training", "validation")
+Arrays = tuple[npt.NDArray[np.float32], ...]
 
 
 @dataclass(frozen=True)
@@ -24,23 +26,34 @@ class Best:
 
 @dataclass(frozen=True)
 class TrainingState:
-    """Weights (features, classes) and bias (classes,), float32, after `step` steps, and the way there.
+    """A layer after `step` steps, and the way there.
 
-    Plain gradient descent has no state of its own, and batches are drawn by step: this is all there is.
+    layer: float32: weights (features, classes), bias (classes,), and the optimizer's moments of both, as
+    `descent` takes them. Batches are drawn by step: this is all there is. elapsed_s: seconds of training.
     """
 
-    weights: npt.NDArray[np.float32]
-    bias: npt.NDArray[np.float32]
+    layer: Arrays
     step: int = 0
     points: list[CurvePoint] = field(default_factory=list)
     best: Best | None = None
+    elapsed_s: float = 0.0
+
+    @property
+    def fruitless(self) -> int:
+        """Validations since the best one."""
+        validations = [point for point in self.points if point.split == "validation"]
+        return 0 if self.best is None else sum(point.step > self.best.point.step for point in validations)
+
+    @property
+    def validated(self) -> CurvePoint | None:
+        """The last validation."""
+        return next((point for point in reversed(self.points) if point.split == "validation"), None)
 
     def write(self, path: Path, identity: str) -> None:
         """Write the state, whole or not at all."""
-        points = np.array(
-            [(p.step, _SPLITS.index(p.split), p.accuracy, p.cross_entropy) for p in self.points], np.float64
-        ).reshape(-1, 4)
-        arrays = {"weights": self.weights, "bias": self.bias, "step": np.array(self.step), "points": points}
+        arrays: dict[str, npt.NDArray[Any]] = {f"layer_{at}": array for at, array in enumerate(self.layer)}
+        arrays |= {"step": np.array(self.step), "points": points_as_array(self.points)}
+        arrays["elapsed_s"] = np.array(self.elapsed_s)
         if self.best is not None:
             at = self.points.index(self.best.point)
             arrays |= {"best_weights": self.best.weights, "best_bias": self.best.bias, "best": np.array(at)}
@@ -54,13 +67,34 @@ class TrainingState:
             with np.load(path, allow_pickle=False) as arrays:
                 if str(arrays["identity"]) != identity:
                     return None
-                points = [
-                    CurvePoint(int(step), _SPLITS[int(split)], accuracy, cross_entropy)
-                    for step, split, accuracy, cross_entropy in arrays["points"].tolist()
-                ]
+                points = points_of_array(arrays["points"])
                 best = None
                 if "best" in arrays:
                     best = Best(arrays["best_weights"], arrays["best_bias"], points[int(arrays["best"])])
-                return cls(arrays["weights"], arrays["bias"], int(arrays["step"]), points, best)
+                layer = tuple(arrays[f"layer_{at}"] for at in range(4))
+                return cls(layer, int(arrays["step"]), points, best, float(arrays["elapsed_s"]))
         except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile):
             return None
+
+
+def points_as_array(points: list[CurvePoint]) -> npt.NDArray[np.float64]:
+    """Return points as rows of step, split, accuracy, cross-entropy and seconds."""
+    rows = [
+        (
+            p.step,
+            _SPLITS.index(p.split),
+            p.accuracy,
+            p.cross_entropy,
+            np.nan if p.elapsed_s is None else p.elapsed_s,
+        )
+        for p in points
+    ]
+    return np.array(rows, np.float64).reshape(-1, 5)
+
+
+def points_of_array(rows: npt.NDArray[np.float64]) -> list[CurvePoint]:
+    """Return what `points_as_array` was given."""
+    return [
+        CurvePoint(int(step), _SPLITS[int(split)], accuracy, cross_entropy, None if np.isnan(at) else at)
+        for step, split, accuracy, cross_entropy, at in rows.tolist()
+    ]

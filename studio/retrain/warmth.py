@@ -6,7 +6,7 @@ import numpy as np
 
 from studio.progress import Silent
 from studio.retrain.backbones import DEFAULT, ready
-from studio.retrain.head import gradient_descent
+from studio.retrain.descent import descent
 
 
 def warm(backbones_dir: Path) -> None:
@@ -16,11 +16,7 @@ def warm(backbones_dir: Path) -> None:
     """
     import ai_edge_litert.interpreter  # noqa: F401 - to have it imported
 
-    gradient_descent()(
-        np.zeros((3, 2), np.float32),
-        np.zeros(2, np.float32),
-        np.zeros((1, 4, 3), np.float32),
-        np.zeros((1, 4), np.int32),
-        0.01,
-    )
+    layer = [np.zeros(shape, np.float32) for shape in ((3, 2), (2,), (0, 3, 2), (0, 2))]
+    batch = np.zeros((1, 4, 3), np.float32), np.zeros((1, 4), np.int32)
+    descent("sgd")(tuple(layer), *batch, 0, 0.01, 0.0)
     ready(DEFAULT, backbones_dir, Silent())

@@ -1,5 +1,6 @@
 """The schema: built by migrations alone, equal to the models, safe to start twice."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,8 +20,9 @@ from db.migrations import HEAD
 from db.models import Find, ImageClass, Label, LabelOperation, Model
 from studio.curate.labels import undo
 from studio.retrain.curve import CurvePoint
+from studio.retrain.evaluation import Evaluation
 from studio.retrain.options import RunOptions
-from studio.retrain.project_runs import create_run, curve, give_job, run
+from studio.retrain.project_runs import create_run, curve, give_job, run, runs
 from tests.conftest import NOW
 
 
@@ -168,6 +170,53 @@ def test_the_fourth_step_keeps_runs_and_lets_one_job_do_several(database: Databa
         assert session.scalars(select(Model.id)).all() == [7]
         second = create_run(session, 1, 1, RunOptions(), NOW)
         give_job(session, second, 1)
+
+
+RESULTS = """
+INSERT INTO projects (id, name, created_at) VALUES (1, '꽃', :at);
+INSERT INTO images (id, sha256, format, width_px, height_px, size_bytes, perceptual_hash, created_at)
+  VALUES (1, 'a', 'PNG', 1, 1, 1, '0', :at), (2, 'b', 'PNG', 1, 1, 1, '0', :at);
+INSERT INTO snapshots (id, project_id, hash, created_at) VALUES (1, 1, 'h', :at), (2, 1, 'i', :at);
+INSERT INTO snapshot_images (snapshot_id, image_id, class_name, split)
+  VALUES (1, 1, '장미', 'training'), (1, 2, '장미', 'testing');
+INSERT INTO runs (id, project_id, snapshot_id, folder, options, evaluation, created_at, ended_at)
+  VALUES (1, 1, 1, 'f', '{}', :evaluation, :at, :at), (2, 1, 2, 'g', '{}', NULL, :at, NULL)
+"""
+
+
+def test_the_fifth_step_keeps_what_runs_came_to_and_counts_their_pictures(database: Database) -> None:
+    Base.metadata.drop_all(database.engine)
+    config = Config()
+    config.set_main_option("script_location", "db:migrations")
+    prediction = {"sha256": "b", "true": "장미", "predicted": "장미", "score": 0.9}
+    older = {
+        "accuracy": 1.0,
+        "n": 1,
+        "interval": [0.2, 1.0],
+        "classes": ["장미"],
+        "confusion": [[1]],
+        "scores": [{"label": "장미", "precision": 1.0, "recall": 1.0, "f1": 1.0, "count": 1}],
+        "predictions": [prediction],
+    }
+    values = {"at": "2026-01-02 03:04:05", "evaluation": json.dumps(older)}
+    with database.write() as session:
+        session.execute(text("DROP TABLE alembic_version"))
+        config.attributes["connection"] = session.connection()
+        command.upgrade(config, "0004")
+        for statement in RESULTS.split(";"):
+            used = {name: value for name, value in values.items() if f":{name}" in statement}
+            session.execute(text(statement), used)
+    migrate(database)
+    with database.read() as session:
+        assert compare_metadata(MigrationContext.configure(session.connection()), Base.metadata) == []
+        waiting, finished = runs(session, 1)
+        assert (waiting.id, waiting.pictures, waiting.evaluation) == (2, 0, None)
+        assert finished.pictures == 2
+        assert finished.evaluation is not None
+        assert (finished.evaluation.accuracy, finished.evaluation.predictions) == (1, ())
+        whole = run(session, 1).evaluation
+    assert whole == Evaluation.from_json(older)
+    assert whole.predictions[0].sha256 == "b"
 
 
 def test_two_programs_may_start_at_once_on_a_new_folder(tmp_path: Path) -> None:

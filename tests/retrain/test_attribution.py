@@ -10,7 +10,7 @@ from studio.collect.projects import create_project
 from studio.collect.sources import Papers, Source
 from studio.collect.store import PictureStore
 from studio.progress import Silent
-from studio.retrain import project_runs
+from studio.retrain import project_snapshots
 from studio.retrain.options import RunOptions
 from studio.retrain.run import read_run, retrain
 from studio.retrain.snapshot import Snapshot
@@ -36,13 +36,13 @@ def test_the_papers_of_what_was_trained_on_come_with_the_model(database: Databas
     ingest(database, store, project.id, sources, progress=Silent(), clock=lambda: NOW)
     options = RunOptions(how_many_training_steps=2)
     with database.read() as session:
-        snapshot = project_runs.snapshot_of(session, project.id, options, store)
+        snapshot = project_snapshots.snapshot_of(session, project.id, options, store)
     snapshot.examples[0].path.write_bytes(b"lost")  # cannot be read: not trained on, and not credited
 
     def attribute(used: Snapshot, folder: Path) -> None:
         assert not (folder / "model.json").exists()  # the folder is not whole before it is all there
         with database.read() as session:
-            project_runs.write_attribution(session, project.id, used, folder)
+            project_snapshots.write_attribution(session, project.id, used, folder)
 
     result = retrain(
         snapshot,

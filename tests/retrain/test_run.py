@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from studio.errors import JobFailed, ModelUnreadable, Stopped, TooLittleToLearnFrom
+from studio.retrain.backbones import backbone_named
 from studio.retrain.curve import CurvePoint
 from studio.retrain.engine import Engine
 from studio.retrain.options import RunOptions
@@ -49,6 +50,32 @@ def test_the_folder_holds_what_it_should() -> None:
     assert card["versions"]["tensorflow"]
     assert card["metrics"]["test_accuracy"] == result.evaluation.accuracy
     assert read_run(result.run_dir) == result
+
+
+def test_a_run_says_what_it_came_from_and_what_it_took() -> None:
+    result = drawings_run()
+    facts = result.facts
+    (used,) = facts["backbones"]
+    assert used["name"] == result.options.backbone
+    assert used["weights_sha256"] == backbone_named(used["name"]).weights_sha256
+    assert used["fingerprint"] == backbone().fingerprint
+    assert facts["data"] == result.snapshot.hash
+    assert facts["versions"]["tensorflow"]
+    assert set(facts["seconds"]) == {"bottlenecks", "training", "all"}
+    assert (facts["steps"], facts["stopped_early"], facts["l2"]) == (60, False, 0.0)
+    assert (facts["tried"], facts["fine_tuning"]) == ([], None)
+    assert read_run(result.run_dir).facts == facts
+
+
+def test_each_way_of_choosing_l2_is_told(tmp_path: Path) -> None:
+    options = RunOptions(how_many_training_steps=40, l2=None, patience=2, optimizer="adam")
+    points: list[CurvePoint] = []
+    result = run_on(snapshot_of(ROOM / "drawings"), tmp_path / "run", options, points=points)
+    assert [trial["what"] for trial in result.facts["tried"]] == ["l2 0", "l2 0.001", "l2 0.01", "l2 0.1"]
+    assert result.facts["l2"] in (0.0, 0.001, 0.01, 0.1)
+    assert result.facts["stopped_early"]
+    assert result.facts["steps"] == max(point.step for point in points) < 40
+    assert not list((tmp_path / "run").glob("checkpoint*"))
 
 
 def test_event_files_hold_every_step() -> None:

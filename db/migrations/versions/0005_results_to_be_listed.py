@@ -22,8 +22,9 @@ def upgrade() -> None:
 def _part_evaluations() -> None:
     """Move the answers on single pictures out of the evaluations that are there."""
     connection = op.get_bind()
-    columns = sa.column("id"), sa.column("evaluation", sa.JSON()), sa.column("answers", sa.JSON())
-    runs = sa.table("runs", *columns)
+    runs = sa.table(
+        "runs", sa.column("id"), sa.column("evaluation", sa.JSON()), sa.column("answers", sa.JSON())
+    )
     for run_id in connection.scalars(sa.select(runs.c.id)).all():
         evaluation = connection.scalar(sa.select(runs.c.evaluation).where(runs.c.id == run_id))
         if not evaluation or "predictions" not in evaluation:

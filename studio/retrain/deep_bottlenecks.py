@@ -1,0 +1,153 @@
+"""What a network makes of a picture before its last blocks, cached, so that those can be trained alone.
+
+A map of numbers a view, tens of kilobytes, where an ordinary bottleneck is five: kept as float16, and no more
+of it on the disk than `BOUND_BYTES`; the oldest goes first, and is computed again when it is wanted.
+"""
+
+import hashlib
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from studio.atomic import atomic_bytes
+from studio.language import _
+from studio.progress import Progress
+from studio.retrain.backbones import Backbone, BackboneFile
+from studio.retrain.bottlenecks import BottleneckCache
+from studio.retrain.embedding import Errand, Refusal, fill
+from studio.retrain.litert import converted
+from studio.retrain.quiet import tensorflow
+from studio.retrain.tap import Tap, cut
+
+BOUND_BYTES = 4 << 30
+"""All deep bottlenecks together: 200,000 views of EfficientNet-Lite0 before its last block."""
+_FOLDER = "deep"
+_DTYPE = "<f2"
+_one_conversion = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Front:
+    """A backbone up to a tap. file: its LiteRT file, whose output is the map laid flat."""
+
+    tap: Tap
+    file: BackboneFile
+
+    @property
+    def view_bytes(self) -> int:
+        """What a view takes on the disk."""
+        return self.file.features * np.dtype(_DTYPE).itemsize
+
+
+def front_of(backbone: Backbone, network: Any, tap: Tap, backbones_dir: Path, progress: Progress) -> Front:
+    """Return a backbone's front, converted on first use. network: `backbone.network()`.
+
+    It lies beside the backbone's own file, under a name that ends in its content's hash.
+    """
+    # Layers' names may hold what a file's may not.
+    at = hashlib.sha256(tap.name.encode()).hexdigest()[:8]
+    fingerprint = f"{backbone.fingerprint}-{at}"
+    stem = f"{backbone.name}-before-{fingerprint}"
+    with _one_conversion:
+        path = next(
+            (found for found in sorted(backbones_dir.glob(f"{stem}-*.tflite")) if _whole(found)), None
+        )
+        if path is None:
+            phase = _("Preparing the backbone's front")
+            progress.report(phase, 0, 1)
+            content = _converted(backbone, network, tap)
+            path = backbones_dir / f"{stem}-{hashlib.sha256(content).hexdigest()[:16]}.tflite"
+            with atomic_bytes(path) as file:
+                file.write(content)
+            progress.report(phase, 1, 1)
+    features = int(np.prod(tap.shape))
+    return Front(tap, BackboneFile(path, backbone.name, fingerprint, backbone.preprocessing, features))
+
+
+def _whole(path: Path) -> bool:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16] == path.stem.rpartition("-")[2]
+
+
+def _converted(backbone: Backbone, network: Any, tap: Tap) -> bytes:
+    tensorflow()
+    import keras
+
+    preprocessing = backbone.preprocessing
+    shape = (1, preprocessing.height_px, preprocessing.width_px, 3)
+    pixels = keras.Input(batch_shape=shape, dtype="uint8", name="input")
+    front, _behind = cut(network, tap)
+    flat = keras.layers.Reshape((-1,))(front(preprocessing.scaling_layer()(pixels)))
+    return converted(keras.Model(pixels, flat))
+
+
+def cache_of(bottleneck_dir: Path, front: Front) -> BottleneckCache:
+    """Return the cache of a front inside `bottleneck_dir`, beside the ordinary ones."""
+    name = f"{front.file.fingerprint}-{front.file.preprocessing.fingerprint}"
+    return BottleneckCache(bottleneck_dir / _FOLDER / name, front.file.features, _DTYPE)
+
+
+def mirrored_digest(sha256: str) -> str:
+    """Return the name of a picture's mirrored view in a cache: 64 hexadecimal digits."""
+    return hashlib.sha256(f"mirrored view of {sha256}".encode()).hexdigest()
+
+
+def embed_deep(
+    wanted: Sequence[Errand],
+    front: Front,
+    cache: BottleneckCache,
+    *,
+    threads: int,
+    progress: Progress,
+) -> tuple[Refusal, ...]:
+    """Fill `cache` with what it lacks of the views that are wanted of each picture, reading each file once.
+
+    wanted: pictures with the names of their views: their own SHA-256, and `mirrored_digest` of it.
+    As `embed`: returns the files that could not be read, and stops with what was made written.
+    """
+    digests = [digest for errand in wanted for digest in errand.digests]
+    missing = set(cache.missing(digests))
+    errands = [
+        Errand(errand.picture, lacking)
+        for errand in wanted
+        if (lacking := tuple(digest for digest in errand.digests if digest in missing))
+    ]
+
+    def draw(errand: Errand, content: bytes) -> list[npt.NDArray[np.uint8]]:
+        pixels = front.file.preprocessing.read(content, errand.picture.path.name)
+        return [
+            pixels if digest == errand.picture.sha256 else np.ascontiguousarray(pixels[:, ::-1])
+            for digest in errand.digests
+        ]
+
+    return fill(
+        cache,
+        errands,
+        front.file,
+        draw,
+        phase=_("Computing deep bottlenecks"),
+        total=len(digests),
+        threads=threads,
+        progress=progress,
+    )
+
+
+def make_room(cache: BottleneckCache, wanted: Sequence[str], bound_bytes: int = BOUND_BYTES) -> None:
+    """Remove the oldest shards of deep bottlenecks until what a cache lacks of `wanted` fits in the bound.
+
+    What is wanted and there stays.
+    """
+    views, stay = len(cache.missing(wanted)), cache.shards(wanted)
+    shards = sorted(cache.folder.parent.glob("*/*.npy"), key=lambda path: path.name)
+    sizes = {path: path.stat().st_size for path in shards}
+    over = sum(sizes.values()) + views * cache.features * cache.dtype.itemsize - bound_bytes
+    for path in shards:
+        if over <= 0:
+            break
+        if path not in stay:
+            path.unlink(missing_ok=True)
+            over -= sizes[path]

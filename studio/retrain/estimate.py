@@ -1,0 +1,91 @@
+"""What a run will take and what fine-tuning may bring, told before it begins."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from studio.retrain.backbones import BACKBONES, Backbone, backbone_named
+from studio.retrain.deep_lesson import BATCH, distorted
+from studio.retrain.fine_tuning import SHARE
+from studio.retrain.head import L2S
+from studio.retrain.options import RunOptions
+
+GAINS = {"efficientnet_lite0": 1.6}
+"""Percentage points over the plain head on pictures that neither has seen: 600 photographs of five flowers,
+the ten splits in docs/decisions/0051-fine-tuning.md on which nothing was chosen."""
+_MULTIPLY_ADDS_A_SECOND = 6e10
+"""Of one core or two, where nothing was measured yet on this machine."""
+_DECODED_A_SECOND = 800.0
+_STEP_S = 0.001
+"""A step of the head's at a batch of 100 of 1,280 features and five classes."""
+_MODEL_S = 1.0
+_CONVERSION_S = 4.0
+"""Of a network of EfficientNet-Lite0's size, building it included."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """seconds: in all, of which bottlenecks_s, training_s and writing_s.
+
+    gain_points: percentage points that fine-tuning brought in the test over the plain head, as measured in
+    `GAINS`; None where nothing is fine-tuned, or nobody measured that backbone.
+    """
+
+    bottlenecks_s: float
+    training_s: float
+    writing_s: float
+    gain_points: float | None
+
+    @property
+    def seconds(self) -> float:
+        """All of it."""
+        return self.bottlenecks_s + self.training_s + self.writing_s
+
+
+def estimate(
+    options: RunOptions,
+    *,
+    training: int,
+    validation: int,
+    testing: int,
+    missing: int,
+    speeds: Mapping[str, float],
+) -> Estimate:
+    """Return what a run on so many pictures of each split should take on this machine.
+
+    missing: pictures, of any split, without a bottleneck of the backbone. What else may be cached, distorted
+    views and deep bottlenecks, is taken to be missing. speeds: pictures a second by backbone, as measured;
+    what is not among them is reckoned from multiply-adds. Where `options.minutes` is set, that is the answer.
+    Raises BackboneError for a backbone that is not in the registry.
+    """
+    if options.minutes is not None:
+        return Estimate(0.0, 60 * options.minutes, 0.0, None)
+    backbone = backbone_named(options.backbone)
+    picture_s = 1 / speed_of(backbone, speeds) + 1 / _DECODED_A_SECOND
+    bottlenecks_s = missing * picture_s
+    heads = 1 if options.l2 is not None else len(L2S)
+    step_s = _STEP_S * (options.train_batch_size / 100) * (backbone.features / 1280)
+    training_s = heads * options.how_many_training_steps * step_s
+    if not options.fine_tune:
+        if options.distorts:
+            bottlenecks_s += training * options.distorted_views * picture_s
+        return Estimate(bottlenecks_s, training_s, _MODEL_S, None)
+    _distortions, count, _seed = distorted(options, training)
+    # The front is nearly the whole network, and forth and back through the rest is three times its share.
+    bottlenecks_s += (training * (2 + count) + validation) * picture_s
+    steps = options.fine_tune_epochs * -(-training // BATCH)
+    training_s += steps * BATCH * 3 * SHARE / speed_of(backbone, speeds)
+    training_s += options.fine_tune_epochs * validation * SHARE / speed_of(backbone, speeds)
+    size = backbone.facts.parameters / BACKBONES["efficientnet_lite0"].facts.parameters
+    writing_s = _MODEL_S + 2 * _CONVERSION_S * max(size, 1) + testing * picture_s
+    return Estimate(bottlenecks_s, training_s, writing_s, GAINS.get(backbone.name))
+
+
+def speed_of(backbone: Backbone, speeds: Mapping[str, float]) -> float:
+    """Return pictures a second: as measured, or by multiply-adds from what was, or from nothing."""
+    if backbone.name in speeds:
+        return speeds[backbone.name]
+    if backbone.members and all(member.name in speeds for member in backbone.members):
+        return 1 / sum(1 / speeds[member.name] for member in backbone.members)
+    rates = sorted(speeds[name] * BACKBONES[name].facts.multiply_adds for name in speeds if name in BACKBONES)
+    rate = rates[len(rates) // 2] if rates else _MULTIPLY_ADDS_A_SECOND
+    return rate / max(backbone.facts.multiply_adds, 1)

@@ -1,0 +1,227 @@
+"""Retraining jobs done for real, in this process: a run, several as one job, and a run done again."""
+
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import update
+
+from db import models
+from db.engine import Database
+from studio.collect.projects import create_project
+from studio.collect.store import PictureStore
+from studio.errors import ProjectError, Stopped, TooLittleToLearnFrom
+from studio.jobs import queue, requests
+from studio.jobs.performing import perform
+from studio.progress import Progress, Silent
+from studio.retrain import project_runs
+from studio.retrain.options import RunOptions
+from studio.retrain.repetition import Repetition
+from studio.settings import Settings
+from tests.conftest import NOW
+from tests.retrain.material import ROOM, Watched, backbone, draw
+
+STEPS = 20
+RATES = (0.01, 0.05, 0.2)
+
+
+class Bench:
+    """A project of drawings in a data folder, whose bottlenecks are shared by all tests."""
+
+    def __init__(self, database: Database, home: Path) -> None:
+        from studio.collect.arrivals import ingest_path
+
+        self.database = database
+        self.settings = Settings(home=home, threads=2)
+        self.store = PictureStore(self.settings.pictures_dir)
+        self.settings.backbones_dir.mkdir()
+        shutil.copy(backbone().path, self.settings.backbones_dir)
+        cached = ROOM / "bottlenecks"
+        if cached.is_dir():
+            shutil.copytree(cached, self.settings.bottleneck_dir)
+        with database.write() as session:
+            self.project_id = create_project(session, "도형", NOW).id
+        ingest_path(
+            database=database,
+            store=self.store,
+            project_id=self.project_id,
+            path=draw(home / "그림들"),
+            class_name=None,
+            progress=Silent(),
+            clock=lambda: NOW,
+            job_id=None,
+            threads=2,
+        )
+
+    def do(self, run_id: int, progress: Progress | None = None) -> BaseException | None:
+        """Do a run's job to its end, as a worker does."""
+        job_id, token = self.of(run_id).job_id, uuid4().hex
+        assert job_id is not None
+        with self.database.write() as session:
+            assert queue.claim_one(session, job_id, token, NOW) is not None
+        return perform(self.database, self.settings, job_id, token, progress or Silent())
+
+    def of(self, run_id: int) -> project_runs.RunSummary:
+        with self.database.read() as session:
+            return project_runs.run(session, run_id)
+
+    def job(self, run_id: int) -> queue.Job:
+        with self.database.read() as session:
+            job = queue.find(session, self.of(run_id).job_id or 0)
+        assert job is not None
+        return job
+
+    def resume(self, run_id: int) -> None:
+        with self.database.write() as session:
+            queue.resume(session, self.of(run_id).job_id or 0)
+
+    def sweep(self, name: str = "") -> tuple[int, ...]:
+        several = [RunOptions(how_many_training_steps=STEPS, learning_rate=rate) for rate in RATES]
+        return requests.sweep(self.database, self.store, self.project_id, several, NOW, name=name)
+
+    def retrain(self, **options: float) -> int:
+        chosen = RunOptions(how_many_training_steps=STEPS, **options)  # type: ignore[arg-type]
+        return requests.retrain(self.database, self.store, self.project_id, chosen, NOW)
+
+
+@pytest.fixture
+def bench(database: Database, home: Path) -> Iterator[Bench]:
+    made = Bench(database, home)
+    yield made
+    # What this one computed the next need not.
+    for shard in made.settings.bottleneck_dir.rglob("*.npy"):
+        kept = ROOM / "bottlenecks" / shard.relative_to(made.settings.bottleneck_dir)
+        if not kept.exists():
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(shard, kept)
+
+
+def test_a_run_leaves_its_facts_and_all_its_answers(bench: Bench) -> None:
+    run_id = bench.retrain()
+    assert bench.of(run_id).job_state == "waiting"
+    assert bench.do(run_id) is None
+    run = bench.of(run_id)
+    assert run.job_state == "done"
+    assert run.evaluation is not None
+    assert len(run.evaluation.predictions) == run.evaluation.n > 0
+    assert run.evaluation.without_copies is not None
+    assert run.evaluation.calibration is not None
+    assert run.facts["steps"] == STEPS
+    assert run.facts["versions"]["tensorflow"]
+    assert run.facts["backbones"][0]["name"] == run.options.backbone
+    with bench.database.read() as session:
+        points = project_runs.curve(session, run_id)
+    assert all(point.elapsed_s is not None for point in points)
+
+
+def test_several_runs_are_one_job(bench: Bench) -> None:
+    run_ids = bench.sweep("빠르기")
+    assert len({bench.of(run_id).job_id for run_id in run_ids}) == 1
+    with pytest.raises(requests.AlreadyAtWork):
+        bench.retrain()
+    with pytest.raises(requests.AlreadyAtWork):
+        requests.rerun(bench.database, run_ids[0], NOW)
+    watched = Watched()
+    assert bench.do(run_ids[0], watched) is None
+    runs = [bench.of(run_id) for run_id in run_ids]
+    assert [run.job_state for run in runs] == ["done"] * 3
+    assert [run.name for run in runs] == ["빠르기 1", "빠르기 2", "빠르기 3"]
+    assert [run.options.learning_rate for run in runs] == list(RATES)
+    assert len({run.snapshot_id for run in runs}) == 1
+    assert len({run.folder for run in runs}) == 3
+    phases = list(dict.fromkeys(phase for phase, _done, _total in watched.told))
+    assert any(phase.startswith("Run 2 of 3: ") for phase in phases)
+    result = bench.job(run_ids[0]).result
+    assert result is not None
+    assert (result["run_ids"], result["failed"]) == (list(run_ids), [])
+
+
+def test_runs_of_other_seeds_have_other_splits(bench: Bench) -> None:
+    several = [RunOptions(seed=seed, learning_rate=rate) for seed in (1, 2) for rate in RATES]
+    run_ids = requests.sweep(bench.database, bench.store, bench.project_id, several, NOW)
+    snapshots = [bench.of(run_id).snapshot_id for run_id in run_ids]
+    assert snapshots == [snapshots[0]] * 3 + [snapshots[3]] * 3
+    assert snapshots[0] != snapshots[3]
+
+
+def test_one_that_fails_does_not_keep_the_others_from_it(bench: Bench) -> None:
+    first, second, third = bench.sweep()
+    # In its place stands something that is no folder.
+    blocked = bench.settings.runs_dir / bench.of(second).folder
+    blocked.parent.mkdir(parents=True, exist_ok=True)
+    blocked.write_bytes(b"")
+    assert bench.do(first) is None
+    states = [bench.of(run_id).job_state for run_id in (first, second, third)]
+    assert states == ["done", "failed", "done"]
+    assert blocked.name in bench.of(second).error or "exists" in bench.of(second).error
+    result = bench.job(first).result
+    assert result is not None
+    assert [failed["run_id"] for failed in result["failed"]] == [second]
+
+
+def test_a_stopped_sweep_goes_on_where_it_was(bench: Bench) -> None:
+    first, second, third = bench.sweep()
+    assert isinstance(bench.do(first, Watched("Run 2 of 3: Training", 10)), Stopped)
+    assert [bench.of(run_id).job_state for run_id in (first, second, third)] == ["done", "stopped", "stopped"]
+    card = bench.settings.runs_dir / bench.of(first).folder / "model.json"
+    before = card.stat().st_mtime_ns
+    bench.resume(first)
+    watched = Watched()
+    assert bench.do(first, watched) is None
+    assert [bench.of(run_id).job_state for run_id in (first, second, third)] == ["done"] * 3
+    assert card.stat().st_mtime_ns == before
+    assert not any(phase.startswith("Run 1 of 3") for phase, _done, _total in watched.told)
+
+
+def test_where_all_fail_the_job_does(bench: Bench) -> None:
+    run_ids = bench.sweep()
+    bench.settings.runs_dir.write_bytes(b"")  # where the runs' folder should be
+    assert bench.do(run_ids[0]) is not None
+    assert bench.job(run_ids[0]).state == "failed"
+    assert [bench.of(run_id).job_state for run_id in run_ids] == ["failed"] * 3
+    bench.settings.runs_dir.unlink()
+    bench.resume(run_ids[0])
+    assert [bench.of(run_id).job_state for run_id in run_ids] == ["failed", "failed", "failed"]
+    assert bench.do(run_ids[0]) is None
+    assert [(bench.of(i).job_state, bench.of(i).error) for i in run_ids] == [("done", "")] * 3
+
+
+def test_a_run_done_again_comes_to_the_same_whatever_became_of_the_labels(bench: Bench) -> None:
+    first = bench.retrain()
+    with pytest.raises(requests.AlreadyAtWork):
+        requests.rerun(bench.database, first, NOW)
+    assert bench.do(first) is None
+    with bench.database.write() as session:
+        session.execute(
+            update(models.Label).where(models.Label.image_id < 20).values(state="rejected", class_id=None)
+        )
+        project_runs.rename(session, first, "첫째")
+    again = requests.rerun(bench.database, first, datetime.now(UTC))
+    assert bench.do(again) is None
+    one, other = bench.of(first), bench.of(again)
+    assert (other.rerun_of, other.name, other.snapshot_id) == (first, "첫째", one.snapshot_id)
+    assert other.options == one.options
+    with bench.database.read() as session:
+        outcomes = [project_runs.outcome(session, run_id) for run_id in (first, again)]
+        assert project_runs.curve(session, first) == project_runs.curve(session, again)
+    assert outcomes[0] is not None
+    assert outcomes[1] is not None
+    found = Repetition.of(outcomes[0], outcomes[1])
+    assert found == Repetition((), True, ())
+    with pytest.raises(ProjectError):
+        requests.rerun(bench.database, 999, NOW)
+
+
+def test_nothing_is_asked_for_where_there_is_too_little(bench: Bench) -> None:
+    with bench.database.write() as session:
+        session.execute(update(models.Label).values(state="unlabelled", class_id=None))
+    with pytest.raises(TooLittleToLearnFrom):
+        bench.sweep()
+    with pytest.raises(ValueError, match="one run or more"):
+        requests.sweep(bench.database, bench.store, bench.project_id, [], NOW)
+    with bench.database.read() as session:
+        assert project_runs.runs(session, bench.project_id) == ()
+        assert queue.count_live(session) == 0

@@ -1,0 +1,67 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from studio.errors import Stopped
+from studio.retrain.best_in_time import TRIALS
+from studio.retrain.curve import CurvePoint
+from studio.retrain.engine import Engine
+from studio.retrain.options import RunOptions
+from studio.retrain.run import read_run
+from studio.retrain.run_folder import MODEL
+from tests.retrain.material import ROOM, Watched, backbone, draw, run_on, snapshot_of
+
+OPTIONS = RunOptions(how_many_training_steps=40, fine_tune_epochs=1, minutes=0.01)
+
+
+def drawings(folder: Path = ROOM / "drawings in time") -> Path:
+    return folder if folder.exists() else draw(folder, ("원 circle", "square", "line"), count=16)
+
+
+def test_when_the_time_is_over_there_is_a_model_all_the_same(tmp_path: Path) -> None:
+    points: list[CurvePoint] = []
+    result = run_on(snapshot_of(drawings()), tmp_path / "run", OPTIONS, points=points)
+    assert [trial["what"] for trial in result.facts["tried"]] == ["EfficientNet-Lite0"]
+    assert result.options == OPTIONS
+    chosen = RunOptions.from_json(result.facts["chosen"])
+    assert chosen == replace(OPTIONS, minutes=None)
+    assert max(point.step for point in points) == 40
+    assert not (tmp_path / "run" / TRIALS).exists()
+    assert read_run(tmp_path / "run") == result
+    # What was chosen gives the same again, with no clock.
+    again = run_on(snapshot_of(drawings()), tmp_path / "again", chosen)
+    assert again.model_sha256 == result.model_sha256
+
+
+def test_with_more_time_more_is_tried_and_the_best_stands(tmp_path: Path) -> None:
+    result = run_on(snapshot_of(drawings()), tmp_path / "run", replace(OPTIONS, minutes=1.0))
+    tried = result.facts["tried"]
+    assert len(tried) >= 2
+    assert "last blocks" in tried[1]["what"]
+    best = max(trial["validation_accuracy"] for trial in tried)
+    assert result.validation is not None
+    assert result.validation.accuracy == best
+    engine = Engine((result.run_dir / MODEL).read_bytes())
+    paths = {example.sha256: example.path for example in result.snapshot.examples}
+    for prediction in result.evaluation.predictions:
+        pixels = backbone().preprocessing.read(paths[prediction.sha256], "x")
+        if result.facts["backbones"][0]["name"] == backbone().name:
+            assert engine(pixels).max() == pytest.approx(prediction.score, abs=1e-5)
+    assert np.isfinite(result.facts["seconds"]["training"])
+
+
+def test_what_was_tried_before_a_stop_is_not_lost(tmp_path: Path) -> None:
+    options = replace(OPTIONS, minutes=5.0)
+    with pytest.raises(Stopped):
+        run_on(snapshot_of(drawings()), tmp_path / "run", options, progress=Watched("Fine-tuning", 1))
+    # No time is left: the head that was trained stands, and is not trained again.
+    diary = tmp_path / "run" / TRIALS / "diary.json"
+    text = diary.read_text(encoding="utf-8")
+    assert '"spent_s": ' in text
+    diary.write_text(text.partition('"spent_s": ')[0] + '"spent_s": 1e9}', encoding="utf-8")
+    progress = Watched()
+    result = run_on(snapshot_of(drawings()), tmp_path / "run", options, progress=progress)
+    assert len(result.facts["tried"]) == 1
+    assert [done for phase, done, _total in progress.told if phase == "Training"] == [40]
