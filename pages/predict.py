@@ -40,7 +40,9 @@ if len(finished) > 1:
     run = st.selectbox(
         _("Model"),
         finished,
-        format_func=lambda run: f"{moment(run.created_at)} · {percent(run.evaluation.accuracy)}",
+        format_func=lambda run: " · ".join(
+            filter(None, (run.name, moment(run.created_at), percent(run.evaluation.accuracy)))
+        ),
     )
 model = opened(settings().runs_dir / run.folder)
 

@@ -98,7 +98,7 @@ def _walk_alike(
         start = int(key[0]) if key else 0
         most = _most(limit, asked.looks + 2)
         near = [other for other, _likeness in alike(folder, image, start + most)][start:]
-        found = _those_that_pass(session, project_id, near, asked)
+        found = those_that_pass(session, project_id, near, asked)
         if len(near) == most:
             return Step(tuple(found), f"0:{start + most}")
         key = None
@@ -160,7 +160,7 @@ def _passing(rows: Iterable[Any], asked: Filter) -> list[int]:
     ]
 
 
-def _those_that_pass(session: Session, project_id: int, images: list[int], asked: Filter) -> list[int]:
+def those_that_pass(session: Session, project_id: int, images: list[int], asked: Filter) -> list[int]:
     """Return those of the pictures that pass the filter, in their order."""
     sides = [] if asked.split is None else side_columns(project_id, Label.image_id)
     conditions = [*asked.label_conditions(Label), *asked.conditions(project_id, Label.image_id)]

@@ -17,6 +17,7 @@ from studio.web.gate import Gate
 from studio.web.promptness import send_at_once
 from studio.web.routes import routes
 from studio.web.state import now
+from studio.web.tensorboard import TensorBoards
 from studio.web.uploads import remove_unfinished
 
 _SHELL = Path(__file__).with_name("shell.py")
@@ -30,6 +31,8 @@ def build(settings: Settings) -> st.App:
     studio by giving its own name this machine's address (DNS rebinding).
     """
 
+    boards = TensorBoards(settings)
+
     @asynccontextmanager
     async def lifespan(_app: Any) -> AsyncIterator[dict[str, Any]]:
         send_at_once()
@@ -41,6 +44,7 @@ def build(settings: Settings) -> st.App:
             yield {}
         finally:
             supervisor.stop()
+            boards.stop()
 
     guard = (
         Middleware(Gate, secret=settings.secret)
@@ -48,5 +52,9 @@ def build(settings: Settings) -> st.App:
         else Middleware(TrustedHostMiddleware, allowed_hosts=_OWN_NAMES, www_redirect=False)
     )
     return st.App(
-        _SHELL, routes=routes(settings), lifespan=lifespan, middleware=[guard], on_script_error=show_fault
+        _SHELL,
+        routes=routes(settings, boards),
+        lifespan=lifespan,
+        middleware=[guard],
+        on_script_error=show_fault,
     )

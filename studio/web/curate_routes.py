@@ -1,6 +1,7 @@
 """The routes of curating: what the grid shows, and what has changed since.
 
-    GET  /studio/projects/{id}/walk?…&order=…&after=…  → {"ids", "next"}: pictures of a filter, in an order
+    GET  /studio/projects/{id}/walk?…&order=…&after=…  → {"ids", "next"}: pictures of a filter, in an order;
+                                                         with run=…, those that are meant by a run
     GET  /studio/projects/{id}/items?ids=1,2,3          → {"items", "number"}: what tiles show
     GET  /studio/projects/{id}/changes?after=N          → {"number", "changes", "classes"}
     GET  /studio/projects/{id}/classes                  → classes with counts, and what can be filtered by
@@ -30,10 +31,12 @@ from studio.curate.items import MOST_ITEMS, Item, items
 from studio.curate.orders import ORDERS, Order
 from studio.curate.picture_map import picture_map
 from studio.curate.shelves import Shelf, shelves
-from studio.curate.walk import MOST_CANDIDATES, walk
+from studio.curate.walk import MOST_CANDIDATES, those_that_pass, walk
+from studio.errors import ProjectError
 from studio.language import _
 from studio.settings import Settings
 from studio.web.labelling_routes import PRIVATE, fault, labelling_routes
+from studio.web.retraining.tested import tested_or_changed
 
 _Answer = Callable[[Session, int, Request], Response]
 
@@ -51,6 +54,10 @@ def curate_routes(settings: Settings, database: Database) -> list[BaseRoute]:
         return _classes(session, project_id, kept.of(session, project_id))
 
     def walked(session: Session, project_id: int, request: Request) -> Response:
+        if request.query_params.get("run"):
+            named = tested_or_changed(session, project_id, request)
+            passing = those_that_pass(session, project_id, named, filters.parse(_filter_of(request)))
+            return _json({"ids": passing, "next": None})
         order, like = _order(request)
         step = walk(
             session,
@@ -82,6 +89,8 @@ def curate_routes(settings: Settings, database: Database) -> list[BaseRoute]:
                     return answer(session, project_id, request)
             except NotUnderstood as error:
                 return fault(str(error), 400)
+            except ProjectError as error:
+                return fault(str(error), 404)
 
         return Route(curate_address("{project:int}", what), look)
 

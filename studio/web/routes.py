@@ -18,6 +18,8 @@ from studio.settings import Settings
 from studio.web.curate_routes import curate_routes
 from studio.web.detail_routes import detail_routes, hit_routes
 from studio.web.export_routes import export_routes
+from studio.web.retraining.routes import retraining_routes
+from studio.web.tensorboard import TensorBoards
 from studio.web.upload_routes import upload_routes
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -45,8 +47,8 @@ def preview_address(name: str) -> str:
     return f"/studio/previews/{name}"
 
 
-def routes(settings: Settings) -> list[BaseRoute]:
-    """Return the routes over one data folder."""
+def routes(settings: Settings, boards: TensorBoards | None = None) -> list[BaseRoute]:
+    """Return the routes over one data folder. boards: what starts TensorBoard, for whoever is to stop it."""
     store = PictureStore(settings.pictures_dir)
     database = Database(settings.sqlalchemy_url)
 
@@ -81,6 +83,7 @@ def routes(settings: Settings) -> list[BaseRoute]:
         *hit_routes(database),
         *curate_routes(settings, database),
         *export_routes(settings, database),
+        *retraining_routes(database, boards or TensorBoards(settings)),
         Route(preview_address("{name}"), preview),
         Route(thumbnail_address("{sha256}"), serve(store.thumbnail)),
         Route(picture_address("{sha256}"), serve(store.viewing)),

@@ -32,7 +32,7 @@ from studio.jobs import queue
 from studio.jobs.curating_requests import review_soon
 from studio.jobs.performing import perform
 from studio.progress import Progress, Silent
-from studio.retrain import project_runs
+from studio.retrain import project_snapshots
 from studio.retrain.bottlenecks import BottleneckCache
 from studio.retrain.options import RunOptions
 from studio.settings import Settings
@@ -421,7 +421,7 @@ def test_copies_never_fall_on_both_sides(garden: Garden, copies: Sequence[dict[s
     moved: Any = None
     for seed in range(5):
         with garden.database.read() as session:
-            snapshot = project_runs.snapshot_of(session, project, RunOptions(seed=seed), store)
+            snapshot = project_snapshots.snapshot_of(session, project, RunOptions(seed=seed), store)
         sides: dict[str, set[str]] = defaultdict(set)
         for example in snapshot.examples:
             if example.sha256 in groups:
@@ -435,7 +435,7 @@ def test_copies_never_fall_on_both_sides(garden: Garden, copies: Sequence[dict[s
         image = session.scalars(select(models.Image).filter_by(sha256=moved.sha256)).one()
         session.get_one(models.Label, (project, image.id)).split = "testing"
     with garden.database.read() as session:
-        snapshot = project_runs.snapshot_of(session, project, RunOptions(), store)
+        snapshot = project_snapshots.snapshot_of(session, project, RunOptions(), store)
     group = groups[moved.sha256]
     assert {e.split for e in snapshot.examples if groups.get(e.sha256) == group} == {"testing"}
 

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+expect.set_options(timeout=30_000)  # a test is of what comes, not of how busy the machine is
 ROOT = Path(__file__).resolve().parents[2]
 SCREENSHOTS = os.environ.get("STUDIO_SCREENSHOTS")
 """A folder for screenshots, for whoever wants to look."""
@@ -103,7 +104,8 @@ def page(context: BrowserContext) -> Iterator[Page]:
     page.on("pageerror", lambda error: faults.append(str(error)))
     yield page
     assert faults == []
-    assert page.evaluate("window.hacked") is None
+    if not page.is_closed():  # as a test that closes it half way leaves it
+        assert page.evaluate("window.hacked") is None
 
 
 def look(page: Page, name: str) -> None:

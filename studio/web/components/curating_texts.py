@@ -148,6 +148,25 @@ def _tools() -> Texts:
         "drop": _("Take this filter away"),
         "clear": _("Show all pictures"),
         "sources": {kind: way(kind) for kind in WAYS},
+        "runs": _runs(),
+    }
+
+
+def _runs() -> dict[str, str]:
+    """Return what is said of pictures that are meant by a run."""
+    return {
+        "tested": _("Run {run}: its test pictures"),
+        "right": _("Run {run}: {true} that it recognised"),
+        "taken": _("Run {run}: {true} taken for {predicted}"),
+        "wrong": _("Run {run}: wrong answers"),
+        "added": _("Came in between runs {since} and {run}"),
+        "removed": _("Went between runs {since} and {run}"),
+        "relabelled": _("Relabelled between runs {since} and {run}"),
+        "moved": _("On another side of the split in run {run} than in {since}"),
+        "mended": _("Right in run {run}, wrong in {since}"),
+        "broken": _("Wrong in run {run}, right in {since}"),
+        "surest": _("Surest answers first"),
+        "as_found": _("As they were found"),
     }
 
 

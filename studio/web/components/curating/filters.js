@@ -1,7 +1,10 @@
 // What is looked at: a filter and an order. They stand in the page's address, so that a link or a reload comes back.
 const FILTER_NAMES = [
   "state", "class", "suggested", "source", "licence", "split", "found", "copies", "from", "to", "text", "clash",
+  // A run's test pictures: of a true class, taken for another, or wrong; or what changed since another run.
+  "run", "true", "predicted", "wrong", "since", "changed",
 ];
+const RUN_NAMES = ["run", "true", "predicted", "wrong", "since", "changed"];
 const ORDERS = ["newest", "oldest", "next", "uncertain", "doubtful", "suggestion", "spread", "strongest", "group"];
 
 // What the studio finds: each is a filter and an order at once. The sign says the same as the words, in one letter.

@@ -32,7 +32,7 @@ function makeSide({ texts, states, found, go, openClasses }) {
     element: side,
     // counts: as GET classes says them; look: what is looked at now.
     draw(counts, look) {
-      const here = Object.fromEntries(SHELF_NAMES.map((name) => [name, look.chosen ? "map" : look.filter[name] ?? ""]));
+      const here = Object.fromEntries(SHELF_NAMES.map((name) => [name, look.chosen || look.filter.run ? "other" : look.filter[name] ?? ""]));
       const isHere = (filter) => SHELF_NAMES.every((name) => here[name] === (filter[name] ?? ""));
       const signature = JSON.stringify([counts, here]);
       if (signature === drawn) return;

@@ -72,7 +72,9 @@ function makeToolbar({ texts, orders, look, go, grid, actions }) {
       const { filter, order: here, chosen } = look();
       const any = ["", texts.any];
       const open = ORDERS.filter((each) => each !== "strongest" || filter.found || here === each);
-      options(order, [...open, ...(here === "alike" ? ["alike"] : [])].map((each) => [each, orders[each]]), here);
+      order.disabled = Boolean(filter.run); // those of a run have an order of their own
+      const ordered = [...open, ...(here === "alike" ? ["alike"] : [])].map((each) => [each, orders[each]]);
+      options(order, filter.run ? [[here, texts.runs[filter.changed ? "as_found" : "surest"]]] : ordered, here);
       const sources = (counts.sources ?? []).map((each) => [each, texts.sources[each] ?? each]);
       options(fields.source, [any, ...sources], filter.source);
       options(fields.licence, [any, ["unknown", texts.unknown], ["known", texts.known],
@@ -87,6 +89,7 @@ function makeToolbar({ texts, orders, look, go, grid, actions }) {
       summary.textContent = said ? `${texts.filters} · ${said}` : texts.filters;
       const shownAs = (name) => fields[name]?.selectedOptions?.[0]?.label ?? filter[name];
       const drawn = active.map((name) => chip(`${texts[name]}: ${shownAs(name)}`, () => set(name, "")));
+      if (filter.run) drawn.unshift(chip(runText(filter), () => go(withoutRun(filter), here)));
       if (chosen) drawn.unshift(chip(texts.chosen, () => go({}, "newest")));
       if (here === "alike") drawn.unshift(chip(texts.alike, () => go(filter, "newest")));
       if (drawn.length > 1) drawn.push(button(texts.clear, () => go({}, "newest"), { className: "quiet" }));
@@ -95,6 +98,17 @@ function makeToolbar({ texts, orders, look, go, grid, actions }) {
       map.setAttribute("aria-pressed", mapShown);
     },
   };
+
+  function withoutRun(filter) {
+    return Object.fromEntries(Object.entries(filter).filter(([name]) => !RUN_NAMES.includes(name)));
+  }
+
+  // What is meant by a run, in words.
+  function runText({ run, true: true_, predicted, wrong, since, changed }) {
+    const said = changed ? texts.runs[changed] : wrong ? texts.runs.wrong : true_ && true_ === predicted ? texts.runs.right
+      : true_ && predicted ? texts.runs.taken : texts.runs.tested;
+    return filled(said, { run, true: true_, predicted, since });
+  }
 
   function chip(label, drop) {
     return element("button", { type: "button", className: "chip-filter", onclick: drop, title: texts.drop },

@@ -1,0 +1,1 @@
+"""Retraining in the browser: what is asked for, what runs came to, and how they differ."""
