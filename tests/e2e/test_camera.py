@@ -32,6 +32,16 @@ def turn_on(page: Page) -> Locator:
     return page.get_by_role("button", name=re.compile("Hold to take"))
 
 
+def hold(page: Page, shutter: Locator) -> None:
+    """Press the button and stay on it, once the page has stopped moving under the pointer."""
+    place = None
+    while (found := shutter.bounding_box()) != place:
+        place = found
+        page.wait_for_timeout(1_000)
+    shutter.hover()
+    page.mouse.down()
+
+
 def strip(page: Page) -> Locator:
     return page.locator("ul.strip")
 
@@ -67,8 +77,7 @@ def test_bursts_go_into_the_class(served: tuple[str, Path], context: BrowserCont
     page.get_by_label("A picture every (ms)").fill("20")
     page.get_by_label("A picture every (ms)").press("Tab")
     expect(page.get_by_label("A picture every (ms)")).to_have_value("100")
-    shutter.hover()
-    page.mouse.down()
+    hold(page, shutter)
     page.wait_for_function("list => list.childElementCount >= 4", arg=strip(page).element_handle())
     look(page, "camera-held")
     page.mouse.up()
@@ -110,8 +119,7 @@ def test_looked_through_before_they_are_sent(served: tuple[str, Path], browser: 
     shutter = turn_on(page)
     page.get_by_label("Look through them before they are sent").check()
     shutter.scroll_into_view_if_needed()
-    shutter.hover()
-    page.mouse.down()
+    hold(page, shutter)
     page.wait_for_function("list => list.childElementCount >= 3", arg=strip(page).element_handle())
     page.mouse.up()
     expect(page.get_by_role("button", name=re.compile("^Send"))).to_be_visible()
@@ -137,8 +145,7 @@ def test_nothing_is_lost_while_the_line_is_cut(served: tuple[str, Path], context
     choose_class(page, "접시")
     shutter = turn_on(page)
     page.route("**/studio/uploads/**", lambda route: route.abort())
-    shutter.hover()
-    page.mouse.down()
+    hold(page, shutter)
     page.wait_for_function("list => list.childElementCount >= 3", arg=strip(page).element_handle())
     page.mouse.up()
     count = strip(page).locator("li").count()
