@@ -8,7 +8,6 @@ keeps what it has sent until it is answered must be able to put it aside. What i
 done once. Only our own pages may ask.
 """
 
-import asyncio
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
@@ -29,7 +28,7 @@ from studio.curate.operations import Group, Operation, Result, SetLabels, TakeBa
 from studio.errors import ProjectError
 from studio.jobs.curating_requests import review_soon
 from studio.language import _
-from studio.web.own_pages import from_own_page
+from studio.web.own_pages import body_of, from_own_page
 from studio.web.state import now
 
 PRIVATE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
@@ -38,8 +37,6 @@ MOST_PICTURES = 200_000
 _HEADER = "x-studio-curate"
 _BODY_BYTES = 16 << 20
 _MOST_OPERATIONS = 1_000
-_SILENCE_S = 30
-"""A sender that says nothing for so long is gone."""
 
 _Id = Annotated[str, Field(pattern="^[!-~]{1,64}$")]
 _ClassId = Annotated[int, Field(ge=1, le=LARGEST_ID)]
@@ -124,7 +121,7 @@ def labelling_routes(database: Database, told: Callable[[Session, int], dict[str
             if not from_own_page(request, _HEADER):
                 return fault(_("Labels are taken from the studio's own pages only."), 403)
             try:
-                body = await _body(request)
+                body = await body_of(request, _BODY_BYTES)
             except (ClientDisconnect, TimeoutError):
                 return Response(status_code=408)
             if body is None:
@@ -235,17 +232,3 @@ def _why(error: ValidationError | NotUnderstood) -> str:
     return _("This was not understood ({why}). Reload the page and try again.").format(
         why=f"{where}: {first['msg']}" if where else first["msg"]
     )
-
-
-async def _body(request: Request) -> bytes | None:
-    """Return what was sent; None where it is more than we take."""
-    body = bytearray()
-    stream = request.stream()
-    while True:
-        async with asyncio.timeout(_SILENCE_S):
-            chunk = await anext(stream, None)
-        if chunk is None:
-            return bytes(body)
-        body += chunk
-        if len(body) > _BODY_BYTES:
-            return None

@@ -1,8 +1,12 @@
-"""Telling our own pages from others: whoever may change something through a route must be one of ours."""
+"""Who may change something through a route: one of our own pages, in a short request that comes at once."""
 
+import asyncio
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
+
+_SILENCE_S = 30
+"""So long nothing may come of a request before it is given up."""
 
 
 def from_own_page(request: Request, header: str) -> bool:
@@ -18,3 +22,20 @@ def from_own_page(request: Request, header: str) -> bool:
         return site == "same-origin"
     origin = request.headers.get("origin")
     return origin is None or urlsplit(origin).netloc == request.headers.get("host")
+
+
+async def body_of(request: Request, most_bytes: int) -> bytes | None:
+    """Return what was sent; None where it is more.
+
+    Raises ClientDisconnect, and TimeoutError where the sender falls silent.
+    """
+    body = bytearray()
+    stream = request.stream()
+    while True:
+        async with asyncio.timeout(_SILENCE_S):
+            chunk = await anext(stream, None)
+        if chunk is None:
+            return bytes(body)
+        body += chunk
+        if len(body) > most_bytes:
+            return None

@@ -229,6 +229,7 @@ def test_what_is_not_ours_is_refused(runs: Runs) -> None:
     assert runs.act("explode", run).status_code == 400
     assert runs.act("delete").status_code == 400
     assert runs.act("rename", run, text="x" * 5_000).status_code == 400
+    assert runs.act("rename", run, text="x" * 100_000).status_code == 413
     board = runs.client.post(f"/studio/projects/{runs.project}/tensorboard")
     assert board.status_code == 403
     board = runs.client.post(f"/studio/projects/{runs.project}/tensorboard", headers=OURS)

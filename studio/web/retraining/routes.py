@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
@@ -30,7 +30,7 @@ from studio.language import _
 from studio.retrain import project_runs
 from studio.retrain.curves_of_project import best_validations, runs_among
 from studio.web.labelling_routes import PRIVATE, fault
-from studio.web.own_pages import from_own_page
+from studio.web.own_pages import body_of, from_own_page
 from studio.web.retraining import comparing, inspecting, listing
 from studio.web.retraining.tested import run_of
 from studio.web.state import now
@@ -69,11 +69,17 @@ def retraining_routes(database: Database, boards: TensorBoards) -> list[BaseRout
     async def act(request: Request) -> Response:
         if not from_own_page(request, _HEADER):
             return fault(_("Only the studio's own pages may change runs."), 403)
-        body = await request.body()
         try:
-            if len(body) > _BODY_BYTES:
-                raise NotUnderstood(_("expected a short request; a long one came."))
-            return await run_in_threadpool(acted, request, _Act.model_validate_json(body))
+            body = await body_of(request, _BODY_BYTES)
+        except (ClientDisconnect, TimeoutError):
+            return Response(status_code=408)
+        if body is None:
+            return fault(_("This is too much at once. Do it in several steps."), 413)
+        return await run_in_threadpool(guarded_act, request, body)
+
+    def guarded_act(request: Request, body: bytes) -> Response:
+        try:
+            return acted(request, _Act.model_validate_json(body))
         except (ValidationError, NotUnderstood):
             return fault(_("This cannot be done with a run. Reload the page and try again."), 400)
         except ProjectError as error:
