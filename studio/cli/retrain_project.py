@@ -59,15 +59,21 @@ def _asked(
 
     now = datetime.now(UTC)
     with database.write() as session:
-        snapshot = project_snapshots.snapshot_of(session, project_id, options, store)
-        snapshot.check()
-        snapshot_id = project_snapshots.freeze(session, project_id, snapshot, now)
         queue.take_back_lost(session, now)
-        for run in project_runs.runs(session, project_id):
-            wanted = (run.options, run.snapshot_id, run.name) == (options, snapshot_id, name)
-            if wanted and run.job_id is not None and run.job_state in ("stopped", "failed"):
-                queue.resume(session, run.job_id)
-                return run.id, run.job_id
+        cut_off = [
+            run
+            for run in project_runs.runs(session, project_id)
+            if (run.options, run.name) == (options, name)
+            and run.job_id is not None
+            and run.job_state in ("stopped", "failed")
+        ]
+        if cut_off:
+            snapshot = project_snapshots.snapshot_of(session, project_id, options, store)
+            snapshot_id = project_snapshots.freeze(session, project_id, snapshot, now)
+            for run in cut_off:
+                if run.snapshot_id == snapshot_id and run.job_id is not None:
+                    queue.resume(session, run.job_id)
+                    return run.id, run.job_id
     run_id = requests.retrain(database, store, project_id, options, now, name=name)
     with database.read() as session:
         job_id = project_runs.run(session, run_id).job_id

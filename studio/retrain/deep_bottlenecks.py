@@ -14,14 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from studio.atomic import atomic_bytes
 from studio.language import _
 from studio.progress import Progress
 from studio.retrain.backbones import Backbone, BackboneFile
 from studio.retrain.bottlenecks import BottleneckCache
 from studio.retrain.embedding import Errand, Refusal, fill
-from studio.retrain.litert import converted
-from studio.retrain.quiet import tensorflow
+from studio.retrain.litert import converted_on_pixels, keep, kept
 from studio.retrain.tap import Tap, cut
 
 BOUND_BYTES = 4 << 30
@@ -54,35 +52,25 @@ def front_of(backbone: Backbone, network: Any, tap: Tap, backbones_dir: Path, pr
     fingerprint = f"{backbone.fingerprint}-{at}"
     stem = f"{backbone.name}-before-{fingerprint}"
     with _one_conversion:
-        path = next(
-            (found for found in sorted(backbones_dir.glob(f"{stem}-*.tflite")) if _whole(found)), None
+        path = kept(backbones_dir, stem) or keep(
+            backbones_dir,
+            stem,
+            lambda: _converted(backbone, network, tap),
+            phase=_("Preparing the backbone's front"),
+            progress=progress,
         )
-        if path is None:
-            phase = _("Preparing the backbone's front")
-            progress.report(phase, 0, 1)
-            content = _converted(backbone, network, tap)
-            path = backbones_dir / f"{stem}-{hashlib.sha256(content).hexdigest()[:16]}.tflite"
-            with atomic_bytes(path) as file:
-                file.write(content)
-            progress.report(phase, 1, 1)
     features = int(np.prod(tap.shape))
     return Front(tap, BackboneFile(path, backbone.name, fingerprint, backbone.preprocessing, features))
 
 
-def _whole(path: Path) -> bool:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16] == path.stem.rpartition("-")[2]
-
-
 def _converted(backbone: Backbone, network: Any, tap: Tap) -> bytes:
-    tensorflow()
     import keras
 
-    preprocessing = backbone.preprocessing
-    shape = (1, preprocessing.height_px, preprocessing.width_px, 3)
-    pixels = keras.Input(batch_shape=shape, dtype="uint8", name="input")
     front, _behind = cut(network, tap)
-    flat = keras.layers.Reshape((-1,))(front(preprocessing.scaling_layer()(pixels)))
-    return converted(keras.Model(pixels, flat))
+    scaling = backbone.preprocessing.scaling_layer()
+    return converted_on_pixels(
+        lambda pixels: keras.layers.Reshape((-1,))(front(scaling(pixels))), backbone.preprocessing
+    )
 
 
 def cache_of(bottleneck_dir: Path, front: Front) -> BottleneckCache:
@@ -141,7 +129,9 @@ def make_room(cache: BottleneckCache, wanted: Sequence[str], bound_bytes: int = 
 
     What is wanted and there stays.
     """
-    views, stay = len(cache.missing(wanted)), cache.shards(wanted)
+    names = set(wanted)
+    # By the index alone: gigabytes are read and checked once, when they are used.
+    views, stay = len(names) - cache.count(names), cache.shards(wanted)
     shards = sorted(cache.folder.parent.glob("*/*.npy"), key=lambda path: path.name)
     sizes = {path: path.stat().st_size for path in shards}
     over = sum(sizes.values()) + views * cache.features * cache.dtype.itemsize - bound_bytes

@@ -24,10 +24,9 @@ from studio.retrain.embedding import embed
 from studio.retrain.head import Head, TrainedHead, choose_l2, judged
 from studio.retrain.learning import Learnt, Means, compare, embedded, identity_on, testing
 from studio.retrain.lesson import Floats, Scaling
-from studio.retrain.litert import converted
+from studio.retrain.litert import converted_on_pixels
 from studio.retrain.model_file import with_head
 from studio.retrain.options import RunOptions
-from studio.retrain.quiet import tensorflow
 from studio.retrain.snapshot import Snapshot
 from studio.retrain.tail_training import train_tail
 from studio.retrain.tap import cut, tap_of
@@ -157,16 +156,10 @@ def _plain_attempt(plain: TrainedHead) -> dict[str, Any]:
 
 
 def _converted(backbone: Backbone, network: Any) -> bytes:
-    tensorflow()
-    import keras
-
-    preprocessing = backbone.preprocessing
-    shape = (1, preprocessing.height_px, preprocessing.width_px, 3)
-    pixels = keras.Input(batch_shape=shape, dtype="uint8", name="input")
+    scaling = backbone.preprocessing.scaling_layer()
     # Keras numbers what has no name, and names go into the file: a run done again shall leave the same bytes.
-    scaling = preprocessing.scaling_layer()
     scaling.name = "scaling"
-    return converted(keras.Model(pixels, network(scaling(pixels)), name="tuned"))
+    return converted_on_pixels(lambda pixels: network(scaling(pixels)), backbone.preprocessing, name="tuned")
 
 
 def _answering(network: Any, head: Head, backbone: Backbone) -> Callable[[npt.NDArray[np.uint8]], Floats]:

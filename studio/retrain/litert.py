@@ -1,9 +1,51 @@
-"""LiteRT files out of Keras models."""
+"""LiteRT files out of Keras models, and kept in a folder."""
 
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+from studio.atomic import atomic_bytes
+from studio.progress import Progress
+from studio.retrain.preprocessing import Preprocessing
 from studio.retrain.quiet import captured_output, tensorflow
+
+
+def kept(folder: Path, stem: str) -> Path | None:
+    """Return the file that `keep` wrote under a stem; None where there is none, or it was damaged since."""
+    files = sorted(folder.glob(f"{stem}-*.tflite"))
+    return next((file for file in files if _seal(file.read_bytes()) == file.stem.rpartition("-")[2]), None)
+
+
+def keep(folder: Path, stem: str, make: Callable[[], bytes], *, phase: str, progress: Progress) -> Path:
+    """Make a file and write it, whole or not at all, named also by its own hash."""
+    progress.report(phase, 0, 1)
+    content = make()
+    path = folder / f"{stem}-{_seal(content)}.tflite"
+    with atomic_bytes(path) as file:
+        file.write(content)
+    progress.report(phase, 1, 1)
+    return path
+
+
+def _seal(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def converted_on_pixels(
+    answer: Callable[[Any], Any], preprocessing: Preprocessing, name: str | None = None
+) -> bytes:
+    """Return as a LiteRT file what answers on pixels: input `input`, uint8, (1, h, w, 3), 0-255.
+
+    answer: from a symbolic tensor of Keras, the pixels, to the output; name: the model's, by chance if None.
+    """
+    tensorflow()
+    import keras
+
+    # A static batch of one: LiteRT.js refuses a file whose batch is open.
+    shape = (1, preprocessing.height_px, preprocessing.width_px, 3)
+    pixels = keras.Input(batch_shape=shape, dtype="uint8", name="input")
+    return converted(keras.Model(pixels, answer(pixels), name=name))
 
 
 def converted(model: Any, configure: Callable[[Any], None] = lambda _converter: None) -> bytes:

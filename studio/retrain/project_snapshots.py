@@ -48,6 +48,17 @@ def snapshot_of(session: Session, project_id: int, options: RunOptions, store: P
     )
 
 
+def labelled(session: Session, project_id: int) -> list[str]:
+    """Return the SHA-256 of the project's labelled pictures, in no order: what a run would learn from."""
+    return list(
+        session.scalars(
+            select(models.Image.sha256)
+            .join(models.Label, models.Label.image_id == models.Image.id)
+            .where(models.Label.project_id == project_id, models.Label.state == "labelled")
+        )
+    )
+
+
 def freeze(session: Session, project_id: int, snapshot: Snapshot, now: datetime) -> int:
     """Store a snapshot and return its id; one that the project has already is not stored again."""
     row = models.Snapshot

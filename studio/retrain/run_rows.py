@@ -10,7 +10,7 @@ from db import models
 from studio.errors import ProjectError
 from studio.language import _
 
-JobState = Literal["waiting", "running", "done", "failed", "stopped"]
+JobState = Literal["queued", "running", "done", "failed", "stopped"]
 
 
 def run_row(session: Session, run_id: int) -> models.Run:
@@ -49,6 +49,5 @@ def state_of(
         return "running"
     if failed or job.state == "done":
         return "failed"
-    if job.state in ("queued", "running"):
-        return "waiting"
-    return cast(JobState, job.state)
+    # Of several runs of one job those that come later wait.
+    return "queued" if job.state == "running" else cast(JobState, job.state)

@@ -35,7 +35,8 @@ from studio.curate.walk import MOST_CANDIDATES, those_that_pass, walk
 from studio.errors import ProjectError
 from studio.language import _
 from studio.settings import Settings
-from studio.web.labelling_routes import PRIVATE, fault, labelling_routes
+from studio.web.answers import PRIVATE, fault
+from studio.web.labelling_routes import labelling_routes
 from studio.web.retraining.tested import tested_or_changed
 
 _Answer = Callable[[Session, int, Request], Response]

@@ -20,9 +20,9 @@ from studio.collect.sources import Papers
 from studio.collect.web import hits
 from studio.curate.grid import Picture, picture
 from studio.language import _
+from studio.web.answers import PRIVATE
 from studio.web.words import file_size, moment, way
 
-_PRIVATE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _IDS = 2**31
 """No database has such an id, and some refuse to look."""
 
@@ -39,7 +39,7 @@ def detail_routes(database: Database) -> list[BaseRoute]:
         details = await run_in_threadpool(look, **request.path_params)
         if details is None:
             return Response(status_code=404)
-        return JSONResponse(details, headers=_PRIVATE)
+        return JSONResponse(details, headers=PRIVATE)
 
     def look(project_id: int, image_id: int) -> dict[str, Any] | None:
         if max(project_id, image_id) >= _IDS:
@@ -62,7 +62,7 @@ def hit_routes(database: Database) -> list[BaseRoute]:
 
     async def answer(request: Request) -> Response:
         details = await run_in_threadpool(look, request.path_params["hit_id"])
-        return Response(status_code=404) if details is None else JSONResponse(details, headers=_PRIVATE)
+        return Response(status_code=404) if details is None else JSONResponse(details, headers=PRIVATE)
 
     def look(hit_id: int) -> dict[str, Any] | None:
         if hit_id >= _IDS:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
@@ -28,10 +28,10 @@ from studio.curate.operations import Group, Operation, Result, SetLabels, TakeBa
 from studio.errors import ProjectError
 from studio.jobs.curating_requests import review_soon
 from studio.language import _
-from studio.web.own_pages import body_of, from_own_page
+from studio.web.answers import PRIVATE, fault
+from studio.web.own_pages import body_from_own_page
 from studio.web.state import now
 
-PRIVATE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 MOST_PICTURES = 200_000
 """As many go into one operation."""
 _HEADER = "x-studio-curate"
@@ -118,14 +118,10 @@ def labelling_routes(database: Database, told: Callable[[Session, int], dict[str
 
     def route(what: str, answer: Callable[[int, bytes], Response]) -> Route:
         async def guarded(request: Request) -> Response:
-            if not from_own_page(request, _HEADER):
-                return fault(_("Labels are taken from the studio's own pages only."), 403)
-            try:
-                body = await body_of(request, _BODY_BYTES)
-            except (ClientDisconnect, TimeoutError):
-                return Response(status_code=408)
-            if body is None:
-                return fault(_("This is too much at once. Do it in several steps."), 413)
+            refusal = _("Labels are taken from the studio's own pages only.")
+            body = await body_from_own_page(request, _HEADER, _BODY_BYTES, refusal=refusal)
+            if isinstance(body, Response):
+                return body
             return await run_in_threadpool(guard, request.path_params["project"], body)
 
         def guard(project_id: int, body: bytes) -> Response:
@@ -146,11 +142,6 @@ def labelling_routes(database: Database, told: Callable[[Session, int], dict[str
         return fault(_("There is no such project. It may have been deleted; choose another."), 404)
 
     return [route("labels", label), route("classes", change)]
-
-
-def fault(message: str, status: int) -> Response:
-    """Return the answer to a request that cannot be met. message: for people."""
-    return JSONResponse({"error": message}, status, headers=PRIVATE)
 
 
 def _operation(asked: Mapping[str, Any]) -> Operation | Result:

@@ -3,7 +3,11 @@
 import asyncio
 from urllib.parse import urlsplit
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from studio.language import _
+from studio.web.answers import fault
 
 _SILENCE_S = 30
 """So long nothing may come of a request before it is given up."""
@@ -24,18 +28,25 @@ def from_own_page(request: Request, header: str) -> bool:
     return origin is None or urlsplit(origin).netloc == request.headers.get("host")
 
 
-async def body_of(request: Request, most_bytes: int) -> bytes | None:
-    """Return what was sent; None where it is more.
+async def body_from_own_page(
+    request: Request, header: str, most_bytes: int, *, refusal: str
+) -> bytes | Response:
+    """Return what one of our own pages sent, or the answer to whatever else asked.
 
-    Raises ClientDisconnect, and TimeoutError where the sender falls silent.
+    header: as `from_own_page` has it; refusal: what others are told.
     """
+    if not from_own_page(request, header):
+        return fault(refusal, 403)
     body = bytearray()
     stream = request.stream()
-    while True:
-        async with asyncio.timeout(_SILENCE_S):
-            chunk = await anext(stream, None)
-        if chunk is None:
-            return bytes(body)
-        body += chunk
-        if len(body) > most_bytes:
-            return None
+    try:
+        while True:
+            async with asyncio.timeout(_SILENCE_S):
+                chunk = await anext(stream, None)
+            if chunk is None:
+                return bytes(body)
+            body += chunk
+            if len(body) > most_bytes:
+                return fault(_("This is too much at once. Do it in several steps."), 413)
+    except (ClientDisconnect, TimeoutError):
+        return Response(status_code=408)

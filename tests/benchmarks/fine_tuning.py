@@ -1,12 +1,13 @@
 """What training the last blocks brings over the plain head, on the same splits, and how long it takes.
 
-python tests/benchmarks/fine_tuning.py [folder of class folders] [backbone] [more flags of the command …]
+python tests/benchmarks/fine_tuning.py [folder of class folders] [backbone] [--seeds 20] [flags …]
 
-Five seeds and splits. Each run is a process of the command line, TensorFlow's import included; the first
-finds an empty data folder. `docs/decisions/0051-fine-tuning.md` and the gain that the page expects have their
-figures here.
+Each seed is a split of its own, each run a process of `python -m studio retrain` with the flags, TensorFlow's
+import included; the first finds an empty data folder. `docs/decisions/0051-fine-tuning.md` and the gain that
+the page expects have their figures here.
 """
 
+import argparse
 import json
 import os
 import subprocess
@@ -18,7 +19,6 @@ from pathlib import Path
 from statistics import mean, stdev
 
 ROOT = Path(__file__).parents[2]
-_SEEDS = range(5)
 
 
 def run(
@@ -67,10 +67,10 @@ def run(
     return 100 * plain, 100 * tuned, taken_s
 
 
-def main(image_dir: Path, backbone: str, flags: list[str]) -> None:
+def main(image_dir: Path, backbone: str, seeds: int, flags: list[str]) -> None:
     """Measure and print."""
     with tempfile.TemporaryDirectory() as temporary:
-        found = [run(image_dir, Path(temporary), backbone, flags, seed) for seed in _SEEDS]
+        found = [run(image_dir, Path(temporary), backbone, flags, seed) for seed in range(seeds)]
     plain, tuned = mean(row[0] for row in found), mean(row[1] for row in found)
     error = stdev(row[1] - row[0] for row in found) / sqrt(len(found))
     print(
@@ -80,9 +80,11 @@ def main(image_dir: Path, backbone: str, flags: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    words = sys.argv[1:]
-    main(
-        Path(words[0]) if words else ROOT.parent / "shared" / "data" / "flowers",
-        words[1] if len(words) > 1 else "efficientnet_lite0",
-        words[2:],
+    parser = argparse.ArgumentParser(usage=__doc__)
+    parser.add_argument(
+        "image_dir", nargs="?", type=Path, default=ROOT.parent / "shared" / "data" / "flowers"
     )
+    parser.add_argument("backbone", nargs="?", default="efficientnet_lite0")
+    parser.add_argument("--seeds", type=int, default=20)
+    said, flags = parser.parse_known_args()
+    main(said.image_dir, said.backbone, said.seeds, flags)

@@ -19,9 +19,8 @@ from studio.predict.model import Model
 from studio.retrain.compat.folder import split_of
 from studio.retrain.engine import Engine
 from studio.retrain.run import read_run
-from studio.settings import settings
 from studio.share.frozen_graph import run_frozen_graph
-from tests.retrain.material import backbone, draw
+from tests.retrain.material import backbone, data_folder, draw
 
 GRAPH_SCALE = np.float32(128)
 
@@ -29,14 +28,8 @@ GRAPH_SCALE = np.float32(128)
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A data folder with the backbone in it, and a run in it as the peer does one."""
-    folder = tmp_path_factory.mktemp("compat") / "studio 홈"
-    (folder / "backbones").mkdir(parents=True)
-    (folder / "backbones" / backbone().path.name).write_bytes(backbone().path.read_bytes())
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("STUDIO_HOME", str(folder))
-        settings.cache_clear()
+    with data_folder(tmp_path_factory.mktemp("compat") / "studio 홈") as folder:
         yield folder
-    settings.cache_clear()
 
 
 def jpegs(folder: Path) -> Path:

@@ -21,7 +21,7 @@ from studio.jobs import queue, requests
 from studio.retrain import project_runs
 from studio.retrain.options import RunOptions
 from studio.settings import settings
-from tests.retrain.material import backbone, draw
+from tests.retrain.material import data_folder, draw
 
 NAME = "내 도형 shapes"
 OPTIONS = RunOptions(how_many_training_steps=15, optimizer="adam")
@@ -31,19 +31,13 @@ WORDS = ["--project", NAME, "--how_many_training_steps", "15", "--optimizer", "a
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     """The database of a data folder that holds the backbone and one project."""
-    folder = tmp_path_factory.mktemp("project") / "studio 홈"
-    (folder / "backbones").mkdir(parents=True)
-    (folder / "backbones" / backbone().path.name).write_bytes(backbone().path.read_bytes())
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("STUDIO_HOME", str(folder))
-        settings.cache_clear()
+    with data_folder(tmp_path_factory.mktemp("project") / "studio 홈") as folder:
         pictures = draw(folder.parent / "그림", count=25)
         brought = CliRunner().invoke(import_, [str(pictures), "--project", NAME], catch_exceptions=False)
         assert brought.exit_code == 0
         opened = open_database(settings())
         yield opened
         opened.close()
-    settings.cache_clear()
 
 
 def project(database: Database) -> Project:

@@ -23,7 +23,7 @@ from studio.retrain.options import RunOptions
 from studio.retrain.repetition import Outcome, Repetition, Version, options_to_repeat
 from studio.settings import settings
 from tests.conftest import NOW
-from tests.retrain.material import backbone, draw, drawings_run
+from tests.retrain.material import data_folder, draw, drawings_run
 
 
 def ask(*words: object) -> Result:
@@ -35,8 +35,6 @@ class Home:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        (folder / "backbones").mkdir(parents=True)
-        shutil.copy(backbone().path, folder / "backbones")
         run_here(
             "ingest_path", {"path": str(draw(folder / "그림들", count=30)), "class_name": None}, "도형 꽃"
         )
@@ -64,14 +62,10 @@ class Home:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    with pytest.MonkeyPatch.context() as environment:
-        folder = tmp_path_factory.mktemp("studio 홈")
-        environment.setenv("STUDIO_HOME", str(folder))
-        settings.cache_clear()
+    with data_folder(tmp_path_factory.mktemp("runs") / "studio 홈") as folder:
         made = Home(folder)
         yield made
         made.database.close()
-    settings.cache_clear()
 
 
 def test_runs_are_listed_with_what_changed(home: Home) -> None:

@@ -101,7 +101,7 @@ def bench(database: Database, home: Path) -> Iterator[Bench]:
 
 def test_a_run_leaves_its_facts_and_all_its_answers(bench: Bench) -> None:
     run_id = bench.retrain()
-    assert bench.of(run_id).job_state == "waiting"
+    assert bench.of(run_id).job_state == "queued"
     assert bench.do(run_id) is None
     run = bench.of(run_id)
     assert run.job_state == "done"

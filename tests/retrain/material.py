@@ -1,5 +1,8 @@
 """What these rooms' tests work on: photographs where there are any, drawings, one backbone."""
 
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +18,7 @@ from studio.retrain.image_folder import read_image_folder
 from studio.retrain.options import RunOptions
 from studio.retrain.run import RunResult, retrain
 from studio.retrain.snapshot import Snapshot
+from studio.settings import settings
 
 FLOWERS = Path(__file__).parents[3] / "shared" / "data" / "flowers"
 needs_flowers = pytest.mark.skipif(not FLOWERS.is_dir(), reason=f"the photographs are not at {FLOWERS}")
@@ -28,6 +32,18 @@ BACKBONES_DIR = ROOM / "backbones"
 def backbone() -> BackboneFile:
     """Return the default backbone, converted once in a process."""
     return ready(DEFAULT, BACKBONES_DIR, Silent())
+
+
+@contextmanager
+def data_folder(folder: Path) -> Iterator[Path]:
+    """Have the settings name an empty data folder, but for the backbone."""
+    (folder / "backbones").mkdir(parents=True)
+    shutil.copy(backbone().path, folder / "backbones")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("STUDIO_HOME", str(folder))
+        settings.cache_clear()
+        yield folder
+    settings.cache_clear()
 
 
 def draw(folder: Path, classes: tuple[str, ...] = ("원 circle", "square"), count: int = 24) -> Path:

@@ -193,11 +193,11 @@ def test_each_run_of_a_job_says_how_it_stands(bench: Bench) -> None:
     def states() -> list[str | None]:
         return [bench.of(run_id).job_state for run_id in ids]
 
-    assert states() == ["done", "waiting", "waiting", "waiting", None]
+    assert states() == ["done", "queued", "queued", "queued", None]
     with bench.database.write() as session:
         session.execute(update(models.Job).filter_by(id=job_id).values(state="running"))
         project_runs.fail(session, failed, "It was too dark.")
-    assert states() == ["done", "failed", "running", "waiting", None]
+    assert states() == ["done", "failed", "running", "queued", None]
     assert (bench.of(failed).error, bench.of(failed).facts) == ("It was too dark.", {})
     with bench.database.write() as session:
         session.execute(update(models.Job).filter_by(id=job_id).values(state="stopped"))
@@ -209,7 +209,7 @@ def test_each_run_of_a_job_says_how_it_stands(bench: Bench) -> None:
     with bench.database.write() as session:
         project_runs.fail(session, failed, None)
         session.execute(update(models.Job).filter_by(id=job_id).values(state="running", error=None))
-    assert states() == ["done", "running", "waiting", "waiting", None]
+    assert states() == ["done", "running", "queued", "queued", None]
 
 
 def test_curves_from_a_step_on(bench: Bench) -> None:

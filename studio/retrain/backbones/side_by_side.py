@@ -12,7 +12,7 @@ from studio.retrain.backbones.backbone import Backbone, Facts
 from studio.retrain.preprocessing import Preprocessing
 from studio.retrain.quiet import tensorflow
 
-_MOST = 4
+MOST_TOGETHER = 4
 """More would gain nothing, and their names would not fit into a file's."""
 
 
@@ -78,10 +78,10 @@ def side_by_side(members: Sequence[Backbone]) -> Backbone:
         raise BackboneError(
             _("expected different backbones side by side; got {names}.").format(names="+".join(names))
         )
-    if len(names) > _MOST:
+    if len(names) > MOST_TOGETHER:
         raise BackboneError(
             _("expected at most {most} backbones side by side; got {count}.").format(
-                most=_MOST, count=len(names)
+                most=MOST_TOGETHER, count=len(names)
             )
         )
     quantized = next((member for member in members if member.quantized), None)

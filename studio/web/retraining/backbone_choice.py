@@ -4,12 +4,12 @@ import streamlit as st
 
 from studio.language import _
 from studio.retrain.backbones import BACKBONES, DEFAULT, Backbone, backbone_named
+from studio.retrain.backbones.side_by_side import MOST_TOGETHER
 from studio.retrain.backbones.speed import measured
 from studio.settings import settings
 from studio.web.words import file_size, percent, plain
 
 _KEY = "retraining-backbones"
-_TOGETHER = 4
 _MILLION, _BILLION = 1_000_000, 1_000_000_000
 
 
@@ -25,7 +25,7 @@ def choose() -> str:
         _("Backbone"),
         sorted(BACKBONES, key=lambda name: not BACKBONES[name].installed),
         format_func=lambda name: BACKBONES[name].title,
-        max_selections=_TOGETHER,
+        max_selections=MOST_TOGETHER,
         key=_KEY,
         help=_("The pretrained network. Several stand side by side: better features, and slower."),
     )

@@ -15,13 +15,10 @@ from studio.retrain.backbones.speed import measured
 from studio.retrain.bottlenecks import BottleneckCache
 from studio.retrain.estimate import estimate
 from studio.retrain.options import RunOptions
-from studio.retrain.project_snapshots import snapshot_of
+from studio.retrain.project_snapshots import labelled
 from studio.settings import settings
-from studio.web.state import database, store
+from studio.web.state import database
 from studio.web.words import duration, pictures
-
-Digests = dict[str, list[str]]
-"""SHA-256 of pictures by split."""
 
 
 def estimated(here: Project, several: Sequence[RunOptions], stamp: str) -> str:
@@ -33,10 +30,9 @@ def estimated(here: Project, several: Sequence[RunOptions], stamp: str) -> str:
         labels = overview.stamp(session, here.id)
     first = several[0]
     try:
-        by_split = _by_split(here.id, labels, first)
-        missing = _missing(here.id, labels, first, stamp)
+        count, missing = _seen(here.id, labels, first.backbone, stamp)
+        counts = _dealt(count, first)
         speeds = measured(settings().backbones_dir)
-        counts = {split: len(digests) for split, digests in by_split.items()}
         # The first computes the bottlenecks, the others find them there.
         found = [
             estimate(options, **counts, missing=0 if at else missing, speeds=speeds)
@@ -56,28 +52,24 @@ def estimated(here: Project, several: Sequence[RunOptions], stamp: str) -> str:
     return text
 
 
-def _decisive(options: RunOptions) -> tuple[int, float, float, str]:
-    """What decides which pictures fall on which side, and which of them the network has looked at."""
-    return options.seed, options.validation_percentage, options.testing_percentage, options.backbone
+def _dealt(count: int, options: RunOptions) -> dict[str, int]:
+    """Return about how many of so many pictures each split gets: near enough, and asks none of them."""
+    validation = round(count * options.validation_percentage / 100)
+    testing = round(count * options.testing_percentage / 100)
+    return {"training": count - validation - testing, "validation": validation, "testing": testing}
 
 
-@st.cache_data(max_entries=16, show_spinner=False, hash_funcs={RunOptions: _decisive})
-def _by_split(project_id: int, labels: Stamp, options: RunOptions) -> Digests:
-    with database().read() as session:
-        snapshot = snapshot_of(session, project_id, options, store())
-    found: Digests = {"training": [], "validation": [], "testing": []}
-    for example in snapshot.examples:
-        found[example.split].append(example.sha256)
-    return found
+@st.cache_data(max_entries=16, show_spinner=False)
+def _seen(project_id: int, labels: Stamp, backbone_name: str, stamp: str) -> tuple[int, int]:
+    """Return how many pictures are labelled, and how many of them have no bottleneck of the backbone.
 
-
-@st.cache_data(max_entries=16, show_spinner=False, hash_funcs={RunOptions: _decisive})
-def _missing(project_id: int, labels: Stamp, options: RunOptions, stamp: str) -> int:
-    """How many pictures have no bottleneck of the backbone. stamp: only to be remembered by."""
-    backbone = backbone_named(options.backbone)
+    labels, stamp: only to be remembered by.
+    """
+    backbone = backbone_named(backbone_name)
     file = BackboneFile(
         Path(), backbone.name, backbone.fingerprint, backbone.preprocessing, backbone.features
     )
     cache = BottleneckCache.of(settings().bottleneck_dir, file)
-    digests = [d for split in _by_split(project_id, labels, options).values() for d in split]
-    return len(digests) - cache.count(digests)
+    with database().read() as session:
+        digests = labelled(session, project_id)
+    return len(digests), len(digests) - cache.count(digests)

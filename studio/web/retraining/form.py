@@ -88,7 +88,7 @@ def _about(way: str) -> str:
     return {
         "head": _("Trains a new last layer on what the network sees. Takes seconds once it has looked."),
         "fine_tune": _(
-            "Trains the network's last blocks too: more of the pictures right, for some minutes of work."
+            "Trains the network's last blocks too: often more pictures right, for a minute of work or more."
         ),
         "minutes": _(
             "Give the time: the studio chooses backbone, views and depth, and ends in time with the best."

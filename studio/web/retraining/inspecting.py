@@ -79,10 +79,8 @@ def _warnings(session: Session, run: RunSummary) -> list[str]:
     job = queue.find(session, run.job_id) if run.job_id is not None else None
     if job is None or not job.result:
         return []
-    by_run = job.result.get("runs")
-    result = next((each for each in by_run if each.get("run_id") == run.id), {}) if by_run else job.result
-    refused = result.get("refused", ())
-    said = list(result.get("warnings", ()))
+    refused = job.result.get("refused", ())
+    said = list(job.result.get("warnings", ()))
     if refused:
         said.append(
             counted(

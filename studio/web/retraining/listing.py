@@ -9,9 +9,6 @@ from studio.retrain.project_runs import RunSummary
 from studio.web.retraining.setting_words import settings_in_words
 from studio.web.words import duration, moment, percent
 
-_STATES = {"waiting": "queued", None: "stopped"}
-"""The page's names of states, where they are not the run's own."""
-
 
 def title_of(run: RunSummary) -> str:
     """Return what a run is called: its name, or its number where it has none."""
@@ -96,8 +93,8 @@ def _origin(run: RunSummary, known: Mapping[int, RunSummary]) -> str:
 
 
 def state_of(run: RunSummary) -> str:
-    """Return queued, running, done, failed or stopped."""
-    return _STATES.get(run.job_state, run.job_state or "stopped")
+    """Return queued, running, done, failed or stopped; the last also where the job is gone."""
+    return run.job_state or "stopped"
 
 
 def states() -> dict[str, str]:

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
@@ -29,8 +29,8 @@ from studio.jobs import requests
 from studio.language import _
 from studio.retrain import project_runs
 from studio.retrain.curves_of_project import best_validations, runs_among
-from studio.web.labelling_routes import PRIVATE, fault
-from studio.web.own_pages import body_of, from_own_page
+from studio.web.answers import PRIVATE, fault
+from studio.web.own_pages import body_from_own_page, from_own_page
 from studio.web.retraining import comparing, inspecting, listing
 from studio.web.retraining.tested import run_of
 from studio.web.state import now
@@ -67,14 +67,10 @@ def retraining_routes(database: Database, boards: TensorBoards) -> list[BaseRout
         return guarded
 
     async def act(request: Request) -> Response:
-        if not from_own_page(request, _HEADER):
-            return fault(_("Only the studio's own pages may change runs."), 403)
-        try:
-            body = await body_of(request, _BODY_BYTES)
-        except (ClientDisconnect, TimeoutError):
-            return Response(status_code=408)
-        if body is None:
-            return fault(_("This is too much at once. Do it in several steps."), 413)
+        refusal = _("Only the studio's own pages may change runs.")
+        body = await body_from_own_page(request, _HEADER, _BODY_BYTES, refusal=refusal)
+        if isinstance(body, Response):
+            return body
         return await run_in_threadpool(guarded_act, request, body)
 
     def guarded_act(request: Request, body: bytes) -> Response:
