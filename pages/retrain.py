@@ -23,7 +23,7 @@ with database().read() as session:
     count = counts(session, here.id)
     newest = project_runs.runs(session, here.id)[:1]
 
-job = watch(here.id, {"retrain"})
+job = watch(here.id, {"retrain", "measure_backbones"})
 stamp = "" if job is None else f"{job.id} {job.state}"
 busy = job is not None and job.live
 filled = sum(map(bool, count.by_class.values()))

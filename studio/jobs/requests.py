@@ -247,6 +247,18 @@ def rerun(database: Database, run_id: int, now: datetime) -> int:
     return new_id
 
 
+def measure_backbones(database: Database, project_id: int, now: datetime) -> int:
+    """Ask for the backbones that need no download to be measured on this machine; returns the job's id.
+
+    project_id: of the page that shows how far it is. Asked twice, it is one job.
+    """
+    with database.write() as session:
+        under_way = queue.latest(session, project_id, {"measure_backbones"}, live_only=True)
+        if under_way is not None:
+            return under_way.id
+        return queue.enqueue(session, "measure_backbones", {}, project_id, now)
+
+
 def _refuse_two_at_once(session: Session, project_id: int) -> None:
     if queue.latest(session, project_id, {"retrain"}, live_only=True) is not None:
         raise AlreadyAtWork(_("This project is being retrained already. Wait for it, or stop it first."))

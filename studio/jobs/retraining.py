@@ -1,4 +1,4 @@
-"""What a retraining's job does: one run, or several in turn."""
+"""What the jobs of retraining do: one run, or several in turn; measuring the backbones."""
 
 import traceback
 from collections.abc import Sequence
@@ -135,4 +135,17 @@ def _told(run_id: int, result: "RunResult") -> dict[str, Any]:
     }
 
 
-RETRAINING = {"retrain": _retrain}
+def _measure_backbones(work: "Work") -> dict[str, Any]:
+    from studio.retrain.backbones import BACKBONES
+    from studio.retrain.backbones.speed import measure
+
+    found = measure(
+        [backbone.name for backbone in BACKBONES.values() if backbone.installed],
+        work.settings.backbones_dir,
+        threads=work.settings.threads_used,
+        progress=work.progress,
+    )
+    return {"pictures_a_second": found}
+
+
+RETRAINING = {"retrain": _retrain, "measure_backbones": _measure_backbones}

@@ -1,12 +1,11 @@
 """What is different between two runs: in their pictures, and in what each class came to."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from studio.curate.split import Split
 from studio.retrain.evaluation import ClassScore, Evaluation, TestPrediction
-from studio.retrain.snapshot import Snapshot
 
 
 @dataclass(frozen=True)
@@ -89,24 +88,6 @@ class Changes:
         return cls(added, removed, relabelled, moved, by_class)
 
 
-def changes(before: Snapshot, after: Snapshot) -> Changes:
-    """Compare two snapshots."""
-    one, other = _places(before), _places(after)
-    return Changes.of(
-        (
-            Change(digest, one.get(digest), other.get(digest))
-            for digest in {*one, *other}
-            if one.get(digest) != other.get(digest)
-        ),
-        Counter(place.label for place in one.values()),
-        Counter(place.label for place in other.values()),
-    )
-
-
-def _places(snapshot: Snapshot) -> dict[str, Place]:
-    return {example.sha256: Place(example.label, example.split) for example in snapshot.examples}
-
-
 @dataclass(frozen=True)
 class ScoreChange:
     """What a class came to in two runs; None where one of them does not know the class."""
@@ -114,26 +95,6 @@ class ScoreChange:
     label: str
     before: ClassScore | None
     after: ClassScore | None
-
-    @property
-    def recall(self) -> float | None:
-        """By how much it rose, -1 to 1; None where one of the two has none."""
-        return self._rise(lambda score: score.recall)
-
-    @property
-    def precision(self) -> float | None:
-        """By how much it rose, -1 to 1; None where one of the two has none."""
-        return self._rise(lambda score: score.precision)
-
-    @property
-    def f1(self) -> float | None:
-        """By how much it rose, -1 to 1; None where one of the two has none."""
-        return self._rise(lambda score: score.f1)
-
-    def _rise(self, of: Callable[[ClassScore], float | None]) -> float | None:
-        before = None if self.before is None else of(self.before)
-        after = None if self.after is None else of(self.after)
-        return None if before is None or after is None else after - before
 
 
 def score_changes(before: Evaluation, after: Evaluation) -> tuple[ScoreChange, ...]:

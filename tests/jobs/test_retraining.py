@@ -18,6 +18,8 @@ from studio.jobs import queue, requests
 from studio.jobs.performing import perform
 from studio.progress import Progress, Silent
 from studio.retrain import project_runs
+from studio.retrain.backbones import BACKBONES, DEFAULT
+from studio.retrain.backbones.speed import measured
 from studio.retrain.options import RunOptions
 from studio.retrain.repetition import Repetition
 from studio.settings import Settings
@@ -225,3 +227,19 @@ def test_nothing_is_asked_for_where_there_is_too_little(bench: Bench) -> None:
     with bench.database.read() as session:
         assert project_runs.runs(session, bench.project_id) == ()
         assert queue.count_live(session) == 0
+
+
+def test_the_backbones_that_are_here_are_measured_once_however_often_asked(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if bench.database.engine.dialect.name != "sqlite":
+        pytest.skip("takes a while, and nothing in it is the database's")
+    monkeypatch.setenv("KERAS_HOME", str(bench.settings.home / "없음"))
+    job_id = requests.measure_backbones(bench.database, bench.project_id, NOW)
+    assert requests.measure_backbones(bench.database, bench.project_id, NOW) == job_id
+    with bench.database.write() as session:
+        assert queue.claim_one(session, job_id, "token", NOW) is not None
+    assert perform(bench.database, bench.settings, job_id, "token", Silent()) is None
+    found = measured(bench.settings.backbones_dir)
+    assert set(found) == {backbone.name for backbone in BACKBONES.values() if backbone.installed}
+    assert found[DEFAULT] > 0

@@ -1,6 +1,7 @@
 """What these rooms' tests work on: photographs where there are any, drawings, one backbone."""
 
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -13,6 +14,7 @@ from PIL import Image, ImageDraw
 
 from studio.progress import Silent
 from studio.retrain.backbones import DEFAULT, BackboneFile, ready
+from studio.retrain.changes import Change, Changes, Place
 from studio.retrain.curve import CurvePoint
 from studio.retrain.image_folder import read_image_folder
 from studio.retrain.options import RunOptions
@@ -112,3 +114,21 @@ def run_on(
 def drawings_run() -> RunResult:
     """Return a finished run on drawings of two classes."""
     return run_on(snapshot_of(draw(ROOM / "drawings")), ROOM / "runs" / "그림 run")
+
+
+def changes(before: Snapshot, after: Snapshot) -> Changes:
+    """Compare two snapshots in memory, as `changes_between` has the database do it."""
+    one, other = _places(before), _places(after)
+    return Changes.of(
+        (
+            Change(digest, one.get(digest), other.get(digest))
+            for digest in {*one, *other}
+            if one.get(digest) != other.get(digest)
+        ),
+        Counter(place.label for place in one.values()),
+        Counter(place.label for place in other.values()),
+    )
+
+
+def _places(snapshot: Snapshot) -> dict[str, Place]:
+    return {example.sha256: Place(example.label, example.split) for example in snapshot.examples}

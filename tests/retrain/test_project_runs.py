@@ -16,7 +16,6 @@ from db.engine import Database
 from studio.collect.store import PictureStore
 from studio.errors import ProjectError
 from studio.retrain import project_runs, project_snapshots
-from studio.retrain.changes import changes
 from studio.retrain.curve import CurvePoint
 from studio.retrain.evaluation import Evaluation, Tally
 from studio.retrain.options import RunOptions
@@ -26,6 +25,7 @@ from studio.retrain.slices import slices
 from studio.retrain.snapshot import Labelled, Snapshot
 from tests.conftest import NOW
 from tests.curate.material import small
+from tests.retrain.material import changes
 
 PICTURES = 60
 

@@ -2,18 +2,21 @@
 
 import streamlit as st
 
+from studio.collect.projects import Project
+from studio.jobs import requests
 from studio.language import _
 from studio.retrain.backbones import BACKBONES, DEFAULT, Backbone, backbone_named
 from studio.retrain.backbones.side_by_side import MOST_TOGETHER
 from studio.retrain.backbones.speed import measured
 from studio.settings import settings
+from studio.web.state import database, now
 from studio.web.words import file_size, percent, plain
 
 _KEY = "retraining-backbones"
 _MILLION, _BILLION = 1_000_000, 1_000_000_000
 
 
-def choose() -> str:
+def choose(here: Project) -> str:
     """Draw the choice; return the backbone's name, several joined by "+".
 
     Raises BackboneError where what was chosen cannot stand side by side.
@@ -30,7 +33,7 @@ def choose() -> str:
         help=_("The pretrained network. Several stand side by side: better features, and slower."),
     )
     if right.button(_("Compare all…"), icon=":material/table:", width="stretch"):
-        st.dialog(_("Backbones"), width="large")(_all)()
+        st.dialog(_("Backbones"), width="large")(_all)(here)
     backbone = backbone_named("+".join(chosen) or DEFAULT)
     st.caption(_about(backbone))
     return backbone.name
@@ -53,7 +56,7 @@ def _about(backbone: Backbone) -> str:
     return " · ".join(parts)
 
 
-def _all() -> None:
+def _all(here: Project) -> None:
     speeds = measured(settings().backbones_dir)
     names = sorted(BACKBONES, key=lambda name: (not BACKBONES[name].installed, name))
     found = [BACKBONES[name] for name in names]
@@ -62,7 +65,7 @@ def _all() -> None:
             _("name"): [backbone.title for backbone in found],
             _("here"): [backbone.installed for backbone in found],
             _("ImageNet"): [backbone.facts.top1 for backbone in found],
-            _("pictures/s here"): [speeds.get(name) for name in names],
+            **({_("pictures/s here"): [speeds.get(name) for name in names]} if speeds else {}),
             _("size, MB"): [backbone.size_bytes / _MILLION for backbone in found],
             _("multiply-adds, millions"): [backbone.facts.multiply_adds / _MILLION for backbone in found],
             _("input, px"): [backbone.preprocessing.width_px for backbone in found],
@@ -75,7 +78,8 @@ def _all() -> None:
                 format="%.1f%%", help=_("Of its validation pictures, how many the network gets right.")
             ),
             _("pictures/s here"): st.column_config.NumberColumn(
-                format="%.0f", help=_("Measured on this machine by: python -m studio backbones --measure")
+                format="%.0f",
+                help=_("As measured on this machine, with nothing else at work."),
             ),
             _("size, MB"): st.column_config.NumberColumn(format="%.1f"),
             _("multiply-adds, millions"): st.column_config.NumberColumn(format="%.0f"),
@@ -88,7 +92,15 @@ def _all() -> None:
         height=420,
     )
     rows = picked.selection.rows
-    if st.button(_("Use it"), type="primary", disabled=not rows, on_click=_take, args=(names, rows)):
+    use, measure = st.columns(2)
+    if use.button(_("Use it"), type="primary", disabled=not rows, on_click=_take, args=(names, rows)):
+        st.rerun()
+    if measure.button(
+        _("Measure them here"),
+        icon=":material/speed:",
+        help=_("How many pictures each of those that are here takes in a second: a few seconds each."),
+    ):
+        requests.measure_backbones(database(), here.id, now())
         st.rerun()
 
 

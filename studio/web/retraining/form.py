@@ -111,7 +111,7 @@ def _begin(here: Project, several: tuple[RunOptions, ...]) -> None:
 def _asked(here: Project, base: RunOptions) -> tuple[RunOptions, ...]:
     """Draw every setting; return the options of each run. Raises ValueError, StudioError."""
     if base.minutes is None:
-        base = replace(base, backbone=backbone_choice.choose())
+        base = replace(base, backbone=backbone_choice.choose(here))
     left, middle, right = st.columns(3)
     steps = left.number_input(
         _("Training steps"), 10, 100_000, base.how_many_training_steps, step=100, disabled=base.fine_tune

@@ -13,10 +13,6 @@ class CurveStore {
     return this.runs.get(run)?.[split] ?? EMPTY_CURVE;
   }
 
-  forget(run) {
-    this.runs.delete(run);
-  }
-
   // Asks for what is new of these runs; says whether anything was.
   async refresh(runs) {
     if (!runs.length) return false;
