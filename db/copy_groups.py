@@ -83,7 +83,7 @@ def _groups_of(session: Session, project_id: int, image_ids: Sequence[int]) -> d
                 CopyGroup.image_id.in_(image_ids[start : start + _CHUNK]),
             )
         )
-        found.update({image_id: group_id for image_id, group_id in rows})  # noqa: C416 - for the types
+        found.update(dict(rows.all()))
     return found
 
 

@@ -55,5 +55,5 @@ def _ids(session: Session, project_id: int, digests: Sequence[str]) -> dict[str,
             .join(label, label.image_id == image.id)
             .where(label.project_id == project_id, image.sha256.in_(digests[start : start + _CHUNK]))
         )
-        found |= {sha256: image_id for sha256, image_id in rows}  # noqa: C416 - for the types
+        found |= dict(rows.all())
     return found

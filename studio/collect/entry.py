@@ -196,7 +196,7 @@ def _images(session: Session, pictures: Sequence[Arrived], at: datetime) -> dict
             models.Image.sha256.in_({picture.sha256 for picture in pictures})
         )
     )
-    return {sha256: image_id for sha256, image_id in rows}  # noqa: C416 - dict(rows) does not type-check
+    return dict(rows.all())
 
 
 def _places(session: Session, project_id: int, image_ids: Sequence[int]) -> dict[int, _Place]:

@@ -70,7 +70,7 @@ def pictures_of_run(session: Session, run_id: int) -> tuple[dict[str, int], set[
     this = session.get_one(Run, run_id)
     taken = select(SnapshotImage.image_id).where(SnapshotImage.snapshot_id == this.snapshot_id)
     rows = session.execute(select(Image.sha256, Image.id).where(Image.id.in_(taken)))
-    ids = {sha256: image_id for sha256, image_id in rows}  # noqa: C416 - dict(rows) does not type-check
+    ids = dict(rows.all())
     finished = select(Run.snapshot_id).where(Run.project_id == this.project_id, Run.ended_at.is_not(None))
     known = session.scalars(select(SnapshotImage.image_id).where(SnapshotImage.snapshot_id.in_(finished)))
     return ids, set(ids.values()) - set(known)

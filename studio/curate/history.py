@@ -205,7 +205,7 @@ def _clashes(session: Session, operation_ids: Sequence[str]) -> dict[str, int]:
         .where(clash.operation_id.in_(operation_ids))
         .group_by(clash.operation_id)
     )
-    return {operation_id: count for operation_id, count in rows}  # noqa: C416 - dict(rows) does not type-check
+    return dict(rows.all())
 
 
 def _names(session: Session, project_id: int) -> dict[int, str]:

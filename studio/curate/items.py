@@ -152,7 +152,7 @@ def _groups(session: Session, project_id: int, image_ids: Iterable[int]) -> dict
             group.project_id == project_id, group.image_id.in_(list(image_ids))
         )
     )
-    groups = {image: group_id for image, group_id in mine}  # noqa: C416 - dict(rows) does not type-check
+    groups = dict(mine.all())
     wanted = sorted(set(groups.values()))
     if not wanted:
         return {}

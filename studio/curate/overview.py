@@ -84,7 +84,7 @@ def _sources(session: Session, project_id: int) -> dict[str, int]:
         .group_by(Provenance.kind)
         .order_by(pictures.desc(), Provenance.kind)
     )
-    return {kind: number for kind, number in rows}  # noqa: C416 - dict(rows) does not type-check
+    return dict(rows.all())
 
 
 def _licences(session: Session, project_id: int) -> tuple[dict[str, int], int, int]:

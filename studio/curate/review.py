@@ -179,7 +179,7 @@ def _confirmed(session: Session, project_id: int) -> Found:
             label.project_id == project_id, label.state == "labelled"
         )
     )
-    classes = {image: class_id for image, class_id in rows}  # noqa: C416 - for the types
+    classes = dict(rows.all())
     kept = {
         image: class_id
         for image, class_id in zip(before.images.tolist(), before.named.tolist(), strict=True)
@@ -217,5 +217,5 @@ def _confirmed(session: Session, project_id: int) -> Found:
             doubted.class_id_before == label.class_id,
         )
     )
-    kept.update({image: class_id for image, class_id in rows})  # noqa: C416 - for the types
+    kept.update(dict(rows.all()))
     return Found(np.array(list(kept), np.int64), np.ones(len(kept)), np.array(list(kept.values()), np.int64))

@@ -15,7 +15,7 @@ def best_validations(session: Session, run_ids: Collection[int]) -> dict[int, fl
         .where(CurvePoint.run_id.in_(run_ids), CurvePoint.split == "validation")
         .group_by(CurvePoint.run_id)
     )
-    return {run_id: accuracy for run_id, accuracy in rows}  # noqa: C416 - dict(rows) does not type-check
+    return dict(rows.all())
 
 
 def runs_among(session: Session, project_id: int, run_ids: Collection[int]) -> list[int]:

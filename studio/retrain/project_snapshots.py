@@ -75,7 +75,7 @@ def freeze(session: Session, project_id: int, snapshot: Snapshot, now: datetime)
         .join(models.Label, models.Label.image_id == models.Image.id)
         .where(models.Label.project_id == project_id)
     )
-    ids = {sha256: image_id for sha256, image_id in rows}  # noqa: C416 - dict(rows) does not type-check
+    ids = dict(rows.all())
     session.execute(
         insert(models.SnapshotImage),
         [
@@ -197,7 +197,7 @@ def _by_class(session: Session, snapshot_id: int) -> dict[str, int]:
     rows = session.execute(
         select(row.class_name, func.count()).where(row.snapshot_id == snapshot_id).group_by(row.class_name)
     )
-    return {label: count for label, count in rows}  # noqa: C416 - dict(rows) does not type-check
+    return dict(rows.all())
 
 
 def write_attribution(session: Session, project_id: int, snapshot: Snapshot, folder: Path) -> None:

@@ -99,7 +99,7 @@ def pictures_found(session: Session, job_id: int) -> tuple[int, int]:
         .where(find.job_id == job_id, find.outcome != "page")
         .group_by(find.outcome)
     )
-    counts = {outcome: count for outcome, count in rows}  # noqa: C416 - dict(rows) does not type-check
+    counts = dict(rows.all())
     return sum(counts.values()), counts.get("added", 0)
 
 
