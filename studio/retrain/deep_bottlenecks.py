@@ -48,7 +48,8 @@ def front_of(backbone: Backbone, network: Any, tap: Tap, backbones_dir: Path, pr
     It lies beside the backbone's own file, under a name that ends in its content's hash.
     """
     # Layers' names may hold what a file's may not.
-    at = hashlib.sha256(tap.name.encode()).hexdigest()[:8]
+    cut_at = f"{tap.name} at {backbone.preprocessing.width_px} px"
+    at = hashlib.sha256(cut_at.encode()).hexdigest()[:8]
     fingerprint = f"{backbone.fingerprint}-{at}"
     stem = f"{backbone.name}-before-{fingerprint}"
     with _one_conversion:

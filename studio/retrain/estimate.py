@@ -8,6 +8,7 @@ from studio.retrain.deep_lesson import BATCH, distorted
 from studio.retrain.fine_tuning import SHARE
 from studio.retrain.head import L2S
 from studio.retrain.options import RunOptions
+from studio.retrain.tuned_network import larger
 
 GAINS = {"efficientnet_lite0": 1.2}
 """Percentage points over the plain head in the test, as `tests/benchmarks/fine_tuning.py` prints them: 600
@@ -71,12 +72,16 @@ def estimate(
         return Estimate(bottlenecks_s, training_s, _MODEL_S, None)
     _distortions, count, _seed = distorted(options, training)
     # The front is nearly the whole network, and forth and back through the rest is three times its share.
-    bottlenecks_s += (training * (2 + count) + validation) * picture_s
+    shown = larger(backbone)
+    area = (shown.preprocessing.width_px / backbone.preprocessing.width_px) ** 2
+    speed = speed_of(backbone, speeds) / area
+    larger_s = 1 / speed + 1 / _DECODED_A_SECOND
+    bottlenecks_s += (training * (2 + count) + validation) * larger_s
     steps = options.fine_tune_epochs * -(-training // BATCH)
-    training_s += steps * BATCH * 3 * SHARE / speed_of(backbone, speeds)
-    training_s += options.fine_tune_epochs * validation * SHARE / speed_of(backbone, speeds)
+    training_s += training_s + steps * BATCH * 3 * SHARE / speed  # two heads, one of them on what was there
+    training_s += options.fine_tune_epochs * validation * SHARE / speed
     size = backbone.facts.parameters / BACKBONES["efficientnet_lite0"].facts.parameters
-    writing_s = _MODEL_S + 2 * _CONVERSION_S * max(size, 1) + testing * picture_s
+    writing_s = _MODEL_S + 2 * _CONVERSION_S * max(size, 1) + testing * larger_s
     return Estimate(bottlenecks_s, training_s, writing_s, GAINS.get(backbone.name))
 
 

@@ -1,6 +1,8 @@
 """Fine-tuning: a backbone's last blocks and a head, trained together on what comes before those blocks.
 
-The plain head is trained first, so that every run says what the rest has brought.
+The network is shown pictures a third larger than its own size, and the trained blocks stand beside the same
+blocks as they were: the model answers by both. The plain head is trained first, so that every run says what
+the rest has brought.
 """
 
 import tempfile
@@ -19,22 +21,24 @@ from studio.retrain.backbones import Backbone, BackboneFile, backbone_named, rea
 from studio.retrain.bottlenecks import BottleneckCache
 from studio.retrain.curve import OnPoints
 from studio.retrain.deep_bottlenecks import cache_of, front_of
-from studio.retrain.deep_lesson import deep_lesson
+from studio.retrain.deep_lesson import DeepLesson, deep_lesson
 from studio.retrain.embedding import embed
 from studio.retrain.head import Head, TrainedHead, choose_l2, judged
 from studio.retrain.learning import Learnt, Means, compare, embedded, identity_on, testing
-from studio.retrain.lesson import Floats, Scaling
+from studio.retrain.lesson import Floats, Lesson, Scaling
 from studio.retrain.litert import converted_on_pixels
 from studio.retrain.model_file import with_head
 from studio.retrain.options import RunOptions
 from studio.retrain.snapshot import Snapshot
 from studio.retrain.tail_training import train_tail
 from studio.retrain.tap import cut, tap_of
-from studio.retrain.tuner import Tuner
+from studio.retrain.tuned_network import larger, together, tuned_network
+from studio.retrain.tuner import Tuner, in_batches
 
 SHARE = 0.15
 """Of a network's multiply-adds, at most those that are trained: EfficientNet-Lite0's last block and top."""
-_PLAIN_CHECKPOINT, _CHECKPOINT = "checkpoint-plain.npz", "checkpoint-tuning.npz"
+_PLAIN_CHECKPOINT, _UNTOUCHED_CHECKPOINT = "checkpoint-plain.npz", "checkpoint-untouched.npz"
+_CHECKPOINT = "checkpoint-tuning.npz"
 _COMPARED = 8
 _TOLERANCE = 1e-3
 """Of a probability, between Keras and LiteRT on the same pixels; measured differences are below 1e-5."""
@@ -78,40 +82,46 @@ def learn_tuned(
         places = testing(used)
         answers = plain.head.probabilities(seen.lesson.vectors[places])
         plainly = judged(answers, seen.lesson.labels[places])[0] if len(places) else None
-        scaling = Scaling.of(seen.lesson)
 
+    backbone = larger(backbone)
     network = backbone.network()
     front = front_of(backbone, network, tap_of(network, SHARE), means.backbones_dir, means.progress)
+    identity = f"{identity} {front.file.fingerprint}"
     began = time.monotonic()
     working: dict[str, Any] = {"threads": means.threads, "progress": means.progress}
     cache = cache_of(means.bottleneck_dir, front)
     with deep_lesson(used, options, front, cache, scratch_dir=means.run_dir, **working) as lesson:
         embedded_s = time.monotonic() - began
         _front, tail = cut(network, front.tap)
+        untouched, seen_larger = _untouched(tail, lesson, used, options, means, identity)
         steps = options.fine_tune_epochs * lesson.epoch_steps
-        tuner = Tuner(tail, len(used.classes), scaling, steps=steps, seed=options.seed)
+        tuner = Tuner(tail, len(used.classes), Scaling.of(seen_larger), steps=steps, seed=options.seed)
         points = train_tail(
             tuner,
             lesson,
             options,
+            beside=untouched.logits(seen_larger.vectors[seen_larger.validation]),
             checkpoint=means.run_dir / _CHECKPOINT,
-            identity=f"{identity} {front.file.fingerprint}",
+            identity=identity,
             progress=means.progress,
             on_points=on_points,
         )
         pictures, views = lesson.training.shape[:2]
     began = time.monotonic()
     means.progress.report(_("Writing the model"), 0, 1)
-    model = with_head(_converted(backbone, network), tuner.head())
+    network = tuned_network(backbone, front.tap.name, tuner.tuned())
+    head = together(tuner.head(), untouched)
+    model = with_head(_converted(backbone, network), head)
+    asked = replace(file, preprocessing=backbone.preprocessing)
     compare(
         model,
-        _answering(network, tuner.head(), backbone),
-        file,
+        _answering(network, head, backbone),
+        asked,
         used.examples[:_COMPARED],
         tolerance=_TOLERANCE,
     )
     converted_s = time.monotonic() - began
-    probabilities = _asked(model, used, file, means)
+    probabilities = _asked(model, used, asked, means)
     validation = next((point for point in reversed(points) if point.split == "validation"), None)
     facts = {
         "seconds": {
@@ -129,10 +139,46 @@ def learn_tuned(
             "pictures": pictures,
             "views": views,
             "epochs": options.fine_tune_epochs,
+            "size_px": backbone.preprocessing.width_px,
             "plain_test_accuracy": plainly,
         },
     }
-    return Learnt(used, seen.refusals, file, model, steps, validation, probabilities, facts, tuner.tuned())
+    return Learnt(
+        used,
+        seen.refusals,
+        file,
+        model,
+        steps,
+        validation,
+        probabilities,
+        facts,
+        backbone.preprocessing,
+        tuner.tuned(),
+    )
+
+
+def _untouched(
+    tail: Any, lesson: DeepLesson, used: Snapshot, options: RunOptions, means: Means, identity: str
+) -> tuple[Head, Lesson]:
+    """Return a head on what the tail makes of the pictures before it is trained, and what it learnt from."""
+    count, width = len(lesson.labels), tail.output.shape[-1]
+    maps = (lesson.training[:, 0], lesson.validation)
+    larger_lesson = Lesson(
+        np.concatenate([in_batches(tail, part, width) for part in maps]),
+        np.concatenate([lesson.labels, lesson.validation_labels]),
+        np.arange(count),
+        np.arange(count, count + len(lesson.validation_labels)),
+        len(used.classes),
+    )
+    trained, _tried = choose_l2(
+        larger_lesson,
+        options,
+        checkpoint=means.run_dir / _UNTOUCHED_CHECKPOINT,
+        identity=identity,
+        progress=means.progress,
+        on_points=lambda _points: None,
+    )
+    return trained.head, larger_lesson
 
 
 def _undistorted(options: RunOptions) -> RunOptions:

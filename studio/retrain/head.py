@@ -34,9 +34,11 @@ class Head:
 
     def probabilities(self, features: Floats) -> Floats:
         """Return the softmax: float32, (N, features) in, (N, classes) out."""
-        logits = features @ self.weights + self.bias
-        exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return np.asarray(exponents / exponents.sum(axis=1, keepdims=True), np.float32)
+        return softmax(self.logits(features))
+
+    def logits(self, features: Floats) -> Floats:
+        """Return float32, (N, classes), for features, float32, (N, features)."""
+        return np.asarray(features @ self.weights + self.bias, np.float32)
 
 
 @dataclass(frozen=True)
@@ -236,6 +238,12 @@ def _validated(
     if best is None or merit(point) > merit(best.point):
         best = Best(state.layer[0], state.layer[1], point)
     return replace(state, points=[*state.points, point], best=best)
+
+
+def softmax(logits: Floats) -> Floats:
+    """Return probabilities: float32, (N, classes), for logits of that shape."""
+    exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(exponents / exponents.sum(axis=1, keepdims=True), np.float32)
 
 
 def judged(probabilities: Floats, labels: Ints) -> tuple[float, float]:

@@ -23,6 +23,7 @@ from studio.retrain.head import Head, TrainedHead, Watch, choose_l2
 from studio.retrain.lesson import Floats, Ints, Lesson
 from studio.retrain.model_file import with_head
 from studio.retrain.options import RunOptions
+from studio.retrain.preprocessing import Preprocessing
 from studio.retrain.snapshot import Example, Snapshot
 
 CHECKPOINT = "checkpoint.npz"
@@ -53,6 +54,7 @@ class Learnt:
 
     model: the file's bytes. step, validation: when the stored weights were reached, and how they did then.
     probabilities: float32, (N, classes), of the testing examples in their order.
+    preprocessing: what the file takes, where that is not what the backbone takes; None where it is.
     tuned: the weights that are not the backbone's own, by name; empty where all are.
     facts: plain values, for the run's record.
     """
@@ -65,6 +67,7 @@ class Learnt:
     validation: CurvePoint | None
     probabilities: Floats
     facts: dict[str, Any]
+    preprocessing: Preprocessing | None = None
     tuned: dict[str, Floats] = field(default_factory=dict)
 
 

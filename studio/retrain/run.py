@@ -13,7 +13,7 @@ from studio.atomic import atomic_bytes, atomic_text
 from studio.errors import JobFailed
 from studio.language import _
 from studio.progress import Progress
-from studio.retrain.backbones import BackboneFile, backbone_named
+from studio.retrain.backbones import backbone_named
 from studio.retrain.best_in_time import TRIALS, learn_in_time
 from studio.retrain.curve import CurvePoint, OnPoints
 from studio.retrain.embedding import Refusal
@@ -144,7 +144,7 @@ def retrain(
         used.check(),
         facts,
     )
-    write_card(run_dir, _card(result, snapshot, learnt.backbone))
+    write_card(run_dir, _card(result, snapshot, learnt))
     for checkpoint in run_dir.glob(f"{Path(CHECKPOINT).stem}*{Path(CHECKPOINT).suffix}"):
         checkpoint.unlink()
     shutil.rmtree(run_dir / TRIALS, ignore_errors=True)
@@ -207,12 +207,13 @@ def _backbones(name: str) -> list[dict[str, str]]:
     ]
 
 
-def _card(result: RunResult, asked: Snapshot, backbone: BackboneFile) -> dict[str, Any]:
+def _card(result: RunResult, asked: Snapshot, learnt: Learnt) -> dict[str, Any]:
+    backbone = learnt.backbone
     validation = result.validation
     return {
         "model_sha256": result.model_sha256,
         "backbone": {"name": backbone.name, "fingerprint": backbone.fingerprint},
-        "preprocessing": backbone.preprocessing.to_json(),
+        "preprocessing": (learnt.preprocessing or backbone.preprocessing).to_json(),
         "classes": list(result.snapshot.classes),
         "snapshot": result.snapshot.hash,
         "asked": asked.hash,

@@ -11,8 +11,8 @@ from studio.language import _
 from studio.progress import Progress
 from studio.retrain.curve import CurvePoint, OnPoints
 from studio.retrain.deep_lesson import BATCH, DeepLesson
-from studio.retrain.head import judged
-from studio.retrain.lesson import Ints
+from studio.retrain.head import judged, softmax
+from studio.retrain.lesson import Floats, Ints
 from studio.retrain.options import RunOptions
 from studio.retrain.training_state import points_as_array, points_of_array
 from studio.retrain.tuner import Tuner
@@ -26,6 +26,7 @@ def train_tail(
     lesson: DeepLesson,
     options: RunOptions,
     *,
+    beside: Floats,
     checkpoint: Path,
     identity: str,
     progress: Progress,
@@ -34,7 +35,9 @@ def train_tail(
     """Take the tuner through `options.fine_tune_epochs`, and return all points.
 
     The last weights stand, not the best: on a cosine the end is where the steps are small. Points are told of
-    the training batch at each step and of the validation pictures after each epoch.
+    the training batch at each step and, after each epoch, of the validation pictures: those as the model
+    answers that will be kept, together with what stands beside the tuner.
+    beside: its logits on the validation pictures, float32, (M, classes).
     checkpoint, identity: as in `train_head`; written a few times a minute, for it is large.
     Raises Stopped, with the checkpoint written.
     """
@@ -59,7 +62,7 @@ def train_tail(
             elapsed_s = time.monotonic() - began
             points.append(CurvePoint(step, "training", *judgement, elapsed_s))
             if step % epoch_steps == 0 and len(lesson.validation):
-                answers = tuner.probabilities(lesson.validation)
+                answers = softmax(np.mean([tuner.logits(lesson.validation), beside], axis=0))
                 elapsed_s = time.monotonic() - began
                 judgement = judged(answers, lesson.validation_labels)
                 points.append(CurvePoint(step, "validation", *judgement, elapsed_s))

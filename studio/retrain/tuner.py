@@ -1,5 +1,6 @@
 """A network's last blocks and a head in training, on deep bottlenecks."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,13 @@ _WEIGHT_DECAY = 0.01
 _DROPOUT = 0.2
 _LABEL_SMOOTHING = 0.1
 _ASKED_AT_ONCE = 64
+
+
+def in_batches(answer: Callable[[Any], Any], maps: npt.NDArray[np.float16], width: int) -> Floats:
+    """Return what a Keras model or a function of TensorFlow answers on maps: float32, (N, width)."""
+    starts = range(0, len(maps), _ASKED_AT_ONCE)
+    parts = [answer(maps[at : at + _ASKED_AT_ONCE].astype(np.float32)).numpy() for at in starts]
+    return np.concatenate([np.zeros((0, width), np.float32), *parts])
 
 
 class Tuner:
@@ -62,9 +70,7 @@ class Tuner:
         maps, labels = tf.TensorSpec(shape, tf.float32), tf.TensorSpec((None,), tf.int32)
         number = tf.TensorSpec((), tf.int32)
         self._step = tf.function(step, input_signature=[maps, labels, number], autograph=False)
-        self._answer = tf.function(
-            lambda maps: tf.nn.softmax(logits(maps, None)), input_signature=[maps], autograph=False
-        )
+        self._answer = tf.function(lambda maps: logits(maps, None), input_signature=[maps], autograph=False)
 
     def step(self, maps: npt.NDArray[np.float16], labels: Ints, number: int) -> tuple[float, float]:
         """Take a step; return accuracy and cross-entropy on the batch before it, with dropout.
@@ -75,11 +81,9 @@ class Tuner:
         accuracy, cross_entropy = self._step(maps.astype(np.float32), labels.astype(np.int32), number)
         return float(accuracy), float(cross_entropy)
 
-    def probabilities(self, maps: npt.NDArray[np.float16]) -> Floats:
+    def logits(self, maps: npt.NDArray[np.float16]) -> Floats:
         """Return float32, (N, classes), for maps, float16, (N, h, w, channels)."""
-        starts = range(0, len(maps), _ASKED_AT_ONCE)
-        parts = [self._answer(maps[at : at + _ASKED_AT_ONCE].astype(np.float32)).numpy() for at in starts]
-        return np.concatenate([np.zeros((0, self._bias.shape[0]), np.float32), *parts])
+        return in_batches(self._answer, maps, self._bias.shape[0])
 
     def head(self) -> Head:
         """Return the head as it is, for features as they come."""
@@ -104,16 +108,3 @@ class Tuner:
             raise ValueError("expected the arrays of this very network")
         for variable, array in zip(variables, arrays, strict=True):
             variable.assign(array)
-
-
-def tune(network: Any, tuned: dict[str, Floats]) -> None:
-    """Put trained weights into a backbone's network. Raises ValueError where one has no place in it."""
-    places = {
-        f"{layer.name}/{variable.name}": variable
-        for layer in network.layers
-        for variable in layer.trainable_variables
-    }
-    if unknown := set(tuned) - set(places):
-        raise ValueError(f"expected weights of this network; it has no {sorted(unknown)[0]}")
-    for name, values in tuned.items():
-        places[name].assign(values)

@@ -1,6 +1,7 @@
 """A frozen GraphDef, as `retrain.py` writes it and `label_image.py` reads it with its default flags."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from studio.retrain.model_file import head_of
 from studio.retrain.preprocessing import Preprocessing
 from studio.retrain.quiet import captured_output, tensorflow
 from studio.retrain.run_folder import read_card, read_model, read_tuned
-from studio.retrain.tuner import tune
+from studio.retrain.tuned_network import tune, tuned_network
 
 INPUT, FINAL = "input", "final_result"
 """What the script calls input and output."""
@@ -44,28 +45,28 @@ class FrozenGraph:
         backbone: Backbone,
         classes: int,
         name: str = FINAL,
-        tuned: Mapping[str, npt.NDArray[np.float32]] | None = None,
+        network: Any = None,
     ) -> None:
-        """Freeze a network. tuned: weights in place of some of the backbone's own, as `tune` takes them."""
+        """Freeze a network: `backbone.network()`, or what stands in its place; see `network_of`."""
         tf = tensorflow()
         from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
         preprocessing = backbone.preprocessing
         shape = (None, preprocessing.height_px, preprocessing.width_px, 3)
         with captured_output():
-            network = backbone.network()
-            tune(network, dict(tuned or {}))
+            network = network or backbone.network()
             scaling = preprocessing.scaling_layer()
-            empty = Head(np.zeros((backbone.features, classes), np.float32), np.zeros(classes, np.float32))
+            features = network.output.shape[-1]
+            empty = Head(np.zeros((features, classes), np.float32), np.zeros(classes, np.float32))
 
             @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32, name="input")], autograph=False)
             def answer(pixels):  # type: ignore[no-untyped-def]
-                features = network(scaling(pixels * _SCRIPT_STD + _SCRIPT_MEAN), training=False)
+                found = network(scaling(pixels * _SCRIPT_STD + _SCRIPT_MEAN), training=False)
                 weights, bias = (
                     tf.constant(values, name=constant)
                     for constant, values in zip(_CONSTANTS, (empty.weights, empty.bias), strict=True)
                 )
-                return tf.identity(tf.nn.softmax(features @ weights + bias), name=name)
+                return tf.identity(tf.nn.softmax(found @ weights + bias), name=name)
 
             frozen = convert_variables_to_constants_v2(answer.get_concrete_function())
             self._graph_def: Any = frozen.graph.as_graph_def()
@@ -91,12 +92,27 @@ def write_frozen_graph(run_dir: Path, path: Path, name: str = FINAL) -> None:
     """
     card = read_card(run_dir)
     head = head_of(read_model(run_dir, card))
-    backbone = backbone_named(card["backbone"]["name"])
-    content = FrozenGraph(backbone, len(head.bias), name, read_tuned(run_dir, card)).with_head(head)
+    backbone, network = network_of(run_dir, card, head)
+    content = FrozenGraph(backbone, len(head.bias), name, network).with_head(head)
     tolerance = _QUANTIZED_TOLERANCE if backbone.quantized else _TOLERANCE
     _compare(content, Model.open(run_dir), backbone.preprocessing, name, tolerance)
     with atomic_bytes(path) as file:
         file.write(content)
+
+
+def network_of(run_dir: Path, card: dict[str, Any], head: Head) -> tuple[Backbone, Any]:
+    """Return a finished run's backbone, as its model takes pictures, and the Keras network for its head.
+
+    The network: float32, (N, h, w, 3), scaled, in; float32, (N, features), out. Raises ModelUnreadable.
+    """
+    backbone = backbone_named(card["backbone"]["name"])
+    backbone = replace(backbone, preprocessing=Preprocessing.from_json(card["preprocessing"]))
+    tuned = read_tuned(run_dir, card)
+    if len(head.weights) > backbone.features:
+        return backbone, tuned_network(backbone, card["facts"]["fine_tuning"]["before"], tuned)
+    network = backbone.network()
+    tune(network, tuned)  # of a run from when nothing stood beside the trained blocks
+    return backbone, network
 
 
 def _compare(content: bytes, model: Model, preprocessing: Preprocessing, name: str, tolerance: float) -> None:

@@ -11,10 +11,11 @@ from studio.retrain.engine import Engine
 from studio.retrain.fine_tuning import tunable
 from studio.retrain.model_file import head_of
 from studio.retrain.options import RunOptions
+from studio.retrain.preprocessing import Preprocessing
 from studio.retrain.run import RunResult, read_run
 from studio.retrain.run_folder import MODEL, TUNED, read_card, read_model, read_tuned
-from studio.retrain.tuner import tune
-from tests.retrain.material import ROOM, Watched, backbone, draw, run_on, snapshot_of
+from studio.retrain.tuned_network import larger, tuned_network
+from tests.retrain.material import ROOM, Watched, draw, run_on, snapshot_of
 
 OPTIONS = RunOptions(how_many_training_steps=60, fine_tune=True, fine_tune_epochs=2)
 
@@ -31,9 +32,11 @@ def test_the_file_answers_as_the_evaluation_says() -> None:
     result, _points = tuned_run()
     engine = Engine((result.run_dir / MODEL).read_bytes())
     paths = {example.sha256: example.path for example in result.snapshot.of_split("testing")}
+    preprocessing = Preprocessing.from_json(read_card(result.run_dir)["preprocessing"])
+    assert preprocessing.width_px == larger(backbone_named(result.options.backbone)).preprocessing.width_px
     assert paths
     for prediction in result.evaluation.predictions:
-        answer = engine(backbone().preprocessing.read(paths[prediction.sha256], "x"))
+        answer = engine(preprocessing.read(paths[prediction.sha256], "x"))
         at = result.snapshot.classes.index(prediction.predicted)
         assert answer.argmax() == at
         assert answer[at] == pytest.approx(prediction.score, abs=1e-5)
@@ -43,17 +46,22 @@ def test_the_file_is_the_network_with_the_weights_that_were_trained() -> None:
     result, _points = tuned_run()
     card = read_card(result.run_dir)
     head = head_of(read_model(result.run_dir, card))
-    network = backbone_named(result.options.backbone).network()
-    untouched = network.get_layer("blocks.15.project_conv").get_weights()[0]
+    backbone = larger(backbone_named(result.options.backbone))
     tuned = read_tuned(result.run_dir, card)
     assert {"blocks.15.expand_conv/kernel", "conv_head/kernel", "bn1/gamma"} < set(tuned)
     assert not any(name.startswith("blocks.14") for name in tuned)
-    tune(network, tuned)
-    assert not np.array_equal(network.get_layer("blocks.15.project_conv").get_weights()[0], untouched)
+    network = tuned_network(backbone, result.facts["fine_tuning"]["before"], tuned)
+    trained, untouched = (
+        network.get_layer(name).get_layer("blocks.15.project_conv").get_weights()[0]
+        for name in ("trained", "untouched")
+    )
+    assert not np.array_equal(trained, untouched)
+    own = backbone.network().get_layer("blocks.15.project_conv").get_weights()[0]
+    np.testing.assert_array_equal(untouched, own)
     engine = Engine((result.run_dir / MODEL).read_bytes())
     for example in result.snapshot.examples[:5]:
-        pixels = backbone().preprocessing.read(example.path, "x")
-        features = network(backbone().preprocessing.scaled(pixels)[np.newaxis], training=False).numpy()
+        pixels = backbone.preprocessing.read(example.path, "x")
+        features = network(backbone.preprocessing.scaled(pixels)[np.newaxis], training=False).numpy()
         np.testing.assert_allclose(engine(pixels), head.probabilities(features)[0], atol=1e-4)
 
 

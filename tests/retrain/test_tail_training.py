@@ -8,11 +8,13 @@ import pytest
 from studio.errors import Stopped
 from studio.retrain.curve import CurvePoint
 from studio.retrain.deep_lesson import DeepLesson, evenly
-from studio.retrain.lesson import Scaling
+from studio.retrain.head import Head, judged, softmax
+from studio.retrain.lesson import Floats, Scaling
 from studio.retrain.options import RunOptions
 from studio.retrain.snapshot import Example
 from studio.retrain.tail_training import _epoch, train_tail
-from studio.retrain.tuner import Tuner, tune
+from studio.retrain.tuned_network import together, tune
+from studio.retrain.tuner import Tuner
 from tests.retrain.material import Watched
 
 SHAPE, CLASSES = (4, 4, 6), 3
@@ -40,13 +42,16 @@ def tuner(on: DeepLesson) -> Tuner:
     return Tuner(tail(), CLASSES, Scaling(np.zeros(8, np.float32), np.float32(1)), steps=steps, seed=5)
 
 
-def train(folder: Path, on: DeepLesson, *, stop_after: int | None = None) -> tuple[Tuner, list[CurvePoint]]:
+def train(
+    folder: Path, on: DeepLesson, *, stop_after: int | None = None, beside: Floats | None = None
+) -> tuple[Tuner, list[CurvePoint]]:
     made = tuner(on)
     told: list[CurvePoint] = []
     points = train_tail(
         made,
         on,
         OPTIONS,
+        beside=np.zeros((len(on.validation), CLASSES), np.float32) if beside is None else beside,
         checkpoint=folder / "checkpoint.npz",
         identity="this",
         progress=Watched() if stop_after is None else Watched("Fine-tuning", stop_after),
@@ -59,9 +64,8 @@ def train(folder: Path, on: DeepLesson, *, stop_after: int | None = None) -> tup
 def test_it_learns_and_leaves_the_averages_of_batchnorm_alone(tmp_path: Path) -> None:
     on = lesson()
     made, points = train(tmp_path, on)
-    answers = made.probabilities(on.validation)
+    answers = made.logits(on.validation)
     assert np.mean(answers.argmax(axis=1) == on.validation_labels) > 0.9
-    np.testing.assert_allclose(answers.sum(axis=1), 1, atol=1e-5)
     assert [p.step for p in points if p.split == "training"] == list(range(1, 10 * 5 + 1))
     assert [p.step for p in points if p.split == "validation"] == list(range(5, 51, 5))
     before = tail()
@@ -106,11 +110,25 @@ def test_trained_weights_go_back_into_a_network(tmp_path: Path) -> None:
     fresh = tail()
     tune(fresh, made.tuned())
     features = fresh(on.validation.astype(np.float32), training=False).numpy()
-    np.testing.assert_allclose(
-        made.head().probabilities(features), made.probabilities(on.validation), atol=1e-5
-    )
+    np.testing.assert_allclose(made.head().logits(features), made.logits(on.validation), atol=1e-4)
     with pytest.raises(ValueError, match="other/kernel"):
         tune(fresh, {"other/kernel": np.zeros(3, np.float32)})
+
+
+def test_validation_is_asked_of_the_model_that_will_be_kept(tmp_path: Path) -> None:
+    on = lesson()
+    features = tail()(on.validation.astype(np.float32), training=False).numpy()
+    random = np.random.default_rng(3)
+    untouched = Head(random.normal(size=(8, CLASSES)).astype(np.float32), np.array([1, 0, -1], np.float32))
+    made, points = train(tmp_path, on, beside=untouched.logits(features))
+    both = together(made.head(), untouched)
+    fresh = tail()
+    tune(fresh, made.tuned())
+    side_by_side = np.hstack([fresh(on.validation.astype(np.float32), training=False).numpy(), features])
+    expected = judged(both.probabilities(side_by_side), on.validation_labels)
+    assert (points[-1].accuracy, points[-1].cross_entropy) == pytest.approx(expected, abs=1e-4)
+    alone = judged(softmax(made.logits(on.validation)), on.validation_labels)
+    assert points[-1].cross_entropy != pytest.approx(alone[1], abs=1e-4)
 
 
 def test_an_epoch_asks_for_each_picture_once_or_for_classes_alike() -> None:

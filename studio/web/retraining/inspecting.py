@@ -132,6 +132,8 @@ def _tuned(tuned: Mapping[str, Any]) -> str:
         counted("{count} epoch", "{count} epochs", tuned.get("epochs", 0)),
         counted("{count} view of each picture", "{count} views of each picture", tuned.get("views", 0)),
     ]
+    if tuned.get("size_px"):
+        parts.append(_("pictures of {size} px").format(size=tuned["size_px"]))
     if tuned.get("plain_test_accuracy") is not None:
         plain = percent(tuned["plain_test_accuracy"])
         parts.append(_("the quick way came to {accuracy} in the test").format(accuracy=plain))
