@@ -26,7 +26,7 @@ _KEPT_S = 5.0
 """For what comes after the last trial: evaluating, and writing the run."""
 _TOGETHER = 3
 """Backbones side by side, at most."""
-_FEWEST_EPOCHS, _MOST_EPOCHS = 3, 24
+_FEWEST_EPOCHS, _MOST_EPOCHS = 3, 40
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ class RunOptions:
     random_colour: int = 0
     distorted_views: int = 4
     fine_tune: bool = False
-    fine_tune_epochs: int = 16
+    fine_tune_epochs: int = 24
     minutes: float | None = None
     validation_batch_size: int = -1
     test_batch_size: int = -1

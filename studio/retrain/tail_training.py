@@ -15,6 +15,7 @@ from studio.retrain.head import judged, softmax
 from studio.retrain.lesson import Floats, Ints
 from studio.retrain.options import RunOptions
 from studio.retrain.training_state import points_as_array, points_of_array
+from studio.retrain.tuned_network import mixed
 from studio.retrain.tuner import Tuner
 
 _POINTS_S = 0.5
@@ -62,7 +63,7 @@ def train_tail(
             elapsed_s = time.monotonic() - began
             points.append(CurvePoint(step, "training", *judgement, elapsed_s))
             if step % epoch_steps == 0 and len(lesson.validation):
-                answers = softmax(np.mean([tuner.logits(lesson.validation), beside], axis=0))
+                answers = softmax(mixed(tuner.logits(lesson.validation), beside))
                 elapsed_s = time.monotonic() - began
                 judgement = judged(answers, lesson.validation_labels)
                 points.append(CurvePoint(step, "validation", *judgement, elapsed_s))

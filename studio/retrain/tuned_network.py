@@ -12,6 +12,8 @@ from studio.retrain.lesson import Floats
 from studio.retrain.tap import cut, taps
 
 _LARGER = 4 / 3
+_TRAINED_SHARE = np.float32(2 / 3)
+"""Of the logits; the rest is the untouched blocks'."""
 _STRIDE_PX = 32
 """What these networks divide a picture by, all in all: nothing is gained by an edge in between."""
 
@@ -52,11 +54,15 @@ def tuned_network(backbone: Backbone, before: str, tuned: Mapping[str, Floats]) 
 
 
 def together(trained: Head, untouched: Head) -> Head:
-    """Return the head on both networks' features: the mean of the two heads' logits."""
-    weights = np.concatenate([trained.weights, untouched.weights])
-    return Head(
-        np.divide(weights, 2, dtype=np.float32), np.divide(trained.bias + untouched.bias, 2, dtype=np.float32)
-    )
+    """Return the head on both networks' features, which answers with the two heads' logits, `mixed`."""
+    halves = [_TRAINED_SHARE * trained.weights, (1 - _TRAINED_SHARE) * untouched.weights]
+    weights = np.concatenate(halves, dtype=np.float32)
+    return Head(weights, mixed(trained.bias, untouched.bias))
+
+
+def mixed(trained: Floats, untouched: Floats) -> Floats:
+    """Return what the trained blocks say and what the untouched ones say in one, by `_TRAINED_SHARE`."""
+    return np.asarray(_TRAINED_SHARE * trained + (1 - _TRAINED_SHARE) * untouched, np.float32)
 
 
 def tune(network: Any, tuned: Mapping[str, Floats]) -> None:
