@@ -26,6 +26,11 @@ class Settings(BaseSettings):
     """Threads for decoding and inference; 0 means one per core."""
     secret: str = ""
     """The secret that visitors must bring; needed when the server listens beyond this machine."""
+    users: str = ""
+    """Mail addresses, with commas between, that may come in by Streamlit's login (`st.login`) instead; `*`
+    for everybody whom the identity provider lets in."""
+    address: str = ""
+    """Where others reach the studio, such as `https://studio.example.org`: how links to models begin."""
     language: str = "en"
     """The language of every text, as a gettext catalogue's name."""
 
@@ -56,6 +61,11 @@ class Settings(BaseSettings):
     def allowed_hosts(self) -> frozenset[str]:
         """`allow_hosts` one by one, in lower case."""
         return frozenset(host for part in self.allow_hosts.split(",") if (host := part.strip().lower()))
+
+    @property
+    def permitted_users(self) -> frozenset[str]:
+        """`users` one by one, in lower case."""
+        return frozenset(user for part in self.users.split(",") if (user := part.strip().lower()))
 
     @property
     def sqlalchemy_url(self) -> str:
@@ -101,6 +111,11 @@ class Settings(BaseSettings):
     def exports_dir(self) -> Path:
         """Exports for the browser to fetch, a folder a project."""
         return self.home / "exports"
+
+    @property
+    def answers_dir(self) -> Path:
+        """Tables of what models said of whole folders, a folder a project."""
+        return self.home / "answers"
 
     @property
     def previews_dir(self) -> Path:

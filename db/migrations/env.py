@@ -5,7 +5,7 @@ from typing import Any, Literal
 from alembic import context
 from alembic.autogenerate.api import AutogenContext
 
-from db import curate_models, models, web_models
+from db import curate_models, models, share_models, web_models
 from db.base import Base, UtcDateTime
 
 
@@ -14,7 +14,12 @@ def _render(kind: str, thing: Any, _autogen: AutogenContext) -> str | Literal[Fa
     return "sa.DateTime(timezone=True)" if kind == "type" and isinstance(thing, UtcDateTime) else False
 
 
-_TABLES = (models, web_models, curate_models)  # importing them is what tells `Base` of their tables
+_TABLES = (
+    models,
+    web_models,
+    curate_models,
+    share_models,
+)  # importing them is what tells `Base` of their tables
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -17,6 +17,10 @@ _COMMANDS = {
     "crawl": ("studio.cli.crawl", _("Collect the pictures that web pages show.")),
     "search": ("studio.cli.search", _("Search Openverse or Wikimedia Commons for pictures.")),
     "sources": ("studio.cli.sources", _("Write down every address and file that was offered to a project.")),
+    "export": (
+        "studio.cli.export",
+        _("Write a run's model in a form that others open, and measure how near it is."),
+    ),
     "export_data": (
         "studio.cli.export_data",
         _("Write a project's pictures and labels in a format of choice."),
@@ -36,6 +40,7 @@ _COMMANDS = {
     ),
     "runs": ("studio.cli.runs", _("List runs with their settings and results.")),
     "rerun": ("studio.cli.rerun", _("Do a run again and say whether its numbers are the same.")),
+    "evaluate": ("studio.cli.evaluate", _("Say how good a model is on a folder of class folders.")),
     "label_image": ("studio.cli.label_image", _("Ask a trained model what is in a picture.")),
 }
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from studio.cli.terminal import terminal_progress
+from studio.predict.measuring import measured
 from studio.progress import Progress
 from studio.retrain.head import Watch
 from studio.retrain.options import RunOptions
@@ -46,6 +47,12 @@ def retrain_folder(given: dict[str, Any], options: RunOptions, tell: Tell) -> Ru
         tell(warning for warning in result.warnings if warning not in warned)
         if options.compat:
             _write_bottleneck_files(given, options, result, progress)
+        measured(
+            result.run_dir,
+            _cache_dir(given, options),
+            threads=settings().threads_used,
+            progress=progress,
+        )
     return result
 
 

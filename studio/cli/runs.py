@@ -1,12 +1,12 @@
 """`python -m studio runs [--project NAME] [--json]`: the runs of a project, or of all."""
 
 import json
-import unicodedata
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from studio.cli.columns import columns
 from studio.language import _, counted
 
 if TYPE_CHECKING:  # imported by the command alone, when it is run
@@ -42,7 +42,7 @@ def runs(project_name: str | None, as_json: bool) -> None:
     if not found:
         click.echo(_("No runs yet."))
         return
-    for line in _table([_heads(), *(_cells(*each) for each in found)]):
+    for line in columns([_heads(), *(_cells(*each) for each in found)]):
         click.echo(line)
 
 
@@ -139,18 +139,3 @@ def _changed(since: "Changes | None") -> str:
         ("{count} moved", "{count} moved", len(since.moved)),
     )
     return ", ".join(counted(*each) for each in counts if each[2])
-
-
-def _table(rows: list[list[str]]) -> list[str]:
-    """Lay cells out in columns as wide as a terminal draws them."""
-    widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(map(_padded, row, widths)).rstrip() for row in rows]
-
-
-def _padded(cell: str, width: int) -> str:
-    return cell + " " * (width - _width(cell))
-
-
-def _width(text: str) -> int:
-    """Return how many columns a terminal gives a text: East Asian letters have two."""
-    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)

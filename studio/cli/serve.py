@@ -2,7 +2,6 @@
 
 import contextlib
 import ipaddress
-import secrets
 import socket
 import sys
 from pathlib import Path
@@ -11,8 +10,9 @@ import click
 
 from studio.errors import ServerError
 from studio.language import _
-from studio.settings import settings
+from studio.settings import Settings, settings
 
+_SHORTEST_SECRET = 8
 _APP = Path(__file__).resolve().parents[2] / "streamlit_app.py"
 
 
@@ -22,25 +22,40 @@ _APP = Path(__file__).resolve().parents[2] / "streamlit_app.py"
 @click.option("--no-browser", is_flag=True, help=_("Do not open a browser window."))
 def serve(host: str = "127.0.0.1", port: int = 8501, no_browser: bool = False) -> None:
     """Check that it can start, say where it is, and serve until Ctrl+C."""
+    found = settings()
+    _check_closed(host, found)
     _check_free(host, port)
     # Streamlit takes half a second to import: only this command pays for it.
     from studio.data import open_database
     from studio.web.app import build
+    from studio.web.identity import check_provider
 
-    found = settings()
-    open_database(found).close()
-    if _open_to_others(host) and not found.secret:
-        found = found.model_copy(update={"secret": secrets.token_urlsafe(16)})
-    query = f"?secret={found.secret}" if found.secret else ""
-    click.echo(_("Retrain Studio is at {address}").format(address=f"http://{_shown(host)}:{port}/{query}"))
-    click.echo(_("Its data is in {home}. Press Ctrl+C to end it.").format(home=found.home))
     # Streamlit looks for its configuration beside the script that it believes to be running.
     sys.argv = [str(_APP)]
-    config = {"server.address": host, "server.port": port, "server.headless": no_browser or bool(query)}
+    if found.permitted_users:
+        check_provider()
+    open_database(found).close()
+    click.echo(_("Retrain Studio is at {address}").format(address=f"http://{_shown(host)}:{port}/"))
+    click.echo(_("Its data is in {home}. Press Ctrl+C to end it.").format(home=found.home))
+    config = {"server.address": host, "server.port": port, "server.headless": no_browser}
     # Ctrl+C is how the studio is meant to end.
     with contextlib.suppress(KeyboardInterrupt):
         build(found).run(config=config)
     click.echo(_("Retrain Studio has ended. Work that was under way goes on at the next start."))
+
+
+def _check_closed(host: str, found: Settings) -> None:
+    """Raise ServerError where others could reach the studio and nothing would keep them out."""
+    if found.permitted_users or not _open_to_others(host):
+        return
+    if len(found.secret) < _SHORTEST_SECRET:
+        raise ServerError(
+            _(
+                "expected a secret of {count} letters or more, since others can reach {host}. Set "
+                "STUDIO_SECRET to one, and tell it to those who may come in; or set up an identity provider "
+                "(st.login) and name them in STUDIO_USERS. Links to models work without either."
+            ).format(count=_SHORTEST_SECRET, host=host)
+        )
 
 
 def _open_to_others(host: str) -> bool:

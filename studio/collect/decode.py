@@ -74,7 +74,12 @@ class Decoded:
 
 
 def decode(
-    source: Path | bytes, name: str, *, at_least_px: int | None = None, fitting_px: int | None = None
+    source: Path | bytes,
+    name: str,
+    *,
+    at_least_px: int | None = None,
+    fitting_px: int | None = None,
+    most_pixels: int = MAX_PIXELS,
 ) -> Image.Image:
     """Return the picture in `source` as RGB, turned upright, transparency laid on white.
 
@@ -82,13 +87,20 @@ def decode(
     side is still at least that long, with `fitting_px` at one whose longer side is: several times faster.
     Of a GIF, WebP or TIFF the first frame.
     Safe in threads. Raises PictureRefused with the reason: unreadable, empty, not a picture (and what it is
-    instead), truncated, damaged, more than 100 megapixels, more than 200 MB, a size that cannot be.
+    instead), truncated, damaged, more than `most_pixels`, more than 200 MB, a size that cannot be.
     """
-    return decode_whole(source, name, at_least_px=at_least_px, fitting_px=fitting_px).image
+    return decode_whole(
+        source, name, at_least_px=at_least_px, fitting_px=fitting_px, most_pixels=most_pixels
+    ).image
 
 
 def decode_whole(
-    source: Path | bytes, name: str, *, at_least_px: int | None = None, fitting_px: int | None = None
+    source: Path | bytes,
+    name: str,
+    *,
+    at_least_px: int | None = None,
+    fitting_px: int | None = None,
+    most_pixels: int = MAX_PIXELS,
 ) -> Decoded:
     """Return what `decode` does with the file's format and size. Raises PictureRefused likewise."""
     data = source if isinstance(source, bytes) else read_picture_file(source, name)
@@ -98,11 +110,11 @@ def decode_whole(
     if foreign := foreign_format(data):
         raise _not_a_picture(name, foreign)
     try:
-        return _decode(data, name, at_least_px, fitting_px)
+        return _decode(data, name, at_least_px, fitting_px, most_pixels)
     except PictureRefused:
         raise
     except Image.DecompressionBombError as error:
-        raise _too_many_pixels(name) from error
+        raise _too_many_pixels(name, most_pixels) from error
     except MemoryError as error:
         raise PictureRefused(
             _("{name} needs more memory than there is. Make it smaller first.").format(name=name)
@@ -141,11 +153,13 @@ def refuse_large_file(size_bytes: int, name: str) -> None:
         )
 
 
-def _decode(data: bytes, name: str, at_least_px: int | None, fitting_px: int | None) -> Decoded:
+def _decode(
+    data: bytes, name: str, at_least_px: int | None, fitting_px: int | None, most_pixels: int
+) -> Decoded:
     with Image.open(io.BytesIO(data), formats=_FORMATS) as opened:
         width, height = opened.size
-        if width * height > MAX_PIXELS:
-            raise _too_many_pixels(name, width, height)
+        if width * height > most_pixels:
+            raise _too_many_pixels(name, most_pixels, width, height)
         if not (0 < width <= MAX_SIDE_PX and 0 < height <= MAX_SIDE_PX):
             raise PictureRefused(
                 _("{name} is {width} x {height} px: expected 1 to {limit} px a side.").format(
@@ -224,11 +238,11 @@ def _eight_bits(values: npt.NDArray[Any], mode: str) -> npt.NDArray[np.uint8]:
     return eight_bits
 
 
-def _too_many_pixels(name: str, width: int = 0, height: int = 0) -> PictureRefused:
+def _too_many_pixels(name: str, most_pixels: int, width: int = 0, height: int = 0) -> PictureRefused:
     size = _(" ({width} x {height} px)").format(width=width, height=height) if width else ""
     return PictureRefused(
         _("{name} has more than {limit} megapixels{size}. Make it smaller first.").format(
-            name=name, limit=MAX_PIXELS // 1_000_000, size=size
+            name=name, limit=most_pixels // 1_000_000, size=size
         ),
         Why.TOO_LARGE,
     )

@@ -14,6 +14,8 @@ from studio.collect.sources import Papers
 
 OWN = ("camera", "drawing")
 """Kinds of provenance that are a person's own work: there is no licence to ask for."""
+VISITOR = "visitor"
+"""The kind of provenance of pictures that visitors of a link left, because the answer on them was wrong."""
 _CHUNK = 1_000
 """How many ids go into one question: databases limit them."""
 

@@ -16,7 +16,7 @@ from db.labelling import newest_number
 from db.models import CopyGroup, Image, Label, Provenance
 from studio.collect import copies
 from studio.collect.copies import CopyCounts
-from studio.collect.papers import OWN
+from studio.collect.papers import OWN, VISITOR
 from studio.curate.grid import Counts, counts
 from studio.curate.open_findings import ODD, is_open, least_score
 from studio.curate.sides import side_of
@@ -44,6 +44,8 @@ class Overview:
     copies: CopyCounts
     findings: Mapping[str, int]
     """What the studio found and nobody has answered, by kind: suggestion, doubtful, and what is odd."""
+    marked_wrong: int
+    """Pictures that visitors of a link left, because the answer was wrong, and nobody has labelled since."""
 
 
 def stamp(session: Session, project_id: int) -> Stamp:
@@ -72,6 +74,7 @@ def overview(session: Session, project_id: int) -> Overview:
         by_split=_splits(session, project_id),
         copies=copies.count(session, project_id),
         findings=_findings(session, project_id),
+        marked_wrong=_marked_wrong(session, project_id),
     )
 
 
@@ -85,6 +88,15 @@ def _sources(session: Session, project_id: int) -> dict[str, int]:
         .order_by(pictures.desc(), Provenance.kind)
     )
     return dict(rows.all())
+
+
+def _marked_wrong(session: Session, project_id: int) -> int:
+    found = session.scalar(
+        select(func.count(Provenance.image_id.distinct()))
+        .join(Label, (Label.project_id == Provenance.project_id) & (Label.image_id == Provenance.image_id))
+        .where(Provenance.project_id == project_id, Provenance.kind == VISITOR, Label.state == "unlabelled")
+    )
+    return found or 0
 
 
 def _licences(session: Session, project_id: int) -> tuple[dict[str, int], int, int]:

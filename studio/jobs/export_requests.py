@@ -85,6 +85,11 @@ def remove(database: Database, exports_dir: Path, project_id: int, name: str) ->
     """Delete an export's file. Raises OutputRefused where the system does not let it go."""
     with database.read() as session:
         path = export_path(session, exports_dir, project_id, name)
+    let_go(path, name)
+
+
+def let_go(path: Path | None, name: str) -> None:
+    """Delete a file, if there is one. Raises OutputRefused where the system does not let it go."""
     try:
         if path is not None:
             path.unlink(missing_ok=True)

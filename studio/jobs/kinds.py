@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from db.engine import Database
 from studio.jobs import curating, queue
+from studio.jobs.answering import ANSWERING
 from studio.jobs.exporting import EXPORTING
+from studio.jobs.model_exporting import MODEL_EXPORTING
 from studio.jobs.queue import Job
 from studio.jobs.retraining import RETRAINING
+from studio.jobs.sharing import SHARING
 from studio.progress import Progress
 from studio.settings import Settings
 
@@ -208,12 +211,15 @@ KINDS: dict[str, Callable[[Work], dict[str, Any]]] = {
     "search": _search,
     **RETRAINING,
     **EXPORTING,
+    **MODEL_EXPORTING,
+    **ANSWERING,
+    **SHARING,
     **curating.LOOKING,
 }
 INGESTING = {kind for kind in KINDS if kind.startswith("ingest_")}
-ASKING = {"ingest_crawl", "ingest_web", "search"}
+ASKING = {"ingest_crawl", "ingest_web", "search", *SHARING}
 """Those that mostly wait for others' servers."""
 LOOKING = set(curating.LOOKING)
 """Those that the studio asks for by itself."""
-PACKING = set(EXPORTING)
-"""Those that only read and write files."""
+PACKING = {*EXPORTING, *ANSWERING}
+"""Those that are soon done: they read and write files, or ask a model."""

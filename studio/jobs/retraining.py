@@ -77,6 +77,7 @@ class _Numbered:
 
 def _run(work: "Work", run_id: int, progress: "Progress") -> dict[str, Any]:
     from studio.collect.store import PictureStore
+    from studio.predict.measuring import measured
     from studio.retrain import project_runs, project_snapshots
     from studio.retrain.run import retrain
 
@@ -113,6 +114,12 @@ def _run(work: "Work", run_id: int, progress: "Progress") -> dict[str, Any]:
     )
     with work.database.write() as session:
         project_runs.finish(session, run_id, result, datetime.now(UTC))
+    measured(
+        result.run_dir,
+        work.settings.bottleneck_dir,
+        threads=work.settings.threads_used,
+        progress=progress,
+    )
     return _told(run_id, result)
 
 

@@ -7,9 +7,17 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from studio.predict.heat_map import evidence
+from studio.predict.inner import Inner, inner
+from studio.predict.sureness import Doubt, Sureness, read_anchors
 from studio.retrain.engine import Engine
+from studio.retrain.lesson import Floats
+from studio.retrain.model_file import head_of
 from studio.retrain.preprocessing import Preprocessing
 from studio.retrain.run_folder import CARD, altered, read_card, read_labels, read_model
+
+Pixels = npt.NDArray[np.uint8]
+"""One picture as `Model.preprocessing` gives it: uint8, (height_px, width_px, 3)."""
 
 
 @dataclass(frozen=True)
@@ -20,13 +28,49 @@ class Prediction:
     score: float
 
 
-class Model:
-    """A model ready to answer; safe in threads."""
+@dataclass(frozen=True)
+class Answer:
+    """What a model says of a picture, as sure as it may be.
 
-    def __init__(self, engine: Engine, labels: tuple[str, ...], preprocessing: Preprocessing) -> None:
+    predictions: every class, likeliest first, calibrated. doubt: why it is not sure; None where it is.
+    strangeness: how unlike all training pictures it is, 0-2; None where that was not measured.
+    """
+
+    predictions: tuple[Prediction, ...]
+    doubt: Doubt | None = None
+    strangeness: float | None = None
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a model sees in a picture, for whoever wants to know why it answers so.
+
+    features: float32, (features,). heat: as `studio.predict.heat_map.evidence` gives it, for the likeliest
+    class or the one asked for. Both None where the file is not one of ours.
+    """
+
+    answer: Answer
+    features: Floats | None
+    heat: Floats | None
+
+
+class Model:
+    """A model ready to answer; safe in threads. sureness: None where it has not been measured yet."""
+
+    def __init__(
+        self,
+        file: Inner,
+        labels: tuple[str, ...],
+        preprocessing: Preprocessing,
+        sureness: Sureness | None = None,
+        threads: int = 1,
+    ) -> None:
         self.labels = labels
         self.preprocessing = preprocessing
-        self._engine = engine
+        self.sureness = sureness
+        self._file = file
+        self._engine = Engine(file.content, threads)
+        self._head = None if file.features is None else head_of(file.content)
 
     @classmethod
     def open(cls, run_dir: Path, *, threads: int = 1) -> "Model":
@@ -37,22 +81,52 @@ class Model:
             preprocessing = Preprocessing.from_json(card["preprocessing"])
         except (KeyError, TypeError, ValueError) as error:
             raise altered(run_dir / CARD, error) from error
-        return cls(Engine(read_model(run_dir, card), threads), labels, preprocessing)
+        content = read_model(run_dir, card)
+        sureness = Sureness.read(run_dir)
+        if sureness is not None and sureness.model_sha256 != card["model_sha256"]:
+            sureness = None  # measured on another model
+        anchors = None if sureness is None or sureness.most_strangeness is None else read_anchors(run_dir)
+        return cls(inner(content, anchors), labels, preprocessing, sureness, threads)
+
+    def answer(self, pixels: Pixels) -> Answer:
+        """Say what a picture is and whether that is sure."""
+        count = None if self._file.strangeness is None else self._file.strangeness + 1
+        return self._answer(self._engine.outputs(pixels, count or 1))
+
+    def answer_file(self, source: Path | bytes, name: str) -> Answer:
+        """Say what a file's picture is, on the very pixels training would take. Raises PictureRefused."""
+        return self.answer(self.preprocessing.read(source, name))
+
+    def look(self, pixels: Pixels, label: str | None = None) -> Look:
+        """Answer, and say what the answer comes from. label: whose heat map, if not the likeliest's."""
+        outputs = self._engine.outputs(pixels)
+        answer = self._answer(outputs)
+        if self._head is None or self._file.features is None:
+            return Look(answer, None, None)
+        at = self.labels.index(label or answer.predictions[0].label)
+        heat = evidence(outputs, self._file.maps, self._head, at)
+        return Look(answer, np.asarray(outputs[self._file.features], np.float32), heat)
 
     def classify(self, image: Image.Image) -> tuple[Prediction, ...]:
         """Return every class, surest first. image: RGB, upright, of any size, as `decode` gives it."""
-        return self._ranked(self.preprocessing.pixels(image))
+        return self._ranked(self.probabilities(self.preprocessing.pixels(image)))
 
     def classify_file(self, source: Path | bytes, name: str) -> tuple[Prediction, ...]:
         """Return every class, surest first, on the very pixels training would take. Raises PictureRefused."""
-        return self._ranked(self.preprocessing.read(source, name))
+        return self._ranked(self.probabilities(self.preprocessing.read(source, name)))
 
-    def probabilities(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Return float32, (classes,), in the order of `labels`. pixels: uint8, (height_px, width_px, 3)."""
+    def probabilities(self, pixels: Pixels) -> Floats:
+        """Return float32, (classes,), in the order of `labels`, as the file gives them: not calibrated."""
         return self._engine(pixels)
 
-    def _ranked(self, pixels: npt.NDArray[np.uint8]) -> tuple[Prediction, ...]:
-        scores = self._engine(pixels)
+    def _answer(self, outputs: list[npt.NDArray[np.float32]]) -> Answer:
+        at = self._file.strangeness
+        strangeness = None if at is None else max(0.0, float(outputs[at][0]))  # rounding may go below
+        sureness = self.sureness or Sureness()
+        predictions = self._ranked(sureness.calibrated(outputs[0]))
+        return Answer(predictions, sureness.doubt(predictions[0].score, strangeness), strangeness)
+
+    def _ranked(self, scores: Floats) -> tuple[Prediction, ...]:
         return tuple(
             Prediction(self.labels[at], float(scores[at])) for at in np.argsort(-scores, kind="stable")
         )

@@ -26,13 +26,17 @@ class Engine:
         self._input = details["index"]
         self.input_scale: tuple[float, int] = details["quantization"]
         """How the network understands a byte, `(byte - second) * first`; zeros where it scales by itself."""
-        self._output = self._interpreter.get_output_details()[0]["index"]
+        self._outputs = tuple(each["index"] for each in self._interpreter.get_output_details())
         self._lock = threading.Lock()
 
     def __call__(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Return the answer on one picture: uint8, (h, w, 3) in; float32, (n,) out."""
+        answer: npt.NDArray[np.float32] = self.outputs(pixels, 1)[0]
+        return answer
+
+    def outputs(self, pixels: npt.NDArray[np.uint8], count: int | None = None) -> list[Any]:
+        """Return the first `count` outputs on one picture, all by default, each without its batch of one."""
         with self._lock:
             self._interpreter.set_tensor(self._input, pixels[np.newaxis])
             self._interpreter.invoke()
-            answer: npt.NDArray[np.float32] = self._interpreter.get_tensor(self._output)[0]
-        return answer
+            return [self._interpreter.get_tensor(output)[0] for output in self._outputs[:count]]

@@ -33,11 +33,15 @@ def _seal(content: bytes) -> str:
 
 
 def converted_on_pixels(
-    answer: Callable[[Any], Any], preprocessing: Preprocessing, name: str | None = None
+    answer: Callable[[Any], Any],
+    preprocessing: Preprocessing,
+    name: str | None = None,
+    configure: Callable[[Any], None] = lambda _converter: None,
 ) -> bytes:
     """Return as a LiteRT file what answers on pixels: input `input`, uint8, (1, h, w, 3), 0-255.
 
     answer: from a symbolic tensor of Keras, the pixels, to the output; name: the model's, by chance if None.
+    configure: as `converted` takes it.
     """
     tensorflow()
     import keras
@@ -45,7 +49,7 @@ def converted_on_pixels(
     # A static batch of one: LiteRT.js refuses a file whose batch is open.
     shape = (1, preprocessing.height_px, preprocessing.width_px, 3)
     pixels = keras.Input(batch_shape=shape, dtype="uint8", name="input")
-    return converted(keras.Model(pixels, answer(pixels), name=name))
+    return converted(keras.Model(pixels, answer(pixels), name=name), configure)
 
 
 def converted(model: Any, configure: Callable[[Any], None] = lambda _converter: None) -> bytes:

@@ -78,7 +78,7 @@ def with_head(backbone: bytes, head: Head) -> bytes:
     graph.outputs = [final]
     for signature in model.signatureDefs or []:
         signature.outputs = [schema.TensorMapT(name="final_result", tensorIndex=final)]
-    return _packed(model, len(backbone) + 4 * head.weights.size)
+    return packed(model, len(backbone) + 4 * head.weights.size)
 
 
 def with_output_name(model: bytes, name: str) -> bytes:
@@ -91,10 +91,11 @@ def with_output_name(model: bytes, name: str) -> bytes:
     for signature in read.signatureDefs or []:
         for output in signature.outputs:
             output.name = name
-    return _packed(read, len(model))
+    return packed(read, len(model))
 
 
-def _packed(model: Any, about_bytes: int) -> bytes:
+def packed(model: Any, about_bytes: int) -> bytes:
+    """Return a `ModelT` as a file. about_bytes: how large it will be, more or less."""
     builder = _Builder(about_bytes + (1 << 20))
     builder.Finish(model.Pack(builder), _FILE_IDENTIFIER)
     return bytes(builder.Output())

@@ -24,7 +24,7 @@ INPUT, FINAL = "input", "final_result"
 """What the script calls input and output."""
 _CONSTANTS = "final_training_ops/weights/final_weights", "final_training_ops/biases/final_biases"
 """What the peer calls the head's weights and biases."""
-_SCRIPT_MEAN = _SCRIPT_STD = 128.0
+SCRIPT_MEAN = SCRIPT_STD = 128.0
 """`--input_mean` and `--input_std` of the script, which scales the pixels itself."""
 _TOLERANCE = 1e-3
 _QUANTIZED_TOLERANCE = 0.9
@@ -61,7 +61,7 @@ class FrozenGraph:
 
             @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32, name="input")], autograph=False)
             def answer(pixels):  # type: ignore[no-untyped-def]
-                found = network(scaling(pixels * _SCRIPT_STD + _SCRIPT_MEAN), training=False)
+                found = network(scaling(pixels * SCRIPT_STD + SCRIPT_MEAN), training=False)
                 weights, bias = (
                     tf.constant(values, name=constant)
                     for constant, values in zip(_CONSTANTS, (empty.weights, empty.bias), strict=True)
@@ -121,7 +121,7 @@ def _compare(content: bytes, model: Model, preprocessing: Preprocessing, name: s
     blocks = np.random.default_rng(0).integers(0, 256, (_COMPARED, 4, 4, 3), dtype=np.uint8)
     tall, wide = -(-height_px // 4), -(-width_px // 4)
     pictures = blocks.repeat(tall, axis=1).repeat(wide, axis=2)[:, :height_px, :width_px]
-    scaled = (pictures.astype(np.float32) - _SCRIPT_MEAN) / _SCRIPT_STD
+    scaled = (pictures.astype(np.float32) - SCRIPT_MEAN) / SCRIPT_STD
     expected = np.stack([model.probabilities(picture) for picture in pictures])
     difference = float(np.abs(run_frozen_graph(content, scaled, output=name) - expected).max())
     if not difference <= tolerance:  # NaN included

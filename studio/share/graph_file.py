@@ -1,4 +1,7 @@
-"""A graph in a file, asked as `retrain.py`'s companion asks it: a frozen GraphDef, or a LiteRT file."""
+"""A model in a file of any kind, asked as `retrain.py`'s companion asks it.
+
+A frozen GraphDef, a LiteRT file, a Keras model, or the folder of a SavedModel.
+"""
 
 import time
 from collections.abc import Callable
@@ -13,13 +16,16 @@ from studio.language import _
 from studio.predict.model import Prediction
 from studio.retrain.preprocessing import Preprocessing
 from studio.share.frozen_graph import opened_frozen_graph
+from studio.share.saved_forms import is_keras, opened_keras, opened_saved_model
 
 Floats = npt.NDArray[np.float32]
+LABEL_FILES = ("retrained_labels.txt", "labels.txt", "output_labels.txt")
+"""What files with labels are called by those who write them."""
 
 
 @dataclass(frozen=True)
 class GraphFile:
-    """A graph that takes float32 pixels, or a LiteRT file that takes them as they are.
+    """A model that takes float32 pixels, scaled as the flags say, or bytes, which it takes as they are.
 
     answer: from float32 (1, h, w, 3), 0-255, to (classes,).
     """
@@ -33,7 +39,7 @@ class GraphFile:
     def open(
         cls,
         graph: Path,
-        labels: Path,
+        labels: Path | None,
         *,
         input_height: int,
         input_width: int,
@@ -42,13 +48,14 @@ class GraphFile:
         input_layer: str,
         output_layer: str,
     ) -> "GraphFile":
-        """Open a file. Of a LiteRT file only its labels are needed: size and kind of input stand in it.
+        """Open a file or a SavedModel's folder. All but a frozen graph know size and kind of their input.
 
+        labels: a label a line, numbered (`0 daisy`) or not; by default the file beside the model.
         Raises ModelUnreadable.
         """
         try:
-            content = graph.read_bytes()
-            named = tuple(labels.read_text(encoding="utf-8").splitlines())
+            named = _labels(labels or labels_beside(graph))
+            content = b"" if graph.is_dir() else graph.read_bytes()
         except (OSError, ValueError) as error:
             raise ModelUnreadable(
                 _("{path} cannot be read as a model and its labels: {error}").format(path=graph, error=error)
@@ -56,6 +63,13 @@ class GraphFile:
         if content[4:8] == b"TFL3":
             return cls._lite(graph, content, named, input_mean, input_std)
         size = Preprocessing(input_width, input_height, mean=input_mean, scale=input_std)
+        opens = opened_saved_model if graph.is_dir() else opened_keras if is_keras(content) else None
+        if opens is not None:
+            try:
+                form = opens(graph, output_layer)
+            except Exception as error:  # TensorFlow's have no common ancestor
+                raise _unusable(graph, error) from error
+            return cls(graph, named, form.sized(size), form.answering(size))
         try:
             opened = opened_frozen_graph(content, output=output_layer, input_=input_layer)
         except Exception as error:  # TensorFlow's have no common ancestor
@@ -118,10 +132,35 @@ class GraphFile:
         return tuple(Prediction(self.labels[at], float(scores[at])) for at in order), taken_s
 
 
+def labels_beside(graph: Path) -> Path:
+    """Return the file with a model's labels that is beside it, or in it if it is a folder.
+
+    Raises ModelUnreadable where there is none.
+    """
+    folders = (graph, graph.parent, graph.absolute().parent.parent) if graph.is_dir() else (graph.parent,)
+    for folder in folders:
+        for name in LABEL_FILES:
+            if (folder / name).is_file():
+                return folder / name
+    raise ModelUnreadable(
+        _("expected a file with labels beside {path}, such as {name}. Name it with --labels.").format(
+            path=graph, name=LABEL_FILES[0]
+        )
+    )
+
+
+def _labels(path: Path) -> tuple[str, ...]:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    # As Teachable Machine writes them.
+    if lines and all(line.startswith(f"{number} ") for number, line in enumerate(lines)):
+        return tuple(line.partition(" ")[2] for line in lines)
+    return tuple(lines)
+
+
 def _unusable(path: Path, error: Exception) -> ModelUnreadable:
     return ModelUnreadable(
         _(
-            "{path} cannot be asked: {error}. Check that it is a frozen graph or a LiteRT file, "
-            "--input_layer, --output_layer and the input's size."
+            "{path} cannot be asked: {error}. Check that it is a frozen graph, a LiteRT file, a Keras model "
+            "or a SavedModel, --input_layer, --output_layer and the input's size."
         ).format(path=path, error=" ".join(str(error).split())[:300])
     )

@@ -9,13 +9,17 @@ import streamlit as st
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
+from db.engine import Database
 from studio.data import open_database
 from studio.jobs.supervisor import Supervisor
 from studio.settings import Settings
 from studio.web.faults import show_fault
 from studio.web.gate import Gate
+from studio.web.identity import IdentityGate
 from studio.web.promptness import send_at_once
 from studio.web.routes import routes
+from studio.web.sharing.app import Apart, sharing_app
+from studio.web.sharing.tally import Tally
 from studio.web.state import now
 from studio.web.tensorboard import TensorBoards
 from studio.web.uploads import remove_unfinished
@@ -28,10 +32,13 @@ def build(settings: Settings) -> st.App:
     """Return the application for these settings; the data folder is opened when it starts.
 
     Without a secret only this machine's own names are answered, so that no page elsewhere can reach the
-    studio by giving its own name this machine's address (DNS rebinding).
+    studio by giving its own name this machine's address (DNS rebinding). Links to models are apart from that:
+    whoever has one is answered under any name, and reaches nothing else.
     """
 
     boards = TensorBoards(settings)
+    database = Database(settings.sqlalchemy_url)
+    tally = Tally(database, now)
 
     @asynccontextmanager
     async def lifespan(_app: Any) -> AsyncIterator[dict[str, Any]]:
@@ -45,16 +52,20 @@ def build(settings: Settings) -> st.App:
         finally:
             supervisor.stop()
             boards.stop()
+            tally.write()
 
-    guard = (
-        Middleware(Gate, secret=settings.secret)
-        if settings.secret
-        else Middleware(TrustedHostMiddleware, allowed_hosts=_OWN_NAMES, www_redirect=False)
-    )
     return st.App(
         _SHELL,
         routes=routes(settings, boards),
         lifespan=lifespan,
-        middleware=[guard],
+        middleware=[Middleware(Apart, sharing=sharing_app(settings, database, tally)), _guard(settings)],
         on_script_error=show_fault,
     )
+
+
+def _guard(settings: Settings) -> Middleware:
+    if settings.permitted_users:
+        return Middleware(IdentityGate, settings=settings)
+    if settings.secret:
+        return Middleware(Gate, secret=settings.secret)
+    return Middleware(TrustedHostMiddleware, allowed_hosts=_OWN_NAMES, www_redirect=False)

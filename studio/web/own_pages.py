@@ -19,13 +19,21 @@ def from_own_page(request: Request, header: str) -> bool:
     header: of ours, which a page elsewhere cannot send without the browser asking us first, and we never
     allow it. The two others say it again, each where the browser sends it.
     """
-    if header not in request.headers:
-        return False
+    return header in request.headers and not from_elsewhere(request)
+
+
+def from_elsewhere(request: Request) -> bool:
+    """Whether a browser says that a page of another site asks."""
     site = request.headers.get("sec-fetch-site")
     if site is not None:
-        return site == "same-origin"
+        return site != "same-origin"
     origin = request.headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == request.headers.get("host")
+    if origin is None:
+        return False
+    try:
+        return urlsplit(origin).netloc != request.headers.get("host")
+    except ValueError:
+        return True
 
 
 async def body_from_own_page(

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 import streamlit as st
 
+from studio.collect.papers import VISITOR
 from studio.collect.projects import Project
 from studio.curate import overview
 from studio.curate.overview import Overview, Stamp
@@ -94,6 +95,7 @@ def _ways(name: str) -> None:
         page_link("curate", _("Look through and label"), name, icon=":material/grid_view:")
         page_link("retrain", _("Train a model"), name, icon=":material/model_training:")
         page_link("predict", _("Try the model"), name, icon=":material/center_focus_strong:")
+        page_link("share", _("Export and share it"), name, icon=":material/ios_share:")
 
 
 def _to_look_at(found: Overview, name: str) -> None:
@@ -107,6 +109,9 @@ def _to_look_at(found: Overview, name: str) -> None:
     if copies:
         text = counted("{count} near copy", "{count} near copies", copies)
         links.append((text, {"copies": "1", "order": "group"}))
+    if found.marked_wrong:
+        text = counted("{count} answer marked wrong", "{count} answers marked wrong", found.marked_wrong)
+        links.append((text, {"source": VISITOR, "state": "unlabelled", "order": "newest"}))
     if links:
         st.subheader(_("Worth a look"), anchor=False)
         with st.container(horizontal=True, gap="medium", key="worth-a-look"):

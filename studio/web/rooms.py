@@ -20,6 +20,7 @@ def pages() -> dict[str, Page]:
         "curate": (_("Curate"), ":material/grid_view:"),
         "retrain": (_("Retrain"), ":material/model_training:"),
         "predict": (_("Predict"), ":material/center_focus_strong:"),
+        "share": (_("Share"), ":material/ios_share:"),
     }
     return {
         name: st.Page(_PAGES_DIR / f"{name}.py", title=title, icon=icon, default=name == "home")

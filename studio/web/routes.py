@@ -18,6 +18,7 @@ from studio.settings import Settings
 from studio.web.curate_routes import curate_routes
 from studio.web.detail_routes import detail_routes, hit_routes
 from studio.web.export_routes import export_routes
+from studio.web.predicting.routes import predicting_routes
 from studio.web.retraining.routes import retraining_routes
 from studio.web.tensorboard import TensorBoards
 from studio.web.upload_routes import upload_routes
@@ -84,6 +85,7 @@ def routes(settings: Settings, boards: TensorBoards | None = None) -> list[BaseR
         *curate_routes(settings, database),
         *export_routes(settings, database),
         *retraining_routes(database, boards or TensorBoards(settings)),
+        *predicting_routes(settings, database),
         Route(preview_address("{name}"), preview),
         Route(thumbnail_address("{sha256}"), serve(store.thumbnail)),
         Route(picture_address("{sha256}"), serve(store.viewing)),

@@ -59,5 +59,6 @@ def way(kind: str) -> str:
         "list": _("from a list of addresses"),
         "openverse": "Openverse",
         "commons": "Wikimedia Commons",
+        "visitor": _("marked wrong by a visitor"),
     }
     return ways.get(kind, kind)

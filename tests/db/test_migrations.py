@@ -18,11 +18,13 @@ from db.labelling import newest_number
 from db.migrate import SchemaTooNew, migrate
 from db.migrations import HEAD
 from db.models import Find, ImageClass, Label, LabelOperation, Model
+from db.share_models import ShareLink, ShareMark
 from studio.curate.labels import undo
 from studio.retrain.curve import CurvePoint
 from studio.retrain.evaluation import Evaluation
 from studio.retrain.options import RunOptions
 from studio.retrain.project_runs import create_run, curve, give_job, run, runs
+from studio.share.links import create, links, opened_by
 from tests.conftest import NOW
 
 
@@ -217,6 +219,45 @@ def test_the_fifth_step_keeps_what_runs_came_to_and_counts_their_pictures(databa
         whole = run(session, 1).evaluation
     assert whole == Evaluation.from_json(older)
     assert whole.predictions[0].sha256 == "b"
+
+
+def test_the_sixth_step_keeps_runs_and_lets_them_be_shared(database: Database) -> None:
+    Base.metadata.drop_all(database.engine)
+    config = Config()
+    config.set_main_option("script_location", "db:migrations")
+    with database.write() as session:
+        session.execute(text("DROP TABLE alembic_version"))
+        config.attributes["connection"] = session.connection()
+        command.upgrade(config, "0005")
+        for statement in RUN.split(";"):
+            session.execute(text(statement), {"at": "2026-01-02 03:04:05"} if ":at" in statement else {})
+        session.execute(
+            text(
+                "INSERT INTO images (id, sha256, format, width_px, height_px, size_bytes, perceptual_hash, "
+                "created_at) VALUES (1, 'a', 'PNG', 1, 1, 1, '0', :at)"
+            ),
+            {"at": "2026-01-02 03:04:05"},
+        )
+        session.execute(text("UPDATE runs SET ended_at = :at"), {"at": "2026-01-02 03:04:05"})
+    migrate(database)
+    with database.write() as session:
+        assert compare_metadata(MigrationContext.configure(session.connection()), Base.metadata) == []
+        assert run(session, 50).options.seed == 3
+        assert curve(session, 50) == (CurvePoint(1, "training", 0.5, 1.5),)
+        link_id, token = create(session, 50, "데모", NOW)
+        session.add(ShareMark(link_id=link_id, answered="장미", score=0.9, image_id=1, at=NOW))
+        session.flush()
+        (link,) = links(session, 1)
+        assert (link.name, link.opened, link.marked, link.pictures) == ("데모", 0, 1, 1)
+        assert opened_by(session, token, NOW) is not None
+    with database.write() as session:
+        # A picture that goes leaves the mark; a run that goes takes its links along.
+        session.execute(text("DELETE FROM images"))
+        assert session.scalars(select(ShareMark.image_id)).all() == [None]
+        session.execute(text("DELETE FROM runs"))
+        assert (
+            session.scalars(select(ShareLink.id)).all() == session.scalars(select(ShareMark.id)).all() == []
+        )
 
 
 def test_two_programs_may_start_at_once_on_a_new_folder(tmp_path: Path) -> None:

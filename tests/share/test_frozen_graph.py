@@ -30,12 +30,12 @@ def test_a_graph_that_answers_otherwise_is_not_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As if the shift between the two scalings were forgotten, and then some.
-    monkeypatch.setattr(frozen_graph, "_SCRIPT_STD", 64.0)
+    monkeypatch.setattr(frozen_graph, "SCRIPT_STD", 64.0)
     path = tmp_path / "x.pb"
     original = frozen_graph._compare
 
     def compare(*arguments: object) -> None:
-        monkeypatch.setattr(frozen_graph, "_SCRIPT_STD", 128.0)
+        monkeypatch.setattr(frozen_graph, "SCRIPT_STD", 128.0)
         original(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(frozen_graph, "_compare", compare)

@@ -56,6 +56,25 @@ def test_the_secret_opens_once_and_the_cookie_from_then_on(client: TestClient) -
         assert websocket.receive_text() == "inside"
 
 
+def test_the_form_opens_without_the_secret_in_any_address(client: TestClient) -> None:
+    answer = client.post("/curate?project=p", data={"secret": "비밀 s3cret&="}, follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/curate?project=p")
+    assert client.get("/").text.startswith("inside")
+    fresh = TestClient(client.app, base_url="http://testserver")
+    for form in ({"secret": "wrong"}, {"secret": ""}, {"other": "비밀 s3cret&="}, {"secret": "x" * 20_000}):
+        assert fresh.post("/", data=form).status_code == 401
+    assert (
+        fresh.post("/", content=b"\xff", headers={"Content-Type": "x-www-form-urlencoded"}).status_code == 401
+    )
+
+
+def test_guessing_is_slow(client: TestClient) -> None:
+    answers = [client.post("/", data={"secret": f"guess {number}"}).status_code for number in range(12)]
+    assert answers == [401] * 10 + [429] * 2
+    assert client.post("/", data={"secret": "비밀 s3cret&="}).status_code == 429
+    assert client.get("/").status_code == 401
+
+
 def test_a_redirect_stays_on_this_host(client: TestClient) -> None:
     answer = client.get("//elsewhere.example/x", params={"secret": "비밀 s3cret&="}, follow_redirects=False)
     assert not answer.headers.get("location", "").startswith("//")

@@ -6,7 +6,7 @@ any pictures reach. Jacob et al., "Quantization and Training of Neural Networks 
 Arithmetic-Only Inference", 2018.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from studio.language import _
 from studio.retrain.backbones.backbone import Backbone
 from studio.retrain.engine import Engine
 from studio.retrain.litert import converted
+from studio.retrain.preprocessing import Preprocessing
 from studio.retrain.quiet import tensorflow
 
 _BLOCKS_PX = (1, 2, 4, 8, 16, 32, 64)
@@ -29,21 +30,32 @@ def quantized(backbone: Backbone) -> bytes:
 
     The scaling costs nothing: it is how the bytes that come in are understood. Raises BackboneError.
     """
-    network = backbone.network()
+    content = in_whole_numbers(backbone.network(), backbone.preprocessing, lambda: _blocks(backbone))
+    _check_input(content, backbone)
+    return content
+
+
+def in_whole_numbers(
+    network: Any, preprocessing: Preprocessing, pictures: Callable[[], Iterable[npt.NDArray[np.uint8]]]
+) -> bytes:
+    """Return a LiteRT file that computes in whole numbers of 8 bits; in and out as in `quantized`.
+
+    network: Keras model; float32, (N, h, w, 3), scaled, in; float32, (N, features), out.
+    pictures: uint8, (h, w, 3), each: how far numbers reach is measured on them, and they should have 0 and
+    255 somewhere.
+    """
     tf = tensorflow()
     import keras
 
-    preprocessing = backbone.preprocessing
-    height, width = preprocessing.height_px, preprocessing.width_px
+    # One number for all channels can stand in how bytes are understood; of several the network takes care.
+    outside = not isinstance(preprocessing.mean, tuple) and not isinstance(preprocessing.scale, tuple)
+    pixels = keras.Input(batch_shape=(1, preprocessing.height_px, preprocessing.width_px, 3), name="input")
+    scaled = pixels if outside else preprocessing.scaling_layer()(pixels)
 
     def calibration() -> Iterator[list[npt.NDArray[np.float32]]]:
-        random = np.random.default_rng(0)
-        for block in _BLOCKS_PX * _OF_EACH:
-            tall, wide = -(-height // block), -(-width // block)
-            colours = random.integers(0, 256, (tall, wide, 3), dtype=np.uint8)
-            colours[0, 0], colours[-1, -1] = 0, 255  # the whole of what can come in
-            pixels = colours.repeat(block, axis=0).repeat(block, axis=1)[:height, :width]
-            yield [preprocessing.scaled(pixels)[np.newaxis]]
+        for picture in pictures():
+            values = preprocessing.scaled(picture) if outside else picture.astype(np.float32)
+            yield [values[np.newaxis]]
 
     def configure(converter: Any) -> None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -52,10 +64,17 @@ def quantized(backbone: Backbone) -> bytes:
         converter.inference_input_type = tf.uint8
         converter.inference_output_type = tf.float32
 
-    scaled = keras.Input(batch_shape=(1, height, width, 3), name="input")
-    content = converted(keras.Model(scaled, network(scaled)), configure)
-    _check_input(content, backbone)
-    return content
+    return converted(keras.Model(pixels, network(scaled)), configure)
+
+
+def _blocks(backbone: Backbone) -> Iterator[npt.NDArray[np.uint8]]:
+    height, width = backbone.preprocessing.height_px, backbone.preprocessing.width_px
+    random = np.random.default_rng(0)
+    for block in _BLOCKS_PX * _OF_EACH:
+        tall, wide = -(-height // block), -(-width // block)
+        colours = random.integers(0, 256, (tall, wide, 3), dtype=np.uint8)
+        colours[0, 0], colours[-1, -1] = 0, 255  # the whole of what can come in
+        yield colours.repeat(block, axis=0).repeat(block, axis=1)[:height, :width]
 
 
 def _check_input(content: bytes, backbone: Backbone) -> None:

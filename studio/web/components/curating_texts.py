@@ -15,6 +15,7 @@ WAYS = (
     "list",
     "openverse",
     "commons",
+    "visitor",
 )
 """The kinds of provenance that have words for them; others are shown as they are."""
 

@@ -1,0 +1,19 @@
+"""Share: a trained model leaves the studio, as files that others open and as a link."""
+
+import streamlit as st
+
+from studio.language import _
+from studio.web import model_exports
+from studio.web.finished_runs import finished_runs, run_title
+from studio.web.look import heading
+from studio.web.sharing import links_section
+from studio.web.state import project
+
+here = project()
+heading(_("Share"), _("Take the model where it is needed: as files, or as a link."), here.name)
+finished = finished_runs(here)
+run = finished[0]
+if len(finished) > 1:
+    run = st.selectbox(_("Model"), finished, format_func=run_title)
+model_exports.draw(here, run)
+links_section.draw(here, run)

@@ -1,0 +1,114 @@
+"""The features that a run's model sees in its own pictures: from the cache, or computed into it."""
+
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from studio.predict.inner import only_features
+from studio.progress import Progress
+from studio.retrain.backbones import BackboneFile
+from studio.retrain.bottlenecks import BottleneckCache
+from studio.retrain.embedding import embed
+from studio.retrain.head import Head
+from studio.retrain.lesson import Floats
+from studio.retrain.model_file import head_of
+from studio.retrain.preprocessing import Preprocessing
+from studio.retrain.run_folder import read_card, read_labels, read_model
+from studio.retrain.snapshot import Example, Snapshot
+
+_SHARED = 20_000
+_OF_ITS_OWN = 500
+"""Training pictures that are looked at: those of a plain run were embedded anyhow, those of a fine-tuned one
+see a network that nobody has asked yet."""
+_VALIDATION = 2_000
+
+
+@dataclass(frozen=True)
+class RunFeatures:
+    """A finished run's head, and where the features of its pictures are.
+
+    A plain run's are its backbone's bottlenecks, which training has left in the cache; a fine-tuned run's are
+    cached under the model's own name. Computing what is missing reads the pictures where they lay.
+    """
+
+    run_dir: Path
+    model: bytes
+    head: Head
+    snapshot: Snapshot
+    preprocessing: Preprocessing
+    fingerprint: str
+    own: bool
+
+    @classmethod
+    def of(cls, run_dir: Path) -> "RunFeatures":
+        """Open a run. Raises ModelUnreadable, and ValueError for a model without a head of ours."""
+        card = read_card(run_dir)
+        model = read_model(run_dir, card)
+        own = bool(card.get("facts", {}).get("fine_tuning"))
+        classes = read_labels(run_dir, card)
+        seed = int(card.get("options", {}).get("seed", 0))
+        return cls(
+            run_dir,
+            model,
+            head_of(model),
+            Snapshot.read(run_dir / "snapshot.csv", classes, seed),
+            Preprocessing.from_json(card["preprocessing"]),
+            card["model_sha256"][:16] if own else card["backbone"]["fingerprint"],
+            own,
+        )
+
+    def training(self) -> tuple[Example, ...]:
+        """Return the training pictures that are looked at."""
+        return evenly(self.snapshot.of_split("training"), _OF_ITS_OWN if self.own else _SHARED)
+
+    def validation(self) -> tuple[Example, ...]:
+        """Return the validation pictures that are looked at."""
+        return evenly(self.snapshot.of_split("validation"), _VALIDATION)
+
+    def vectors(
+        self, examples: Sequence[Example], bottleneck_dir: Path, *, threads: int, progress: Progress
+    ) -> tuple[tuple[Example, ...], Floats]:
+        """Return the examples whose pictures can be had, and their features: float32, (N, features).
+
+        Raises Stopped; what was computed until then is kept.
+        """
+        features = len(self.head.weights)
+        cache = self._cache(bottleneck_dir)
+        missing = set(cache.missing(example.sha256 for example in examples))
+        if missing:
+            with tempfile.TemporaryDirectory(dir=self.run_dir) as room:
+                path = Path(room) / "features.tflite"
+                path.write_bytes(only_features(self.model))
+                file = BackboneFile(path, self.run_dir.name, self.fingerprint, self.preprocessing, features)
+                wanted = [example for example in examples if example.sha256 in missing]
+                refused = embed(wanted, file, cache, threads=threads, progress=progress)
+            lost = {refusal.sha256 for refusal in refused}
+            examples = [example for example in examples if example.sha256 not in lost]
+        vectors: Floats = cache.vectors([example.sha256 for example in examples])
+        return tuple(examples), vectors
+
+    def cached(self, examples: Sequence[Example], bottleneck_dir: Path) -> tuple[tuple[Example, ...], Floats]:
+        """Return those of the examples whose features are cached, and these: float32, (N, features)."""
+        cache = self._cache(bottleneck_dir)
+        missing = set(cache.missing(example.sha256 for example in examples))
+        here = tuple(example for example in examples if example.sha256 not in missing)
+        return here, np.asarray(cache.vectors([example.sha256 for example in here]), np.float32)
+
+    def _cache(self, bottleneck_dir: Path) -> BottleneckCache:
+        folder = bottleneck_dir / f"{self.fingerprint}-{self.preprocessing.fingerprint}"
+        return BottleneckCache(folder, len(self.head.weights))
+
+
+def evenly(examples: Sequence[Example], count: int) -> tuple[Example, ...]:
+    """Return at most `count` of some examples, in their order, their classes as even as can be."""
+    seen: Counter[str] = Counter()
+    ranks = []
+    for example in examples:
+        ranks.append(seen[example.label])
+        seen[example.label] += 1
+    kept = np.sort(np.argsort(ranks, kind="stable")[:count])
+    return tuple(examples[at] for at in kept)

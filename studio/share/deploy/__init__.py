@@ -1,0 +1,1 @@
+"""A small app with one model, for hosts of such apps: Streamlit Community Cloud, Hugging Face Spaces."""

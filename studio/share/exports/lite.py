@@ -1,0 +1,197 @@
+"""LiteRT files, each with metadata: as the run left it, in half the size, in a quarter, in whole numbers."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from studio.atomic import atomic_bytes
+from studio.errors import OutputRefused
+from studio.language import _
+from studio.retrain.backbones.quantization import in_whole_numbers
+from studio.retrain.engine import Engine
+from studio.retrain.head import Head
+from studio.retrain.litert import converted_on_pixels
+from studio.retrain.model_file import with_head
+from studio.retrain.quiet import tensorflow
+from studio.retrain.run_folder import MODEL, read_card, read_model
+from studio.share.exports.form import Answer, Context, Format, Pixels
+from studio.share.exports.keras_model import Parts, parts_of
+from studio.share.exports.labels import write_labels
+from studio.share.exports.lite_metadata import with_metadata
+from studio.share.exports.pictures import for_calibration, read_pictures, snapshot_of_run
+
+CALIBRATED_ON = 100
+"""Training pictures; three times as many came to the same."""
+_AT_ONCE = 16
+
+
+def as_it_is(run_dir: Path, _context: Context) -> bytes:
+    """Return the run's own file."""
+    return read_model(run_dir, read_card(run_dir))
+
+
+def in_half_floats(run_dir: Path, _context: Context) -> bytes:
+    """Return a file that keeps the network's weights as float16 and computes with float32."""
+    tf = tensorflow()
+
+    def configure(converter: Any) -> None:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.target_spec.supported_types = [tf.float16]
+
+    return _converted(parts_of(run_dir), configure)
+
+
+def with_small_weights(run_dir: Path, _context: Context) -> bytes:
+    """Return a file that keeps the network's weights in 8 bits, and measures its numbers as it computes."""
+    tf = tensorflow()
+
+    def configure(converter: Any) -> None:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+
+    return _converted(parts_of(run_dir), configure)
+
+
+def in_integers(run_dir: Path, context: Context) -> bytes:
+    """Return a file whose network computes in whole numbers of 8 bits, measured on training pictures.
+
+    The head stays float32: it is a thousandth of the work, and probabilities are what is read. Its biases
+    make up for what the features are off by on the average: Nagel et al., "Data-Free Quantization Through
+    Weight Equalization and Bias Correction", 2019.
+    Raises OutputRefused where no training picture is there any more.
+    """
+    parts = parts_of(run_dir)
+    snapshot = snapshot_of_run(run_dir)
+    preprocessing = parts.backbone.preprocessing
+    wanted = for_calibration(snapshot, CALIBRATED_ON)
+    found = (pixels for _example, pixels in read_pictures(wanted, preprocessing, context.threads))
+    pictures = list(islice((pixels for pixels in found if pixels is not None), CALIBRATED_ON))
+    if not pictures:
+        raise OutputRefused(
+            _(
+                "expected the run's training pictures, to calibrate on; {path} is not there any more. "
+                "Bring them back, or choose another format."
+            ).format(path=wanted[0].path if wanted else run_dir)
+        )
+    phase = _("Calibrating")
+
+    def shown() -> Iterator[Pixels]:
+        for done, pixels in enumerate(pictures):
+            context.progress.report(phase, done, len(pictures))
+            yield pixels
+
+    content = in_whole_numbers(parts.network, preprocessing, shown)
+    return with_head(content, _corrected(parts, content, pictures))
+
+
+def _corrected(parts: Parts, content: bytes, pictures: Sequence[Pixels]) -> Head:
+    scaled = parts.backbone.preprocessing.scaled(np.stack(pictures))
+    exact = parts.network.predict(scaled, batch_size=_AT_ONCE, verbose=0)
+    ask = Engine(content)
+    off = np.mean(exact - np.stack([ask(pixels) for pixels in pictures]), axis=0)
+    return Head(parts.head.weights, np.asarray(parts.head.bias + off @ parts.head.weights, np.float32))
+
+
+def _converted(parts: Parts, configure: Callable[[Any], None]) -> bytes:
+    scaling = parts.backbone.preprocessing.scaling_layer()
+    scaling.name = "scaling"
+    network = converted_on_pixels(
+        lambda pixels: parts.network(scaling(pixels)),
+        parts.backbone.preprocessing,
+        name="network",
+        configure=configure,
+    )
+    return with_head(network, parts.head)
+
+
+def write(make: Callable[[Path, Context], bytes], run_dir: Path, output_dir: Path, context: Context) -> None:
+    """Write `model.tflite` with metadata, and `labels.txt`. make: one of the functions above."""
+    context.progress.report(_("Converting"), 0, None)
+    content = with_metadata(make(run_dir, context), run_dir, context.name)
+    with atomic_bytes(output_dir / MODEL) as file:
+        file.write(content)
+    write_labels(run_dir, output_dir)
+
+
+def opened(output_dir: Path) -> Answer:
+    """Return what asks a written file, on one thread."""
+    return Engine((output_dir / MODEL).read_bytes())
+
+
+_USAGE = _(
+    """\
+`model.tflite` takes a picture as it is, $height_px x $width_px pixels of red, green and blue, one byte each
+(`uint8`, `[1, $height_px, $width_px, 3]`, 0-255), and gives $classes probabilities (`float32`). Nothing has
+to be scaled outside. The labels, and how pictures are to be understood, stand inside the file as metadata.
+
+With MediaPipe Tasks (`pip install mediapipe`; the same file works in its Android, iOS and web versions):
+
+```python
+import mediapipe as mp
+
+classifier = mp.tasks.vision.ImageClassifier.create_from_model_path("model.tflite")
+answer = classifier.classify(mp.Image.create_from_file("picture.jpg"))
+for category in answer.classifications[0].categories:
+    print(category.category_name, category.score)
+```
+
+With LiteRT alone (`pip install ai-edge-litert pillow numpy`), as in the studio:
+
+```python
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+from PIL import Image, ImageOps
+
+labels = open("labels.txt", encoding="utf-8").read().splitlines()
+interpreter = Interpreter("model.tflite")
+interpreter.allocate_tensors()
+picture = ImageOps.exif_transpose(Image.open("picture.jpg")).convert("RGB")
+pixels = np.asarray(picture.resize(($width_px, $height_px), Image.Resampling.BILINEAR))
+interpreter.set_tensor(interpreter.get_input_details()[0]["index"], pixels[np.newaxis])
+interpreter.invoke()
+scores = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])[0]
+for at in np.argsort(-scores)[:5]:
+    print(labels[at], scores[at])
+```
+"""
+)
+
+LITE_FORMATS = (
+    Format(
+        "tflite",
+        _("TFLite, float32"),
+        _("The run's own file: exact, for phones, computers and small boards."),
+        partial(write, as_it_is),
+        _USAGE,
+        opened,
+        near=1e-3,
+    ),
+    Format(
+        "tflite-f16",
+        _("TFLite, float16"),
+        _("Half the size, nearly the same numbers; runs on a phone's GPU."),
+        partial(write, in_half_floats),
+        _USAGE,
+        opened,
+        near=0.1,
+    ),
+    Format(
+        "tflite-dynamic",
+        _("TFLite, dynamic range"),
+        _("The smallest file without calibration; slower than the others on many computers."),
+        partial(write, with_small_weights),
+        _USAGE,
+        opened,
+    ),
+    Format(
+        "tflite-int8",
+        _("TFLite, int8"),
+        _("A quarter of the size and the fastest on a phone; calibrated on your training pictures."),
+        partial(write, in_integers),
+        _USAGE,
+        opened,
+    ),
+)

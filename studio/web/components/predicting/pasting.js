@@ -1,0 +1,62 @@
+export default function ({ data, parentElement, setTriggerValue }) {
+  const { texts, largest_bytes: largest } = data;
+  const make = (tag, properties, ...children) => {
+    const element = Object.assign(document.createElement(tag), properties);
+    element.append(...children);
+    return element;
+  };
+  const said = make("p", { role: "status" });
+  const target = make("div", { className: "target", tabIndex: 0, ariaLabel: texts.paste },
+    make("strong", { textContent: texts.paste }), make("span", { className: "quiet", textContent: texts.about }));
+  target.role = "textbox";
+  const button = make("button", { type: "button", textContent: texts.button, onclick: fromClipboard });
+  button.hidden = !navigator.clipboard?.read; // hidden from pages that are not safe
+  parentElement.querySelector(".place").replaceChildren(
+    make("section", {}, target, make("div", { className: "row" }, button), said));
+
+  function say(text, fault = true) {
+    said.textContent = text;
+    said.classList.toggle("fault", fault);
+  }
+
+  async function take(blob, name) {
+    if (!blob) return say(texts.nothing);
+    if (blob.size > largest) return say(texts.too_large);
+    const reader = new FileReader();
+    reader.onerror = () => say(texts.nothing);
+    reader.onload = () => {
+      say(texts.taken, false);
+      setTriggerValue("picture", { name: name || texts.name, data: reader.result.slice(reader.result.indexOf(",") + 1) });
+    };
+    reader.readAsDataURL(blob);
+  }
+
+  function onPaste(event) {
+    const file = [...(event.clipboardData?.files ?? [])].find(({ type }) => type.startsWith("image/"));
+    event.preventDefault();
+    take(file, file?.name === "image.png" ? "" : file?.name);
+  }
+
+  async function fromClipboard() {
+    try {
+      for (const item of await navigator.clipboard.read()) {
+        const type = item.types.find((each) => each.startsWith("image/"));
+        if (type) return take(await item.getType(type));
+      }
+      say(texts.nothing);
+    } catch {
+      say(texts.refused);
+    }
+  }
+
+  // Anywhere on the page, as long as the place is to be seen and nobody is typing.
+  function onPagePaste(event) {
+    const inField = event.composedPath()[0]?.matches?.("input, textarea, [contenteditable]");
+    const holdsPicture = [...(event.clipboardData?.files ?? [])].some(({ type }) => type.startsWith("image/"));
+    if (!event.defaultPrevented && !inField && holdsPicture && target.offsetWidth) onPaste(event);
+  }
+
+  target.addEventListener("paste", onPaste);
+  document.addEventListener("paste", onPagePaste);
+  return () => document.removeEventListener("paste", onPagePaste);
+}

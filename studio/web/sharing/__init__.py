@@ -1,0 +1,1 @@
+"""What the studio shows to others: the page behind a link, and the part of a page where links are made."""

@@ -1,0 +1,193 @@
+"""A link in a real browser: a telephone that knows nothing else of the studio asks its model."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import zxingcpp
+from PIL import Image
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect
+
+from db.engine import Database
+from db.migrate import migrate
+from studio.collect.papers import VISITOR
+from studio.predict.model import Model
+from studio.progress import Silent
+from studio.share import links, marks
+from studio.share.web_demo.runtime import runtime
+from studio.web.state import now
+from tests.conftest import NOW
+from tests.e2e.conftest import SCREENSHOTS, look, serving
+from tests.retrain.material import ROOM
+from tests.share.browser_runtime import pack_into
+from tests.share.links_material import Studio, studio
+
+pytestmark = pytest.mark.browser
+PHONE: ViewportSize = {"width": 390, "height": 844}
+SECRET = "문 열려라 참깨"
+NEAR = 1e-4
+"""The browser rounds otherwise than this machine's processor."""
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Studio]]:
+    """A studio that is open to others, and where it is."""
+    home = tmp_path_factory.mktemp("나눔 home") / "data"
+    home.mkdir()
+    database = Database(f"sqlite:///{(home / 'studio.sqlite3').as_posix()}")
+    migrate(database)
+    made = studio(database, home)
+    pack_into(made.settings.downloads_dir)
+    runtime(made.settings.downloads_dir, Silent())
+    with serving(home, "--host", "0.0.0.0", STUDIO_SECRET=SECRET) as (address, _process):
+        yield address, made
+    database.close()
+
+
+@pytest.fixture
+def phone(browser: Browser) -> Iterator[BrowserContext]:
+    context = browser.new_context(viewport=PHONE, color_scheme="dark", has_touch=True, is_mobile=True)
+    context.grant_permissions(["camera"])
+    yield context
+    context.close()
+
+
+def picture(number: int) -> Path:
+    return ROOM / "drawings" / "square" / f"그림 {number:03d}.png"
+
+
+def answers_as_the_run_does(page: Page, made: Studio, number: int) -> None:
+    page.set_input_files("#files", picture(number))
+    card = page.locator(f".card[data-name='{picture(number).name}']")
+    expect(card).to_be_visible()
+    expected = Model.open(made.folder).classify_file(picture(number), "x")
+    for place, each in enumerate(expected):
+        bar = card.locator("li").nth(place)
+        assert bar.get_attribute("data-label") == each.label
+        assert abs(float(bar.get_attribute("data-probability") or 9) - each.score) < NEAR
+
+
+def test_a_telephone_asks_by_file_and_camera_and_says_what_is_wrong(
+    shared: tuple[str, Studio], phone: BrowserContext, context: BrowserContext
+) -> None:
+    address, made = shared
+    link_id, token = made.link(keeps_pictures=True)
+    page = phone.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(f"{request.method} {request.url}"))
+    page.goto(f"{address}/share/{token}")
+    expect(page.get_by_role("heading", name="도형 demo")).to_be_visible()
+    expect(page.locator("body")).to_have_attribute("data-state", "here")
+    answers_as_the_run_does(page, made, 3)
+    page.get_by_role("button", name="Use the camera").click()
+    expect(page.locator("#live-answer .bars li")).to_have_count(2)
+    page.get_by_role("button", name="Turn the camera off").click()
+    look(page, "link-phone")
+    assert not [each for each in asked if each.startswith("POST")], "a picture left the device"
+    assert all(each.split()[1].startswith((f"{address}/share/", "blob:", "data:")) for each in asked)
+
+    page.get_by_text("Is this wrong?").first.click()
+    page.get_by_label("What it really is").select_option("원 circle")
+    page.get_by_label("Send the picture too").check()
+    page.get_by_role("button", name="Send").click()
+    expect(page.get_by_text("Thank you")).to_be_visible()
+    seen = made.seen(link_id)
+    assert (seen.marked, seen.pictures) == (1, 1)
+
+    owner = context.new_page()
+    owner.goto(f"{address}/curate?project=도형&source={VISITOR}&secret={SECRET}")
+    tile = owner.locator("[data-id] img").first
+    expect(tile).to_have_js_property("complete", True)
+    expect(tile).to_have_js_property("naturalWidth", 96)
+    look(owner, "link-in-curate")
+    owner.goto(f"{address}/?project=도형")
+    owner.get_by_role("link", name="1 answer marked wrong").click()
+    expect(owner.get_by_text("Came: marked wrong by a visitor")).to_be_visible()
+    with made.database.read() as session:
+        assert marks.marks(session, made.project_id)[0].meant == "원 circle"
+
+
+def test_where_the_browser_cannot_the_studio_answers(
+    shared: tuple[str, Studio], phone: BrowserContext
+) -> None:
+    address, made = shared
+    link_id, token = made.link()
+    page = phone.new_page()
+    page.route("**/*.wasm", lambda route: route.abort())
+    page.goto(f"{address}/share/{token}")
+    expect(page.locator("body")).to_have_attribute("data-state", "server")
+    answers_as_the_run_does(page, made, 4)
+    page.get_by_text("Is this wrong?").click()
+    expect(page.get_by_label("What it really is")).to_be_visible()
+    expect(page.get_by_label("Send the picture too")).to_have_count(0)
+    page.wait_for_timeout(1500)  # counts are written a second later
+    assert (made.seen(link_id).opened, made.seen(link_id).answered) == (1, 1)
+
+
+def test_closed_and_guessed_links_look_the_same_and_the_studio_stays_shut(
+    shared: tuple[str, Studio], phone: BrowserContext
+) -> None:
+    address, made = shared
+    expired, revoked = made.link(expires_at=NOW)[1], made.link()
+    with made.database.write() as session:
+        links.revoke(session, revoked[0], now())
+    page = phone.new_page()
+    told = set()
+    for token in (expired, revoked[1], links.new_token()):
+        answer = page.goto(f"{address}/share/{token}")
+        assert answer is not None
+        told.add((answer.status, answer.text()))
+    assert len(told) == 1
+    assert next(iter(told))[0] == 404
+    look(page, "link-closed")
+    for inside in ("/", "/share", "/curate", "/studio/projects/1/items?ids=1", "/share/../curate"):
+        answer = page.goto(f"{address}{inside}")
+        assert answer is not None
+        assert answer.status == 401
+
+
+def test_the_owner_makes_a_link_hands_it_out_and_closes_it(
+    shared: tuple[str, Studio], context: BrowserContext, phone: BrowserContext
+) -> None:
+    address, made = shared
+    owner = context.new_page()
+    owner.goto(f"{address}/share?project=도형&secret={SECRET}")
+    owner.get_by_label("What its page is called").fill("우리 <b>demo</b>")
+    owner.get_by_role("button", name="Make a link").click()
+    told = owner.locator("[data-testid='stCode'] code")
+    expect(told).to_contain_text("/share/")
+    link = told.inner_text().strip()
+    owner.wait_for_timeout(500)
+    code = owner.locator(f".st-key-new-link-{made.project_id} img").screenshot()
+    look(owner, "links-owner")
+    read = zxingcpp.read_barcodes(Image.open(io.BytesIO(code)))
+    assert [each.text for each in read] == [link]
+
+    visitor = phone.new_page()
+    here = link.replace(link.split("/share/")[0], address)
+    visitor.goto(here)
+    expect(visitor.get_by_role("heading", name="우리 <b>demo</b>")).to_be_visible()
+    owner.get_by_role("button", name="Done").click()
+    expect(owner.locator("[data-testid='stCode']")).to_have_count(0)
+    newest = owner.locator("[class*='st-key-link-']", has_text="우리").first
+    newest.get_by_role("button", name="Revoke").click()
+    expect(newest.get_by_text("revoked")).to_be_visible()
+    answer = visitor.goto(here)
+    assert answer is not None
+    assert answer.status == 404
+
+    newest.get_by_role("button", name="New address").click()
+    expect(told).to_contain_text("/share/")
+    renewed = told.inner_text().strip()
+    assert renewed != link
+    answer = visitor.goto(renewed.replace(renewed.split("/share/")[0], address))
+    assert answer is not None
+    assert answer.status == 200
+    look(owner, "links-owner-after")
+    if SCREENSHOTS:
+        owner.emulate_media(color_scheme="dark")
+        owner.set_viewport_size(PHONE)
+        owner.reload()
+        owner.get_by_role("button", name="Make a link").scroll_into_view_if_needed()
+        look(owner, "links-owner-phone")

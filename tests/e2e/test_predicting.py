@@ -1,0 +1,255 @@
+"""The Predict page in a browser: every way in, what is told of an answer, and a wrong one put right."""
+
+import csv
+import functools
+import http.server
+import io
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, FilePayload, Page, expect
+
+from studio.collect.projects import create_project
+from studio.collect.store import PictureStore
+from studio.data import open_database
+from studio.jobs import queue, requests
+from studio.jobs.performing import perform
+from studio.progress import Silent
+from studio.retrain import project_runs
+from studio.retrain.options import RunOptions
+from studio.settings import Settings
+from tests.conftest import NOW
+from tests.e2e.conftest import look, serving
+from tests.retrain.material import data_folder, draw
+
+pytestmark = pytest.mark.browser
+PROJECT = "그림 drawings"
+CIRCLE, SQUARE = "원 circle", "square"
+PHONE = {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path]]:
+    """A data folder with a project of drawings and two runs of it; and the folder of new drawings."""
+    room = tmp_path_factory.mktemp("predicting")
+    with data_folder(room / "내 studio") as home:
+        settings = Settings(home=home)
+        database = open_database(settings)
+        with database.write() as session:
+            project = create_project(session, PROJECT, NOW)
+
+        def do(job_id: int) -> None:
+            with database.write() as session:
+                assert queue.claim_one(session, job_id, "me", NOW) is not None
+            assert perform(database, settings, job_id, "me", Silent()) is None
+
+        drawings = draw(room / "drawings", (CIRCLE, SQUARE), count=30)
+        do(requests.ingest_path(database, project.id, drawings, None, NOW))
+        for name in ("short", "long"):
+            options = RunOptions(how_many_training_steps=40 if name == "short" else 200)
+            store = PictureStore(settings.pictures_dir)
+            run_id = requests.retrain(database, store, project.id, options, NOW, name=name)
+            with database.read() as session:
+                job_id = project_runs.run(session, run_id).job_id
+            assert job_id is not None
+            do(job_id)
+        database.close()
+        # Drawn by other numbers, so that the model has not seen them.
+        new = draw(room / "새 new", ("a", "b", "line", CIRCLE, SQUARE), count=12)
+        yield home, new
+
+
+@pytest.fixture(scope="module")
+def address(trained: tuple[Path, Path]) -> Iterator[str]:
+    home, new = trained
+    handler = functools.partial(_Quiet, directory=str(new))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as site:
+        threading.Thread(target=site.serve_forever, daemon=True).start()
+        with serving(home, STUDIO_ALLOW_HOSTS="127.0.0.1") as (studio, _process):
+            _sites[studio] = f"http://127.0.0.1:{site.server_address[1]}"
+            yield studio
+        site.shutdown()
+
+
+_sites: dict[str, str] = {}
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    context = browser.new_context(viewport={"width": 1280, "height": 1000}, permissions=["camera"])
+    context.set_default_timeout(30_000)
+    yield context
+    context.close()
+
+
+def opened(page: Page, address: str) -> None:
+    page.goto(f"{address}/predict?project={PROJECT}")
+    expect(page.get_by_role("heading", name="Predict", exact=True)).to_be_visible()
+
+
+def payload(path: Path) -> FilePayload:
+    return FilePayload(name=path.name, mimeType="image/png", buffer=path.read_bytes())
+
+
+def labels(home: Path) -> dict[str, int]:
+    """Return how many labelled pictures each class has."""
+    with sqlite3.connect(home / "studio.sqlite3") as database:
+        rows: list[Any] = database.execute(
+            "SELECT c.name, count(*) FROM labels l JOIN classes c ON c.id = l.class_id"
+            " WHERE l.state = 'labelled' GROUP BY c.name"
+        ).fetchall()
+    return dict(rows)
+
+
+def test_a_picture_is_answered_explained_and_put_right(
+    page: Page, address: str, trained: tuple[Path, Path]
+) -> None:
+    home, new = trained
+    opened(page, address)
+    picture = sorted((new / SQUARE).iterdir())[0]
+    page.locator('input[type="file"]').first.set_input_files(
+        [payload(picture), FilePayload(name="나쁜.jpg", mimeType="image/jpeg", buffer=b"<svg></svg>")]
+    )
+    expect(page.get_by_role("heading", name=SQUARE)).to_be_visible()
+    expect(page.get_by_text("SVG")).to_be_visible()
+    expect(page.get_by_text("As the network sees it")).to_be_visible()
+    expect(page.get_by_text(f"Where it saw “{SQUARE}”")).to_be_visible()
+    near = page.locator('figure img[src^="/studio/thumbnails/"]')
+    expect(near).to_have_count(6)
+    for number in range(6):
+        assert near.nth(number).evaluate("async (i) => { await i.decode(); return i.naturalWidth }") > 0
+    look(page, "predicting")
+    before = labels(home)
+    page.get_by_test_id("stButtonGroup").get_by_text(CIRCLE).click()
+    expect(page.get_by_text(f"It is in the project as “{CIRCLE}”.")).to_be_visible()
+    after = labels(home)
+    assert after == before | {CIRCLE: before[CIRCLE] + 1}
+
+
+def test_two_runs_answer_side_by_side_and_say_when_they_are_not_sure(
+    page: Page, address: str, trained: tuple[Path, Path]
+) -> None:
+    _home, new = trained
+    opened(page, address)
+    page.locator('input[type="file"]').first.set_input_files([payload(next((new / SQUARE).iterdir()))])
+    expect(page.get_by_text("Nearest training pictures")).to_have_count(1)
+    page.get_by_label("Beside it").click()
+    page.get_by_role("option", name="short").click()
+    expect(page.get_by_text("Nearest training pictures")).to_have_count(2)
+    expect(page.get_by_text("Not sure below")).to_have_count(2)
+    page.get_by_text("Not sure below").first.click()
+    expect(page.get_by_text("Measured on")).to_be_visible()
+    expect(page.get_by_role("cell", name="like nothing in training")).to_be_visible()
+    look(page, "predicting-two")
+
+
+def test_a_pasted_and_a_fetched_picture_are_answered(
+    page: Page, address: str, trained: tuple[Path, Path]
+) -> None:
+    _home, new = trained
+    picture = sorted((new / SQUARE).iterdir())[1]
+    opened(page, address)
+    page.get_by_role("tab", name="Paste").click()
+    target = page.get_by_role("textbox", name="Paste a picture here")
+    expect(target).to_be_visible()
+    paste = """(place, [bytes, kind]) => {
+        const data = new DataTransfer();
+        if (bytes.length) data.items.add(new File([new Uint8Array(bytes)], "그림.png", { type: kind }));
+        const told = { clipboardData: data, bubbles: true, composed: true };
+        place.dispatchEvent(new ClipboardEvent("paste", told));
+    }"""
+    target.evaluate(paste, [[], ""])
+    expect(page.get_by_text("There is no picture in the clipboard.")).to_be_visible()
+    target.evaluate(paste, [list(picture.read_bytes()), "image/png"])
+    expect(page.get_by_role("heading", name=SQUARE)).to_have_count(1)
+    page.get_by_role("tab", name="Address").click()
+    other = sorted((new / SQUARE).iterdir())[2]
+    page.get_by_label("A picture's address").fill(f"{_sites[address]}/{SQUARE}/{other.name}")
+    page.get_by_role("button", name="Fetch it").click()
+    expect(page.get_by_role("heading", name=SQUARE)).to_have_count(2)
+    page.get_by_label("A picture's address").fill("http://169.254.169.254/latest/meta-data/x.png")
+    page.get_by_role("button", name="Fetch it").click()
+    expect(page.get_by_text("is not asked").first).to_be_visible()
+    page.get_by_role("button", name="Clear pasted and fetched pictures").click()
+    expect(page.get_by_role("heading", name=SQUARE)).to_have_count(0)
+
+
+def test_the_live_camera_says_what_it_sees_until_it_is_off(page: Page, address: str) -> None:
+    answered: list[int] = []
+    page.on("response", lambda answer: answered.append(answer.status) if "/answer" in answer.url else None)
+    opened(page, address)
+    page.get_by_role("tab", name="Camera").click()
+    page.get_by_text("Live", exact=True).click()
+    page.get_by_role("button", name="Start the live camera").click()
+    expect(page.get_by_text("pictures a second")).to_be_visible()
+    expect(page.locator("ol li")).to_have_count(2)
+    look(page, "predicting-live")
+    page.get_by_role("button", name="Stop the live camera").click()
+    expect(page.get_by_text("pictures a second")).to_have_count(0)
+    page.wait_for_timeout(500)
+    count = len(answered)
+    assert count > 0
+    assert set(answered) == {200}
+    page.wait_for_timeout(1_000)
+    assert len(answered) == count, "a camera that is off must not be asked about"
+
+
+def test_a_whole_folder_is_a_table_that_can_be_fetched_and_picked_from(
+    page: Page, address: str, trained: tuple[Path, Path]
+) -> None:
+    _home, new = trained
+    opened(page, address)
+    page.get_by_role("tab", name="Folder").click()
+    page.get_by_label("A folder on this machine").fill(str(new / "nowhere"))
+    page.get_by_role("button", name="Ask about all of it").click()
+    expect(page.get_by_text("expected a folder with pictures")).to_be_visible()
+    page.get_by_label("A folder on this machine").fill(str(new))
+    page.get_by_role("button", name="Ask about all of it").click()
+    expect(page.get_by_text("60 pictures in")).to_be_visible(timeout=60_000)
+    with page.expect_download() as coming:
+        page.get_by_role("button", name="Table as CSV").click()
+    text = Path(coming.value.path()).read_text(encoding="utf-8")
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert len(rows) == 60
+    squares = [row["answer"] for row in rows if row["file"].startswith(SQUARE)]
+    assert squares.count(SQUARE) / len(squares) > 0.7
+    look(page, "predicting-folder")
+
+
+def test_many_photographs_are_a_table(page: Page, address: str, trained: tuple[Path, Path]) -> None:
+    _home, new = trained
+    opened(page, address)
+    page.locator('input[type="file"]').first.set_input_files(
+        [payload(path) for path in sorted((new / SQUARE).iterdir())[:9]]
+    )
+    expect(page.get_by_test_id("stDataFrame").last).to_be_visible()
+    expect(page.get_by_text("Pick rows to see them in full").last).to_be_visible()
+
+
+def test_a_phone_has_all_of_it_and_nothing_beside_it(
+    browser: Browser, address: str, trained: tuple[Path, Path]
+) -> None:
+    _home, new = trained
+    context = browser.new_context(viewport=PHONE, color_scheme="dark")  # type: ignore[arg-type]
+    page = context.new_page()
+    opened(page, address)
+    page.locator('input[type="file"]').first.set_input_files([payload(next((new / SQUARE).iterdir()))])
+    expect(page.get_by_text("Nearest training pictures")).to_be_visible(timeout=30_000)
+    for tab in ("Paste", "Address", "Camera", "Folder"):
+        page.get_by_role("tab", name=tab).click()
+        page.wait_for_timeout(300)
+        assert page.evaluate(
+            "() => { const m = document.querySelector('[data-testid=stMain]');"
+            " return m.scrollWidth <= m.clientWidth; }"
+        )
+    look(page, "phone-predicting")
+    context.close()

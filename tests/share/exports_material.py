@@ -1,0 +1,54 @@
+"""A run on photographs, exported once in each form, for the tests of exports."""
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from studio.predict.model import Model
+from studio.progress import Silent
+from studio.retrain.image_folder import read_image_folder
+from studio.retrain.lesson import Floats
+from studio.retrain.options import RunOptions
+from studio.retrain.run import RunResult
+from studio.retrain.snapshot import Snapshot
+from studio.share.exports.export import Exported, export
+from studio.share.exports.form import Context, Pixels
+from tests.conftest import FLOWERS
+from tests.retrain.material import ROOM, run_on
+
+NAME = "꽃 *flowers*"
+needs_flowers = pytest.mark.skipif(not FLOWERS.is_dir(), reason=f"the photographs are not at {FLOWERS}")
+
+
+@cache
+def flowers_run() -> RunResult:
+    """Return a finished run on half of the photographs, of which two fifths are for testing."""
+    half = sorted(read_image_folder(FLOWERS, Silent()).pictures, key=lambda picture: picture.sha256)[::2]
+    options = RunOptions(how_many_training_steps=300, testing_percentage=40)
+    return run_on(Snapshot.of(half, testing_percentage=40), ROOM / "runs" / "꽃 run", options)
+
+
+def context(folder: Path = ROOM) -> Context:
+    """Return what an export may need."""
+    return Context(NAME, folder / "downloads", Silent(), threads=2)
+
+
+@cache
+def exported(form: str) -> Exported:
+    """Return an export of that run as a folder."""
+    return export(flowers_run().run_dir, form, ROOM / "나간 것" / form, context())
+
+
+@cache
+def asked() -> tuple[tuple[Path, ...], tuple[Pixels, ...], Floats]:
+    """Return twelve test pictures: their files, their pixels, and what the run's own model says of them."""
+    model = Model.open(flowers_run().run_dir)
+    tested = flowers_run().snapshot.of_split("testing")[::9][:12]
+    pixels = tuple(model.preprocessing.read(example.path, "x") for example in tested)
+    return (
+        tuple(example.path for example in tested),
+        pixels,
+        np.stack([model.probabilities(each) for each in pixels]),
+    )

@@ -1,0 +1,67 @@
+"""A project with one finished run on drawings, in a data folder, for the tests of links."""
+
+import shutil
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from starlette.testclient import TestClient
+
+from db import models
+from db.engine import Database
+from studio.retrain.options import RunOptions
+from studio.retrain.project_runs import create_run, finish, run
+from studio.settings import Settings
+from studio.share import links
+from studio.web.sharing.app import sharing_app
+from studio.web.sharing.tally import Tally
+from studio.web.state import now
+from tests.conftest import NOW
+from tests.retrain.material import drawings_run
+
+
+@dataclass
+class Studio:
+    """A data folder with a run that can be shared, and a client that knows only the links."""
+
+    database: Database
+    settings: Settings
+    project_id: int
+    run_id: int
+    folder: Path
+    client: TestClient
+    tally: Tally
+
+    def link(self, **asked: object) -> tuple[int, str]:
+        """Make a link; return its id and its token."""
+        with self.database.write() as session:
+            return links.create(session, self.run_id, "도형 demo", now(), **asked)  # type: ignore[arg-type]
+
+    def seen(self, link_id: int) -> links.Link:
+        """Return a link as its owner sees it."""
+        with self.database.read() as session:
+            return next(each for each in links.links(session, self.project_id) if each.id == link_id)
+
+
+def studio(database: Database, home: Path) -> Studio:
+    """Return the data folder."""
+    settings = Settings(home=home, database_url=database.url.render_as_string(hide_password=False))
+    with database.write() as session:
+        project = models.Project(name="도형", created_at=NOW)
+        session.add(project)
+        session.flush()
+        snapshot = models.Snapshot(project_id=project.id, hash="h", pictures=48, created_at=NOW)
+        session.add(snapshot)
+        session.flush()
+        run_id = create_run(session, project.id, snapshot.id, RunOptions(), NOW)
+        finish(session, run_id, drawings_run(), NOW)
+        folder = settings.runs_dir / run(session, run_id).folder
+    shutil.copytree(drawings_run().run_dir, folder)
+    tally = Tally(database, now)
+    client = TestClient(sharing_app(settings, database, tally), follow_redirects=False)
+    return Studio(database, settings, project.id, run_id, folder, client, tally)
+
+
+def in_a_day() -> datetime:
+    """Return this time tomorrow."""
+    return now() + timedelta(days=1)

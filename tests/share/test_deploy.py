@@ -1,0 +1,183 @@
+"""The deploy folder: run once where nothing else is installed, and it answers as the run does."""
+
+import io
+import json
+import subprocess
+import sys
+import time
+import urllib.request
+import venv
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from studio.predict.model import Model
+from studio.progress import Silent
+from studio.share.exports.form import Context
+from studio.share.exports.formats import FORMATS
+from tests.e2e.conftest import free_port
+from tests.retrain.material import FLOWERS, ROOM, drawings_run
+
+HEAVY = ("tensorflow", "keras", "torch", "studio")
+ASK = """
+import json, sys
+from pathlib import Path
+from demo_model import DemoModel, NotAPicture
+model = DemoModel(Path("."))
+def said(path):
+    try:
+        answer = model.answer(Path(path).read_bytes())
+        return {"classes": answer.classes, "doubt": answer.doubt}
+    except NotAPicture:
+        return None
+heavy = [name for name in sys.argv[1].split(",") if name in sys.modules]
+print(json.dumps({"heavy": heavy, "said": [said(path) for path in sys.argv[2:]]}))
+"""
+
+
+@cache
+def space() -> Path:
+    output = ROOM / "배포 deploy"
+    output.mkdir()
+    FORMATS["deploy"].write(
+        drawings_run().run_dir, output, Context("도형 demo", ROOM / "downloads", Silent())
+    )
+    return output / "space"
+
+
+@cache
+def python_of_its_own() -> Path:
+    """Return a fresh environment's Python, with what the folder asks for and nothing else."""
+    folder = ROOM / "새 venv"
+    venv.create(folder, with_pip=True)
+    python = folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    installed = subprocess.run(
+        [python, "-m", "pip", "install", "--quiet", "--prefer-binary", "-r", space() / "requirements.txt"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if installed.returncode:
+        pytest.skip(f"no package index answers: {installed.stderr.strip()[-200:]}")
+    return python
+
+
+def pictures(folder: Path) -> list[Path]:
+    """Pictures of many kinds: turned by EXIF, large, transparent, grey; photographs where there are any."""
+    folder.mkdir()
+    noise = Image.fromarray(np.random.default_rng(3).integers(0, 255, (60, 80, 3), np.uint8))
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    noise.resize((2400, 1800)).save(folder / "large turned.jpg", exif=turned)
+    noise.convert("RGBA").resize((300, 200)).putalpha(90)
+    see_through = noise.convert("RGBA")
+    see_through.putalpha(90)
+    see_through.save(folder / "비치는.png")
+    noise.convert("L").save(folder / "grey.png")
+    noise.save(folder / "w.webp")
+    noise.save(folder / "h.heic")
+    return [
+        *sorted(folder.iterdir()),
+        *sorted((ROOM / "drawings").rglob("*.png"))[::8],
+        *sorted(FLOWERS.rglob("*.jpg"))[::60],
+    ]
+
+
+def test_it_answers_as_the_run_does_with_litert_alone(tmp_path: Path) -> None:
+    asked = pictures(tmp_path / "사진")
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(b"hello")
+    told = subprocess.run(
+        [python_of_its_own(), "-c", ASK, ",".join(HEAVY), *asked, bad],
+        cwd=space(),
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=True,
+    )
+    found = json.loads(told.stdout.splitlines()[-1])
+    assert found["heavy"] == []
+    assert found["said"].pop() is None
+    model = Model.open(drawings_run().run_dir)
+    for path, said in zip(asked, found["said"], strict=True):
+        expected = model.answer_file(path, path.name)
+        assert [label for label, _p in said["classes"]] == [each.label for each in expected.predictions], path
+        assert said["classes"][0][1] == pytest.approx(expected.predictions[0].score, abs=1e-3), path
+        assert said["doubt"] == (expected.doubt or "")
+
+
+def test_the_app_runs_where_nothing_else_is_installed() -> None:
+    python = python_of_its_own()
+    listed = subprocess.run(
+        [python, "-m", "pip", "list", "--format=freeze"], capture_output=True, text=True, check=True
+    ).stdout.lower()
+    assert not [name for name in HEAVY if f"\n{name}" in f"\n{listed}"]
+    # The whole page, with a picture given to it, as Streamlit itself tests pages.
+    picture = io.BytesIO()
+    Image.open(ROOM / "drawings" / "square" / "그림 003.png").save(picture, "PNG")
+    drawn = """
+from pathlib import Path
+import sys
+from streamlit.testing.v1 import AppTest
+app = AppTest.from_file("app.py", default_timeout=60).run()
+assert not app.exception, app.exception
+app.file_uploader[0].set_value(("a.png", Path(sys.argv[1]).read_bytes(), "image/png")).run()
+assert not app.exception, app.exception
+print([each.value for each in app.markdown])
+"""
+    told = subprocess.run(
+        [python, "-c", drawn, ROOM / "drawings" / "square" / "그림 003.png"],
+        cwd=space(),
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=True,
+    )
+    expected = Model.open(drawings_run().run_dir).answer_file(
+        ROOM / "drawings" / "square" / "그림 003.png", "x"
+    )
+    assert expected.predictions[0].label in told.stdout
+    port = free_port()
+    server = subprocess.Popen(
+        [python, "-m", "streamlit", "run", "app.py", "--server.port", str(port)],
+        cwd=space(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        for _try in range(300):
+            assert server.poll() is None, "the app ended at its start"
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=2) as answer:
+                    assert answer.read() == b"ok"
+                break
+            except OSError:
+                time.sleep(0.1)
+        else:
+            pytest.fail("the app did not start")
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def test_the_folder_says_what_hosts_need(tmp_path: Path) -> None:
+    files = {path.relative_to(space()).as_posix() for path in space().rglob("*") if path.is_file()}
+    assert files == {
+        ".streamlit/config.toml",
+        "Dockerfile",
+        "README.md",
+        "app.py",
+        "demo.json",
+        "demo_model.py",
+        "model.tflite",
+        "requirements.txt",
+    }
+    wanted = (space() / "requirements.txt").read_text(encoding="utf-8")
+    assert "tensorflow" not in wanted
+    assert all("<" in line for line in wanted.splitlines())
+    head = (space() / "README.md").read_text(encoding="utf-8")
+    assert head.startswith('---\ntitle: "도형 demo"\n')
+    assert "app_port: 8501" in head
