@@ -7,7 +7,7 @@ from studio.curate.grid import counts
 from studio.errors import ProjectError
 from studio.jobs import requests
 from studio.language import _
-from studio.retrain import project_runs
+from studio.retrain.runs import project_runs
 from studio.web import project_home
 from studio.web.look import heading
 from studio.web.state import database, enter, named_project, now

@@ -4,7 +4,7 @@ import streamlit as st
 
 from studio.curate.grid import counts
 from studio.language import _
-from studio.retrain import project_runs
+from studio.retrain.runs import project_runs
 from studio.web.components.retraining import retraining
 from studio.web.jobs_panel import ended_badly, watch
 from studio.web.look import heading

@@ -41,7 +41,7 @@ def _numbered(run_id: int) -> ChosenRun | None:
     from studio.collect.projects import project_of
     from studio.data import open_database
     from studio.jobs.model_exporting import model_name
-    from studio.retrain import project_runs
+    from studio.retrain.runs import project_runs
     from studio.settings import settings
 
     database = open_database(settings())

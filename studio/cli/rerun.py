@@ -9,7 +9,7 @@ import click
 from studio.language import _
 
 if TYPE_CHECKING:  # imported by the command alone, when it is run
-    from studio.retrain.repetition import Outcome, Repetition
+    from studio.retrain.runs.repetition import Outcome, Repetition
 
 
 @click.command(
@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # imported by the command alone, when it is run
 @click.pass_context
 def rerun(context: click.Context, run: str, run_dir: Path | None) -> None:
     """Take a run's number or its folder; the pictures must be where they were."""
-    from studio.retrain.repetition import Repetition
+    from studio.retrain.runs.repetition import Repetition
 
     if run.isdecimal() and not Path(run).is_dir():
         if run_dir is not None:
@@ -48,7 +48,7 @@ def _of_project(run_id: int) -> tuple["Outcome", "Outcome", Path]:
     from studio.data import open_database
     from studio.errors import ProjectError
     from studio.jobs import requests
-    from studio.retrain import project_runs
+    from studio.retrain.runs import project_runs
     from studio.settings import settings
 
     database = open_database(settings())
@@ -74,8 +74,8 @@ def _of_project(run_id: int) -> tuple["Outcome", "Outcome", Path]:
 def _of_folder(folder: Path, run_dir: Path | None) -> tuple["Outcome", "Outcome", Path]:
     from studio.cli.terminal import terminal_progress
     from studio.errors import SourceMissing
-    from studio.retrain.repetition import Outcome, options_to_repeat
     from studio.retrain.run import read_run, retrain
+    from studio.retrain.runs.repetition import Outcome, options_to_repeat
     from studio.settings import settings
 
     earlier = read_run(folder)

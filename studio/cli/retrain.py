@@ -9,9 +9,9 @@ import click
 from studio.atomic import atomic_bytes
 from studio.cli.retrain_flags import options_of, retrain_flags, settled
 from studio.language import _
+from studio.retrain.head.sampling import tested_places
 from studio.retrain.run import RunResult
 from studio.retrain.run_folder import LABELS, MODEL
-from studio.retrain.sampling import tested_places
 
 
 @click.command(help=_("Retrain a network's top on a folder of class folders, or on a project's labels."))

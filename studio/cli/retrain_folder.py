@@ -8,7 +8,7 @@ from typing import Any
 from studio.cli.terminal import terminal_progress
 from studio.predict.measuring import measured
 from studio.progress import Progress
-from studio.retrain.head import Watch
+from studio.retrain.head.head import Watch
 from studio.retrain.options import RunOptions
 from studio.retrain.run import RunResult
 from studio.retrain.run import retrain as retrain_on
@@ -96,7 +96,7 @@ def _write_bottleneck_files(
     given: dict[str, Any], options: RunOptions, result: RunResult, progress: Progress
 ) -> None:
     from studio.retrain.backbones import ready
-    from studio.retrain.bottlenecks import BottleneckCache
+    from studio.retrain.bottlenecks.cache import BottleneckCache
     from studio.retrain.compat.bottleneck_files import write_bottleneck_files
 
     backbone = ready(options.backbone, given["model_dir"] or settings().backbones_dir, progress)

@@ -28,7 +28,7 @@ def retrain_project(given: dict[str, Any], options: RunOptions, tell: Tell) -> R
     from studio.cli.studies import project_named
     from studio.collect.store import PictureStore
     from studio.data import open_database
-    from studio.retrain import project_runs
+    from studio.retrain.runs import project_runs
 
     run_dir: Path | None = given["run_dir"]
     if run_dir is not None and (run_dir / CARD).exists():
@@ -55,7 +55,7 @@ def _asked(
 ) -> tuple[int, int]:
     """Return a run and its job: of one that was cut off in just these words, or of a new one."""
     from studio.jobs import queue, requests
-    from studio.retrain import project_runs, project_snapshots
+    from studio.retrain.runs import project_runs, project_snapshots
 
     now = datetime.now(UTC)
     with database.write() as session:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:  # imported by the command alone, when it is run
     from sqlalchemy.orm import Session
 
     from studio.collect.projects import Project
-    from studio.retrain.changes import Changes
-    from studio.retrain.project_runs import RunSummary
+    from studio.retrain.runs.changes import Changes
+    from studio.retrain.runs.project_runs import RunSummary
 
 
 @click.command("runs", help=_("List runs with their settings and results, the newest first."))
@@ -25,7 +25,7 @@ def runs(project_name: str | None, as_json: bool) -> None:
     from studio.cli.studies import project_named
     from studio.collect.projects import list_projects
     from studio.data import open_database
-    from studio.retrain import project_runs
+    from studio.retrain.runs import project_runs
     from studio.settings import settings
 
     database = open_database(settings())
@@ -48,7 +48,7 @@ def runs(project_name: str | None, as_json: bool) -> None:
 
 def _since(session: "Session", run: "RunSummary") -> "Changes | None":
     """Return what changed in the pictures since the run before; None where there is none."""
-    from studio.retrain import project_runs, project_snapshots
+    from studio.retrain.runs import project_runs, project_snapshots
 
     earlier = project_runs.previous(session, run.id)
     return None if earlier is None else project_snapshots.changes_between(session, earlier, run.id)

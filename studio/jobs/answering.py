@@ -71,7 +71,7 @@ def _answer_folder(work: "Work") -> dict[str, Any]:
     from studio.predict.many import answers, picture_files, write_csv
     from studio.predict.measuring import measured
     from studio.predict.pool import ModelPool
-    from studio.retrain import project_runs
+    from studio.retrain.runs import project_runs
 
     arguments, settings = work.job.arguments, work.settings
     with work.database.read() as session:

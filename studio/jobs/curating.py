@@ -26,8 +26,8 @@ def _survey(work: "Work") -> dict[str, Any]:
     from studio.curate.findings import last_study
     from studio.curate.survey import identity_of, is_current, pictures_of, survey, surveyed_before
     from studio.retrain.backbones import DEFAULT, backbone_named, ready
-    from studio.retrain.bottlenecks import BottleneckCache
-    from studio.retrain.embedding import embed
+    from studio.retrain.bottlenecks.cache import BottleneckCache
+    from studio.retrain.bottlenecks.embedding import embed
 
     settings, folder = work.settings, _folder(work)
     with work.database.read() as session:

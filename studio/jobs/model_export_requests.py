@@ -17,8 +17,8 @@ from studio.jobs.export_requests import let_go
 from studio.jobs.model_exporting import MODEL_EXPORTING, model_name, shelf
 from studio.jobs.requests import AlreadyAtWork
 from studio.language import _
-from studio.retrain import project_runs
-from studio.retrain.project_runs import RunSummary
+from studio.retrain.runs import project_runs
+from studio.retrain.runs.project_runs import RunSummary
 from studio.share.exports.formats import FORMATS
 from studio.share.exports.parity import PARITY, Parity
 

@@ -23,7 +23,7 @@ def shelf(exports_dir: Path, project_id: int) -> Path:
 def _export_model(work: "Work") -> dict[str, Any]:
     from studio.collect.projects import project_of
     from studio.predict.measuring import measured
-    from studio.retrain import project_runs
+    from studio.retrain.runs import project_runs
     from studio.share.exports.export import export
     from studio.share.exports.form import Context
 

@@ -20,9 +20,9 @@ from studio.collect.web.query import checked_phrases
 from studio.errors import ProjectError, SourceMissing, StudioError
 from studio.jobs import queue
 from studio.language import _
-from studio.retrain import project_runs, project_snapshots
 from studio.retrain.options import RunOptions
-from studio.retrain.repetition import options_to_repeat
+from studio.retrain.runs import project_runs, project_snapshots
+from studio.retrain.runs.repetition import options_to_repeat
 
 
 class AlreadyAtWork(StudioError):

@@ -12,7 +12,7 @@ from studio.language import _
 if TYPE_CHECKING:  # the first itself imports this; who only needs the kind's name does not pay for the rest
     from studio.jobs.kinds import Work
     from studio.progress import Progress
-    from studio.retrain.lesson import Floats
+    from studio.retrain.head.lesson import Floats
     from studio.retrain.run import RunResult
     from studio.retrain.snapshot import Snapshot
 
@@ -25,7 +25,7 @@ def _retrain(work: "Work") -> dict[str, Any]:
 
 def _sweep(work: "Work", run_ids: Sequence[int]) -> dict[str, Any]:
     """Do several runs, each that has not ended yet; raise only where none of them has come to an end."""
-    from studio.retrain import project_runs
+    from studio.retrain.runs import project_runs
 
     done: list[dict[str, Any]] = []
     failed: list[dict[str, Any]] = []
@@ -78,8 +78,8 @@ class _Numbered:
 def _run(work: "Work", run_id: int, progress: "Progress") -> dict[str, Any]:
     from studio.collect.store import PictureStore
     from studio.predict.measuring import measured
-    from studio.retrain import project_runs, project_snapshots
     from studio.retrain.run import retrain
+    from studio.retrain.runs import project_runs, project_snapshots
 
     with work.database.read() as session:
         run = project_runs.run(session, run_id)

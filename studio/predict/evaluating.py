@@ -13,7 +13,7 @@ from studio.predict.many import answers
 from studio.predict.model import Answer
 from studio.progress import Progress
 from studio.retrain.compat.folder import label_of
-from studio.retrain.evaluation import Evaluation
+from studio.retrain.evaluation.evaluation import Evaluation
 from studio.retrain.snapshot import Example, Labelled
 
 

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from studio.predict.inner import MapOutput
-from studio.retrain.head import Head
-from studio.retrain.lesson import Floats
+from studio.retrain.head.head import Head
+from studio.retrain.head.lesson import Floats
 
 _COLOURS = np.array([(68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37)], np.float64)
 """From little to much, as bright as it is much, for eyes that see few colours too (viridis)."""

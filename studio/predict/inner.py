@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from studio.retrain.lesson import Floats
+from studio.retrain.head.lesson import Floats
 from studio.retrain.model_file import packed
 
 _WEIGHTS = b"final_weights"

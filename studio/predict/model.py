@@ -11,7 +11,7 @@ from studio.predict.heat_map import evidence
 from studio.predict.inner import Inner, inner
 from studio.predict.sureness import Doubt, Sureness, read_anchors
 from studio.retrain.engine import Engine
-from studio.retrain.lesson import Floats
+from studio.retrain.head.lesson import Floats
 from studio.retrain.model_file import head_of
 from studio.retrain.preprocessing import Preprocessing
 from studio.retrain.run_folder import CARD, altered, read_card, read_labels, read_model

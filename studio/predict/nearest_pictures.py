@@ -7,7 +7,7 @@ import numpy as np
 
 from studio.curate.neighbours import nearest
 from studio.predict.run_features import RunFeatures
-from studio.retrain.lesson import Floats
+from studio.retrain.head.lesson import Floats
 from studio.retrain.snapshot import Example
 
 

@@ -11,10 +11,10 @@ import numpy as np
 from studio.predict.inner import only_features
 from studio.progress import Progress
 from studio.retrain.backbones import BackboneFile
-from studio.retrain.bottlenecks import BottleneckCache
-from studio.retrain.embedding import embed
-from studio.retrain.head import Head
-from studio.retrain.lesson import Floats
+from studio.retrain.bottlenecks.cache import BottleneckCache
+from studio.retrain.bottlenecks.embedding import embed
+from studio.retrain.head.head import Head
+from studio.retrain.head.lesson import Floats
 from studio.retrain.model_file import head_of
 from studio.retrain.preprocessing import Preprocessing
 from studio.retrain.run_folder import read_card, read_labels, read_model

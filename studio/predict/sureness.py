@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from studio.atomic import atomic_bytes, atomic_text
-from studio.retrain.calibration import Calibration
-from studio.retrain.lesson import Floats, Ints
+from studio.retrain.evaluation.calibration import Calibration
+from studio.retrain.head.lesson import Floats, Ints
 
 SURENESS, ANCHORS = "sureness.json", "anchors.npy"
 _VERSION = 1

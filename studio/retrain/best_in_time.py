@@ -14,7 +14,7 @@ from studio.retrain.backbones import BACKBONES, backbone_named
 from studio.retrain.backbones.speed import measured
 from studio.retrain.curve import CurvePoint, OnPoints
 from studio.retrain.estimate import estimate
-from studio.retrain.fine_tuning import learn_tuned
+from studio.retrain.fine_tuning.learning import learn_tuned
 from studio.retrain.learning import Learnt, Means, learn_head
 from studio.retrain.options import RunOptions
 from studio.retrain.snapshot import Snapshot

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from studio.retrain.backbones import BACKBONES, Backbone, backbone_named
-from studio.retrain.deep_lesson import BATCH, distorted
-from studio.retrain.fine_tuning import SHARE
-from studio.retrain.head import L2S
+from studio.retrain.fine_tuning.deep_lesson import BATCH, distorted
+from studio.retrain.fine_tuning.learning import SHARE
+from studio.retrain.fine_tuning.tuned_network import larger
+from studio.retrain.head.head import L2S
 from studio.retrain.options import RunOptions
-from studio.retrain.tuned_network import larger
 
 GAINS = {"efficientnet_lite0": 1.2}
 """Percentage points over the plain head in the test, as `tests/benchmarks/fine_tuning.py` prints them: 600

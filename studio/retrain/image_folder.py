@@ -8,7 +8,7 @@ from pathlib import Path
 from studio.errors import SourceMissing
 from studio.language import _
 from studio.progress import Progress
-from studio.retrain.embedding import Refusal
+from studio.retrain.bottlenecks.embedding import Refusal
 from studio.retrain.snapshot import Labelled
 
 _NOT_PICTURES = {"thumbs.db", "desktop.ini"}

@@ -14,13 +14,13 @@ from studio.errors import ModelUnreadable
 from studio.language import _
 from studio.progress import Progress
 from studio.retrain.backbones import BackboneFile, ready
-from studio.retrain.bottlenecks import BottleneckCache
+from studio.retrain.bottlenecks.cache import BottleneckCache
+from studio.retrain.bottlenecks.distortions import Distortions, embed_views, view_digest
+from studio.retrain.bottlenecks.embedding import Refusal, embed
 from studio.retrain.curve import CurvePoint, OnPoints
-from studio.retrain.distortions import Distortions, embed_views, view_digest
-from studio.retrain.embedding import Refusal, embed
 from studio.retrain.engine import Engine
-from studio.retrain.head import Head, TrainedHead, Watch, choose_l2
-from studio.retrain.lesson import Floats, Ints, Lesson
+from studio.retrain.head.head import Head, TrainedHead, Watch, choose_l2
+from studio.retrain.head.lesson import Floats, Ints, Lesson
 from studio.retrain.model_file import with_head
 from studio.retrain.options import RunOptions
 from studio.retrain.preprocessing import Preprocessing

@@ -10,7 +10,7 @@ import flatbuffers
 import numpy as np
 import numpy.typing as npt
 
-from studio.retrain.head import Head
+from studio.retrain.head.head import Head
 
 _FILE_IDENTIFIER = b"TFL3"
 

@@ -15,11 +15,13 @@ from studio.language import _
 from studio.progress import Progress
 from studio.retrain.backbones import backbone_named
 from studio.retrain.best_in_time import TRIALS, learn_in_time
+from studio.retrain.bottlenecks.embedding import Refusal
 from studio.retrain.curve import CurvePoint, OnPoints
-from studio.retrain.embedding import Refusal
-from studio.retrain.evaluation import Evaluation
-from studio.retrain.fine_tuning import learn_tuned
-from studio.retrain.head import Watch
+from studio.retrain.evaluation.evaluation import Evaluation
+from studio.retrain.evaluation.tested_copies import CopiesOfFiles, FindCopies, copies_by
+from studio.retrain.fine_tuning.learning import learn_tuned
+from studio.retrain.head.head import Watch
+from studio.retrain.head.sampling import tested_places
 from studio.retrain.learning import CHECKPOINT, Learnt, Means, learn_head
 from studio.retrain.options import RunOptions
 from studio.retrain.run_folder import (
@@ -37,10 +39,8 @@ from studio.retrain.run_folder import (
     write_card,
     write_tuned,
 )
-from studio.retrain.sampling import tested_places
 from studio.retrain.snapshot import Snapshot
-from studio.retrain.summaries import SummaryWriter
-from studio.retrain.tested_copies import CopiesOfFiles, FindCopies, copies_by
+from studio.retrain.summaries.summaries import SummaryWriter
 
 
 @dataclass(frozen=True)

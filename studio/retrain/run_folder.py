@@ -91,7 +91,7 @@ def read_model(run_dir: Path, card: dict[str, Any]) -> bytes:
 
 
 def write_tuned(run_dir: Path, tuned: dict[str, npt.NDArray[np.float32]]) -> None:
-    """Write `tuned.npz`: float32 arrays by layer and variable, as `studio.retrain.tuner.tune` takes them."""
+    """Write `tuned.npz`: float32 arrays by layer and variable, as `tune` of a tuned network takes them."""
     with atomic_bytes(run_dir / TUNED) as file:
         np.savez(file, **tuned)  # type: ignore[arg-type]
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from studio.progress import Silent
 from studio.retrain.backbones import DEFAULT, ready
-from studio.retrain.descent import descent
+from studio.retrain.head.descent import descent
 
 
 def warm(backbones_dir: Path) -> None:

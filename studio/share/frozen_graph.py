@@ -13,12 +13,12 @@ from studio.errors import JobFailed
 from studio.language import _
 from studio.predict.model import Model
 from studio.retrain.backbones import Backbone, backbone_named
-from studio.retrain.head import Head
+from studio.retrain.fine_tuning.tuned_network import tune, tuned_network
+from studio.retrain.head.head import Head
 from studio.retrain.model_file import head_of
 from studio.retrain.preprocessing import Preprocessing
 from studio.retrain.quiet import captured_output, tensorflow
 from studio.retrain.run_folder import read_card, read_model, read_tuned
-from studio.retrain.tuned_network import tune, tuned_network
 
 INPUT, FINAL = "input", "final_result"
 """What the script calls input and output."""

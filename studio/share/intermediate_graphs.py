@@ -5,7 +5,7 @@ from pathlib import Path
 
 from studio.atomic import atomic_bytes
 from studio.retrain.backbones import backbone_named
-from studio.retrain.head import Head
+from studio.retrain.head.head import Head
 from studio.share.frozen_graph import FrozenGraph
 
 

@@ -17,7 +17,7 @@ from studio.collect.projects import project_of
 from studio.errors import ProjectError
 from studio.jobs.export_requests import export_path
 from studio.jobs.model_export_requests import download_name, model_export_path
-from studio.retrain import project_runs
+from studio.retrain.runs import project_runs
 from studio.settings import Settings
 
 EXPORTS = "/studio/exports"

@@ -6,8 +6,8 @@ import streamlit as st
 
 from studio.collect.projects import Project
 from studio.language import _
-from studio.retrain import project_runs
-from studio.retrain.project_runs import RunSummary
+from studio.retrain.runs import project_runs
+from studio.retrain.runs.project_runs import RunSummary
 from studio.web.rooms import go
 from studio.web.state import database
 from studio.web.words import moment, percent

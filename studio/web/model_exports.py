@@ -9,7 +9,7 @@ from studio.jobs.model_export_requests import ModelExport
 from studio.jobs.model_exporting import MODEL_EXPORTING
 from studio.jobs.queue import Job
 from studio.language import _, counted
-from studio.retrain.project_runs import RunSummary
+from studio.retrain.runs.project_runs import RunSummary
 from studio.settings import settings
 from studio.share.exports.form import Format
 from studio.share.exports.formats import FORMATS

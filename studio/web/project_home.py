@@ -9,7 +9,7 @@ from studio.collect.projects import Project
 from studio.curate import overview
 from studio.curate.overview import Overview, Stamp
 from studio.language import _, counted
-from studio.retrain import project_runs
+from studio.retrain.runs import project_runs
 from studio.web.charts import bars
 from studio.web.look import heading
 from studio.web.rooms import go, page_link

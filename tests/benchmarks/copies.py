@@ -37,8 +37,8 @@ from studio.collect.sources import Source  # noqa: E402
 from studio.collect.store import PictureStore  # noqa: E402
 from studio.progress import Silent  # noqa: E402
 from studio.retrain.backbones import DEFAULT, ready  # noqa: E402
-from studio.retrain.bottlenecks import BottleneckCache  # noqa: E402
-from studio.retrain.embedding import embed  # noqa: E402
+from studio.retrain.bottlenecks.cache import BottleneckCache  # noqa: E402
+from studio.retrain.bottlenecks.embedding import embed  # noqa: E402
 from studio.retrain.snapshot import Labelled  # noqa: E402
 
 _PICTURES = 100_000

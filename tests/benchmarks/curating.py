@@ -43,11 +43,11 @@ from studio.curate.suggestions import taught  # noqa: E402
 from studio.curate.survey import pictures_of, survey  # noqa: E402
 from studio.progress import Silent  # noqa: E402
 from studio.retrain.backbones import DEFAULT, ready  # noqa: E402
-from studio.retrain.bottlenecks import BottleneckCache  # noqa: E402
-from studio.retrain.embedding import embed  # noqa: E402
-from studio.retrain.head import Head, train_head  # noqa: E402
+from studio.retrain.bottlenecks.cache import BottleneckCache  # noqa: E402
+from studio.retrain.bottlenecks.embedding import embed  # noqa: E402
+from studio.retrain.head.head import Head, train_head  # noqa: E402
+from studio.retrain.head.lesson import Lesson  # noqa: E402
 from studio.retrain.image_folder import read_image_folder  # noqa: E402
-from studio.retrain.lesson import Lesson  # noqa: E402
 from studio.retrain.options import RunOptions  # noqa: E402
 
 SEEDS = range(5)

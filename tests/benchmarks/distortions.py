@@ -21,8 +21,8 @@ sys.path.insert(0, str(ROOT))
 
 from studio.progress import Silent  # noqa: E402
 from studio.retrain.backbones import DEFAULT, BackboneFile, ready  # noqa: E402
-from studio.retrain.bottlenecks import BottleneckCache  # noqa: E402
-from studio.retrain.distortions import Distortions, embed_views  # noqa: E402
+from studio.retrain.bottlenecks.cache import BottleneckCache  # noqa: E402
+from studio.retrain.bottlenecks.distortions import Distortions, embed_views  # noqa: E402
 from studio.retrain.image_folder import read_image_folder  # noqa: E402
 from studio.retrain.options import RunOptions  # noqa: E402
 from studio.retrain.run import retrain  # noqa: E402

@@ -20,8 +20,8 @@ sys.path.insert(0, str(ROOT))
 
 from studio.progress import Silent  # noqa: E402
 from studio.retrain.backbones import DEFAULT, BackboneFile, backbone_named, ready  # noqa: E402
-from studio.retrain.bottlenecks import BottleneckCache  # noqa: E402
-from studio.retrain.embedding import embed  # noqa: E402
+from studio.retrain.bottlenecks.cache import BottleneckCache  # noqa: E402
+from studio.retrain.bottlenecks.embedding import embed  # noqa: E402
 from studio.retrain.image_folder import read_image_folder  # noqa: E402
 from studio.retrain.snapshot import Labelled  # noqa: E402
 

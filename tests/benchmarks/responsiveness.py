@@ -20,8 +20,8 @@ from studio.collect.store import PictureStore
 from studio.data import open_database
 from studio.jobs import queue, requests
 from studio.jobs.supervisor import Supervisor
-from studio.retrain import project_runs
 from studio.retrain.options import RunOptions
+from studio.retrain.runs import project_runs
 from studio.settings import Settings
 
 ROUNDS = 5

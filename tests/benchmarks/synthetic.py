@@ -20,7 +20,7 @@ sys.path.insert(0, str(ROOT))
 
 from studio.progress import Silent  # noqa: E402
 from studio.retrain.backbones import DEFAULT, ready  # noqa: E402
-from studio.retrain.bottlenecks import BottleneckCache  # noqa: E402
+from studio.retrain.bottlenecks.cache import BottleneckCache  # noqa: E402
 from studio.retrain.options import RunOptions  # noqa: E402
 from studio.retrain.run import RunResult, retrain  # noqa: E402
 from studio.retrain.snapshot import Labelled, Snapshot  # noqa: E402

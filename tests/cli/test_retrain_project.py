@@ -18,8 +18,8 @@ from studio.collect.store import PictureStore
 from studio.data import open_database
 from studio.errors import JobFailed, OutputRefused, ProjectError, Stopped
 from studio.jobs import queue, requests
-from studio.retrain import project_runs
 from studio.retrain.options import RunOptions
+from studio.retrain.runs import project_runs
 from studio.settings import settings
 from tests.retrain.material import data_folder, draw
 

@@ -18,9 +18,9 @@ from studio.collect.store import PictureStore
 from studio.data import open_database
 from studio.errors import StudioError
 from studio.jobs import requests
-from studio.retrain import project_runs
 from studio.retrain.options import RunOptions
-from studio.retrain.repetition import Outcome, Repetition, Version, options_to_repeat
+from studio.retrain.runs import project_runs
+from studio.retrain.runs.repetition import Outcome, Repetition, Version, options_to_repeat
 from studio.settings import settings
 from tests.conftest import NOW
 from tests.retrain.material import data_folder, draw, drawings_run

@@ -32,9 +32,9 @@ from studio.jobs import queue
 from studio.jobs.curating_requests import review_soon
 from studio.jobs.performing import perform
 from studio.progress import Progress, Silent
-from studio.retrain import project_snapshots
-from studio.retrain.bottlenecks import BottleneckCache
+from studio.retrain.bottlenecks.cache import BottleneckCache
 from studio.retrain.options import RunOptions
+from studio.retrain.runs import project_snapshots
 from studio.settings import Settings
 from tests.conftest import FLOWERS
 from tests.retrain.material import Watched, backbone, needs_flowers

@@ -21,9 +21,9 @@ from db.models import Find, ImageClass, Label, LabelOperation, Model
 from db.share_models import ShareLink, ShareMark
 from studio.curate.labels import undo
 from studio.retrain.curve import CurvePoint
-from studio.retrain.evaluation import Evaluation
+from studio.retrain.evaluation.evaluation import Evaluation
 from studio.retrain.options import RunOptions
-from studio.retrain.project_runs import create_run, curve, give_job, run, runs
+from studio.retrain.runs.project_runs import create_run, curve, give_job, run, runs
 from studio.share.links import create, links, opened_by
 from tests.conftest import NOW
 

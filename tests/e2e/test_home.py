@@ -16,7 +16,7 @@ from studio.collect.sources import Papers, Source
 from studio.collect.store import PictureStore
 from studio.data import open_database
 from studio.progress import Silent
-from studio.retrain.evaluation import Evaluation
+from studio.retrain.evaluation.evaluation import Evaluation
 from studio.settings import Settings
 from tests.collect.material import picture
 from tests.conftest import NOW

@@ -19,8 +19,8 @@ from studio.data import open_database
 from studio.jobs import queue, requests
 from studio.jobs.performing import perform
 from studio.progress import Silent
-from studio.retrain import project_runs
 from studio.retrain.options import RunOptions
+from studio.retrain.runs import project_runs
 from studio.settings import Settings
 from tests.conftest import NOW
 from tests.e2e.conftest import look, serving

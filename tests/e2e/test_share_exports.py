@@ -12,7 +12,7 @@ from db.engine import Database
 from db.migrate import migrate
 from studio.jobs.model_exporting import shelf
 from studio.progress import Silent
-from studio.retrain import project_runs
+from studio.retrain.runs import project_runs
 from studio.share.exports import export as exporting
 from studio.share.exports.export import export
 from studio.share.exports.form import Context

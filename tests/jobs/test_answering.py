@@ -28,8 +28,8 @@ from studio.predict.correction import put_back
 from studio.predict.model import Model
 from studio.predict.sureness import Sureness
 from studio.progress import Progress, Silent
-from studio.retrain import project_runs
 from studio.retrain.options import RunOptions
+from studio.retrain.runs import project_runs
 from studio.settings import Settings
 from studio.web.routes import routes
 from tests.conftest import NOW

@@ -18,7 +18,7 @@ from studio.jobs.model_exporting import KEPT_RUNS, shelf
 from studio.jobs.performing import perform
 from studio.jobs.requests import AlreadyAtWork
 from studio.progress import Silent
-from studio.retrain.project_runs import create_run, finish
+from studio.retrain.runs.project_runs import create_run, finish
 from studio.retrain.snapshot import Snapshot
 from studio.settings import Settings
 from studio.share.exports.formats import FORMATS

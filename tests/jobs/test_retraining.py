@@ -17,11 +17,11 @@ from studio.errors import ProjectError, Stopped, TooLittleToLearnFrom
 from studio.jobs import queue, requests
 from studio.jobs.performing import perform
 from studio.progress import Progress, Silent
-from studio.retrain import project_runs
 from studio.retrain.backbones import BACKBONES, DEFAULT
 from studio.retrain.backbones.speed import measured
 from studio.retrain.options import RunOptions
-from studio.retrain.repetition import Repetition
+from studio.retrain.runs import project_runs
+from studio.retrain.runs.repetition import Repetition
 from studio.settings import Settings
 from tests.conftest import NOW
 from tests.retrain.material import ROOM, Watched, backbone, draw

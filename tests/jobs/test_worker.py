@@ -18,8 +18,8 @@ from studio.collect.store import PictureStore
 from studio.collect.web.plan import Plan
 from studio.jobs import queue, requests
 from studio.jobs.supervisor import Supervisor
-from studio.retrain import project_runs
 from studio.retrain.options import RunOptions
+from studio.retrain.runs import project_runs
 from studio.settings import Settings
 from tests.collect.web.garden import ADDED, REFUSED, Garden, standing
 

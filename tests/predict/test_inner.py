@@ -10,7 +10,7 @@ from studio.predict.inner import inner, only_features, with_strangeness
 from studio.predict.model import Model
 from studio.predict.nearest_pictures import NearestPictures
 from studio.retrain.engine import Engine
-from studio.retrain.head import Head
+from studio.retrain.head.head import Head
 from studio.retrain.litert import converted_on_pixels
 from studio.retrain.model_file import head_of, with_head
 from studio.retrain.preprocessing import Preprocessing

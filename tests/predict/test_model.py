@@ -108,8 +108,8 @@ import studio.retrain.run
 from studio.predict.model import Model
 from studio.progress import Silent
 from studio.retrain.backbones import ready
-from studio.retrain.bottlenecks import BottleneckCache
-from studio.retrain.embedding import embed
+from studio.retrain.bottlenecks.cache import BottleneckCache
+from studio.retrain.bottlenecks.embedding import embed
 from studio.retrain.image_folder import read_image_folder
 assert Model.open(Path({str(folder)!r})).classify_file(Path({str(picture)!r}), "x")
 backbone = ready("efficientnet_lite0", Path(sys.argv[1]), Silent())

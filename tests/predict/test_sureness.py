@@ -11,7 +11,7 @@ from studio.predict.measuring import measured
 from studio.predict.model import Model
 from studio.predict.sureness import ANCHORS, SURENESS, Sureness
 from studio.progress import Silent
-from studio.retrain.head import softmax
+from studio.retrain.head.head import softmax
 from studio.retrain.run_folder import MODEL
 from tests.predict.material import UNKNOWN, flowers_run
 from tests.retrain.material import FLOWERS, ROOM, Watched, needs_flowers

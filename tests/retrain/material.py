@@ -14,11 +14,11 @@ from PIL import Image, ImageDraw
 
 from studio.progress import Silent
 from studio.retrain.backbones import DEFAULT, BackboneFile, ready
-from studio.retrain.changes import Change, Changes, Place
 from studio.retrain.curve import CurvePoint
 from studio.retrain.image_folder import read_image_folder
 from studio.retrain.options import RunOptions
 from studio.retrain.run import RunResult, retrain
+from studio.retrain.runs.changes import Change, Changes, Place
 from studio.retrain.snapshot import Snapshot
 from studio.settings import settings
 

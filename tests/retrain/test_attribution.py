@@ -10,9 +10,9 @@ from studio.collect.projects import create_project
 from studio.collect.sources import Papers, Source
 from studio.collect.store import PictureStore
 from studio.progress import Silent
-from studio.retrain import project_snapshots
 from studio.retrain.options import RunOptions
 from studio.retrain.run import read_run, retrain
+from studio.retrain.runs import project_snapshots
 from studio.retrain.snapshot import Snapshot
 from tests.conftest import NOW
 from tests.retrain.material import backbone, draw

@@ -9,11 +9,11 @@ import pytest
 
 from studio.errors import Stopped
 from studio.retrain.curve import CurvePoint
-from studio.retrain.head import Head, TrainedHead, Watch, train_head
-from studio.retrain.lesson import Draw, Lesson
-from studio.retrain.manner import Manner
+from studio.retrain.head.head import Head, TrainedHead, Watch, train_head
+from studio.retrain.head.lesson import Draw, Lesson
+from studio.retrain.head.manner import Manner
+from studio.retrain.head.sampling import sampled
 from studio.retrain.options import RunOptions
-from studio.retrain.sampling import sampled
 from tests.retrain.material import Watched
 
 PEER = RunOptions(compat="retrain.py", how_many_training_steps=25, validation_batch_size=40, seed=3)

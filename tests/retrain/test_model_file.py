@@ -4,7 +4,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 from studio.retrain.engine import Engine
-from studio.retrain.head import Head
+from studio.retrain.head.head import Head
 from studio.retrain.model_file import head_of, with_head
 from tests.retrain.material import backbone
 

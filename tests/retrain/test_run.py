@@ -23,7 +23,7 @@ from tests.retrain.material import (
     run_on,
     snapshot_of,
 )
-from tests.retrain.test_summaries import scalars
+from tests.retrain.summaries.test_summaries import scalars
 
 
 @needs_flowers

@@ -8,8 +8,8 @@ import pytest
 
 from studio.predict.model import Model
 from studio.progress import Silent
+from studio.retrain.head.lesson import Floats
 from studio.retrain.image_folder import read_image_folder
-from studio.retrain.lesson import Floats
 from studio.retrain.options import RunOptions
 from studio.retrain.run import RunResult
 from studio.retrain.snapshot import Snapshot

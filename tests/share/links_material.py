@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 from db import models
 from db.engine import Database
 from studio.retrain.options import RunOptions
-from studio.retrain.project_runs import create_run, finish, run
+from studio.retrain.runs.project_runs import create_run, finish, run
 from studio.settings import Settings
 from studio.share import links
 from studio.web.sharing.app import sharing_app

@@ -15,12 +15,12 @@ from starlette.testclient import TestClient
 from db.engine import Database
 from db.models import Job, Label
 from studio.collect.store import PictureStore
-from studio.retrain import project_runs, project_snapshots
 from studio.retrain.curve import CurvePoint
-from studio.retrain.evaluation import Evaluation
+from studio.retrain.evaluation.evaluation import Evaluation
 from studio.retrain.options import RunOptions
 from studio.retrain.run import RunResult
 from studio.retrain.run_folder import MODEL
+from studio.retrain.runs import project_runs, project_snapshots
 from studio.retrain.snapshot import Snapshot
 from studio.settings import Settings
 from studio.web.routes import routes

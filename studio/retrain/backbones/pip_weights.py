@@ -8,8 +8,8 @@ from typing import Any
 from studio.errors import BackboneError
 from studio.language import _
 from studio.progress import Progress
-from studio.retrain.checkpoint import read_checkpoint
-from studio.retrain.efficientnet_lite import efficientnet_lite
+from studio.retrain.backbones.checkpoint import read_checkpoint
+from studio.retrain.backbones.efficientnet_lite import efficientnet_lite
 from studio.retrain.quiet import tensorflow
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from studio.atomic import atomic_bytes
 from studio.language import _
 from studio.progress import Progress
-from studio.retrain.bottlenecks import Vectors
+from studio.retrain.bottlenecks.cache import Vectors
 from studio.retrain.snapshot import Example
 
 _AT_ONCE = 256

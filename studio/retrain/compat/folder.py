@@ -13,7 +13,7 @@ from studio.curate.split import Split
 from studio.errors import SourceMissing, TooLittleToLearnFrom
 from studio.language import _
 from studio.progress import Progress
-from studio.retrain.embedding import Refusal
+from studio.retrain.bottlenecks.embedding import Refusal
 from studio.retrain.image_folder import sha256_of
 from studio.retrain.snapshot import Example, Snapshot
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from studio.retrain.backbones import Backbone
-from studio.retrain.head import Head
+from studio.retrain.head.head import Head
 from studio.retrain.model_file import head_of
 from studio.retrain.quiet import captured_output, tensorflow
 from studio.retrain.run_folder import read_card, read_model

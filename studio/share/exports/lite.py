@@ -13,7 +13,7 @@ from studio.errors import OutputRefused
 from studio.language import _
 from studio.retrain.backbones.quantization import in_whole_numbers
 from studio.retrain.engine import Engine
-from studio.retrain.head import Head
+from studio.retrain.head.head import Head
 from studio.retrain.litert import converted_on_pixels
 from studio.retrain.model_file import with_head
 from studio.retrain.quiet import tensorflow

@@ -14,7 +14,7 @@ from studio.curate.split import SPLITS
 from studio.language import _, counted
 from studio.predict.sureness import SURENESS, Sureness
 from studio.retrain.backbones import backbone_named
-from studio.retrain.evaluation import Evaluation
+from studio.retrain.evaluation.evaluation import Evaluation
 from studio.retrain.run_folder import ATTRIBUTION_TABLE, altered, read_card
 from studio.retrain.snapshot import FEW, Snapshot
 from studio.share.exports.markdown import escaped, table

@@ -14,7 +14,7 @@ from studio.atomic import atomic_text
 from studio.language import _
 from studio.predict.model import Model
 from studio.progress import Progress
-from studio.retrain.lesson import Floats
+from studio.retrain.head.lesson import Floats
 from studio.retrain.run_folder import versions
 from studio.retrain.snapshot import Example
 from studio.share.exports.form import Answer

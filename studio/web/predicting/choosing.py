@@ -10,7 +10,7 @@ from studio.errors import StudioError
 from studio.language import _
 from studio.predict.measuring import measured
 from studio.progress import Silent
-from studio.retrain.project_runs import RunSummary
+from studio.retrain.runs.project_runs import RunSummary
 from studio.settings import settings
 from studio.web.finished_runs import finished_runs, run_title
 from studio.web.predicting.opened import opened

@@ -19,7 +19,7 @@ from db.engine import Database
 from studio.curate.asking import LARGEST_ID
 from studio.errors import ModelUnreadable, PictureRefused, ProjectError
 from studio.language import _
-from studio.retrain import project_runs
+from studio.retrain.runs import project_runs
 from studio.settings import Settings
 from studio.web.answers import PRIVATE, fault
 from studio.web.own_pages import body_from_own_page

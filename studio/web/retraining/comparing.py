@@ -7,10 +7,10 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from studio.language import _
-from studio.retrain import project_runs
-from studio.retrain.changes import Change, ScoreChange, score_changes, turned
-from studio.retrain.project_runs import RunSummary
-from studio.retrain.project_snapshots import changes_between
+from studio.retrain.runs import project_runs
+from studio.retrain.runs.changes import Change, ScoreChange, score_changes, turned
+from studio.retrain.runs.project_runs import RunSummary
+from studio.retrain.runs.project_snapshots import changes_between
 from studio.web.retraining.inspecting import ids_of
 from studio.web.retraining.listing import title_of
 from studio.web.retraining.setting_words import settings_in_words

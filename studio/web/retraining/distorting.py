@@ -13,7 +13,7 @@ from studio.curate.walk import walk
 from studio.errors import PictureRefused, StudioError
 from studio.language import _
 from studio.retrain.backbones import backbone_named
-from studio.retrain.distortions import Distortions, preview
+from studio.retrain.bottlenecks.distortions import Distortions, preview
 from studio.retrain.options import RunOptions
 from studio.web.state import database, store
 from studio.web.words import plain

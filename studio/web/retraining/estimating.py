@@ -12,10 +12,10 @@ from studio.errors import StudioError
 from studio.language import _
 from studio.retrain.backbones import BackboneFile, backbone_named
 from studio.retrain.backbones.speed import measured
-from studio.retrain.bottlenecks import BottleneckCache
+from studio.retrain.bottlenecks.cache import BottleneckCache
 from studio.retrain.estimate import estimate
 from studio.retrain.options import RunOptions
-from studio.retrain.project_snapshots import labelled
+from studio.retrain.runs.project_snapshots import labelled
 from studio.settings import settings
 from studio.web.state import database
 from studio.web.words import duration, pictures

@@ -9,7 +9,7 @@ from studio.curate.grid import Counts
 from studio.errors import StudioError
 from studio.jobs import requests
 from studio.language import _, counted
-from studio.retrain.fine_tuning import tunable
+from studio.retrain.fine_tuning.learning import tunable
 from studio.retrain.options import RunOptions
 from studio.web.retraining import backbone_choice, distorting
 from studio.web.retraining.estimating import estimated

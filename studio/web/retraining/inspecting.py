@@ -9,10 +9,10 @@ from sqlalchemy.orm import Session
 from studio.curate.items import items
 from studio.jobs import queue
 from studio.language import _, counted
-from studio.retrain import project_runs
-from studio.retrain.evaluation import Evaluation, TestPrediction, misclassified
-from studio.retrain.project_runs import RunSummary
-from studio.retrain.slices import slices
+from studio.retrain.evaluation.evaluation import Evaluation, TestPrediction, misclassified
+from studio.retrain.evaluation.slices import slices
+from studio.retrain.runs import project_runs
+from studio.retrain.runs.project_runs import RunSummary
 from studio.web.retraining.setting_words import backbone_title
 from studio.web.words import duration, percent, way
 

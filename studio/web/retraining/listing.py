@@ -5,7 +5,7 @@ from typing import Any
 
 from studio.language import _
 from studio.retrain.options import RunOptions
-from studio.retrain.project_runs import RunSummary
+from studio.retrain.runs.project_runs import RunSummary
 from studio.web.retraining.setting_words import settings_in_words
 from studio.web.words import duration, moment, percent
 

@@ -27,8 +27,8 @@ from studio.curate.asking import LARGEST_ID, NotUnderstood, whole
 from studio.errors import ProjectError, StudioError
 from studio.jobs import requests
 from studio.language import _
-from studio.retrain import project_runs
-from studio.retrain.curves_of_project import best_validations, runs_among
+from studio.retrain.runs import project_runs
+from studio.retrain.runs.curves_of_project import best_validations, runs_among
 from studio.web.answers import PRIVATE, fault
 from studio.web.own_pages import body_from_own_page, from_own_page
 from studio.web.retraining import comparing, inspecting, listing

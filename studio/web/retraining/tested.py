@@ -6,8 +6,8 @@ from starlette.requests import Request
 from studio.curate.asking import LARGEST_ID, whole
 from studio.errors import ProjectError
 from studio.language import _
-from studio.retrain import project_runs
-from studio.retrain.project_runs import RunSummary
+from studio.retrain.runs import project_runs
+from studio.retrain.runs.project_runs import RunSummary
 from studio.web.retraining import comparing, inspecting
 
 

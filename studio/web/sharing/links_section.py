@@ -10,7 +10,7 @@ from studio.collect.projects import Project
 from studio.errors import StudioError
 from studio.jobs.sharing import SHARING, fetch_runtime
 from studio.language import _, counted
-from studio.retrain.project_runs import RunSummary
+from studio.retrain.runs.project_runs import RunSummary
 from studio.settings import settings
 from studio.share import links, marks
 from studio.share.links import LONGEST_NAME, Link

@@ -1,0 +1,110 @@
+"""A network's last blocks and a head in training, on deep bottlenecks."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from studio.retrain.head.head import Head
+from studio.retrain.head.lesson import Floats, Ints, Scaling
+from studio.retrain.quiet import tensorflow
+
+_LEARNING_RATE = 1e-3
+_WEIGHT_DECAY = 0.01
+_DROPOUT = 0.2
+_LABEL_SMOOTHING = 0.1
+_ASKED_AT_ONCE = 64
+
+
+def in_batches(answer: Callable[[Any], Any], maps: npt.NDArray[np.float16], width: int) -> Floats:
+    """Return what a Keras model or a function of TensorFlow answers on maps: float32, (N, width)."""
+    starts = range(0, len(maps), _ASKED_AT_ONCE)
+    parts = [answer(maps[at : at + _ASKED_AT_ONCE].astype(np.float32)).numpy() for at in starts]
+    return np.concatenate([np.zeros((0, width), np.float32), *parts])
+
+
+class Tuner:
+    """Trains by AdamW (Loshchilov and Hutter 2019) on a cosine; BatchNorm keeps its averages, and so does
+    every layer that is otherwise when it trains.
+
+    tail: Keras model, from maps, float32 (N, h, w, channels), to features (N, features).
+    scaling: of the features, for the head. steps: in all. seed: decides what is dropped out.
+    """
+
+    def __init__(self, tail: Any, classes: int, scaling: Scaling, *, steps: int, seed: int) -> None:
+        tf = tensorflow()
+        import keras
+
+        features = tail.output.shape[-1]
+        self._tail = tail
+        self._scaling = scaling
+        self._weights = keras.Variable(np.zeros((features, classes), np.float32), name="final_weights")
+        self._bias = keras.Variable(np.zeros(classes, np.float32), name="final_biases")
+        self._trained = [*tail.trainable_variables, self._weights, self._bias]
+        optimizer = keras.optimizers.AdamW(
+            keras.optimizers.schedules.CosineDecay(_LEARNING_RATE, steps), weight_decay=_WEIGHT_DECAY
+        )
+        optimizer.exclude_from_weight_decay([v for v in self._trained if len(v.shape) == 1])
+        optimizer.build(self._trained)
+        self._optimizer = optimizer
+
+        def logits(maps: Any, number: Any) -> Any:
+            found = (tail(maps, training=False) - scaling.mean) / scaling.deviation
+            if number is not None:
+                found = tf.nn.experimental.stateless_dropout(found, _DROPOUT, seed=[seed, number])
+            return tf.matmul(found, self._weights) + self._bias
+
+        def step(maps: Any, labels: Any, number: Any) -> Any:
+            truth = tf.one_hot(labels, classes)
+            aim = truth * (1 - _LABEL_SMOOTHING) + _LABEL_SMOOTHING / classes
+            with tf.GradientTape() as tape:
+                answers = logits(maps, number)
+                loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(aim, answers))
+            optimizer.apply(tape.gradient(loss, self._trained), self._trained)
+            right = tf.argmax(answers, axis=1, output_type=tf.int32) == labels
+            surprise = tf.nn.softmax_cross_entropy_with_logits(truth, answers)
+            return tf.reduce_mean(tf.cast(right, tf.float32)), tf.reduce_mean(surprise)
+
+        shape = (None, *tail.input.shape[1:])
+        maps, labels = tf.TensorSpec(shape, tf.float32), tf.TensorSpec((None,), tf.int32)
+        number = tf.TensorSpec((), tf.int32)
+        self._step = tf.function(step, input_signature=[maps, labels, number], autograph=False)
+        self._answer = tf.function(lambda maps: logits(maps, None), input_signature=[maps], autograph=False)
+
+    def step(self, maps: npt.NDArray[np.float16], labels: Ints, number: int) -> tuple[float, float]:
+        """Take a step; return accuracy and cross-entropy on the batch before it, with dropout.
+
+        maps: float16, (N, h, w, channels); labels: int, (N,); number: the step's, from 1.
+        """
+        # Widened here: TensorFlow grumbles at every process that shows it a float16.
+        accuracy, cross_entropy = self._step(maps.astype(np.float32), labels.astype(np.int32), number)
+        return float(accuracy), float(cross_entropy)
+
+    def logits(self, maps: npt.NDArray[np.float16]) -> Floats:
+        """Return float32, (N, classes), for maps, float16, (N, h, w, channels)."""
+        return in_batches(self._answer, maps, self._bias.shape[0])
+
+    def head(self) -> Head:
+        """Return the head as it is, for features as they come."""
+        return Head(*self._scaling.fold(self._weights.numpy(), self._bias.numpy()))
+
+    def tuned(self) -> dict[str, Floats]:
+        """Return the tail's trained weights: by layer and variable, as `tune` takes them."""
+        return {
+            f"{layer.name}/{variable.name}": variable.numpy()
+            for layer in self._tail.layers
+            for variable in layer.trainable_variables
+        }
+
+    def arrays(self) -> list[npt.NDArray[Any]]:
+        """Return all that the next step hangs on."""
+        return [variable.numpy() for variable in (*self._trained, *self._optimizer.variables)]
+
+    def restore(self, arrays: list[npt.NDArray[Any]]) -> None:
+        """Go back to what `arrays` gave. Raises ValueError where they are another network's."""
+        variables = (*self._trained, *self._optimizer.variables)
+        if [tuple(v.shape) for v in variables] != [a.shape for a in arrays]:
+            raise ValueError("expected the arrays of this very network")
+        for variable, array in zip(variables, arrays, strict=True):
+            variable.assign(array)
