@@ -120,7 +120,7 @@ def renew(session: Session, link_id: int, token: Callable[[], str] = new_token) 
 
 
 def revoke(session: Session, link_id: int, now: datetime) -> None:
-    """Close a link for good."""
+    """Close a link: its address opens nothing from now on, and only `renew` gives it another."""
     row = _row(session, link_id)
     row.revoked_at = row.revoked_at or now
 

@@ -1,6 +1,7 @@
 """`python -m studio export`, as a person types it."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,8 @@ def typed(*arguments: str) -> int:
 
 def test_a_run_goes_out_and_its_parity_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "나간 것.zip"
-    run_dir = str(drawings_run().run_dir)
+    # A copy: an export also measures how sure a model may be, and keeps that in the run's folder.
+    run_dir = str(shutil.copytree(drawings_run().run_dir, tmp_path / "그림 run"))
     with data_folder(tmp_path / "home"):
         code = typed("export", "--run", run_dir, "--format", "tflite", "--output", str(output), "--json")
         told = json.loads(capsys.readouterr().out)

@@ -27,7 +27,7 @@ def flowers_run() -> RunResult:
     """Return a finished run on half of the photographs, of which two fifths are for testing."""
     half = sorted(read_image_folder(FLOWERS, Silent()).pictures, key=lambda picture: picture.sha256)[::2]
     options = RunOptions(how_many_training_steps=300, testing_percentage=40)
-    return run_on(Snapshot.of(half, testing_percentage=40), ROOM / "runs" / "꽃 run", options)
+    return run_on(Snapshot.of(half, testing_percentage=40), ROOM / "runs" / "나갈 꽃 run", options)
 
 
 def context(folder: Path = ROOM) -> Context:
