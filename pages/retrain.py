@@ -5,6 +5,7 @@ import streamlit as st
 from studio.curate.grid import counts
 from studio.language import _
 from studio.retrain.runs import project_runs
+from studio.retrain.snapshot import LEAST_CLASSES
 from studio.web.components.retraining import retraining
 from studio.web.jobs_panel import ended_badly, watch
 from studio.web.look import heading
@@ -35,7 +36,7 @@ if not busy:
     )
 form.draw(here, count, stamp, hidden=busy)
 if not busy:
-    if filled < 2:  # noqa: PLR2004 - telling apart takes two
+    if filled < LEAST_CLASSES:
         st.info(_("Retraining needs at least two classes with pictures."), icon=":material/info:")
         if st.button(_("Collect pictures")):
             go("collect", here.name)

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from studio.language import _
-from studio.predict.run_features import RunFeatures, evenly
+from studio.predict.run_features import RunFeatures
 from studio.predict.sureness import Sureness
 from studio.progress import Progress
 from studio.retrain.head.lesson import Floats
+from studio.retrain.snapshot import evenly
 
 ANCHORS = 500
 """Training pictures, classes alike, that strangeness is measured from: 1-5 MB of a file that carries them."""

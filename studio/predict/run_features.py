@@ -1,7 +1,6 @@
 """The features that a run's model sees in its own pictures: from the cache, or computed into it."""
 
 import tempfile
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +16,8 @@ from studio.retrain.head.head import Head
 from studio.retrain.head.lesson import Floats
 from studio.retrain.model_file import head_of
 from studio.retrain.preprocessing import Preprocessing
-from studio.retrain.run_folder import read_card, read_labels, read_model
-from studio.retrain.snapshot import Example, Snapshot
+from studio.retrain.run_folder import read_card, read_model, read_snapshot
+from studio.retrain.snapshot import Example, Snapshot, evenly
 
 _SHARED = 20_000
 _OF_ITS_OWN = 500
@@ -49,13 +48,11 @@ class RunFeatures:
         card = read_card(run_dir)
         model = read_model(run_dir, card)
         own = bool(card.get("facts", {}).get("fine_tuning"))
-        classes = read_labels(run_dir, card)
-        seed = int(card.get("options", {}).get("seed", 0))
         return cls(
             run_dir,
             model,
             head_of(model),
-            Snapshot.read(run_dir / "snapshot.csv", classes, seed),
+            read_snapshot(run_dir, card),
             Preprocessing.from_json(card["preprocessing"]),
             card["model_sha256"][:16] if own else card["backbone"]["fingerprint"],
             own,
@@ -101,14 +98,3 @@ class RunFeatures:
     def _cache(self, bottleneck_dir: Path) -> BottleneckCache:
         folder = bottleneck_dir / f"{self.fingerprint}-{self.preprocessing.fingerprint}"
         return BottleneckCache(folder, len(self.head.weights))
-
-
-def evenly(examples: Sequence[Example], count: int) -> tuple[Example, ...]:
-    """Return at most `count` of some examples, in their order, their classes as even as can be."""
-    seen: Counter[str] = Counter()
-    ranks = []
-    for example in examples:
-        ranks.append(seen[example.label])
-        seen[example.label] += 1
-    kept = np.sort(np.argsort(ranks, kind="stable")[:count])
-    return tuple(examples[at] for at in kept)

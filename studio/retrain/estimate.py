@@ -78,8 +78,8 @@ def estimate(
     larger_s = 1 / speed + 1 / _DECODED_A_SECOND
     bottlenecks_s += (training * (2 + count) + validation) * larger_s
     steps = options.fine_tune_epochs * -(-training // BATCH)
-    training_s += training_s + steps * BATCH * 3 * SHARE / speed  # two heads, one of them on what was there
-    training_s += options.fine_tune_epochs * validation * SHARE / speed
+    # A plain head is trained twice: on the backbone's own size, and beside the trained blocks.
+    training_s = 2 * training_s + (3 * steps * BATCH + options.fine_tune_epochs * validation) * SHARE / speed
     size = backbone.facts.parameters / BACKBONES["efficientnet_lite0"].facts.parameters
     writing_s = _MODEL_S + 2 * _CONVERSION_S * max(size, 1) + testing * larger_s
     return Estimate(bottlenecks_s, training_s, writing_s, GAINS.get(backbone.name))

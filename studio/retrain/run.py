@@ -33,8 +33,8 @@ from studio.retrain.run_folder import (
     altered,
     labels_text,
     read_card,
-    read_labels,
     read_model,
+    read_snapshot,
     versions,
     write_card,
     write_tuned,
@@ -159,9 +159,7 @@ def read_run(run_dir: Path) -> RunResult:
     try:
         options = RunOptions.from_json(card["options"])
         validation = card["metrics"]["validation"]
-        snapshot = Snapshot.read(run_dir / SNAPSHOT, read_labels(run_dir, card), options.seed)
-        if snapshot.hash != card["snapshot"]:
-            raise altered(run_dir / SNAPSHOT, _("it is not the snapshot named in model.json"))
+        snapshot = read_snapshot(run_dir, card)
         return RunResult(
             run_dir,
             snapshot,

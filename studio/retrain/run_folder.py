@@ -24,6 +24,7 @@ import numpy.typing as npt
 from studio.atomic import atomic_bytes, atomic_text
 from studio.errors import ModelUnreadable
 from studio.language import _
+from studio.retrain.snapshot import Snapshot
 
 FORMAT_VERSION = 1
 MODEL, LABELS, CARD, SNAPSHOT, SUMMARIES = (
@@ -119,6 +120,18 @@ def read_labels(run_dir: Path, card: dict[str, Any]) -> tuple[str, ...]:
     if not labels or text != labels_text(labels):
         raise altered(path, _("its classes are not those in model.json"))
     return labels
+
+
+def read_snapshot(run_dir: Path, card: dict[str, Any]) -> Snapshot:
+    """Return what a run was trained on. Raises ModelUnreadable if it is not the one named in `model.json`."""
+    path = run_dir / SNAPSHOT
+    try:
+        snapshot = Snapshot.read(path, read_labels(run_dir, card), int(card["options"]["seed"]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise altered(path, error) from error
+    if snapshot.hash != card.get("snapshot"):
+        raise altered(path, _("it is not the snapshot named in model.json"))
+    return snapshot
 
 
 def labels_text(labels: tuple[str, ...]) -> str:

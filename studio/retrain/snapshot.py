@@ -3,7 +3,7 @@
 import csv
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +14,8 @@ from studio.curate.split import SPLITS, Split, given_of_groups, place_of, split_
 from studio.errors import TooLittleToLearnFrom
 from studio.language import _, counted
 
+LEAST_CLASSES = 2
+"""Telling apart takes two."""
 FEW = 20
 """Below this a class is warned of: the peer's threshold, about where a test share of 10% is two pictures."""
 
@@ -140,7 +142,7 @@ class Snapshot:
 
         Raises TooLittleToLearnFrom for fewer than two classes.
         """
-        if len(self.classes) < 2:  # noqa: PLR2004 - telling apart takes two
+        if len(self.classes) < LEAST_CLASSES:
             raise TooLittleToLearnFrom(
                 _(
                     "expected at least two classes with pictures; there is {found}. Add a second class."
@@ -189,3 +191,13 @@ class Snapshot:
         if unknown := {example.split for example in examples} - set(SPLITS):
             raise ValueError(f"expected splits {SPLITS}; got {sorted(unknown)}")
         return cls(examples, classes, seed)
+
+
+def evenly(examples: Sequence[Example], count: int) -> tuple[Example, ...]:
+    """Return at most `count` of some examples, in their order, their classes as even as can be."""
+    seen: Counter[str] = Counter()
+    ranks = []
+    for at, example in enumerate(examples):
+        ranks.append((seen[example.label], at))
+        seen[example.label] += 1
+    return tuple(examples[at] for at in sorted(at for _rank, at in sorted(ranks)[: max(count, 0)]))

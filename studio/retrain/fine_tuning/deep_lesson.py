@@ -1,7 +1,6 @@
 """What a network's tail learns from: deep bottlenecks of a snapshot's pictures, side by side in one file."""
 
 import tempfile
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from studio.retrain.fine_tuning.deep_bottlenecks import (
 )
 from studio.retrain.head.lesson import Ints
 from studio.retrain.options import RunOptions
-from studio.retrain.snapshot import Example, Snapshot
+from studio.retrain.snapshot import Example, Snapshot, evenly
 
 BATCH = 32
 _USUAL = Distortions(flip_left_right=True, random_crop=10, random_scale=30, random_brightness=15)
@@ -113,17 +112,6 @@ def distorted(options: RunOptions, pictures: int) -> tuple[Distortions, int, int
     if asked is not None:
         return asked, options.distorted_views, options.seed
     return _USUAL, min(_USUAL_VIEWS, _USUAL_IN_ALL // max(pictures, 1)), 0
-
-
-def evenly(examples: Sequence[Example], count: int) -> tuple[Example, ...]:
-    """Return at most `count` of some examples, in their order, their classes as even as can be."""
-    seen: Counter[str] = Counter()
-    ranks = []
-    for example in examples:
-        ranks.append(seen[example.label])
-        seen[example.label] += 1
-    kept = np.sort(np.argsort(ranks, kind="stable")[: max(count, 0)])
-    return tuple(examples[at] for at in kept)
 
 
 def _labels(examples: Sequence[Example], used: Snapshot) -> Ints:

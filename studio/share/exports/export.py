@@ -15,14 +15,13 @@ from studio.language import _
 from studio.predict.model import Model
 from studio.predict.sureness import SURENESS
 from studio.retrain.backbones import backbone_named
-from studio.retrain.run_folder import read_card
+from studio.retrain.run_folder import read_card, read_snapshot
 from studio.retrain.snapshot import Snapshot
 from studio.share.exports.form import Context, Format
 from studio.share.exports.formats import FORMATS
 from studio.share.exports.model_card import CARD, model_card
 from studio.share.exports.papers import write_papers
 from studio.share.exports.parity import PARITY, Parity, measured
-from studio.share.exports.pictures import snapshot_of_run
 from studio.share.exports.readme import README, readme
 
 _ZIP = ".zip"
@@ -50,7 +49,7 @@ def export(run_dir: Path, format_name: str, output: Path, context: Context) -> E
     check(output)
     card = read_card(run_dir)
     model = Model.open(run_dir)
-    snapshot = snapshot_of_run(run_dir)
+    snapshot = read_snapshot(run_dir, card)
     with _beside(output) as room:
         inside = room / f"{safe_name(context.name, 'model')} {form.name}"
         inside.mkdir()

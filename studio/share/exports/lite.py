@@ -17,12 +17,12 @@ from studio.retrain.head.head import Head
 from studio.retrain.litert import converted_on_pixels
 from studio.retrain.model_file import with_head
 from studio.retrain.quiet import tensorflow
-from studio.retrain.run_folder import MODEL, read_card, read_model
+from studio.retrain.run_folder import MODEL, read_card, read_model, read_snapshot
 from studio.share.exports.form import Answer, Context, Format, Pixels
 from studio.share.exports.keras_model import Parts, parts_of
 from studio.share.exports.labels import write_labels
 from studio.share.exports.lite_metadata import with_metadata
-from studio.share.exports.pictures import for_calibration, read_pictures, snapshot_of_run
+from studio.share.exports.pictures import for_calibration, read_pictures
 
 CALIBRATED_ON = 100
 """Training pictures; three times as many came to the same."""
@@ -64,7 +64,7 @@ def in_integers(run_dir: Path, context: Context) -> bytes:
     Raises OutputRefused where no training picture is there any more.
     """
     parts = parts_of(run_dir)
-    snapshot = snapshot_of_run(run_dir)
+    snapshot = read_snapshot(run_dir, read_card(run_dir))
     preprocessing = parts.backbone.preprocessing
     wanted = for_calibration(snapshot, CALIBRATED_ON)
     found = (pixels for _example, pixels in read_pictures(wanted, preprocessing, context.threads))

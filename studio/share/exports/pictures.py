@@ -4,23 +4,13 @@ import random
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 from studio.errors import PictureRefused
 from studio.retrain.preprocessing import Preprocessing
-from studio.retrain.run_folder import SNAPSHOT, altered, read_card, read_labels
 from studio.retrain.snapshot import Example, Snapshot
 from studio.share.exports.form import Pixels
 
 _AHEAD = 16
-
-
-def snapshot_of_run(run_dir: Path) -> Snapshot:
-    """Return what a run was trained on. Raises ModelUnreadable."""
-    try:
-        return Snapshot.read(run_dir / SNAPSHOT, read_labels(run_dir, read_card(run_dir)), 0)
-    except (OSError, ValueError) as error:
-        raise altered(run_dir / SNAPSHOT, error) from error
 
 
 def read_pictures(

@@ -1,12 +1,11 @@
 // One view a key, as in uploader.js: neither the picture nor a burst that is being sent stops when the page runs
-// again. The camera itself is turned off once it has been out of sight for a second.
+// again. The camera itself is camera_stream.js.
 const views = new Map();
 const QUALITY = 0.92;
 const WANTED = { width: { ideal: 1920 }, height: { ideal: 1080 } };
 const SHOWN = 24;
 const THUMBNAIL_PX = 96;
 const AT_WORK = 3; // so many pictures are compressed at once; a slow machine takes fewer rather than run full
-const UNSEEN_MS = 1000;
 
 export default function ({ data, parentElement, setTriggerValue }) {
   const view = views.get(data.key) ?? build(data);
@@ -23,15 +22,15 @@ export default function ({ data, parentElement, setTriggerValue }) {
 
 function build({ texts, interval_ms: firstInterval }) {
   const view = {
-    stream: null, starting: false, fault: "", burst: null, held: null, sendings: [], running: false, sent: 0,
+    burst: null, held: null, sendings: [], running: false, sent: 0,
   };
   const button = (text, onclick) => make("button", { type: "button", textContent: text, onclick });
 
   const video = make("video", { muted: true, playsInline: true, autoplay: true, ariaLabel: texts.live });
   const counter = make("span", { className: "counter", ariaHidden: "true" });
   const stage = make("div", { className: "stage" }, video, counter);
-  const power = button(texts.on, () => (view.stream ? turnOff() : turnOn()));
-  const cameras = make("select", { onchange: () => turnOn(cameras.value) });
+  const power = button(texts.on, () => (view.stream ? stream.turnOff() : stream.turnOn()));
+  const cameras = make("select", {});
   const camerasLabel = make("label", {}, texts.which, cameras);
   const every = make("input", { type: "number", min: 100, max: 2000, step: 50, value: firstInterval });
   every.onchange = () => { every.value = interval(); };
@@ -54,36 +53,6 @@ function build({ texts, interval_ms: firstInterval }) {
 
   function interval() {
     return Math.min(2000, Math.max(100, Math.round(Number(every.value)) || firstInterval));
-  }
-
-  async function turnOn(deviceId = "") {
-    turnOff();
-    view.starting = true;
-    view.draw();
-    try {
-      const wish = deviceId ? { deviceId: { exact: deviceId } } : { facingMode: { ideal: "environment" } };
-      view.stream = await navigator.mediaDevices.getUserMedia({ video: { ...WANTED, ...wish } });
-      const [track] = view.stream.getVideoTracks();
-      track.onended = () => { turnOff(); view.fault = texts.gone; view.draw(); };
-      video.srcObject = view.stream;
-      const found = (await navigator.mediaDevices.enumerateDevices()).filter(({ kind }) => kind === "videoinput");
-      cameras.replaceChildren(...found.map(({ deviceId: value, label }, at) =>
-        make("option", { value, textContent: label || filled(texts.nameless, { number: at + 1 }) })));
-      cameras.value = track.getSettings().deviceId;
-    } catch (error) {
-      view.fault = texts[error.name] ?? filled(texts.broken, { why: error.message });
-    }
-    view.starting = false;
-    if (!view.element.offsetWidth) turnOff(); // left before the camera had come up
-    view.draw();
-  }
-
-  function turnOff() {
-    endBurst();
-    view.stream?.getTracks().forEach((track) => { track.onended = null; track.stop(); });
-    view.stream = video.srcObject = null;
-    view.fault = "";
-    view.draw();
   }
 
   // A burst: { class_name, at, frames: [{ name, file }], timer, working }.
@@ -183,20 +152,18 @@ function build({ texts, interval_ms: firstInterval }) {
     view.draw();
   }
 
-  view.resume = () => { if (view.stream) video.play().catch(() => {}); };
-
   view.draw = () => {
     const { class_name } = view.data;
-    const { stream, burst, sendings: [sending] } = view;
+    const { burst, sendings: [sending] } = view;
     const possible = Boolean(navigator.mediaDevices?.getUserMedia); // hidden from pages that are not safe
     const failing = sending?.state === "failed";
     hint.textContent = view.fault || (!possible ? texts.insecure : !class_name ? texts.class_first : "");
     hint.classList.toggle("fault", Boolean(view.fault) || !possible);
     settings.hidden = !possible;
-    stage.hidden = shutter.hidden = !stream;
-    power.textContent = stream ? texts.off : texts.on;
+    stage.hidden = shutter.hidden = !view.stream;
+    power.textContent = view.stream ? texts.off : texts.on;
     power.disabled = cameras.disabled = view.starting;
-    camerasLabel.hidden = !stream || cameras.length < 2;
+    camerasLabel.hidden = !view.stream || cameras.length < 2;
     shutter.textContent = class_name ? filled(texts.hold, { class_name }) : texts.hold_any;
     shutter.disabled = !class_name && !burst;
     shutter.classList.toggle("pressed", Boolean(burst));
@@ -237,10 +204,6 @@ function build({ texts, interval_ms: firstInterval }) {
     endBurst();
   };
   document.addEventListener("visibilitychange", () => { if (document.hidden) endBurst(); });
-  let unseen;
-  new ResizeObserver(() => {
-    clearTimeout(unseen);
-    if (!view.element.offsetWidth) unseen = setTimeout(turnOff, UNSEEN_MS);
-  }).observe(view.element);
+  const stream = cameraStream(view, { video, cameras, texts, wanted: WANTED, ending: endBurst });
   return view;
 }

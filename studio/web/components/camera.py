@@ -11,7 +11,7 @@ _component = st.components.v2.component(
     "camera",
     html='<div class="place"></div>',
     css=Path(__file__).with_suffix(".css").read_text(encoding="utf-8"),
-    js=sending.script("camera.js"),
+    js=sending.script("camera_stream.js", "camera.js"),
 )
 
 

@@ -13,17 +13,21 @@ _HERE = Path(__file__).with_name("predicting")
 _LARGEST_BYTES = 20_000_000
 
 
-def _component(name: str) -> Any:
+_SHARED = _HERE.with_name("curating") / "dom.js"
+_CAMERA = _HERE.with_name("camera_stream.js")
+
+
+def _component(name: str, *before: Path) -> Any:
     return st.components.v2.component(
         f"predicting_{name}",
         html='<div class="place"></div>',
         css=(_HERE / "predicting.css").read_text(encoding="utf-8"),
-        js=(_HERE / f"{name}.js").read_text(encoding="utf-8"),
+        js="\n".join(path.read_text(encoding="utf-8") for path in (_SHARED, *before, _HERE / f"{name}.js")),
     )
 
 
 _pasting = _component("pasting")
-_live = _component("live")
+_live = _component("live", _CAMERA)
 
 
 def pasting(*, key: str) -> tuple[str, bytes] | None:

@@ -7,9 +7,9 @@ from studio.language import _
 _HERE = Path(__file__).parent
 
 
-def script(name: str) -> str:
-    """Return a component's script with the one that sends before it: without a build step they are one."""
-    return "\n".join((_HERE / file).read_text(encoding="utf-8") for file in ("sending.js", name))
+def script(*names: str) -> str:
+    """Return a component's scripts with the one that sends before them: without a build step they are one."""
+    return "\n".join((_HERE / file).read_text(encoding="utf-8") for file in ("sending.js", *names))
 
 
 def texts() -> dict[str, str]:

@@ -7,14 +7,14 @@ import pytest
 
 from studio.errors import Stopped
 from studio.retrain.curve import CurvePoint
-from studio.retrain.fine_tuning.deep_lesson import DeepLesson, evenly
+from studio.retrain.fine_tuning.deep_lesson import DeepLesson
 from studio.retrain.fine_tuning.tail_training import _epoch, train_tail
 from studio.retrain.fine_tuning.tuned_network import together, tune
 from studio.retrain.fine_tuning.tuner import Tuner
 from studio.retrain.head.head import Head, judged, softmax
 from studio.retrain.head.lesson import Floats, Scaling
 from studio.retrain.options import RunOptions
-from studio.retrain.snapshot import Example
+from studio.retrain.snapshot import Example, evenly
 from tests.retrain.material import Watched
 
 SHAPE, CLASSES = (4, 4, 6), 3

@@ -3,7 +3,6 @@
 const views = new Map();
 const SENT_PX = 640;
 const QUALITY = 0.9;
-const UNSEEN_MS = 1000;
 const AWAY_MS = 1500;
 const SMOOTHED = 0.8;
 
@@ -20,61 +19,28 @@ export default function ({ data, parentElement }) {
 }
 
 function build({ texts }) {
-  const make = (tag, properties, ...children) => {
-    const element = Object.assign(document.createElement(tag), properties);
-    element.append(...children);
-    return element;
-  };
-  const filled = (text, values) => text.replace(/\{(\w+)\}/g, (_all, name) => values[name]);
-  const view = { stream: null, starting: false, fault: "", turn: 0 };
+  const view = { turn: 0 };
 
-  const video = make("video", { muted: true, playsInline: true, autoplay: true, ariaLabel: texts.live });
-  const heading = make("p", { className: "heading" });
-  const why = make("p", { className: "quiet" });
-  const bars = make("ol", { ariaLabel: texts.answers });
-  const speed = make("p", { className: "quiet" });
+  const video = element("video", { muted: true, playsInline: true, autoplay: true, ariaLabel: texts.live });
+  const heading = element("p", { className: "heading" });
+  const why = element("p", { className: "quiet" });
+  const bars = element("ol", { ariaLabel: texts.answers });
+  const speed = element("p", { className: "quiet" });
   // For a screen reader: only a change of the answer, not every percentage.
-  const spoken = make("p", { role: "status", style: "position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)" });
-  const stage = make("div", { className: "stage" }, video, make("div", {}, heading, why, bars, speed));
-  const power = make("button", { type: "button", onclick: () => (view.stream ? turnOff() : turnOn()) });
-  const cameras = make("select", { onchange: () => turnOn(cameras.value) });
-  const camerasLabel = make("label", {}, texts.which, cameras);
-  const hint = make("p", { className: "fault", role: "status" });
-  view.element = make("section", { ariaLabel: texts.live },
-    make("div", { className: "row" }, power, camerasLabel), hint, stage, spoken);
+  const spoken = element("p", { role: "status", style: "position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)" });
+  const stage = element("div", { className: "stage" }, video, element("div", {}, heading, why, bars, speed));
+  const power = button("", () => (view.stream ? stream.turnOff() : stream.turnOn()));
+  const cameras = element("select");
+  const camerasLabel = element("label", {}, texts.which, cameras);
+  const hint = element("p", { className: "fault", role: "status" });
+  view.element = element("section", { ariaLabel: texts.live },
+    element("div", { className: "row" }, power, camerasLabel), hint, stage, spoken);
   const canvas = document.createElement("canvas");
 
-  async function turnOn(deviceId = "") {
-    turnOff();
-    view.starting = true;
-    view.draw();
-    try {
-      const wish = deviceId ? { deviceId: { exact: deviceId } } : { facingMode: { ideal: "environment" } };
-      view.stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 1280 }, ...wish } });
-      const [track] = view.stream.getVideoTracks();
-      track.onended = () => { turnOff(); view.fault = texts.gone; view.draw(); };
-      video.srcObject = view.stream;
-      const found = (await navigator.mediaDevices.enumerateDevices()).filter(({ kind }) => kind === "videoinput");
-      cameras.replaceChildren(...found.map(({ deviceId: value, label }, at) =>
-        make("option", { value, textContent: label || filled(texts.nameless, { number: at + 1 }) })));
-      cameras.value = track.getSettings().deviceId;
-      ask(++view.turn);
-    } catch (error) {
-      view.fault = texts[error.name] ?? filled(texts.broken, { why: error.message });
-    }
-    view.starting = false;
-    if (!view.element.offsetWidth) turnOff(); // left before the camera had come up
-    view.draw();
-  }
-
-  function turnOff() {
+  function forget() {
     view.turn++;
-    view.stream?.getTracks().forEach((track) => { track.onended = null; track.stop(); });
-    view.stream = video.srcObject = null;
-    view.fault = "";
-    for (const element of [heading, why, speed, spoken]) element.textContent = "";
+    for (const each of [heading, why, speed, spoken]) each.textContent = "";
     bars.replaceChildren();
-    view.draw();
   }
 
   async function ask(turn) {
@@ -93,7 +59,7 @@ function build({ texts }) {
         const found = await answer.json();
         if (turn !== view.turn) return;
         if (answer.status === 503) throw new Error();
-        if (!answer.ok) { turnOff(); view.fault = found.error; view.draw(); return; }
+        if (!answer.ok) { stream.turnOff(); view.fault = found.error; view.draw(); return; }
         const took = performance.now() - began;
         each = each ? SMOOTHED * each + (1 - SMOOTHED) * took : took;
         view.fault = "";
@@ -122,16 +88,14 @@ function build({ texts }) {
     if (spoken.textContent !== said) spoken.textContent = said;
     why.textContent = doubt === "strange" ? texts.strange : "";
     bars.replaceChildren(...predictions.map((each) => {
-      const bar = make("i", {});
+      const bar = element("i", {});
       bar.style.width = `${100 * each.score}%`;
       const share = each.score.toLocaleString(undefined, { style: "percent", minimumFractionDigits: 1 });
-      return make("li", {}, make("span", {}, make("b", { textContent: each.label }), share),
-        make("div", { className: "bar", ariaHidden: "true" }, bar));
+      return element("li", {}, element("span", {}, element("b", { textContent: each.label }), share),
+        element("div", { className: "bar", ariaHidden: "true" }, bar));
     }));
     speed.textContent = filled(texts.speed, { count: (1000 / ms).toFixed(1), ms: Math.round(ms) });
   }
-
-  view.resume = () => { if (view.stream) video.play().catch(() => {}); };
 
   view.draw = () => {
     const possible = Boolean(navigator.mediaDevices?.getUserMedia); // hidden from pages that are not safe
@@ -143,10 +107,8 @@ function build({ texts }) {
     camerasLabel.hidden = !view.stream || cameras.length < 2;
   };
 
-  let unseen;
-  new ResizeObserver(() => {
-    clearTimeout(unseen);
-    if (!view.element.offsetWidth) unseen = setTimeout(turnOff, UNSEEN_MS);
-  }).observe(view.element);
+  const stream = cameraStream(view, {
+    video, cameras, texts, wanted: { width: { ideal: 1280 } }, begun: () => ask(++view.turn), ending: forget,
+  });
   return view;
 }

@@ -1,18 +1,13 @@
 export default function ({ data, parentElement, setTriggerValue }) {
   const { texts, largest_bytes: largest } = data;
-  const make = (tag, properties, ...children) => {
-    const element = Object.assign(document.createElement(tag), properties);
-    element.append(...children);
-    return element;
-  };
-  const said = make("p", { role: "status" });
-  const target = make("div", { className: "target", tabIndex: 0, ariaLabel: texts.paste },
-    make("strong", { textContent: texts.paste }), make("span", { className: "quiet", textContent: texts.about }));
+  const said = element("p", { role: "status" });
+  const target = element("div", { className: "target", tabIndex: 0, ariaLabel: texts.paste },
+    element("strong", { textContent: texts.paste }), element("span", { className: "quiet", textContent: texts.about }));
   target.role = "textbox";
-  const button = make("button", { type: "button", textContent: texts.button, onclick: fromClipboard });
-  button.hidden = !navigator.clipboard?.read; // hidden from pages that are not safe
+  const look = button(texts.button, fromClipboard);
+  look.hidden = !navigator.clipboard?.read; // hidden from pages that are not safe
   parentElement.querySelector(".place").replaceChildren(
-    make("section", {}, target, make("div", { className: "row" }, button), said));
+    element("section", {}, target, element("div", { className: "row" }, look), said));
 
   function say(text, fault = true) {
     said.textContent = text;
