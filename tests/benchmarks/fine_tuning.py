@@ -1,6 +1,6 @@
 """What training the last blocks brings over the plain head, on the same splits, and how long it takes.
 
-python tests/benchmarks/fine_tuning.py [folder of class folders] [backbone] [--seeds 20] [flags …]
+python tests/benchmarks/fine_tuning.py [folder of class folders] [backbone] [--seeds 20] [--first 0] [flags …]
 
 Each seed is a split of its own, each run a process of `python -m studio retrain` with the flags, TensorFlow's
 import included; the first finds an empty data folder. `docs/decisions/0051-fine-tuning.md` and the gain that
@@ -61,16 +61,16 @@ def run(
     plain, tuned = card["facts"]["fine_tuning"]["plain_test_accuracy"], card["metrics"]["test_accuracy"]
     print(
         f"seed {seed}: {plain:.1%} plain, {tuned:.1%} fine-tuned (N={card['metrics']['test_n']}), "
-        f"{taken_s:.0f} s {'' if seed else 'from cold '}({seconds})",
+        f"{taken_s:.0f} s ({seconds})",
         flush=True,
     )
     return 100 * plain, 100 * tuned, taken_s
 
 
-def main(image_dir: Path, backbone: str, seeds: int, flags: list[str]) -> None:
+def main(image_dir: Path, backbone: str, seeds: range, flags: list[str]) -> None:
     """Measure and print."""
     with tempfile.TemporaryDirectory() as temporary:
-        found = [run(image_dir, Path(temporary), backbone, flags, seed) for seed in range(seeds)]
+        found = [run(image_dir, Path(temporary), backbone, flags, seed) for seed in seeds]
     plain, tuned = mean(row[0] for row in found), mean(row[1] for row in found)
     error = stdev(row[1] - row[0] for row in found) / sqrt(len(found))
     print(
@@ -86,5 +86,6 @@ if __name__ == "__main__":
     )
     parser.add_argument("backbone", nargs="?", default="efficientnet_lite0")
     parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--first", type=int, default=0)
     said, flags = parser.parse_known_args()
-    main(said.image_dir, said.backbone, said.seeds, flags)
+    main(said.image_dir, said.backbone, range(said.first, said.first + said.seeds), flags)
