@@ -72,11 +72,9 @@ def main(image_dir: Path, backbone: str, seeds: range, flags: list[str]) -> None
     with tempfile.TemporaryDirectory() as temporary:
         found = [run(image_dir, Path(temporary), backbone, flags, seed) for seed in seeds]
     plain, tuned = mean(row[0] for row in found), mean(row[1] for row in found)
-    error = stdev(row[1] - row[0] for row in found) / sqrt(len(found))
-    print(
-        f"mean of {len(found)}: {plain:.1f}% plain, {tuned:.1f}% fine-tuned: {tuned - plain:+.1f} points, "
-        f"standard error {error:.1f}"
-    )
+    print(f"mean of {len(found)}: {plain:.1f}% plain, {tuned:.1f}% fine-tuned: {tuned - plain:+.1f} points")
+    if len(found) > 1:
+        print(f"standard error {stdev(row[1] - row[0] for row in found) / sqrt(len(found)):.1f}")
 
 
 if __name__ == "__main__":

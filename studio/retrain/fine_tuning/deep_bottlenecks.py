@@ -23,7 +23,7 @@ from studio.retrain.fine_tuning.tap import Tap, cut
 from studio.retrain.litert import converted_on_pixels, keep, kept
 
 BOUND_BYTES = 4 << 30
-"""All deep bottlenecks together: 110,000 views of EfficientNet-Lite0 before its last block."""
+"""All deep bottlenecks together: 110,000 views of EfficientNet-Lite0 before its last blocks."""
 _FOLDER = "deep"
 _DTYPE = "<f2"
 _one_conversion = threading.Lock()

@@ -1,8 +1,8 @@
 """Fine-tuning: a backbone's last blocks and a head, trained together on what comes before those blocks.
 
-The network is shown pictures a third larger than its own size, and the trained blocks stand beside the same
-blocks as they were: the model answers by both. The plain head is trained first, so that every run says what
-the rest has brought.
+The network is shown pictures a third larger than its own size, and the blocks learn from windows as large as
+that. They stand beside the same blocks as they were: the model answers by both. The plain head is trained
+first, so that every run says what the rest has brought.
 """
 
 import tempfile
@@ -35,8 +35,8 @@ from studio.retrain.model_file import with_head
 from studio.retrain.options import RunOptions
 from studio.retrain.snapshot import Snapshot
 
-SHARE = 0.15
-"""Of a network's multiply-adds, at most those that are trained: EfficientNet-Lite0's last block and top."""
+SHARE = 0.32
+"""Of a network's multiply-adds, at most what is trained: the last four blocks of EfficientNet-Lite0."""
 _PLAIN_CHECKPOINT, _UNTOUCHED_CHECKPOINT = "checkpoint-plain.npz", "checkpoint-untouched.npz"
 _CHECKPOINT = "checkpoint-tuning.npz"
 _COMPARED = 8
@@ -83,6 +83,7 @@ def learn_tuned(
         answers = plain.head.probabilities(seen.lesson.vectors[places])
         plainly = judged(answers, seen.lesson.labels[places])[0] if len(places) else None
 
+    own_size = backbone.network()
     backbone = larger(backbone)
     network = backbone.network()
     front = front_of(backbone, network, tap_of(network, SHARE), means.backbones_dir, means.progress)
@@ -92,10 +93,11 @@ def learn_tuned(
     cache = cache_of(means.bottleneck_dir, front)
     with deep_lesson(used, options, front, cache, scratch_dir=means.run_dir, **working) as lesson:
         embedded_s = time.monotonic() - began
-        _front, tail = cut(network, front.tap)
+        (_front, tail), (_own_front, own_tail) = cut(network, front.tap), cut(own_size, front.tap)
         untouched, seen_larger = _untouched(tail, lesson, used, options, means, identity)
         steps = options.fine_tune_epochs * lesson.epoch_steps
-        tuner = Tuner(tail, len(used.classes), Scaling.of(seen_larger), steps=steps, seed=options.seed)
+        scaling = Scaling.of(seen_larger)
+        tuner = Tuner(own_tail, tail, len(used.classes), scaling, steps=steps, seed=options.seed)
         points = train_tail(
             tuner,
             lesson,

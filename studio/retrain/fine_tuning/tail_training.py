@@ -5,6 +5,7 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from studio.atomic import atomic_bytes
 from studio.language import _
@@ -58,7 +59,8 @@ def train_tail(
             some = rows[place * BATCH : (place + 1) * BATCH]
             generator = np.random.default_rng([options.seed, step, 1])
             views = generator.integers(0, lesson.training.shape[1], len(some))
-            judgement = tuner.step(lesson.training[some, views], lesson.labels[some], step + 1)
+            windows = _window(lesson.training[some, views], tuner.window, generator)
+            judgement = tuner.step(windows, lesson.labels[some], step + 1)
             step += 1
             elapsed_s = time.monotonic() - began
             points.append(CurvePoint(step, "training", *judgement, elapsed_s))
@@ -80,6 +82,14 @@ def train_tail(
     on_points(points[told:])
     progress.report(phase, total, total)
     return points
+
+
+def _window(
+    maps: npt.NDArray[np.float16], size: tuple[int, int], generator: np.random.Generator
+) -> npt.NDArray[np.float16]:
+    """Return one window of a batch's maps, anywhere: float16, (N, h, w, channels) to (N, *size, channels)."""
+    top, left = generator.integers(0, np.subtract(maps.shape[1:3], size) + 1)
+    return maps[:, top : top + size[0], left : left + size[1]]
 
 
 def _epoch(lesson: DeepLesson, options: RunOptions, epoch: int) -> Ints:

@@ -10,7 +10,7 @@ from studio.retrain.head.head import Head
 from studio.retrain.head.lesson import Floats, Ints, Scaling
 from studio.retrain.quiet import tensorflow
 
-_LEARNING_RATE = 1e-3
+_LEARNING_RATE = 5e-4
 _WEIGHT_DECAY = 0.01
 _DROPOUT = 0.2
 _LABEL_SMOOTHING = 0.1
@@ -28,16 +28,20 @@ class Tuner:
     """Trains by AdamW (Loshchilov and Hutter 2019) on a cosine; BatchNorm keeps its averages, and so does
     every layer that is otherwise when it trains.
 
-    tail: Keras model, from maps, float32 (N, h, w, channels), to features (N, features).
+    tail: Keras model, from windows of maps, float32 (N, h, w, channels), to features (N, features).
+    whole: the same tail for whole maps; it has the trained weights whenever it is asked.
     scaling: of the features, for the head. steps: in all. seed: decides what is dropped out.
     """
 
-    def __init__(self, tail: Any, classes: int, scaling: Scaling, *, steps: int, seed: int) -> None:
+    def __init__(
+        self, tail: Any, whole: Any, classes: int, scaling: Scaling, *, steps: int, seed: int
+    ) -> None:
         tf = tensorflow()
         import keras
 
         features = tail.output.shape[-1]
         self._tail = tail
+        self._whole = whole
         self._scaling = scaling
         self._weights = keras.Variable(np.zeros((features, classes), np.float32), name="final_weights")
         self._bias = keras.Variable(np.zeros(classes, np.float32), name="final_biases")
@@ -49,40 +53,53 @@ class Tuner:
         optimizer.build(self._trained)
         self._optimizer = optimizer
 
-        def logits(maps: Any, number: Any) -> Any:
-            found = (tail(maps, training=False) - scaling.mean) / scaling.deviation
-            if number is not None:
-                found = tf.nn.experimental.stateless_dropout(found, _DROPOUT, seed=[seed, number])
-            return tf.matmul(found, self._weights) + self._bias
+        def scaled(features: Any) -> Any:
+            return (features - scaling.mean) / scaling.deviation
 
-        def step(maps: Any, labels: Any, number: Any) -> Any:
+        def logits(features: Any) -> Any:
+            return tf.matmul(features, self._weights) + self._bias
+
+        def step(windows: Any, labels: Any, number: Any) -> Any:
             truth = tf.one_hot(labels, classes)
             aim = truth * (1 - _LABEL_SMOOTHING) + _LABEL_SMOOTHING / classes
             with tf.GradientTape() as tape:
-                answers = logits(maps, number)
+                features = scaled(tail(windows, training=False))
+                answers = logits(
+                    tf.nn.experimental.stateless_dropout(features, _DROPOUT, seed=[seed, number])
+                )
                 loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(aim, answers))
             optimizer.apply(tape.gradient(loss, self._trained), self._trained)
             right = tf.argmax(answers, axis=1, output_type=tf.int32) == labels
             surprise = tf.nn.softmax_cross_entropy_with_logits(truth, answers)
             return tf.reduce_mean(tf.cast(right, tf.float32)), tf.reduce_mean(surprise)
 
-        shape = (None, *tail.input.shape[1:])
-        maps, labels = tf.TensorSpec(shape, tf.float32), tf.TensorSpec((None,), tf.int32)
-        number = tf.TensorSpec((), tf.int32)
-        self._step = tf.function(step, input_signature=[maps, labels, number], autograph=False)
-        self._answer = tf.function(lambda maps: logits(maps, None), input_signature=[maps], autograph=False)
+        windows, maps = (tf.TensorSpec(model.input.shape, tf.float32) for model in (tail, whole))
+        labels, number = tf.TensorSpec((None,), tf.int32), tf.TensorSpec((), tf.int32)
+        self._step = tf.function(step, input_signature=[windows, labels, number], autograph=False)
+        self._answer = tf.function(
+            lambda maps: logits(scaled(whole(maps, training=False))), input_signature=[maps], autograph=False
+        )
 
-    def step(self, maps: npt.NDArray[np.float16], labels: Ints, number: int) -> tuple[float, float]:
+    @property
+    def window(self) -> tuple[int, int]:
+        """Height and width of the windows that a step is shown."""
+        _pictures, height, width, _channels = self._tail.input.shape
+        return height, width
+
+    def step(self, windows: npt.NDArray[np.float16], labels: Ints, number: int) -> tuple[float, float]:
         """Take a step; return accuracy and cross-entropy on the batch before it, with dropout.
 
-        maps: float16, (N, h, w, channels); labels: int, (N,); number: the step's, from 1.
+        windows: float16, (N, *window, channels); labels: int, (N,); number: the step's, from 1.
         """
         # Widened here: TensorFlow grumbles at every process that shows it a float16.
-        accuracy, cross_entropy = self._step(maps.astype(np.float32), labels.astype(np.int32), number)
+        accuracy, cross_entropy = self._step(windows.astype(np.float32), labels.astype(np.int32), number)
         return float(accuracy), float(cross_entropy)
 
     def logits(self, maps: npt.NDArray[np.float16]) -> Floats:
-        """Return float32, (N, classes), for maps, float16, (N, h, w, channels)."""
+        """Return float32, (N, classes), for whole maps, float16, (N, h, w, channels)."""
+        pairs = zip(self._whole.trainable_variables, self._tail.trainable_variables, strict=True)
+        for variable, trained in pairs:
+            variable.assign(trained)
         return in_batches(self._answer, maps, self._bias.shape[0])
 
     def head(self) -> Head:

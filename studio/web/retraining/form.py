@@ -89,7 +89,7 @@ def _about(way: str) -> str:
         "head": _("Trains a new last layer on what the network sees. Takes seconds once it has looked."),
         "fine_tune": _(
             "Trains the network's last blocks too, on larger pictures: more of them right, for minutes "
-            "of work. The model takes about twice as long for a picture."
+            "of work. The model takes 2 to 3 times as long for a picture."
         ),
         "minutes": _(
             "Give the time: the studio chooses backbone, views and depth, and ends in time with the best."

@@ -16,6 +16,7 @@ from studio.retrain.fine_tuning.deep_bottlenecks import (
     make_room,
     mirrored_digest,
 )
+from studio.retrain.fine_tuning.learning import SHARE
 from studio.retrain.fine_tuning.tap import Tap, cut, tap_of
 from studio.retrain.preprocessing import Preprocessing
 from tests.retrain.material import BACKBONES_DIR, Watched, draw, snapshot_of
@@ -25,7 +26,7 @@ from tests.retrain.material import BACKBONES_DIR, Watched, draw, snapshot_of
 def front() -> Front:
     backbone = backbone_named(DEFAULT)
     network = backbone.network()
-    return front_of(backbone, network, tap_of(network, 0.15), BACKBONES_DIR, Silent())
+    return front_of(backbone, network, tap_of(network, SHARE), BACKBONES_DIR, Silent())
 
 
 def small() -> Front:

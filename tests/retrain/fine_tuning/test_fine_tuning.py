@@ -49,7 +49,7 @@ def test_the_file_is_the_network_with_the_weights_that_were_trained() -> None:
     backbone = larger(backbone_named(result.options.backbone))
     tuned = read_tuned(result.run_dir, card)
     assert {"blocks.15.expand_conv/kernel", "conv_head/kernel", "bn1/gamma"} < set(tuned)
-    assert not any(name.startswith("blocks.14") for name in tuned)
+    assert not any(name.startswith("blocks.11") for name in tuned)
     network = tuned_network(backbone, result.facts["fine_tuning"]["before"], tuned)
     trained, untouched = (
         network.get_layer(name).get_layer("blocks.15.project_conv").get_weights()[0]
@@ -71,7 +71,7 @@ def test_a_run_says_what_it_did() -> None:
     assert [p.step for p in points if p.split == "training"] == list(range(1, steps + 1))
     assert result.validation == points[-1]
     assert result.step == result.facts["steps"] == steps
-    assert result.facts["fine_tuning"]["before"] == "blocks.14.add"
+    assert result.facts["fine_tuning"]["before"] == "blocks.11.bn2"
     assert result.facts["fine_tuning"]["views"] == 8
     assert result.facts["tried"][0]["what"] == "head"
     assert (

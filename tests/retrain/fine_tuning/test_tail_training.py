@@ -8,7 +8,7 @@ import pytest
 from studio.errors import Stopped
 from studio.retrain.curve import CurvePoint
 from studio.retrain.fine_tuning.deep_lesson import DeepLesson
-from studio.retrain.fine_tuning.tail_training import _epoch, train_tail
+from studio.retrain.fine_tuning.tail_training import _epoch, _window, train_tail
 from studio.retrain.fine_tuning.tuned_network import together, tune
 from studio.retrain.fine_tuning.tuner import Tuner
 from studio.retrain.head.head import Head, judged, softmax
@@ -17,13 +17,13 @@ from studio.retrain.options import RunOptions
 from studio.retrain.snapshot import Example, evenly
 from tests.retrain.material import Watched
 
-SHAPE, CLASSES = (4, 4, 6), 3
+SHAPE, WINDOW, CLASSES = (4, 4, 6), (3, 3, 6), 3
 OPTIONS = RunOptions(fine_tune=True, fine_tune_epochs=10, seed=5)
 
 
-def tail() -> keras.Model:
+def tail(shape: tuple[int, int, int] = SHAPE) -> keras.Model:
     keras.utils.set_random_seed(1)
-    entry = keras.Input(SHAPE)
+    entry = keras.Input(shape)
     x = keras.layers.Conv2D(8, 3, padding="same", name="conv")(entry)
     x = keras.layers.BatchNormalization(name="norm")(x)
     return keras.Model(entry, keras.layers.GlobalAveragePooling2D(name="pool")(keras.layers.ReLU()(x)))
@@ -39,7 +39,8 @@ def lesson(count: int = 200) -> DeepLesson:
 
 def tuner(on: DeepLesson) -> Tuner:
     steps = OPTIONS.fine_tune_epochs * on.epoch_steps
-    return Tuner(tail(), CLASSES, Scaling(np.zeros(8, np.float32), np.float32(1)), steps=steps, seed=5)
+    scaling = Scaling(np.zeros(8, np.float32), np.float32(1))
+    return Tuner(tail(WINDOW), tail(), CLASSES, scaling, steps=steps, seed=5)
 
 
 def train(
@@ -64,6 +65,7 @@ def train(
 def test_it_learns_and_leaves_the_averages_of_batchnorm_alone(tmp_path: Path) -> None:
     on = lesson()
     made, points = train(tmp_path, on)
+    assert made.window == WINDOW[:2]
     answers = made.logits(on.validation)
     assert np.mean(answers.argmax(axis=1) == on.validation_labels) > 0.9
     assert [p.step for p in points if p.split == "training"] == list(range(1, 10 * 5 + 1))
@@ -141,6 +143,18 @@ def test_an_epoch_asks_for_each_picture_once_or_for_classes_alike() -> None:
     rows = _epoch(few, OPTIONS, 0)
     assert np.mean(few.labels[rows]) == 0.5
     assert set(rows[few.labels[rows] == 1]) == set(range(10))
+
+
+def test_windows_lie_anywhere_in_the_maps() -> None:
+    maps = np.arange(2 * 4 * 5 * 3, dtype=np.float16).reshape(2, 4, 5, 3)
+    generator = np.random.default_rng(0)
+    windows = [_window(maps, (3, 3), generator) for _draw in range(200)]
+    starts = {tuple(np.argwhere(maps[0, ..., 0] == window[0, 0, 0, 0])[0].tolist()) for window in windows}
+    assert starts == {(top, left) for top in range(2) for left in range(3)}
+    for window in windows:
+        top, left = np.argwhere(maps[0, ..., 0] == window[0, 0, 0, 0])[0]
+        np.testing.assert_array_equal(window, maps[:, top : top + 3, left : left + 3])
+    np.testing.assert_array_equal(_window(maps, (4, 5), generator), maps)
 
 
 def test_too_many_pictures_are_thinned_out_of_the_large_classes() -> None:

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from studio.retrain.backbones import DEFAULT, backbone_named
+from studio.retrain.fine_tuning.learning import SHARE
 from studio.retrain.fine_tuning.tap import cut, multiply_adds, tap_of, taps
 
 
 @cache
-def network(name: str) -> Any:
-    shape, random = (96, 96, 3), {"include_top": False, "weights": None, "pooling": "avg"}
+def network(name: str, size_px: int = 96) -> Any:
+    shape, random = (size_px, size_px, 3), {"include_top": False, "weights": None, "pooling": "avg"}
     if name == "mobilenet":
         return keras.applications.MobileNet(input_shape=shape, alpha=0.25, **random)
     if name == "mobilenet_v2":
@@ -42,8 +43,8 @@ def test_a_branch_cannot_be_cut_through() -> None:
 @pytest.mark.parametrize("name", [DEFAULT, "mobilenet", "mobilenet_v2", "mobilenet_v3_small"])
 def test_front_and_tail_together_are_the_network(name: str) -> None:
     whole = network(name)
-    tap = tap_of(whole, 0.15)
-    assert 0.15 / 4 < tap.share <= 0.15
+    tap = tap_of(whole, SHARE)
+    assert SHARE / 4 < tap.share <= SHARE
     front, tail = cut(whole, tap)
     pixels = np.random.default_rng(0).normal(size=(2, *whole.input.shape[1:])).astype(np.float32)
     maps = front(pixels, training=False)
@@ -54,10 +55,19 @@ def test_front_and_tail_together_are_the_network(name: str) -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["mobilenet", "mobilenet_v2", "mobilenet_v3_small"])
+def test_a_larger_network_s_tail_takes_the_weights_of_one_that_was_trained_on_windows(name: str) -> None:
+    larger = network(name, 128)
+    tap = tap_of(larger, SHARE)
+    (_front, whole), (_own_front, windows) = cut(larger, tap), cut(network(name), tap)
+    assert [v.path for v in whole.trainable_variables] == [v.path for v in windows.trainable_variables]
+    assert windows.input.shape[1] < whole.input.shape[1]
+
+
 def test_the_tap_of_the_default_is_between_two_blocks_and_small() -> None:
-    tap = tap_of(network(DEFAULT), 0.15)
-    assert (tap.name, tap.shape) == ("blocks.14.add", (7, 7, 192))
-    assert tap_of(network(DEFAULT), 0.35).name == "blocks.11.bn2"
+    tap = tap_of(network(DEFAULT), SHARE)
+    assert (tap.name, tap.shape) == ("blocks.11.bn2", (7, 7, 192))
+    assert tap_of(network(DEFAULT), 0.15).name == "blocks.14.add"
 
 
 def test_a_network_without_such_a_place_is_refused() -> None:
