@@ -108,6 +108,39 @@ def page(context: BrowserContext) -> Iterator[Page]:
         assert page.evaluate("window.hacked") is None
 
 
+_SETTLED = """() => {
+    const state = document.querySelector("[data-testid=stApp]")?.dataset.testScriptState;
+    const controls = document.querySelectorAll("main button, main input, [role=tab], [role=combobox]");
+    const places = [...controls].map((control) => Object.values(control.getBoundingClientRect().toJSON()));
+    if (state !== "notRunning" || String(places) !== window.placesBefore) {
+        window.placesBefore = String(places);
+        window.placesSince = performance.now();
+    }
+    return performance.now() - window.placesSince > 300;
+}"""
+
+
+def settled(page: Page) -> None:
+    """Wait until a page of the studio has come and nothing in it moves.
+
+    Streamlit fetches the parts of a page one after the other, and what is above moves what is below: a click
+    sent meanwhile goes past its aim, now and then. A person looks first and clicks again; a test does not.
+    """
+    page.wait_for_function(_SETTLED)
+
+
+def visit(page: Page, address: str) -> None:
+    """Open a page of the studio and wait until it has settled."""
+    page.goto(address)
+    settled(page)
+
+
+def choose_tab(page: Page, name: str) -> None:
+    """Choose a tab by its name, once the page has settled."""
+    settled(page)
+    page.get_by_role("tab", name=name).click()
+
+
 def look(page: Page, name: str) -> None:
     """Keep a screenshot where somebody asked for them."""
     if SCREENSHOTS:

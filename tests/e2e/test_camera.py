@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
-from tests.e2e.conftest import look
+from tests.e2e.conftest import choose_tab, look
 from tests.e2e.test_uploads import LONG_MS, PHONE, begin, choose_class
 
 pytestmark = pytest.mark.browser
@@ -24,7 +24,7 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 def turn_on(page: Page) -> Locator:
     """Open the camera's tab, turn it on and return the button that is held."""
-    page.get_by_role("tab", name="Camera").click()
+    choose_tab(page, "Camera")
     page.get_by_role("button", name="Turn the camera on").click()
     page.get_by_label("What the camera sees").evaluate(
         """async (video) => { while (video.readyState < 2) await new Promise((go) => setTimeout(go, 50)); }"""
@@ -168,9 +168,9 @@ def test_the_camera_ends_with_the_page(served: tuple[str, Path], context: Browse
         "video => video.srcObject.getTracks()[0]"
     )
     assert track.evaluate("track => track.readyState") == "live"
-    page.get_by_role("tab", name="Files and folders").click()
+    choose_tab(page, "Files and folders")
     page.wait_for_function("track => track.readyState === 'ended'", arg=track)
-    page.get_by_role("tab", name="Camera").click()
+    choose_tab(page, "Camera")
     page.get_by_role("button", name="Turn the camera on").click()
     expect(page.get_by_role("button", name="Turn the camera off")).to_be_visible()
     track = page.get_by_label("What the camera sees").evaluate_handle(
@@ -189,13 +189,13 @@ def test_without_a_camera_it_is_said_what_to_do(served: tuple[str, Path], contex
             f"navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('', '{fault}'))"
         )
         begin(page, address, fault)
-        page.get_by_role("tab", name="Camera").click()
+        choose_tab(page, "Camera")
         page.get_by_role("button", name="Turn the camera on").click()
         expect(page.get_by_text(said)).to_be_visible()
         look(page, f"camera-{fault}")
     page = context.new_page()
     page.add_init_script("Object.defineProperty(Navigator.prototype, 'mediaDevices', {value: undefined})")
     begin(page, address, "insecure")
-    page.get_by_role("tab", name="Camera").click()
+    choose_tab(page, "Camera")
     expect(page.get_by_text("behind https")).to_be_visible()
     expect(page.get_by_role("button", name="Turn the camera on")).not_to_be_visible()

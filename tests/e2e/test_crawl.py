@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.collect.web.garden import ADDED, REFUSED, Garden, standing
 from tests.collect.web.service_stand_ins import OpenverseStandIn, openverse_result
-from tests.e2e.conftest import look, serving
+from tests.e2e.conftest import choose_tab, look, serving, visit
 from tests.e2e.labelling_grid import expect_count
 
 pytestmark = pytest.mark.browser
@@ -30,7 +30,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def begin(page: Page, address: str, name: str, class_name: str) -> None:
-    page.goto(address)
+    visit(page, address)
     page.get_by_label("Project name").fill(name)
     page.get_by_role("button", name="Create project").click()
     box = page.get_by_role("combobox", name="Class for what is brought in")
@@ -45,7 +45,7 @@ def test_a_crawl_is_watched_and_its_reasons_read(address: str, browser: Browser)
     page.set_default_timeout(30_000)
     with standing(Garden(delay_s=0.1)) as garden:
         begin(page, address, "정원", "장미")
-        page.get_by_role("tab", name="Web pages").click()
+        choose_tab(page, "Web pages")
         look(page, "crawl-form")
         page.get_by_label("Addresses of pages, one a line").fill(garden.address)
         page.get_by_role("radio", name="two links away").click()
@@ -67,7 +67,7 @@ def test_hits_are_looked_at_before_they_are_kept(address: str, browser: Browser)
     page = browser.new_page(viewport={"width": 1280, "height": 1000})
     page.set_default_timeout(30_000)
     begin(page, address, "찾기", "rose")
-    page.get_by_role("tab", name="Search").click()
+    choose_tab(page, "Search")
     page.get_by_label("What to look for").fill("rose")
     page.get_by_test_id("stTabs").get_by_role("button", name="Search").click()
     expect(page.get_by_role("button", name=f"Keep all {HITS}")).to_be_visible(timeout=LONG_MS)

@@ -11,7 +11,7 @@ from studio.collect.store import PictureStore
 from studio.data import open_database
 from studio.settings import Settings
 from tests.curate.export.material import everything, fill
-from tests.e2e.conftest import look, serving
+from tests.e2e.conftest import look, serving, visit
 
 pytestmark = pytest.mark.browser
 LONG_MS = 60_000
@@ -30,7 +30,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Sett
 
 
 def open_export(page: Page, address: str) -> None:
-    page.goto(f"{address}/curate?project={PROJECT}")
+    visit(page, f"{address}/curate?project={PROJECT}")
     page.locator("summary", has_text="Export").click(timeout=LONG_MS)
     expect(page.get_by_text("A folder for each class")).to_be_visible()
 
@@ -60,7 +60,7 @@ def test_a_file_is_written_saved_and_brought_in_again(
         assert archive.testzip() is None
         assert len([name for name in archive.namelist() if "/" in name]) == 20
         assert {"labels.csv", "retrain-studio.json", "ATTRIBUTION.csv"} <= set(archive.namelist())
-    page.goto(address)
+    visit(page, address)
     page.get_by_label("Project name").fill("다시")
     page.get_by_role("button", name="Create project").click()
     page.get_by_text("On this machine").click(timeout=LONG_MS)

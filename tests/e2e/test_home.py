@@ -20,7 +20,7 @@ from studio.retrain.evaluation.evaluation import Evaluation
 from studio.settings import Settings
 from tests.collect.material import picture
 from tests.conftest import NOW
-from tests.e2e.conftest import look, serving
+from tests.e2e.conftest import look, serving, visit
 
 pytestmark = pytest.mark.browser
 LONG_MS = 60_000
@@ -118,7 +118,7 @@ def figure(page: Page, name: str) -> str:
 
 
 def test_open_shows_what_the_project_is_made_of(address: str, page: Page) -> None:
-    page.goto(address)
+    visit(page, address)
     card = page.locator("[class*='st-key-project-']").filter(has_text=NAME)
     card.get_by_role("button", name="Open").click()
     expect(page.get_by_role("heading", name=NAME, exact=True)).to_be_visible(timeout=LONG_MS)
@@ -137,7 +137,7 @@ def test_open_shows_what_the_project_is_made_of(address: str, page: Page) -> Non
 
 
 def test_the_ways_to_the_rooms_and_back(address: str, page: Page) -> None:
-    page.goto(f"{address}/?project={NAME}")
+    visit(page, f"{address}/?project={NAME}")
     charts_drawn(page)
     page.get_by_role("link", name="Train a model").click()
     expect(page.get_by_role("heading", name="Retrain", exact=True)).to_be_visible()
@@ -161,11 +161,11 @@ def test_the_ways_to_the_rooms_and_back(address: str, page: Page) -> None:
 
 
 def test_a_project_without_pictures_and_one_that_is_not_there(address: str, page: Page) -> None:
-    page.goto(f"{address}/?project=빈 empty")
+    visit(page, f"{address}/?project=빈 empty")
     expect(page.get_by_text("There are no pictures in this project yet.")).to_be_visible()
     page.get_by_role("button", name="Collect pictures").click()
     expect(page.get_by_role("heading", name="Collect", exact=True)).to_be_visible()
-    page.goto(f"{address}/?project=없음")
+    visit(page, f"{address}/?project=없음")
     expect(page.get_by_text("There is no project named 없음.")).to_be_visible()
     expect(page.get_by_role("heading", name="Retrain Studio")).to_be_visible()
 
@@ -174,7 +174,7 @@ def test_a_phone_in_the_dark(address: str, browser: Browser) -> None:
     context = browser.new_context(viewport=PHONE, has_touch=True, is_mobile=True, color_scheme="dark")
     context.set_default_timeout(30_000)
     page = context.new_page()
-    page.goto(f"{address}/?project={NAME}")
+    visit(page, f"{address}/?project={NAME}")
     charts_drawn(page)
     look(page, "project-home-phone-dark")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1")

@@ -18,7 +18,7 @@ from studio.share import links, marks
 from studio.share.web_demo.runtime import runtime
 from studio.web.state import now
 from tests.conftest import NOW
-from tests.e2e.conftest import SCREENSHOTS, look, serving
+from tests.e2e.conftest import SCREENSHOTS, look, serving, visit
 from tests.retrain.material import ROOM
 from tests.share.browser_runtime import pack_into
 from tests.share.links_material import Studio, studio
@@ -96,12 +96,12 @@ def test_a_telephone_asks_by_file_and_camera_and_says_what_is_wrong(
     assert (seen.marked, seen.pictures) == (1, 1)
 
     owner = context.new_page()
-    owner.goto(f"{address}/curate?project=도형&source={VISITOR}&secret={SECRET}")
+    visit(owner, f"{address}/curate?project=도형&source={VISITOR}&secret={SECRET}")
     tile = owner.locator("[data-id] img").first
     expect(tile).to_have_js_property("complete", True)
     expect(tile).to_have_js_property("naturalWidth", 96)
     look(owner, "link-in-curate")
-    owner.goto(f"{address}/?project=도형")
+    visit(owner, f"{address}/?project=도형")
     owner.get_by_role("link", name="1 answer marked wrong").click()
     expect(owner.get_by_text("Came: marked wrong by a visitor")).to_be_visible()
     with made.database.read() as session:
@@ -152,7 +152,7 @@ def test_the_owner_makes_a_link_hands_it_out_and_closes_it(
 ) -> None:
     address, made = shared
     owner = context.new_page()
-    owner.goto(f"{address}/share?project=도형&secret={SECRET}")
+    visit(owner, f"{address}/share?project=도형&secret={SECRET}")
     owner.get_by_label("What its page is called").fill("우리 <b>demo</b>")
     owner.get_by_role("button", name="Make a link").click()
     told = owner.locator("[data-testid='stCode'] code")

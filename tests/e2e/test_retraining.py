@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 from studio.collect.sources import Source
 from studio.curate.split import split_of
 from tests.conftest import FLOWERS
-from tests.e2e.conftest import look
+from tests.e2e.conftest import look, visit
 from tests.e2e.labelling_grid import expect_count, fill, focused, press, saved, source, tile
 
 pytestmark = [
@@ -80,7 +80,7 @@ def finished(page: Page, name: str) -> None:
 
 
 def test_from_a_first_run_to_mended_labels(garden: str, page: Page) -> None:
-    page.goto(garden)
+    visit(page, garden)
     set_steps(page, 400)
     expect(page.locator(".retraining")).to_be_attached()
     expect(page.locator(".retraining")).to_be_hidden()  # there is nothing to look at yet
@@ -198,7 +198,7 @@ def read_the_curves(page: Page) -> None:
 
 
 def test_names_notes_deleting_and_a_sweep(garden: str, page: Page) -> None:
-    page.goto(garden)
+    visit(page, garden)
     rows = page.locator(".runs tbody tr")
     expect(rows.first).to_be_visible()
     count = rows.count() + 2
@@ -233,7 +233,7 @@ def test_names_notes_deleting_and_a_sweep(garden: str, page: Page) -> None:
 
 
 def test_tensorboard_opens_on_the_runs_of_the_project(garden: str, page: Page) -> None:
-    page.goto(garden)
+    visit(page, garden)
     with page.expect_popup() as popup:
         page.get_by_role("button", name="Open TensorBoard").click()
     board = popup.value
@@ -254,7 +254,7 @@ def test_tensorboard_opens_on_the_runs_of_the_project(garden: str, page: Page) -
 def test_on_a_phone_in_the_dark(garden: str, browser: Browser) -> None:
     context = browser.new_context(viewport=PHONE, color_scheme="dark")
     page = context.new_page()
-    page.goto(garden)
+    visit(page, garden)
     expect(page.locator(".figure").first).to_be_visible(timeout=LONG_MS)
     look(page, "retraining-phone")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1")

@@ -17,7 +17,7 @@ from studio.share.exports import export as exporting
 from studio.share.exports.export import export
 from studio.share.exports.form import Context
 from studio.share.exports.parity import Parity
-from tests.e2e.conftest import look, serving
+from tests.e2e.conftest import look, serving, visit
 from tests.jobs.test_model_exporting import Bench
 
 pytestmark = pytest.mark.browser
@@ -50,7 +50,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 def test_a_chosen_form_is_written_measured_and_saved(shared: Served, page: Page, tmp_path: Path) -> None:
-    page.goto(shared.page)
+    visit(page, shared.page)
     expect(page.get_by_role("heading", name="Share", exact=True)).to_be_visible(timeout=LONG_MS)
     expect(page.get_by_role("button", name="Export", exact=True)).to_be_disabled()
     page.get_by_role("button", name="TFLite, float32").click()
@@ -83,7 +83,7 @@ def test_an_export_that_loses_more_than_a_point_says_so_in_red(
     export(run_dir, "tflite-dynamic", folder / "tflite-dynamic.zip", Context("x", folder, Silent()))
     context = browser.new_context(viewport=PHONE, color_scheme="dark", is_mobile=True, has_touch=True)
     page = context.new_page()
-    page.goto(shared.page)
+    visit(page, shared.page)
     alert = page.get_by_role("alert").filter(has_text="loses 2.5 points of accuracy")
     expect(alert).to_be_visible(timeout=LONG_MS)
     accuracy = page.locator("tr", has_text="dynamic range").get_by_text("91.0% → 88.5%").last

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, BrowserContext, FilePayload, Page, expe
 
 from studio.collect.drawings import drawings_offer
 from tests.conftest import FLOWERS
-from tests.e2e.conftest import look, serving
+from tests.e2e.conftest import choose_tab, look, serving, visit
 from tests.e2e.labelling_grid import expect_count, press, shelf
 
 pytestmark = pytest.mark.browser
@@ -77,7 +77,7 @@ def test_from_photographs_to_an_answer(address: str, page: Page, browser: Browse
     total = sum(map(len, pictures.values()))
     name = "나의 *정원* [1]"
 
-    page.goto(address)
+    visit(page, address)
     expect(page.get_by_role("heading", name="Retrain Studio")).to_be_visible()
     look(page, "home-empty")
     page.get_by_label("Project name").fill(name)
@@ -132,7 +132,7 @@ def test_from_photographs_to_an_answer(address: str, page: Page, browser: Browse
     page.close()  # half way: the training goes on without anybody watching
 
     page = browser.new_page(viewport={"width": 1280, "height": 900})
-    page.goto(here)
+    visit(page, here)
     figure = page.locator(".figure").first
     expect(figure).to_contain_text("Test accuracy", timeout=LONG_MS)
     accuracy = float(re.findall(r"([\d.]+)%", figure.inner_text())[0])
@@ -151,7 +151,7 @@ def test_from_photographs_to_an_answer(address: str, page: Page, browser: Browse
     expect(page.get_by_role("heading", name=asked_about)).to_be_visible()
     expect(page.get_by_text("SVG")).to_be_visible()
     look(page, "predict")
-    page.get_by_role("tab", name="Camera").click()
+    choose_tab(page, "Camera")
     page.get_by_text("Turn the camera on").click()
     page.wait_for_function("document.querySelector('video')?.readyState >= 2")
     page.get_by_role("button", name="Take photo").click()
@@ -162,7 +162,7 @@ def test_from_photographs_to_an_answer(address: str, page: Page, browser: Browse
 def test_drawings_stop_and_phone(address: str, browser: Browser) -> None:
     context = browser.new_context(viewport=PHONE, color_scheme="dark")  # type: ignore[arg-type]
     page = context.new_page()
-    page.goto(address)
+    visit(page, address)
     page.get_by_role("button", name="Make drawings").click()
     expect(page.get_by_text("160 added")).to_be_visible(timeout=LONG_MS)
     look(page, "phone-collect")
@@ -181,7 +181,7 @@ def test_drawings_stop_and_phone(address: str, browser: Browser) -> None:
     assert no_overflow(page)
     page.get_by_role("button", name="Stop").click()
     expect(page.get_by_role("button", name="Continue")).to_be_visible(timeout=LONG_MS)
-    page.goto(address)
+    visit(page, address)
     expect(page.get_by_text("Drawings", exact=True).first).to_be_visible()
     look(page, "phone-home")
     assert no_overflow(page)
@@ -194,10 +194,10 @@ def test_a_place_on_this_machine_and_a_place_that_is_not(address: str, page: Pag
         for number in range(3):
             colour = (40 * number, 90, 200 if name == "개나리" else 20)
             Image.new("RGB", (64, 48), colour).save(tmp_path / "내 사진" / name / f"{number}.png")
-    page.goto(address)
+    visit(page, address)
     page.get_by_label("Project name").fill("여기")
     page.get_by_role("button", name="Create project").click()
-    page.get_by_role("tab", name="On this machine").click()
+    choose_tab(page, "On this machine")
     place = page.get_by_label("Folder or archive, as this machine names it")
     place.fill(str(tmp_path / "없는 곳"))
     page.get_by_role("button", name="Bring it in").click()
@@ -217,16 +217,16 @@ def test_without_internet_the_flowers_say_what_to_do(address: str, page: Page) -
         pytest.skip("there is internet here: the download would begin")
     except OSError:
         pass
-    page.goto(address)
+    visit(page, address)
     page.get_by_role("button", name="Download the flowers").click()
     expect(page.get_by_role("button", name="Continue")).to_be_visible(timeout=LONG_MS)
     look(page, "no-internet")
 
 
 def test_a_strange_address_is_answered_in_words(address: str, page: Page) -> None:
-    page.goto(f"{address}/curate?project=nothing")
+    visit(page, f"{address}/curate?project=nothing")
     expect(page.get_by_text("There is no project of that name")).to_be_visible()
-    page.goto(f"{address}/retrain")
+    visit(page, f"{address}/retrain")
     expect(page.get_by_text("Choose one at Home")).to_be_visible()
 
 
@@ -242,11 +242,11 @@ def test_other_names_for_this_machine_are_not_answered(address: str) -> None:
 
 def test_two_servers_on_one_folder_share_it(tmp_path: Path, page: Page) -> None:
     with serving(tmp_path / "shared") as (one, _first), serving(tmp_path / "shared") as (two, _second):
-        page.goto(one)
+        visit(page, one)
         page.get_by_label("Project name").fill("Shared")
         page.get_by_role("button", name="Create project").click()
         expect(page.get_by_role("heading", name="Collect")).to_be_visible()
-        page.goto(two)
+        visit(page, two)
         expect(page.get_by_text("Shared", exact=True)).to_be_visible()
 
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, FilePayload, Page, expect
 
-from tests.e2e.conftest import ROOT, look, serving
+from tests.e2e.conftest import ROOT, look, serving, visit
 from tests.e2e.labelling_grid import expect_count
 
 pytestmark = pytest.mark.browser
@@ -20,7 +20,7 @@ PHONE = {"width": 390, "height": 844}
 
 
 def begin(page: Page, address: str, name: str) -> None:
-    page.goto(address)
+    visit(page, address)
     page.get_by_label("Project name").fill(name)
     page.get_by_role("button", name="Create project").click()
     expect(page.get_by_text("Drop pictures, folders or archives here")).to_be_visible(timeout=LONG_MS)

@@ -39,7 +39,9 @@ def given(here: Project, run_id: int) -> Sequence[Given]:
     key = f"given-{here.id}"
     kept: list[Given] = st.session_state.setdefault(key, [])
     files, paste, address, camera, folder = st.tabs(
-        [_("Photographs"), _("Paste"), _("Address"), _("Camera"), _("Folder")]
+        [_("Photographs"), _("Paste"), _("Address"), _("Camera"), _("Folder")],
+        # Without a key the chosen tab is forgotten as soon as something appears or goes above it.
+        key="given-ways",
     )
     with files:
         uploads = st.file_uploader(
