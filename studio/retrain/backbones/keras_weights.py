@@ -1,6 +1,8 @@
 """The weights of Keras Applications: found where Keras keeps them, fetched from where Keras fetches them."""
 
 import hashlib
+import re
+from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -93,7 +95,10 @@ class KerasWeights:
             ) from error
 
     def network(self, size_px: int, *, classifier: bool = False) -> Any:
-        """Return the Keras model with the weights in it. Raises BackboneError."""
+        """Return the Keras model with the weights in it. Raises BackboneError.
+
+        Its layers have the same names each time; the input's alone is Keras' own.
+        """
         if classifier:
             raise BackboneError(
                 _(
@@ -121,6 +126,7 @@ class KerasWeights:
                 ).format(path=self.path, title=self.title, error=error)
             ) from error
         self._turn_first_kernels(network)
+        _number_anew(network)
         return network
 
     def _check(self) -> None:
@@ -151,6 +157,22 @@ class KerasWeights:
         if self.channel_factors is not None:
             kernel = kernel * np.asarray(self.channel_factors, np.float32)[:, np.newaxis]
         first.set_weights([kernel, *bias])
+
+
+def _number_anew(network: Any) -> None:
+    """Give layers that Keras has named by their kind and a number a number of their own network.
+
+    Keras goes on counting from one network to the next, and a fine-tuned run finds layers by their names.
+    """
+    import keras
+
+    counts: Counter[str] = Counter()
+    for layer in network.layers:
+        kind = re.sub(r"_\d+$", "", layer.name)
+        by_kind = kind.replace("_", "") == type(layer).__name__.lower()
+        if by_kind and not isinstance(layer, keras.layers.InputLayer):
+            layer.name = f"{kind}_{counts[kind]}"
+            counts[kind] += 1
 
 
 @cache

@@ -68,6 +68,11 @@ def learn_tuned(
     """
     backbone = tunable(options.backbone)
     file = ready(options.backbone, means.backbones_dir, means.progress)
+    own_size = backbone.network()
+    backbone = larger(backbone)
+    network = backbone.network()
+    # Before anything is computed: some networks have no such place.
+    tap = tap_of(network, SHARE)
     with embedded(snapshot, _undistorted(options), file, means) as seen:
         used = seen.snapshot
         identity = identity_on(identity, file, used)
@@ -83,10 +88,7 @@ def learn_tuned(
         answers = plain.head.probabilities(seen.lesson.vectors[places])
         plainly = judged(answers, seen.lesson.labels[places])[0] if len(places) else None
 
-    own_size = backbone.network()
-    backbone = larger(backbone)
-    network = backbone.network()
-    front = front_of(backbone, network, tap_of(network, SHARE), means.backbones_dir, means.progress)
+    front = front_of(backbone, network, tap, means.backbones_dir, means.progress)
     identity = f"{identity} {front.file.fingerprint}"
     began = time.monotonic()
     working: dict[str, Any] = {"threads": means.threads, "progress": means.progress}

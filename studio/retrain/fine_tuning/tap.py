@@ -4,6 +4,9 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
+from studio.errors import BackboneError
+from studio.language import _
+
 _SPATIAL = 4
 """Axes of a map: pictures, height, width, channels."""
 
@@ -46,10 +49,16 @@ def tap_of(network: Any, share: float) -> Tap:
 
     It is where the map is smallest, for each picture's is kept: between blocks, mostly. Of several it is the
     first, from the input on, but after the norm and activation that follow.
+    Raises BackboneError where there is none: in NASNet each cell also takes what came before the last one.
     """
     behind = [tap for tap in taps(network) if share / 4 < tap.share <= share]
     if not behind:
-        raise ValueError(f"expected a network that can be cut at {share:.0%} of its multiply-adds")
+        raise BackboneError(
+            _(
+                "This backbone cannot be fine-tuned: its last blocks, at most {share:.0%} of its computing, "
+                "cannot be cut off from the rest. Choose another one, or leave fine-tuning out."
+            ).format(share=share)
+        )
     least = min(prod(tap.shape) for tap in behind)
     found = next(tap for tap in behind if prod(tap.shape) == least)
     return [tap for tap in behind if (tap.share, tap.shape) == (found.share, found.shape)][-1]

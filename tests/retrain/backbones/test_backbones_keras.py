@@ -13,6 +13,7 @@ from studio.retrain.backbones import BACKBONES, Backbone, backbone_named, ready
 from studio.retrain.backbones.keras_weights import KerasWeights
 from studio.retrain.backbones.side_by_side import side_by_side
 from studio.retrain.engine import Engine
+from studio.retrain.fine_tuning.tuned_network import larger, tune
 from studio.retrain.quiet import tensorflow
 from tests.retrain.networks import multiply_adds, untrained
 
@@ -124,6 +125,23 @@ def _keras_own(
     module = getattr(keras.src.applications, _module_of(source.constructor))
     scaled = module.preprocess_input(pixels.astype(np.float32))
     return network(scaled).numpy(), asked[0]
+
+
+def test_layers_have_the_same_names_in_every_network_of_a_kind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Inception has few names for its layers; Keras numbers the rest, and goes on from network to network."""
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    untrained("inception_v3", tmp_path)
+    found, source = _of_keras()["inception_v3"]
+    of_chance = replace(found, source=replace(source, published_hash=""))
+    trained, fresh = larger(of_chance).network(), of_chance.network()
+    assert trained.name == fresh.name
+    names = [layer.name for layer in trained.layers[1:]]
+    assert names == [layer.name for layer in fresh.layers[1:]]
+    assert len(set(names)) == len(names)
+    assert {"conv2d_0", "conv2d_93", "batch_normalization_93", "mixed8"} <= set(names)
+    tune(fresh, {"conv2d_93/kernel": trained.get_layer("conv2d_93").kernel.numpy() + 1})
 
 
 def test_a_file_that_is_not_the_published_one_is_not_used(

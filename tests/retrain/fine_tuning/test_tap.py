@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from studio.errors import BackboneError
 from studio.retrain.backbones import DEFAULT, backbone_named
 from studio.retrain.fine_tuning.learning import SHARE
 from studio.retrain.fine_tuning.tap import cut, multiply_adds, tap_of, taps
@@ -73,5 +74,5 @@ def test_the_tap_of_the_default_is_between_two_blocks_and_small() -> None:
 def test_a_network_without_such_a_place_is_refused() -> None:
     entry = keras.Input((4, 4, 3))
     flat = keras.Model(entry, keras.layers.Dense(2)(keras.layers.Flatten()(entry)))
-    with pytest.raises(ValueError, match="15%"):
+    with pytest.raises(BackboneError, match=r"at most 15% .* Choose another"):
         tap_of(flat, 0.15)
