@@ -11,7 +11,7 @@ from studio.atomic import atomic_bytes
 from studio.language import _
 from studio.progress import Progress
 from studio.retrain.curve import CurvePoint, OnPoints
-from studio.retrain.fine_tuning.deep_lesson import BATCH, DeepLesson
+from studio.retrain.fine_tuning.deep_lesson import DeepLesson
 from studio.retrain.fine_tuning.tuned_network import mixed
 from studio.retrain.fine_tuning.tuner import Tuner
 from studio.retrain.head.head import judged, softmax
@@ -49,14 +49,15 @@ def train_tail(
     step, points, elapsed_s = _read(checkpoint, identity, tuner)
     began = time.monotonic() - elapsed_s
     told, told_at, saved_at = 0, -np.inf, time.monotonic()
-    rows = np.zeros(0, np.intp)
+    batches: list[Ints] = []
     try:
         while step < total:
             progress.report(phase, step, total)
             epoch, place = divmod(step, epoch_steps)
-            if place == 0 or not len(rows):
-                rows = _epoch(lesson, options, epoch)
-            some = rows[place * BATCH : (place + 1) * BATCH]
+            if place == 0 or not batches:
+                # All equally large: a last one of a few left-over pictures would be a step of chance.
+                batches = np.array_split(_epoch(lesson, options, epoch), epoch_steps)
+            some = batches[place]
             generator = np.random.default_rng([options.seed, step, 1])
             views = generator.integers(0, lesson.training.shape[1], len(some))
             windows = _window(lesson.training[some, views], tuner.window, generator)

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from studio.errors import Stopped
@@ -12,7 +13,7 @@ from studio.retrain.fine_tuning.tail_training import _epoch, _window, train_tail
 from studio.retrain.fine_tuning.tuned_network import together, tune
 from studio.retrain.fine_tuning.tuner import Tuner
 from studio.retrain.head.head import Head, judged, softmax
-from studio.retrain.head.lesson import Floats, Scaling
+from studio.retrain.head.lesson import Floats, Ints, Scaling
 from studio.retrain.options import RunOptions
 from studio.retrain.snapshot import Example, evenly
 from tests.retrain.material import Watched
@@ -143,6 +144,23 @@ def test_an_epoch_asks_for_each_picture_once_or_for_classes_alike() -> None:
     rows = _epoch(few, OPTIONS, 0)
     assert np.mean(few.labels[rows]) == 0.5
     assert set(rows[few.labels[rows] == 1]) == set(range(10))
+
+
+def test_no_step_is_taken_on_a_few_left_over_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step, sizes = Tuner.step, list[int]()
+
+    def counted(
+        tuner: Tuner, windows: npt.NDArray[np.float16], labels: Ints, number: int
+    ) -> tuple[float, float]:
+        sizes.append(len(windows))
+        return step(tuner, windows, labels, number)
+
+    monkeypatch.setattr(Tuner, "step", counted)
+    train(tmp_path, lesson(40 + 97))
+    assert sorted(set(sizes)) == [24, 25]
+    assert sum(sizes) == 97 * OPTIONS.fine_tune_epochs
 
 
 def test_windows_lie_anywhere_in_the_maps() -> None:
