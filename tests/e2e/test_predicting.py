@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, FilePayload, Page, expect
 
-from studio.collect.projects import create_project
+from studio.collect.projects import create_project, list_projects
 from studio.collect.store import PictureStore
 from studio.data import open_database
 from studio.jobs import queue, requests
@@ -142,16 +142,38 @@ def test_two_runs_answer_side_by_side_and_say_when_they_are_not_sure(
     opened(page, address)
     page.locator('input[type="file"]').first.set_input_files([payload(next((new / SQUARE).iterdir()))])
     expect(page.get_by_text("Nearest training pictures")).to_have_count(1)
-    choose_tab(page, "Address")
     page.get_by_label("Beside it").click()
     page.get_by_role("option", name="short").click()
     expect(page.get_by_text("Nearest training pictures")).to_have_count(2)
-    expect(page.get_by_role("tab", name="Address")).to_have_attribute("aria-selected", "true")
     expect(page.get_by_text("Not sure below")).to_have_count(2)
     page.get_by_text("Not sure below").first.click()
     expect(page.get_by_text("Measured on")).to_be_visible()
     expect(page.get_by_role("cell", name="like nothing in training")).to_be_visible()
     look(page, "predicting-two")
+
+
+def test_the_chosen_way_stays_when_something_goes_above_it(
+    page: Page, address: str, trained: tuple[Path, Path]
+) -> None:
+    home, new = trained
+    opened(page, address)
+    choose_tab(page, "Address")
+    database = open_database(Settings(home=home))
+    with database.write() as session:
+        (project,) = list_projects(session)
+        short = [run.id for run in project_runs.runs(session, project.id) if run.name == "short"]
+        project_runs.delete(session, short, NOW)
+    try:
+        picture = sorted((new / SQUARE).iterdir())[3]
+        page.get_by_label("A picture's address").fill(f"{_sites[address]}/{SQUARE}/{picture.name}")
+        page.get_by_role("button", name="Fetch it").click()
+        expect(page.get_by_role("heading", name=SQUARE)).to_have_count(1)
+        expect(page.get_by_label("Beside it")).to_have_count(0)
+        expect(page.get_by_role("tab", name="Address")).to_have_attribute("aria-selected", "true")
+    finally:
+        with database.write() as session:
+            project_runs.bring_back(session, short)
+        database.close()
 
 
 def test_a_pasted_and_a_fetched_picture_are_answered(
