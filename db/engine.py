@@ -1,8 +1,10 @@
 """Opening the database: one object that gives out sessions for reading and for writing."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 
 from sqlalchemy import Connection, create_engine, event
@@ -69,12 +71,26 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     # The driver's own guessing when to begin would undo ours below.
     connection.isolation_level = None
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
+    _keep_a_log(cursor)
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.execute("PRAGMA foreign_keys=ON")
     # Pages are looked at where the system holds them, not copied: a third off what reads many rows.
     cursor.execute("PRAGMA mmap_size=268435456")
     cursor.close()
+
+
+def _keep_a_log(cursor: sqlite3.Cursor) -> None:
+    # While a file gets its write-ahead log nobody may have it open in the old way, and for that alone SQLite
+    # does not wait: of two programs that start at once on a new folder, one would fail.
+    until = monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or monotonic() > until:
+                raise
+        sleep(0.01)
 
 
 def _begin_sqlite(connection: Connection) -> None:

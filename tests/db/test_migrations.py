@@ -1,7 +1,9 @@
 """The schema: built by migrations alone, equal to the models, safe to start twice."""
 
 import json
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -266,6 +268,19 @@ def test_two_programs_may_start_at_once_on_a_new_folder(tmp_path: Path) -> None:
         list(pool.map(lambda _n: migrate(Database(url)), range(4)))
     with Database(url).engine.connect() as connection:
         assert connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all() == [HEAD]
+
+
+def test_a_new_file_that_another_program_prepares_is_waited_for(tmp_path: Path) -> None:
+    file = tmp_path / "s.sqlite3"
+    database = Database(f"sqlite:///{file.as_posix()}")
+    with closing(sqlite3.connect(file)) as other, ThreadPoolExecutor(1) as pool:
+        other.execute("BEGIN IMMEDIATE")
+        migrated = pool.submit(migrate, database)
+        with pytest.raises(TimeoutError):
+            migrated.result(0.5)
+        other.rollback()
+        migrated.result()
+    database.close()
 
 
 def test_a_newer_schema_is_not_touched(database: Database) -> None:
