@@ -15,6 +15,7 @@ unknown, expired or revoked, and whatever else stands there, gets one and the sa
 
 from collections.abc import Awaitable, Callable
 from math import ceil
+from time import monotonic
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -63,13 +64,18 @@ class Apart:
             await self._sharing(scope, receive, send)
 
 
-def sharing_app(settings: Settings, database: Database, tally: Tally) -> Starlette:
-    """Return the application over one data folder. tally: what counts, for whoever writes the last of it."""
+def sharing_app(
+    settings: Settings, database: Database, tally: Tally, clock: Callable[[], float] = monotonic
+) -> Starlette:
+    """Return the application over one data folder.
+
+    tally: what counts, for whoever writes the last of it. clock: seconds, by which too much is too often.
+    """
     models = SharedModels(settings.runs_dir)
     page = SharedPage(settings.downloads_dir)
     visiting = Visiting(settings, database, page, tally)
     # A class of thirty is one visitor here: behind a school's or an office's router all have one address.
-    looks, questions, remarks = Rate(200, 20), Rate(100, 10), Rate(30, 0.5)
+    looks, questions, remarks = Rate(200, 20, clock), Rate(100, 10, clock), Rate(30, 0.5, clock)
 
     def opened(token: str) -> tuple[Shared, SharedModel] | None:
         with database.read() as session:
