@@ -3,9 +3,12 @@
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
+
+from sqlalchemy.exc import OperationalError
 
 from db.engine import Database
 from studio.errors import JobFailed, Stopped
@@ -112,7 +115,8 @@ def _claimed(
 
 def _beat(database: Database, job_id: int, token: str, ended: threading.Event) -> None:
     while not ended.wait(_BEAT_EVERY_S):
-        with database.write() as session:
+        # Where others write for very long, the next one is heard.
+        with suppress(OperationalError), database.write() as session:
             queue.beat(session, job_id, token, datetime.now(UTC))
 
 

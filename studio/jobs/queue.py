@@ -13,12 +13,16 @@ from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from db import models
+from db.engine import BUSY_TIMEOUT_S
 from studio.language import _
 
 State = Literal["queued", "running", "done", "failed", "stopped"]
 
-SILENCE = timedelta(seconds=6)
-"""A running job whose worker has not been heard of for so long is taken from it."""
+SILENCE = timedelta(seconds=BUSY_TIMEOUT_S + 5)
+"""A running job whose worker has not been heard of for so long is taken from it.
+
+Longer than a worker may have to wait until it can be heard, for others that write.
+"""
 
 ATTEMPTS = 3
 """A job whose child dies this often is not tried again: it would only die once more."""

@@ -2,6 +2,9 @@
 
 It starts no thread inside the web server and needs no `fork`. It ends when its standard input does, which
 is when whoever started it is gone.
+
+Where the database cannot be had (another program writes for very long, a server is away for a moment), a look
+at it is left out, and the next one does what that would have done.
 """
 
 import os
@@ -9,8 +12,12 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
+from contextlib import suppress
 from datetime import UTC, datetime
 from uuid import uuid4
+
+from sqlalchemy.exc import OperationalError
 
 from db.engine import Database
 from studio.data import open_database
@@ -71,11 +78,13 @@ class Slot:
 
     def _claim(self) -> tuple[queue.Job | None, str]:
         token = uuid4().hex
-        with self._database.read() as session:
-            if not queue.waiting(session, self._kinds):
-                return None, token
-        with self._database.write() as session:
-            return queue.claim(session, token, datetime.now(UTC), self._kinds), token
+        with suppress(OperationalError):
+            with self._database.read() as session:
+                if not queue.waiting(session, self._kinds):
+                    return None, token
+            with self._database.write() as session:
+                return queue.claim(session, token, datetime.now(UTC), self._kinds), token
+        return None, token
 
     def _watch(self, child: subprocess.Popen[str], job_id: int, token: str) -> None:
         """Keep the job's heart beating until it has ended, in whatever way."""
@@ -83,33 +92,34 @@ class Slot:
         beaten_at = 0.0
         while True:
             time.sleep(_LOOK_EVERY_S)
-            with self._database.read() as session:
-                job = queue.find(session, job_id)
-            if job is None or job.state != "running":
-                self._jobs_done += 1
-                return
-            if child.poll() is not None:
-                with self._database.write() as session:
-                    queue.release(session, job_id, token, datetime.now(UTC))
-                return
-            if job.stop_asked:
-                asked_at = asked_at or time.monotonic()
-                if time.monotonic() - asked_at > _GRACE_S:
-                    # Everything is written whole or not at all, so that it may be cut off anywhere.
-                    _kill(child)
+            with suppress(OperationalError):
+                job = self._found(job_id)
+                if job is None or job.state != "running":
+                    self._jobs_done += 1
+                    return
+                if child.poll() is not None:
                     with self._database.write() as session:
                         queue.release(session, job_id, token, datetime.now(UTC))
                     return
-            if time.monotonic() - beaten_at >= _BEAT_EVERY_S:
-                beaten_at = time.monotonic()
-                with self._database.write() as session:
-                    held = queue.beat(session, job_id, token, datetime.now(UTC))
-                if held is None:
-                    with self._database.read() as session:
-                        job = queue.find(session, job_id)
-                    if job is not None and job.live:
-                        _kill(child)  # another has the job now: two must not work on it
-                    return
+                if job.stop_asked:
+                    asked_at = asked_at or time.monotonic()
+                    if time.monotonic() - asked_at > _GRACE_S:
+                        # Everything is written whole or not at all, so that it may be cut off anywhere.
+                        _kill(child)
+                        continue
+                if time.monotonic() - beaten_at >= _BEAT_EVERY_S:
+                    beaten_at = time.monotonic()
+                    with self._database.write() as session:
+                        held = queue.beat(session, job_id, token, datetime.now(UTC))
+                    if held is None:
+                        job = self._found(job_id)
+                        if job is not None and job.live:
+                            _kill(child)  # another has the job now: two must not work on it
+                        return
+
+    def _found(self, job_id: int) -> queue.Job | None:
+        with self._database.read() as session:
+            return queue.find(session, job_id)
 
 
 def main() -> None:
@@ -122,15 +132,25 @@ def main() -> None:
     # training waits for them, and they wait for none.
     slots += [Slot(database, found, kinds, warm=False) for kinds in (ASKING, LOOKING, PACKING)]
     for slot in slots:
-        threading.Thread(target=slot.serve, daemon=True).start()
+        threading.Thread(target=_serve, args=(slot,), daemon=True).start()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     while True:
-        with database.read() as session:
-            running = queue.count_live(session)
-        if running:
-            with database.write() as session:
-                queue.take_back_lost(session, datetime.now(UTC))
+        with suppress(OperationalError):
+            with database.read() as session:
+                running = queue.count_live(session)
+            if running:
+                with database.write() as session:
+                    queue.take_back_lost(session, datetime.now(UTC))
         time.sleep(1.0)
+
+
+def _serve(slot: Slot) -> None:
+    try:
+        slot.serve()
+    except BaseException:
+        # A slot that fell would take no job any more, and nobody would see why. Another worker is started.
+        traceback.print_exc()
+        os._exit(1)
 
 
 def _end_with_parent() -> None:

@@ -51,7 +51,7 @@ def test_a_silent_workers_job_is_taken_up_again_and_the_old_worker_has_no_say(da
     job = add(database)
     with database.write() as session:
         queue.claim(session, "old", NOW, KINDS)
-    soon, late = NOW + timedelta(seconds=2), NOW + timedelta(seconds=20)
+    soon, late = NOW + queue.SILENCE, NOW + queue.SILENCE + timedelta(seconds=1)
     with database.write() as session:
         assert queue.take_back_lost(session, soon) == 0
         assert queue.take_back_lost(session, late) == 1
