@@ -134,7 +134,7 @@ class Listener:
         times = [asked.at for asked in self.log]
         return [later - earlier for earlier, later in pairwise(times)]
 
-    def until(self, condition: Callable[["Listener"], bool], within_s: float = 5.0) -> bool:
+    def until(self, condition: Callable[["Listener"], bool], within_s: float = 60.0) -> bool:
         """Wait until something is so; return whether it is."""
         end = time.monotonic() + within_s
         while not condition(self):

@@ -10,13 +10,12 @@ from typing import Any
 import pytest
 
 from studio.collect.web import connections
-from studio.collect.web.visitor import Limits, Visitor
+from studio.collect.web.visitor import Visitor
 from studio.collect.why import Why
 from studio.errors import PictureRefused
 from tests.collect.web.listener import Listener, leading_to, reply
 
 AGENT = "retrain-studio/test (+test@example.org)"
-LIMITS = Limits(first_byte_s=2, total_s=4)
 
 NAMES = {
     "loop.example": ["127.0.0.1"],
@@ -154,7 +153,7 @@ def test_refused_without_a_connection(address: str, kind: Any, listeners: list[L
     before = [listener.connections for listener in listeners]
     port = listeners[0].port
     with (
-        Visitor(agent=AGENT, delay_s=0, limits=LIMITS, resolve=Names(port)) as visitor,
+        Visitor(agent=AGENT, delay_s=0, resolve=Names(port)) as visitor,
         pytest.raises(PictureRefused) as refusal,
     ):
         visitor.get(address.format(port=port), kind=kind)
@@ -235,7 +234,7 @@ def test_redirects_lead_nowhere_that_is_not_asked(
     with Listener(answers) as first:
         hosts = frozenset({"listener.example"})
         with (
-            Visitor(agent=AGENT, allowed_hosts=hosts, delay_s=0, limits=LIMITS, resolve=resolve) as visitor,
+            Visitor(agent=AGENT, allowed_hosts=hosts, delay_s=0, resolve=resolve) as visitor,
             pytest.raises(PictureRefused) as refusal,
         ):
             visitor.get("http://listener.example:8080/1")
@@ -289,7 +288,7 @@ def test_a_name_whose_answer_changes_is_connected_to_what_was_checked(
             looked_up.append(address)
             return socket.getaddrinfo(address, victim.port, **how)
 
-        with Visitor(agent=AGENT, delay_s=0, limits=LIMITS, resolve=resolve) as visitor:
+        with Visitor(agent=AGENT, delay_s=0, resolve=resolve) as visitor:
             assert visitor.get("http://changing.example/", kind="service").body == b"public"
             assert visitor.get("http://changing.example/", kind="service").body == b"public"
             assert looked_up == ["127.0.0.2"], "one connection, one look-up"

@@ -21,8 +21,9 @@ from tests.collect.web.listener import Line, Listener, head, reply
 
 AGENT = "retrain-studio/test (+test@example.org)"
 LOOPBACK = frozenset({"127.0.0.1"})
-EARLY_S = 0.1
-"""How much earlier than asked a request may seem to come: not all take the same time to get there."""
+EARLY_S = 0.5
+"""How much earlier than asked a request may seem to come: a busy machine notes some late."""
+REST_S = 2.0
 
 
 def visiting(**made: Any) -> Visitor:
@@ -84,7 +85,7 @@ def test_a_site_gets_no_more_connections_than_set(connections: int) -> None:
 
 
 def test_sites_are_asked_at_the_same_time() -> None:
-    met = threading.Barrier(3, timeout=5)
+    met = threading.Barrier(3, timeout=60)
 
     def answer(line: Line) -> bool:
         met.wait()  # passes only when all three have been asked
@@ -103,27 +104,27 @@ def test_sites_are_asked_at_the_same_time() -> None:
 
 def test_the_delay_is_kept_and_counts_robots_txt() -> None:
     with Listener({f"/{number}": reply(b"x") for number in range(3)}) as listener:
-        with visiting(delay_s=0.4) as visitor:
+        with visiting(delay_s=1) as visitor:
             asking(visitor, [f"{listener.address}/{number}" for number in range(3)])
         assert listener.log[0].path == "/robots.txt"
         assert len(listener.log) == 4
-        assert min(listener.gaps()) >= 0.4 - EARLY_S
+        assert min(listener.gaps()) >= 1 - EARLY_S
 
 
 def test_the_delay_of_robots_txt_is_kept_where_it_is_longer() -> None:
-    robots = b"User-agent: *\nCrawl-delay: 0.5\n\nUser-agent: other\nCrawl-delay: 50"
+    robots = b"User-agent: *\nCrawl-delay: 1\n\nUser-agent: other\nCrawl-delay: 50"
     with Listener({**allowed_after(robots), "/1": reply(b"1"), "/2": reply(b"2")}) as listener:
         with visiting(delay_s=0.1) as visitor:
             asking(visitor, [f"{listener.address}/1", f"{listener.address}/2"])
         assert len(listener.log) == 3
-        assert min(listener.gaps()) >= 0.5 - EARLY_S
+        assert min(listener.gaps()) >= 1 - EARLY_S
 
 
 def test_a_shorter_delay_of_robots_txt_changes_nothing() -> None:
     with Listener({**allowed_after(b"User-agent: *\nCrawl-delay: 0.1"), "/1": reply(b"1")}) as listener:
-        with visiting(delay_s=0.5) as visitor:
+        with visiting(delay_s=1) as visitor:
             visitor.get(f"{listener.address}/1")
-        assert min(listener.gaps()) >= 0.5 - EARLY_S
+        assert min(listener.gaps()) >= 1 - EARLY_S
 
 
 def test_a_longer_delay_than_a_minute_is_shortened() -> None:
@@ -151,7 +152,7 @@ def test_a_busy_site_is_asked_again_after_a_pause(status: int, said: str) -> Non
 def test_retry_after_as_a_date() -> None:
     def answer(line: Line) -> bool:
         if listener.paths == ["/x"]:
-            until = datetime.now(UTC) + timedelta(seconds=2)
+            until = datetime.now(UTC) + timedelta(seconds=3)
             line.send(busy(format_datetime(until, usegmt=True)))
         else:
             line.send(reply(b"x"))
@@ -160,7 +161,7 @@ def test_retry_after_as_a_date() -> None:
     with Listener({"/x": answer}) as listener:
         with visiting() as visitor:
             assert visitor.get(f"{listener.address}/x").body == b"x"
-        assert listener.gaps()[-1] >= 1 - EARLY_S  # a date has no parts of seconds
+        assert listener.gaps()[-1] >= 1 - EARLY_S  # the date has no parts of seconds, and 3 s are at least 2
 
 
 @pytest.mark.parametrize(
@@ -221,7 +222,7 @@ def test_a_long_wait_is_not_waited_for_and_the_site_is_left_alone() -> None:
 
 
 def test_a_site_that_stays_busy_rests_and_may_then_be_asked_again() -> None:
-    limits = Limits(tries=3, longest_wait_s=0.4)
+    limits = Limits(tries=3, longest_wait_s=REST_S)
     answer = several(busy("0"), busy("0"), busy("0"), reply(b"x"))
     with Listener({"/x": answer}) as listener, visiting(limits=limits) as visitor:
         for _time in range(3):
@@ -229,17 +230,17 @@ def test_a_site_that_stays_busy_rests_and_may_then_be_asked_again() -> None:
                 visitor.get(f"{listener.address}/x")
             assert refusal.value.why == Why.BUSY
         assert listener.paths == ["/x"] * 3, "three tries, and none while it rests"
-        time.sleep(0.5)
+        time.sleep(1.1 * REST_S)
         assert visitor.get(f"{listener.address}/x").body == b"x"
 
 
 def test_a_site_that_is_still_busy_after_its_rest_is_tried_once() -> None:
-    limits = Limits(tries=3, longest_wait_s=0.4)
+    limits = Limits(tries=3, longest_wait_s=REST_S)
     with Listener({"/x": busy("0")}) as listener, visiting(limits=limits) as visitor:
         for _time in range(2):
             with pytest.raises(PictureRefused):
                 visitor.get(f"{listener.address}/x")
-            time.sleep(0.5)
+            time.sleep(1.1 * REST_S)
         assert listener.paths == ["/x"] * 4
 
 
@@ -285,7 +286,8 @@ def test_turns_come_in_the_order_in_which_they_were_asked_for() -> None:
     with ThreadPoolExecutor(8) as pool, manners.turn("example.org"):
         for number in range(8):
             pool.submit(take, number)
-            time.sleep(0.02)
+            while len(manners._sites["example.org"].queue) <= number:
+                time.sleep(0.001)
         assert order == []
     assert order == list(range(8))
 

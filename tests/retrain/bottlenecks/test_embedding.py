@@ -1,6 +1,5 @@
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -112,7 +111,5 @@ def test_a_killed_pass_loses_at_most_a_batch(tmp_path: Path) -> None:
 def test_a_fault_in_a_thread_is_raised_not_swallowed(tmp_path: Path) -> None:
     pictures = [Labelled("0" * 64, None, "x")]  # type: ignore[arg-type] # no path: a fault of ours
     cache = BottleneckCache(tmp_path, backbone().features)
-    start = time.monotonic()
     with pytest.raises(AttributeError):
         embed(pictures, backbone(), cache, threads=2, progress=Silent())
-    assert time.monotonic() - start < 10
