@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from shutil import copyfile
@@ -18,6 +18,14 @@ from db.migrate import migrate
 FLOWERS = Path(__file__).resolve().parents[2] / "shared" / "data" / "flowers"
 POSTGRESQL = os.environ.get("STUDIO_TEST_POSTGRESQL")
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def until(holds: Callable[[], object], within_s: float = 120) -> None:
+    """Wait until something holds, however busy the machine is."""
+    end = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < end, f"it did not come to hold within {within_s} s"
+        time.sleep(0.02)
 
 
 @pytest.fixture

@@ -54,7 +54,7 @@ def serving(home: Path, *arguments: str, **environment: str) -> Iterator[tuple[s
         family = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
         process.terminate()
         process.wait(20)
-        _gone, alive = psutil.wait_procs(family, timeout=10)
+        _gone, alive = psutil.wait_procs(family, timeout=60)
         assert alive == [], "the server left processes behind"
 
 

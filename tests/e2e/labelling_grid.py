@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from subprocess import DEVNULL, Popen
-from time import monotonic, sleep
 from typing import Any
 from urllib.parse import quote
 
@@ -139,12 +138,4 @@ def killed(server: psutil.Process) -> Iterator[Callable[[], None]]:
             family = psutil.Process(process.pid).children(recursive=True)
             process.terminate()
             process.wait(60)
-            psutil.wait_procs(family, timeout=10)
-
-
-def until(holds: Callable[[], bool], timeout_s: float = 30) -> None:
-    """Wait until something holds."""
-    end = monotonic() + timeout_s
-    while not holds():
-        assert monotonic() < end, "it did not come to hold"
-        sleep(0.05)
+            psutil.wait_procs(family, timeout=60)

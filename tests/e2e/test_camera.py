@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
+from tests.conftest import until
 from tests.e2e.conftest import choose_tab, look
 from tests.e2e.test_uploads import LONG_MS, PHONE, begin, choose_class
 
@@ -96,10 +97,7 @@ def test_bursts_go_into_the_class(served: tuple[str, Path], context: BrowserCont
         arg=[page.get_by_text("Pictures sent and handed over").element_handle(), first],
     )
     total = sent(page)
-    for _try in range(300):
-        if len(stored(home, "컵")) == total:
-            break
-        page.wait_for_timeout(100)
+    until(lambda: len(stored(home, "컵")) == total)
     rows = stored(home, "컵")
     assert len(rows) == total  # each of them, once
     assert {re.sub(r"\d", "0", name) for _kind, name, _width in rows} == {
@@ -130,11 +128,7 @@ def test_looked_through_before_they_are_sent(served: tuple[str, Path], browser: 
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1")
     page.get_by_role("button", name=f"Send {count - 1}").click()
     assert sent(page) == count - 1
-    for _try in range(300):
-        if len(stored(home, "찻잔")) == count - 1:
-            break
-        page.wait_for_timeout(100)
-    assert len(stored(home, "찻잔")) == count - 1
+    until(lambda: len(stored(home, "찻잔")) == count - 1)
     context.close()
 
 
@@ -152,11 +146,7 @@ def test_nothing_is_lost_while_the_line_is_cut(served: tuple[str, Path], context
     expect(page.get_by_text("The studio does not answer. Trying again")).to_be_visible()
     page.unroute("**/studio/uploads/**")
     assert sent(page) == count
-    for _try in range(300):
-        if len(stored(home, "접시")) == count:
-            break
-        page.wait_for_timeout(100)
-    assert len(stored(home, "접시")) == count
+    until(lambda: len(stored(home, "접시")) == count)
 
 
 def test_the_camera_ends_with_the_page(served: tuple[str, Path], context: BrowserContext) -> None:

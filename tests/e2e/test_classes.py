@@ -13,9 +13,9 @@ from studio.curate.shelves import Shelf
 from studio.data import open_database
 from studio.settings import Settings
 from tests.collect.material import picture
-from tests.conftest import NOW
+from tests.conftest import NOW, until
 from tests.e2e.conftest import look
-from tests.e2e.labelling_grid import fill, open_grid, press, source, targets, until
+from tests.e2e.labelling_grid import fill, open_grid, press, source, targets
 
 pytestmark = pytest.mark.browser
 PHONE: ViewportSize = {"width": 390, "height": 844}

@@ -18,7 +18,7 @@ from studio.collect.store import PictureStore
 from studio.data import open_database
 from studio.settings import Settings
 from tests.collect.material import picture
-from tests.conftest import FLOWERS, NOW
+from tests.conftest import FLOWERS, NOW, until
 from tests.e2e.conftest import serving
 from tests.e2e.labelling_grid import LONG_MS, looked_through, open_grid, press, saved, shown, tile
 
@@ -203,6 +203,11 @@ def test_the_ends_are_near_and_keys_are_quick(address: str, page: Page) -> None:
     )
 
 
+def in_the_middle(page: Page) -> int:
+    ids = shown(page)
+    return ids[len(ids) // 2] if ids else -COUNT
+
+
 def test_tiles_are_few_and_memory_is_flat(address: str, page: Page) -> None:
     open_grid(page, address, NAME)
     all_read(page)
@@ -220,11 +225,10 @@ def test_tiles_are_few_and_memory_is_flat(address: str, page: Page) -> None:
     for number in range(31):
         share = number * 0.37 % 1
         grid.evaluate(jump, share)
-        page.wait_for_timeout(250)
+        until(lambda middle=COUNT * (1 - share): abs(middle - in_the_middle(page)) < 500)  # type: ignore[misc]
         most = max(most, tiles(page))
         ids = shown(page)
         assert ids == sorted(ids, reverse=True)
-        assert abs(COUNT * (1 - share) - ids[len(ids) // 2]) < 500
         expect(page.locator(".tile").first).to_have_attribute("title", f"{ids[0]:06}.jpg")
         heaps.append(heap_bytes(line))
     print(
@@ -236,8 +240,8 @@ def test_tiles_are_few_and_memory_is_flat(address: str, page: Page) -> None:
     # On a very large screen, too, with the smallest tiles.
     size.fill("56")
     page.set_viewport_size({"width": 3840, "height": 2160})
-    page.wait_for_timeout(500)
-    assert 100 < tiles(page) <= 200
+    until(lambda: tiles(page) > 100)
+    assert tiles(page) <= 200
 
 
 def test_what_is_taller_than_browsers_allow_is_scrolled_through_whole(address: str, page: Page) -> None:
@@ -274,9 +278,8 @@ def test_what_is_taller_than_browsers_allow_is_scrolled_through_whole(address: s
     press(page, "Home")
     expect(page.get_by_role("option", name=f"{count}, unlabelled", exact=True)).to_be_in_viewport(ratio=0.9)
     grid.evaluate("grid => { grid.scrollTop = (grid.scrollHeight - grid.clientHeight) / 2; }")
-    page.wait_for_timeout(400)
+    until(lambda: abs(in_the_middle(page) - count / 2) < 200)
     ids = shown(page)
-    assert abs(ids[len(ids) // 2] - count / 2) < 200
     assert ids == list(range(ids[0], ids[-1] - 1, -1))
     # A tile that is clicked is the one that is seen there.
     tile(page, ids[len(ids) // 2]).click()

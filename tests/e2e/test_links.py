@@ -17,8 +17,8 @@ from studio.progress import Silent
 from studio.share import links, marks
 from studio.share.web_demo.runtime import runtime
 from studio.web.state import now
-from tests.conftest import NOW
-from tests.e2e.conftest import SCREENSHOTS, look, serving, visit
+from tests.conftest import NOW, until
+from tests.e2e.conftest import SCREENSHOTS, look, serving, settled, visit
 from tests.retrain.material import ROOM
 from tests.share.browser_runtime import pack_into
 from tests.share.links_material import Studio, studio
@@ -121,8 +121,7 @@ def test_where_the_browser_cannot_the_studio_answers(
     page.get_by_text("Is this wrong?").click()
     expect(page.get_by_label("What it really is")).to_be_visible()
     expect(page.get_by_label("Send the picture too")).to_have_count(0)
-    page.wait_for_timeout(1500)  # counts are written a second later
-    assert (made.seen(link_id).opened, made.seen(link_id).answered) == (1, 1)
+    until(lambda: (made.seen(link_id).opened, made.seen(link_id).answered) == (1, 1))
 
 
 def test_closed_and_guessed_links_look_the_same_and_the_studio_stays_shut(
@@ -158,8 +157,10 @@ def test_the_owner_makes_a_link_hands_it_out_and_closes_it(
     told = owner.locator("[data-testid='stCode'] code")
     expect(told).to_contain_text("/share/")
     link = told.inner_text().strip()
-    owner.wait_for_timeout(500)
-    code = owner.locator(f".st-key-new-link-{made.project_id} img").screenshot()
+    picture = owner.locator(f".st-key-new-link-{made.project_id} img")
+    picture.evaluate("image => image.decode()")
+    settled(owner)
+    code = picture.screenshot()
     look(owner, "links-owner")
     read = zxingcpp.read_barcodes(Image.open(io.BytesIO(code)))
     assert [each.text for each in read] == [link]

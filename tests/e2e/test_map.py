@@ -25,9 +25,9 @@ from studio.collect.projects import Project
 from studio.data import open_database
 from studio.settings import Settings
 from tests.collect.material import picture
-from tests.conftest import FLOWERS
+from tests.conftest import FLOWERS, until
 from tests.e2e.conftest import look
-from tests.e2e.labelling_grid import LONG_MS, fill, open_grid, source, targets, until
+from tests.e2e.labelling_grid import LONG_MS, fill, open_grid, source, targets
 
 pytestmark = pytest.mark.browser
 PHONE: ViewportSize = {"width": 390, "height": 844}

@@ -3,7 +3,6 @@
 import io
 import re
 import socket
-import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, FilePayload, Page, expect
 
 from studio.collect.drawings import drawings_offer
-from tests.conftest import FLOWERS
+from tests.conftest import FLOWERS, until
 from tests.e2e.conftest import choose_tab, look, serving, visit
 from tests.e2e.labelling_grid import expect_count, press, shelf
 
@@ -262,11 +261,8 @@ def test_open_to_others_asks_for_the_secret(tmp_path: Path, page: Page) -> None:
 
 def test_a_killed_server_leaves_no_processes(tmp_path: Path) -> None:
     with serving(tmp_path / "k") as (_address, server):
-        for _try in range(100):
-            family = server.children(recursive=True)
-            if len(family) >= 2:
-                break
-            time.sleep(0.1)
+        until(lambda: len(server.children(recursive=True)) >= 2)
+        family = server.children(recursive=True)
         server.kill()
-        _gone, alive = psutil.wait_procs(family, timeout=5)
+        _gone, alive = psutil.wait_procs(family, timeout=60)
         assert alive == []

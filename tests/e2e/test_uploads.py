@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, FilePayload, Page, expect
 
+from tests.conftest import until
 from tests.e2e.conftest import ROOT, look, serving, visit
 from tests.e2e.labelling_grid import expect_count
 
@@ -144,11 +145,7 @@ def test_a_sending_goes_on_while_its_owner_is_elsewhere_and_can_be_cancelled(
     assert before > 0
     page.get_by_role("link", name="Home", exact=True).dispatch_event("click")
     expect(page.get_by_role("heading", name="Retrain Studio")).to_be_visible()
-    for _try in range(100):
-        if waiting(home) > before:
-            break
-        page.wait_for_timeout(100)
-    assert waiting(home) > before
+    until(lambda: waiting(home) > before)
     page.go_back()
     expect(bar).to_be_visible()
     page.get_by_role("button", name="Cancel").click()
@@ -172,10 +169,7 @@ def test_a_server_that_comes_back_gets_the_rest(page: Page, tmp_path: Path) -> N
         begin(page, address, "돌아옴")
         slow_down(page, 10_000_000)
         page.get_by_label("Choose files").set_input_files(archive)
-        for _try in range(500):
-            if (home / "uploads" / "arriving").is_dir() and waiting(home) > 8_000_000:
-                break
-            page.wait_for_timeout(20)
+        until(lambda: (home / "uploads" / "arriving").is_dir() and waiting(home) > 8_000_000)
         server.kill()
         arrived = waiting(home)
         assert 0 < arrived < archive.stat().st_size
@@ -189,7 +183,7 @@ def test_a_server_that_comes_back_gets_the_rest(page: Page, tmp_path: Path) -> N
             family = psutil.Process(again.pid).children(recursive=True)
             again.terminate()
             again.wait(60)
-            assert psutil.wait_procs(family, timeout=10)[1] == []
+            assert psutil.wait_procs(family, timeout=60)[1] == []
 
 
 def test_leaving_during_a_sending_is_asked_about(

@@ -1,8 +1,6 @@
 """Exports as jobs: by the real worker, killed in the middle; how many stay; which files may be fetched."""
 
-import time
 import zipfile
-from collections.abc import Callable
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -27,7 +25,7 @@ from studio.jobs.supervisor import Supervisor
 from studio.progress import Progress, Silent
 from studio.settings import Settings
 from tests.collect.material import Watched
-from tests.conftest import NOW
+from tests.conftest import NOW, until
 from tests.curate.export.material import fill
 
 
@@ -242,10 +240,3 @@ def many(database: Database, store: PictureStore, project: Project) -> None:
             session.add(
                 models.Label(project_id=project.id, image_id=image.id, state="unlabelled", updated_at=NOW)
             )
-
-
-def until(true: Callable[[], bool], *, within_s: float = 60) -> None:
-    began = time.monotonic()
-    while not true():
-        assert time.monotonic() - began < within_s, "waited in vain"
-        time.sleep(0.005)

@@ -1,7 +1,7 @@
 """The real worker and its real child: work done, stopped, and taken up again after a kill."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,16 +22,7 @@ from studio.retrain.options import RunOptions
 from studio.retrain.runs import project_runs
 from studio.settings import Settings
 from tests.collect.web.garden import ADDED, REFUSED, Garden, standing
-
-WAIT_S = 120.0
-
-
-def until(true: Callable[[], object]) -> None:
-    """Wait for something to be so."""
-    end = time.monotonic() + WAIT_S
-    while not true():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
+from tests.conftest import until
 
 
 def now() -> datetime:
@@ -242,7 +233,7 @@ def test_a_crawl_whose_worker_is_killed_loses_and_repeats_nothing(studio: Studio
 
 
 def test_a_stop_ends_a_crawl_while_it_waits_for_a_slow_site(studio: Studio) -> None:
-    with standing(Garden(delay_s=10 * WAIT_S)) as garden:
+    with standing(Garden(delay_s=600)) as garden:
         with studio.database.write() as session:
             project = create_project(session, "느린 정원", now())
         plan = Plan((garden.address,), None, depth=0)

@@ -122,7 +122,7 @@ def test_the_app_runs_where_nothing_else_is_installed() -> None:
 from pathlib import Path
 import sys
 from streamlit.testing.v1 import AppTest
-app = AppTest.from_file("app.py", default_timeout=60).run()
+app = AppTest.from_file("app.py", default_timeout=300).run()
 assert not app.exception, app.exception
 app.file_uploader[0].set_value(("a.png", Path(sys.argv[1]).read_bytes(), "image/png")).run()
 assert not app.exception, app.exception
@@ -151,7 +151,7 @@ print([each.value for each in app.markdown])
         for _try in range(300):
             assert server.poll() is None, "the app ended at its start"
             try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=2) as answer:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=60) as answer:
                     assert answer.read() == b"ok"
                 break
             except OSError:

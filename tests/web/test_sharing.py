@@ -329,7 +329,7 @@ def said(port: int, request: bytes) -> bytes:
     # Whoever is cut off while still sending is refused as well.
     with (
         suppress(ConnectionError),
-        socket.create_connection(("127.0.0.1", port), timeout=20) as connection,
+        socket.create_connection(("127.0.0.1", port), timeout=60) as connection,
     ):
         connection.sendall(request)
         while part := connection.recv(65_536):
@@ -401,7 +401,7 @@ def test_raw_tricks_reach_nothing(made: Studio, token: str, monkeypatch: pytest.
             + picture
             + b"Transfer-Encoding: chunked\r\n\r\n"
         )
-        with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
             connection.sendall(head)
             sent_chunks = 0
             try:

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +17,7 @@ from studio.retrain.run_folder import SUMMARIES
 from studio.retrain.summaries.summaries import SummaryWriter
 from studio.settings import Settings
 from studio.web.tensorboard import TensorBoards
-from tests.conftest import NOW
+from tests.conftest import NOW, until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -53,12 +52,8 @@ def asked(address: str, what: str) -> Any:
 
 def runs_of(address: str, count: int) -> list[str]:
     """Return its runs once there are so many."""
-    for _try in range(200):
-        runs: list[str] = asked(address, "data/runs")
-        if len(runs) >= count:
-            return sorted(runs)
-        time.sleep(0.1)
-    raise AssertionError(f"only {runs} came")
+    until(lambda: len(asked(address, "data/runs")) >= count)
+    return sorted(asked(address, "data/runs"))
 
 
 def test_it_shows_the_runs_by_their_names_and_no_others(awkward: Settings, boards: TensorBoards) -> None:
@@ -114,7 +109,7 @@ def test_it_ends_when_the_studio_is_killed(awkward: Settings) -> None:
     finally:
         studio.kill()
         studio.wait()
-    _gone, alive = psutil.wait_procs(family, timeout=15)
+    _gone, alive = psutil.wait_procs(family, timeout=60)
     assert alive == []
 
 

@@ -4,7 +4,6 @@ import http.client
 import json
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -24,7 +23,7 @@ from studio.settings import Settings
 from studio.web import uploads
 from studio.web.routes import routes
 from studio.web.uploads import places, remove_unfinished
-from tests.conftest import NOW
+from tests.conftest import NOW, until
 
 OURS = {"X-Studio-Upload": "1"}
 
@@ -39,7 +38,7 @@ class Server:
         self, method: str, path: str, body: Any = b"", headers: dict[str, str] = OURS
     ) -> tuple[int, dict[str, Any]]:
         """Return the status, and what was said in JSON or in the header that tells how much is there."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         connection.request(method, f"/studio/uploads/{path}", body, headers)
         answer = connection.getresponse()
         said = answer.read()
@@ -124,12 +123,7 @@ def test_a_cut_connection_keeps_what_came(server: Server, batch: str) -> None:
         head = f"PUT /studio/uploads/{batch}/0?at=0&size={len(data)} HTTP/1.1\r\nHost: x\r\n"
         more = f"X-Studio-Upload: 1\r\nContent-Length: {len(data)}\r\n\r\n"
         sender.sendall((head + more).encode() + data[:came])
-    for _try in range(200):
-        have = server.ask("HEAD", f"{batch}/0")[1]["have"]
-        if have == came:
-            break
-        time.sleep(0.05)
-    assert have == came
+    until(lambda: server.ask("HEAD", f"{batch}/0")[1]["have"] == came)
     assert server.finish(batch, [("a.zip", len(data))]) == (409, {"incomplete": [0]})
     assert server.jobs() == []
     assert server.put(batch, 0, data[came:], at=came) == (204, {"have": len(data)})
