@@ -22,6 +22,8 @@ class Settings(BaseSettings):
     """An SQLAlchemy address; empty means SQLite inside `home`."""
     workers: int = Field(default=1, ge=1, le=64)
     """How many jobs run at once."""
+    warm: bool = True
+    """Whether a process for jobs imports at its start what training needs, so that Retrain begins at once."""
     threads: int = Field(default=0, ge=0, le=256)
     """Threads for decoding and inference; 0 means one per core."""
     secret: str = ""

@@ -127,7 +127,7 @@ def main() -> None:
     found = settings()
     database = open_database(found)
     asked = set(KINDS) - ASKING - LOOKING - PACKING
-    slots = [Slot(database, found, asked, warm=True) for _number in range(found.workers)]
+    slots = [Slot(database, found, asked, warm=found.warm) for _number in range(found.workers)]
     # What waits for others' servers, what nobody asked for and what is soon done have places of their own: no
     # training waits for them, and they wait for none.
     slots += [Slot(database, found, kinds, warm=False) for kinds in (ASKING, LOOKING, PACKING)]

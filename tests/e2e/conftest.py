@@ -5,7 +5,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from tests.conftest import until
 
 expect.set_options(timeout=30_000)  # a test is of what comes, not of how busy the machine is
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,32 +29,38 @@ def free_port() -> int:
         return port
 
 
+def _answers(process: subprocess.Popen[bytes], address: str) -> bool:
+    assert process.poll() is None, "the server ended at its start"
+    try:
+        urllib.request.urlopen(f"{address}/_stcore/health", timeout=60).close()
+    except urllib.error.HTTPError:
+        return True  # it answers, if only to refuse: the gate is up
+    except OSError:
+        return False
+    return True
+
+
 @contextmanager
 def serving(home: Path, *arguments: str, **environment: str) -> Iterator[tuple[str, psutil.Process]]:
-    """Run `python -m studio serve` on a free port; give its address and its process."""
+    """Run `python -m studio serve` on a free port; give its address and its process.
+
+    Few tests train: unless STUDIO_WARM is given, nothing is imported for that before it is needed.
+    """
     port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "studio", "serve", "--port", str(port), "--no-browser", *arguments],
         cwd=ROOT,
-        env={**os.environ, "STUDIO_HOME": str(home), **environment},
+        env={**os.environ, "STUDIO_HOME": str(home), "STUDIO_WARM": "no", **environment},
         stdout=subprocess.DEVNULL,
     )
     address = f"http://127.0.0.1:{port}"
     try:
-        for _try in range(300):
-            assert process.poll() is None, "the server ended at its start"
-            try:
-                urllib.request.urlopen(f"{address}/_stcore/health", timeout=1).close()
-                break
-            except urllib.error.HTTPError:
-                break  # it answers, if only to refuse: the gate is up
-            except OSError:
-                time.sleep(0.1)
+        until(lambda: _answers(process, address))
         yield address, psutil.Process(process.pid)
     finally:
         family = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
         process.terminate()
-        process.wait(20)
+        process.wait(60)
         _gone, alive = psutil.wait_procs(family, timeout=60)
         assert alive == [], "the server left processes behind"
 

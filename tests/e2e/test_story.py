@@ -25,7 +25,7 @@ PHONE = {"width": 390, "height": 844}
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with serving(tmp_path_factory.mktemp("스튜디오 home") / "data") as (address, _process):
+    with serving(tmp_path_factory.mktemp("스튜디오 home") / "data", STUDIO_WARM="yes") as (address, _process):
         yield address
 
 

@@ -2,13 +2,15 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from studio.errors import Stopped
 from studio.retrain import best_in_time
-from studio.retrain.best_in_time import TRIALS
+from studio.retrain.best_in_time import TRIALS, _Trial, _ways
 from studio.retrain.curve import CurvePoint
 from studio.retrain.engine import Engine
 from studio.retrain.options import RunOptions
@@ -42,10 +44,14 @@ def test_when_the_time_is_over_there_is_a_model_all_the_same(tmp_path: Path) -> 
 def test_with_more_time_more_is_tried_and_the_best_stands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(best_in_time, "_MOST_EPOCHS", 4)  # so that it ends before its time, on any machine
-    result = run_on(snapshot_of(drawings()), tmp_path / "run", replace(OPTIONS, minutes=10.0))
+    def clock() -> float:
+        """The time is over while the third way is gone."""
+        return 1e9 if (tmp_path / "run" / TRIALS / "2").exists() else 0
+
+    monkeypatch.setattr(best_in_time, "time", SimpleNamespace(monotonic=clock))
+    result = run_on(snapshot_of(drawings()), tmp_path / "run", replace(OPTIONS, minutes=1.0))
     tried = result.facts["tried"]
-    assert len(tried) >= 2
+    assert len(tried) == 2
     assert "last blocks" in tried[1]["what"]
     best = max(trial["validation_accuracy"] for trial in tried)
     assert result.validation is not None
@@ -57,6 +63,28 @@ def test_with_more_time_more_is_tried_and_the_best_stands(
         pixels = preprocessing.read(paths[prediction.sha256], "x")
         assert engine(pixels).max() == pytest.approx(prediction.score, abs=1e-5)
     assert np.isfinite(result.facts["seconds"]["training"])
+
+
+def test_what_is_tried_in_which_order() -> None:
+    """All that is installed, the best by what is published first; then what follows from what came of it."""
+    right = {"efficientnet_lite0": 0.8, "efficientnet_lite1": 0.9, "efficientnet_lite2": 0.7}
+    trials: list[_Trial] = []
+    tried = []
+    for options in _ways(RunOptions(fine_tune_epochs=24), trials):
+        point = SimpleNamespace(accuracy=right.get(options.backbone, 0), cross_entropy=1)
+        learnt: Any = SimpleNamespace(validation=point)
+        trials.append(_Trial(options, learnt, (), 1.0))
+        if set(options.backbone.split("+")) <= set(right):  # others may be on this machine
+            tried.append((options.backbone, options.fine_tune and options.fine_tune_epochs))
+    assert tried == [
+        ("efficientnet_lite0", False),
+        ("efficientnet_lite0", 24),
+        ("efficientnet_lite2", False),
+        ("efficientnet_lite1", False),
+        ("efficientnet_lite1", 24),
+        ("efficientnet_lite1+efficientnet_lite0+efficientnet_lite2", False),
+        ("efficientnet_lite1", 40),
+    ]
 
 
 def test_what_was_tried_before_a_stop_is_not_lost(tmp_path: Path) -> None:
