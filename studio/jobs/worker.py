@@ -7,13 +7,14 @@ Where the database cannot be had (another program writes for very long, a server
 at it is left out, and the next one does what that would have done.
 """
 
+import logging
 import os
 import subprocess
 import sys
 import threading
 import time
-import traceback
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -26,6 +27,7 @@ from studio.jobs.kinds import ASKING, KINDS, LOOKING, PACKING
 from studio.jobs.process import start_module
 from studio.settings import Settings, settings
 
+_log = logging.getLogger(__name__)
 _LOOK_EVERY_S = 0.2
 _BEAT_EVERY_S = 1.0
 _GRACE_S = 1.2
@@ -78,7 +80,7 @@ class Slot:
 
     def _claim(self) -> tuple[queue.Job | None, str]:
         token = uuid4().hex
-        with suppress(OperationalError):
+        with _looking():
             with self._database.read() as session:
                 if not queue.waiting(session, self._kinds):
                     return None, token
@@ -92,7 +94,7 @@ class Slot:
         beaten_at = 0.0
         while True:
             time.sleep(_LOOK_EVERY_S)
-            with suppress(OperationalError):
+            with _looking():
                 job = self._found(job_id)
                 if job is None or job.state != "running":
                     self._jobs_done += 1
@@ -135,7 +137,7 @@ def main() -> None:
         threading.Thread(target=_serve, args=(slot,), daemon=True).start()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     while True:
-        with suppress(OperationalError):
+        with _looking():
             with database.read() as session:
                 running = queue.count_live(session)
             if running:
@@ -144,12 +146,20 @@ def main() -> None:
         time.sleep(1.0)
 
 
+@contextmanager
+def _looking() -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        _log.warning("The database cannot be had at the moment: %s", error.orig)
+
+
 def _serve(slot: Slot) -> None:
     try:
         slot.serve()
     except BaseException:
-        # A slot that fell would take no job any more, and nobody would see why. Another worker is started.
-        traceback.print_exc()
+        # A slot that fell would take no job any more, and nobody would see it.
+        _log.exception("A worker ends, and another is to be started.")
         os._exit(1)
 
 
