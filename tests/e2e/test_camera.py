@@ -87,7 +87,7 @@ def test_bursts_go_into_the_class(served: tuple[str, Path], context: BrowserCont
     expect(page.get_by_text(re.compile(r"\d+ added"))).to_be_visible(timeout=LONG_MS)
 
     # The page has run again, and the camera sees on: by the keyboard now.
-    page.get_by_label("What the camera sees").evaluate("video => { if (video.paused) throw Error('paused') }")
+    until(lambda: page.get_by_label("What the camera sees").evaluate("video => !video.paused"))
     shutter.focus()
     page.keyboard.down("Space")
     page.wait_for_function("list => list.childElementCount >= 2", arg=strip(page).element_handle())

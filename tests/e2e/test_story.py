@@ -260,7 +260,7 @@ def test_open_to_others_asks_for_the_secret(tmp_path: Path, page: Page) -> None:
 
 
 def test_a_killed_server_leaves_no_processes(tmp_path: Path) -> None:
-    with serving(tmp_path / "k") as (_address, server):
+    with serving(tmp_path / "k", STUDIO_WARM="yes") as (_address, server):
         until(lambda: len(server.children(recursive=True)) >= 2)
         family = server.children(recursive=True)
         server.kill()
