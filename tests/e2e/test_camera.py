@@ -94,7 +94,7 @@ def test_bursts_go_into_the_class(served: tuple[str, Path], context: BrowserCont
     assert first >= 4
     expect(page.get_by_text(re.compile(r"\d+ added"))).to_be_visible(timeout=LONG_MS)
 
-    # The page has run again, and the camera sees on, or was out of sight for too long: by the keyboard now.
+    # The page has run again, and the camera sees on, or is turned on again: by the keyboard now.
     settled(page)
     until(lambda: sees(page, shutter))
     shutter.focus()
