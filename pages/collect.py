@@ -24,9 +24,12 @@ heading(
     _("Bring in pictures from wherever they are. Nothing is counted twice, and each keeps its papers."),
     here.name,
 )
-job = watch(here.id, INGESTING, draw=results.so_far)
-if job is not None and not job.live:
-    results.ended(job)
+# What comes and goes has one place. Otherwise all below moves with it, and Streamlit may build it anew: a
+# camera goes off then, and text that is half typed is lost.
+with st.container():
+    job = watch(here.id, INGESTING, draw=results.so_far)
+    if job is not None and not job.live:
+        results.ended(job)
 with database().read() as session:
     count = counts(session, here.id)
 

@@ -1,5 +1,7 @@
 """Predict: a trained model answers on new pictures, says how sure it is, and shows what it looked at."""
 
+import streamlit as st
+
 from studio.language import _
 from studio.web.look import heading
 from studio.web.predicting import many_cards, words
@@ -9,6 +11,7 @@ from studio.web.state import project
 
 here = project()
 heading(_("Predict"), _("Show the model a new picture and read what it sees."), here.name)
-runs, models = chosen(here)
-words.draw_costs(models)
+with st.container():  # one place, whatever is in it, so that the ways to give pictures are not built anew
+    runs, models = chosen(here)
+    words.draw_costs(models)
 many_cards.draw(here, given(here, runs[0].id), models)

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from studio.curate.grid import counts
+from studio.jobs.kinds import INGESTING
 from studio.language import _
 from studio.retrain.runs import project_runs
 from studio.retrain.snapshot import LEAST_CLASSES
@@ -24,19 +25,22 @@ with database().read() as session:
     count = counts(session, here.id)
     newest = project_runs.runs(session, here.id)[:1]
 
-job = watch(here.id, {"retrain", "measure_backbones"})
-stamp = "" if job is None else f"{job.id} {job.state}"
-busy = job is not None and job.live
 filled = sum(map(bool, count.by_class.values()))
-if not busy:
-    st.markdown(
-        _("{pictures} in {classes} classes are labelled.").format(
-            pictures=pictures(count.labelled), classes=filled
+# What comes and goes has a place of its own, so that neither the form nor the curves are built anew with it.
+with st.container():
+    job = watch(here.id, {"retrain", "measure_backbones"})
+    stamp = "" if job is None else f"{job.id} {job.state}"
+    busy = job is not None and job.live
+    if not busy:
+        st.markdown(
+            _("{pictures} in {classes} classes are labelled.").format(
+                pictures=pictures(count.labelled), classes=filled
+            )
         )
-    )
 form.draw(here, count, stamp, hidden=busy)
-if not busy:
-    if filled < LEAST_CLASSES:
+with st.container():
+    if not busy and filled < LEAST_CLASSES:
+        watch(here.id, INGESTING)  # they may be on their way
         st.info(_("Retraining needs at least two classes with pictures."), icon=":material/info:")
         if st.button(_("Collect pictures")):
             go("collect", here.name)

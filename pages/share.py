@@ -13,7 +13,8 @@ here = project()
 heading(_("Share"), _("Take the model where it is needed: as files, or as a link."), here.name)
 finished = finished_runs(here)
 run = finished[0]
-if len(finished) > 1:
-    run = st.selectbox(_("Model"), finished, format_func=run_title)
-model_exports.draw(here, run)
+with st.container():  # one place, whatever is in it, so that what is half typed for a link stays
+    if len(finished) > 1:
+        run = st.selectbox(_("Model"), finished, format_func=run_title)
+    model_exports.draw(here, run)
 links_section.draw(here, run)

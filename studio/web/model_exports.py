@@ -38,7 +38,8 @@ def draw(here: Project, run: RunSummary) -> None:
             "pictures are."
         )
     )
-    job = watch(here.id, set(MODEL_EXPORTING))
+    with st.container():
+        job = watch(here.id, set(MODEL_EXPORTING))
     _form(here, run, busy=job is not None and job.live)
     if job is not None:
         _ended(job, run)

@@ -33,14 +33,6 @@ def turn_on(page: Page) -> Locator:
     return page.get_by_role("button", name=re.compile("Hold to take"))
 
 
-def sees(page: Page, shutter: Locator) -> bool:
-    """Turn the camera on where it went off, as on a busy machine; return whether it is on."""
-    power = page.get_by_role("button", name="Turn the camera on")
-    if power.is_visible() and power.is_enabled():
-        power.click()
-    return shutter.is_visible()
-
-
 def hold(page: Page, shutter: Locator) -> None:
     """Press the button and stay on it, once the page has stopped moving under the pointer."""
     place = None
@@ -94,9 +86,9 @@ def test_bursts_go_into_the_class(served: tuple[str, Path], context: BrowserCont
     assert first >= 4
     expect(page.get_by_text(re.compile(r"\d+ added"))).to_be_visible(timeout=LONG_MS)
 
-    # The page has run again, and the camera sees on, or is turned on again: by the keyboard now.
+    # The page has run again, and the camera sees on: by the keyboard now.
     settled(page)
-    until(lambda: sees(page, shutter))
+    expect(shutter).to_be_visible()
     shutter.focus()
     page.keyboard.down("Space")
     page.wait_for_function("list => list.childElementCount >= 2", arg=strip(page).element_handle())
