@@ -1,5 +1,7 @@
 """What surrounds every page: title, navigation, look. Streamlit runs this script for each visit."""
 
+from pathlib import Path
+
 import streamlit as st
 
 from studio.settings import settings
@@ -7,7 +9,10 @@ from studio.web.identity import let_in
 from studio.web.look import dress
 from studio.web.rooms import pages
 
-st.set_page_config(page_title="Retrain Studio", page_icon=":material/local_florist:", layout="wide")
+# A file of our own: for a name of Material's every visit would ask Google's servers.
+_ICON = Path(__file__).with_name("icon.svg")
+
+st.set_page_config(page_title="Retrain Studio", page_icon=_ICON, layout="wide")
 let_in(settings())
 page = st.navigation(list(pages().values()), position="top")
 dress()

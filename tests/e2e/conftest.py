@@ -1,6 +1,7 @@
 """A studio of its own for the browser tests, and the browser that visits it."""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -18,6 +19,7 @@ from tests.conftest import until
 
 expect.set_options(timeout=30_000)  # a test is of what comes, not of how busy the machine is
 ROOT = Path(__file__).resolve().parents[2]
+_HERE = re.compile(r"(https?|wss?)://(127\.0\.0\.1|localhost)[:/]|(data|blob|about|chrome-error):")
 SCREENSHOTS = os.environ.get("STUDIO_SCREENSHOTS")
 """A folder for screenshots, for whoever wants to look."""
 
@@ -105,12 +107,15 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def page(context: BrowserContext) -> Iterator[Page]:
-    """A page in which no script may fail, nor any that came with a picture's or a class's name may run."""
+    """A page in which no script fails, none that came with a name runs, and that needs no internet."""
     page = context.new_page()
     faults: list[str] = []
+    elsewhere: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("request", lambda request: None if _HERE.match(request.url) else elsewhere.append(request.url))
     yield page
     assert faults == []
+    assert elsewhere == []
     if not page.is_closed():  # as a test that closes it half way leaves it
         assert page.evaluate("window.hacked") is None
 

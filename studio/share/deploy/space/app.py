@@ -21,7 +21,7 @@ def plain(text: str) -> str:
 
 model = opened()
 about, texts = model.about, model.about["texts"]
-st.set_page_config(page_title=about["name"], page_icon=":material/center_focus_strong:")
+st.set_page_config(page_title=about["name"], page_icon="🔎")
 st.title(about["name"], anchor=False)
 st.markdown(plain(texts["about"]))
 files_tab, camera_tab = st.tabs([texts["files"], texts["camera"]])
