@@ -62,6 +62,7 @@ def test_round_numbers_beside_an_axis(page: Page) -> None:
     assert page.evaluate(ticks, [0, 4000, 400]) == [0, 1000, 2000, 3000, 4000]
     assert page.evaluate(ticks, [0.52, 1, 210]) == pytest.approx([0.6, 0.8, 1.0])
     assert page.evaluate("Object.is(new Scale(-0.01, 1, 0, 300).ticks(70).values[0], 0)")  # not minus 0
+    assert page.evaluate("[200, 1, 0.5, 0.02, 0.0005].map(decimals)") == [0, 0, 1, 2, 4]
     assert page.evaluate("new Scale(3, 3, 0, 100).ticks(50).values.includes(3)")  # nothing that varies
 
 

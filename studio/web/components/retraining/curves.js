@@ -31,12 +31,12 @@ function makeCurves({ texts, store, runs }) {
   const plots = {
     accuracy: makePlot({
       title: texts.accuracy, bounds: [0, 1], on, said: percent,
-      saidTick: (value, step) => formatted(value, { style: "percent", maximumFractionDigits: step < 0.01 ? 1 : 0 }),
+      saidTick: (value, step) => withDecimals(value, decimals(step * 100), { style: "percent" }),
     }),
     cross_entropy: makePlot({
       title: texts.cross_entropy, bounds: [0, Infinity], on,
-      said: (value) => formatted(value, { minimumFractionDigits: 3, maximumFractionDigits: 3 }),
-      saidTick: (value, step) => formatted(value, { maximumFractionDigits: step < 0.1 ? 2 : 1 }),
+      said: (value) => withDecimals(value, 3),
+      saidTick: (value, step) => withDecimals(value, decimals(step)),
     }),
   };
   const note = element("p", { className: "note", hidden: true });
@@ -169,8 +169,12 @@ function swatch(colour) {
   return made;
 }
 
+function withDecimals(value, digits, more = {}) {
+  return formatted(value, { minimumFractionDigits: digits, maximumFractionDigits: digits, ...more });
+}
+
 function percent(share) {
-  return formatted(share, { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 });
+  return withDecimals(share, 1, { style: "percent" });
 }
 
 function duration(seconds, texts) {

@@ -1,7 +1,7 @@
 // One measure over the steps or the time, of any number of series. It is read with the pointer or with the arrow keys,
 // and zoomed by dragging across it.
 const SVG = "http://www.w3.org/2000/svg";
-const PLOT_PX = { left: 46, right: 20, top: 10, bottom: 26, height: 250, height_narrow: 200 };
+const PLOT_PX = { left: 52, right: 20, top: 10, bottom: 26, height: 250, height_narrow: 200 };
 const DRAG_LEAST_PX = 8;
 
 function svg(tag, attributes = {}, ...children) {

@@ -28,6 +28,11 @@ class Scale {
   }
 }
 
+// The decimals that tell round values apart which are a step away from each other.
+function decimals(step) {
+  return Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
+}
+
 // The least and the largest of numbers, or null where there is none.
 function extent(values) {
   let least = Infinity, largest = -Infinity;
