@@ -327,11 +327,11 @@ def test_the_mouse_does_it_all(served: tuple[str, Path], page: Page) -> None:
 
 
 def hold(page: Page, place: Locator) -> None:
-    """Touch a place for longer than a tap."""
+    """Touch a picture for longer than a tap, until it is selected."""
     x, y = middle(place)
     finger = page.context.new_cdp_session(page)
     finger.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [{"x": x, "y": y}]})
-    page.wait_for_timeout(650)
+    expect(selected(page)).to_have_count(1)
     finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
 
 

@@ -89,6 +89,12 @@ def open_map(page: Page, address: str, project: str) -> Locator:
     return surface
 
 
+def still(page: Page) -> None:
+    """Wait until the map has glided to where it was sent."""
+    page.wait_for_timeout(300)
+    page.evaluate("new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(go)))")
+
+
 class Screen:
     """Where a point of the whole map stands on the screen: as the map lays itself out in its box."""
 
@@ -205,7 +211,7 @@ def test_all_of_it_by_the_keyboard(served: tuple[str, Path], page: Page) -> None
     surface.focus()
     for key in ("+", "+", "ArrowLeft", "ArrowUp"):
         page.keyboard.press(key)
-        page.wait_for_timeout(300)  # it glides there
+        still(page)
     status = page.get_by_text("of 60 pictures in sight")
     seen = int(status.inner_text().split()[0])
     assert 0 < seen < 60
@@ -250,7 +256,7 @@ def test_pointing_and_clicking(served: tuple[str, Path], page: Page) -> None:
     look(page, "map-close")
     page.get_by_role("button", name="The whole map").click()
     expect(page.get_by_text("60 of 60 pictures in sight")).to_be_visible()
-    page.wait_for_timeout(300)
+    still(page)
     page.mouse.click(*screen(*on.places[37].tolist()))
     expect(page.locator("dialog.closer")).to_contain_text(on.names[37])
 

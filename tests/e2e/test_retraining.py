@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 
 from studio.collect.sources import Source
 from studio.curate.split import split_of
-from tests.conftest import FLOWERS
+from tests.conftest import FLOWERS, until
 from tests.e2e.conftest import look, visit
 from tests.e2e.labelling_grid import expect_count, fill, focused, press, saved, source, tile
 
@@ -240,14 +240,14 @@ def test_tensorboard_opens_on_the_runs_of_the_project(garden: str, page: Page) -
     board.wait_for_url(re.compile(r"^http://127\.0\.0\.1:\d+/"), timeout=LONG_MS)
     address = re.match(r"http://127\.0\.0\.1:\d+/", board.url)
     assert address is not None
-    runs: list[str] = []
-    for _try in range(100):
-        with urllib.request.urlopen(f"{address[0]}data/runs", timeout=30) as answer:
-            runs = json.load(answer)
-        if any(run.endswith("validation") for run in runs):
-            break
-        page.wait_for_timeout(300)
-    assert any(run.startswith("Run 1") and run.endswith("train") for run in runs), runs
+
+    def runs() -> list[str]:
+        with urllib.request.urlopen(f"{address[0]}data/runs", timeout=60) as answer:
+            found: list[str] = json.load(answer)
+        return found
+
+    until(lambda: any(run.endswith("validation") for run in runs()))
+    assert any(run.startswith("Run 1") and run.endswith("train") for run in runs())
     board.close()
 
 

@@ -120,9 +120,10 @@ def test_a_stop_is_heard_and_what_waits_is_asked_when_it_goes_on(bench: Bench) -
         bench.progress = Watched(stop_at=12)
         with pytest.raises(Stopped):
             crawl(bench, garden, job)
-        stopped = time.monotonic()
-        time.sleep(0.5)
-        assert all(asked.began_s <= stopped for asked in garden.log)  # nobody asks any more
+        time.sleep(1)  # what was under way may still arrive
+        asked = len(garden.log)
+        time.sleep(1)
+        assert len(garden.log) == asked  # nobody asks any more
         assert not [path for path in bench.store.root.rglob("*") if path.suffix in (".part", ".tmp")]
         first = Counter(garden.paths())
         written = set(outcomes(bench, garden))

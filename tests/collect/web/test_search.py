@@ -258,11 +258,11 @@ def test_stop_ends_a_slow_preview_and_leaves_nothing_half_written(searching: Sea
 
 
 def test_stop_ends_the_wait_that_commons_asks_for(searching: Searching) -> None:
-    with CommonsStandIn({"rose": [commons_page(1)]}, lagged=9, retry_after="30") as service:
+    with CommonsStandIn({"rose": [commons_page(1)]}, lagged=9, retry_after="50") as service:
         began = time.monotonic()
         with pytest.raises(Stopped):
             searching.search(service, progress=Watched(stop_at=3))
-        assert time.monotonic() - began < 30  # what it asked for
+        assert time.monotonic() - began < 50  # what it asked for
 
 
 def test_a_newer_search_of_the_project_lets_older_previews_go_but_no_hits(searching: Searching) -> None:
