@@ -5,6 +5,8 @@ import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from sqlalchemy.exc import OperationalError
+
 from db.engine import Database
 from studio.errors import Stopped, StudioError
 from studio.jobs import queue
@@ -34,13 +36,19 @@ class JobProgress:
         due = time.monotonic() - self._written_at >= _WRITE_EVERY_S
         if not due and phase == self._phase and done != total:
             return
-        with self._database.write() as session:
-            job = queue.progress(session, self._job_id, self._token, datetime.now(UTC), phase, done, total)
+        try:
+            with self._database.write() as session:
+                job = queue.progress(
+                    session, self._job_id, self._token, datetime.now(UTC), phase, done, total
+                )
+        except OperationalError:  # it cannot be written now; work is not lost for that
+            return
+        finally:
+            self._phase, self._written_at = phase, time.monotonic()
         if job is None:
             self._on_lost()
         elif job.stop_asked:
             raise Stopped(_("Stopped. What was finished is kept."))
-        self._phase, self._written_at = phase, time.monotonic()
 
 
 def perform(

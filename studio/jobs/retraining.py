@@ -6,12 +6,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy.exc import OperationalError
+
 from studio.errors import Stopped, StudioError
 from studio.language import _
 
 if TYPE_CHECKING:  # the first itself imports this; who only needs the kind's name does not pay for the rest
     from studio.jobs.kinds import Work
     from studio.progress import Progress
+    from studio.retrain.curve import CurvePoint
     from studio.retrain.head.lesson import Floats
     from studio.retrain.run import RunResult
     from studio.retrain.snapshot import Snapshot
@@ -86,9 +89,16 @@ def _run(work: "Work", run_id: int, progress: "Progress") -> dict[str, Any]:
         store = PictureStore(work.settings.pictures_dir)
         snapshot = project_snapshots.load_snapshot(session, run_id, store)
 
-    def add(points: Any) -> None:
-        with work.database.write() as session:
-            project_runs.add_points(session, run_id, points)
+    waiting: list[CurvePoint] = []
+
+    def add(points: "Sequence[CurvePoint]") -> None:
+        waiting.extend(points)
+        try:
+            with work.database.write() as session:
+                project_runs.add_points(session, run_id, waiting)
+        except OperationalError:  # they cannot be written now, and go with the next
+            return
+        waiting.clear()
 
     def attribute(used: "Snapshot", folder: Path) -> None:
         with work.database.read() as session:
@@ -113,6 +123,7 @@ def _run(work: "Work", run_id: int, progress: "Progress") -> dict[str, Any]:
         find_copies=find_copies,
     )
     with work.database.write() as session:
+        project_runs.add_points(session, run_id, waiting)
         project_runs.finish(session, run_id, result, datetime.now(UTC))
     measured(
         result.run_dir,

@@ -1,7 +1,9 @@
 """Retraining jobs done for real, in this process: a run, several as one job, and a run done again."""
 
 import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
@@ -9,13 +11,13 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import update
 
-from db import models
+from db import engine, models
 from db.engine import Database
 from studio.collect.projects import create_project
 from studio.collect.store import PictureStore
 from studio.errors import ProjectError, Stopped, TooLittleToLearnFrom
 from studio.jobs import queue, requests
-from studio.jobs.performing import perform
+from studio.jobs.performing import JobProgress, perform
 from studio.progress import Progress, Silent
 from studio.retrain.backbones import BACKBONES, DEFAULT
 from studio.retrain.backbones.speed import measured
@@ -117,6 +119,53 @@ def test_a_run_leaves_its_facts_and_all_its_answers(bench: Bench) -> None:
     with bench.database.read() as session:
         points = project_runs.curve(session, run_id)
     assert all(point.elapsed_s is not None for point in points)
+
+
+class Blocking:
+    """A job's progress, during whose training another program writes to the database all the time."""
+
+    def __init__(self, progress: Progress, file: Path) -> None:
+        self._progress = progress
+        self._other = sqlite3.connect(file, isolation_level=None)
+        self.close = self._other.close
+        self.blocked: list[str] = []
+
+    def report(self, phase: str, done: int, total: int | None = None) -> None:
+        if phase.startswith("Training"):
+            if not self.blocked:
+                self._other.execute("BEGIN IMMEDIATE")
+            self.blocked.append(phase)
+        elif self._other.in_transaction:
+            self._other.execute("ROLLBACK")
+        self._progress.report(phase, done, total)
+
+
+def test_a_database_that_cannot_be_written_while_it_trains_costs_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if bench.database.engine.dialect.name != "sqlite":
+        pytest.skip("PostgreSQL lets several write")
+    undisturbed = bench.retrain()
+    assert bench.do(undisturbed) is None
+    disturbed = bench.retrain()
+    monkeypatch.setattr(engine, "BUSY_TIMEOUT_S", 0.05)
+    job_id = bench.of(disturbed).job_id
+    assert job_id is not None
+    with closing(Database(bench.database.url.render_as_string(hide_password=False))) as database:
+        with database.write() as session:
+            assert queue.claim_one(session, job_id, "token", NOW) is not None
+        writing = JobProgress(database, job_id, "token", on_lost=lambda: pytest.fail("the job was lost"))
+        with closing(Blocking(writing, bench.settings.home / "studio.sqlite3")) as blocking:
+            assert perform(database, bench.settings, job_id, "token", blocking) is None
+    assert blocking.blocked
+    assert bench.of(disturbed).job_state == "done"
+    with bench.database.read() as session:
+        places = [
+            [(point.split, point.step) for point in project_runs.curve(session, run_id)]
+            for run_id in (undisturbed, disturbed)
+        ]
+    assert places[0] == places[1]
+    assert len(places[1]) > 2
 
 
 def test_several_runs_are_one_job(bench: Bench) -> None:
