@@ -20,7 +20,7 @@ POSTGRESQL = os.environ.get("STUDIO_TEST_POSTGRESQL")
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-def until(holds: Callable[[], object], within_s: float = 120) -> None:
+def until(holds: Callable[[], object], within_s: float = 300) -> None:
     """Wait until something holds, however busy the machine is."""
     end = time.monotonic() + within_s
     while not holds():

@@ -147,6 +147,14 @@ def visit(page: Page, address: str) -> None:
     settled(page)
 
 
+def go_to(page: Page, room: str) -> None:
+    """Open a room by its name at the top, once the page has settled, and wait until it is there."""
+    settled(page)
+    page.get_by_role("link", name=room, exact=True).click()
+    page.wait_for_url(re.compile(r"/(\?|$)" if room == "Home" else f"/{room.lower()}"))
+    settled(page)
+
+
 def choose_tab(page: Page, name: str) -> None:
     """Choose a tab by its name, once the page has settled."""
     settled(page)

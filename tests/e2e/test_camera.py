@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from tests.conftest import until
-from tests.e2e.conftest import choose_tab, look, settled
+from tests.e2e.conftest import choose_tab, go_to, look, settled
 from tests.e2e.test_uploads import LONG_MS, PHONE, begin, choose_class
 
 pytestmark = pytest.mark.browser
@@ -167,7 +167,7 @@ def test_the_camera_ends_with_the_page(served: tuple[str, Path], context: Browse
     track = page.get_by_label("What the camera sees").evaluate_handle(
         "video => video.srcObject.getTracks()[0]"
     )
-    page.get_by_role("link", name="Home", exact=True).click()
+    go_to(page, "Home")
     page.wait_for_function("track => track.readyState === 'ended'", arg=track)
 
 

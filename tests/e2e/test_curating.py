@@ -16,7 +16,7 @@ from studio.data import open_database
 from studio.settings import Settings
 from tests.collect.material import picture
 from tests.conftest import FLOWERS
-from tests.e2e.conftest import look
+from tests.e2e.conftest import go_to, look
 from tests.e2e.labelling_grid import (
     LONG_MS,
     fill,
@@ -428,9 +428,9 @@ def test_the_address_keeps_what_is_looked_at(served: tuple[str, Path], page: Pag
     image = focused(page)
     press(page, "2")
     saved(page)
-    page.get_by_role("link", name="Retrain", exact=True).click()
+    go_to(page, "Retrain")
     expect(page.get_by_role("heading", name="Retrain", exact=True)).to_be_visible()
-    page.get_by_role("link", name="Curate", exact=True).click()
+    go_to(page, "Curate")
     expect(chip(page, image)).to_have_text("tulip")
     page.get_by_role("button", name="Undo").click()
     expect(chip(page, image)).not_to_have_text("tulip")

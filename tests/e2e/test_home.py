@@ -20,7 +20,7 @@ from studio.retrain.evaluation.evaluation import Evaluation
 from studio.settings import Settings
 from tests.collect.material import picture
 from tests.conftest import NOW
-from tests.e2e.conftest import look, serving, visit
+from tests.e2e.conftest import go_to, look, serving, visit
 
 pytestmark = pytest.mark.browser
 LONG_MS = 60_000
@@ -149,7 +149,7 @@ def test_the_ways_to_the_rooms_and_back(address: str, page: Page) -> None:
     assert "order=doubtful" in page.url
     page.go_back()
     charts_drawn(page)
-    page.get_by_role("link", name="Collect", exact=True).click()  # the one at the top knows the project too
+    go_to(page, "Collect")  # the one at the top knows the project too
     page.get_by_role("link", name=NAME).click()
     charts_drawn(page)
     page.get_by_role("button", name="All projects").click()

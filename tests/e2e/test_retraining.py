@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 from studio.collect.sources import Source
 from studio.curate.split import split_of
 from tests.conftest import FLOWERS, until
-from tests.e2e.conftest import look, visit
+from tests.e2e.conftest import go_to, look, visit
 from tests.e2e.labelling_grid import expect_count, fill, focused, press, saved, source, tile
 
 pytestmark = [
@@ -138,7 +138,7 @@ def test_from_a_first_run_to_mended_labels(garden: str, page: Page) -> None:
     expect_count(page, TULIPS, _EACH - _MISLABELLED + 1)
 
     # Trained again, the difference is seen: the picture, the classes, the accuracy.
-    page.get_by_role("link", name="Retrain", exact=True).click()
+    go_to(page, "Retrain")
     set_steps(page, 400)
     retrain(page)
     finished(page, "Run 3")

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, BrowserContext, FilePayload, Page, expe
 
 from studio.collect.drawings import drawings_offer
 from tests.conftest import FLOWERS, until
-from tests.e2e.conftest import choose_tab, look, serving, visit
+from tests.e2e.conftest import choose_tab, go_to, look, serving, visit
 from tests.e2e.labelling_grid import expect_count, press, shelf
 
 pytestmark = pytest.mark.browser
@@ -60,7 +60,7 @@ def zipped(pictures: dict[str, list[tuple[str, bytes]]]) -> bytes:
 
 
 def open_room(page: Page, name: str) -> None:
-    page.get_by_role("link", name=name, exact=True).click()
+    go_to(page, name)
     expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible()
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from playwright.sync_api import Browser, FilePayload, Page, expect
 
 from tests.conftest import until
-from tests.e2e.conftest import ROOT, look, serving, visit
+from tests.e2e.conftest import ROOT, go_to, look, serving, visit
 from tests.e2e.labelling_grid import expect_count
 
 pytestmark = pytest.mark.browser
@@ -72,7 +72,7 @@ def test_a_folder_of_class_folders(served: tuple[str, Path], page: Page, tmp_pat
     expect(page.get_by_text("60 added")).to_be_visible(timeout=LONG_MS)
     expect(page.get_by_text("1 refused")).to_be_visible()
     look(page, "uploads-folder")
-    page.get_by_role("link", name="Curate", exact=True).click()
+    go_to(page, "Curate")
     expect_count(page, "개나리", 30)
     expect_count(page, "진달래 #1", 30)
     assert list((home / "uploads" / "arriving").iterdir()) == []
@@ -95,7 +95,7 @@ def test_files_and_archives_into_a_class(served: tuple[str, Path], page: Page) -
         ]
     )
     expect(page.get_by_text("5 added")).to_be_visible(timeout=LONG_MS)
-    page.get_by_role("link", name="Curate", exact=True).click()
+    go_to(page, "Curate")
     expect_count(page, "장미", 2)
     expect_count(page, "해바라기", 3)
 
@@ -117,7 +117,7 @@ def test_a_dropped_folder_is_gone_through(served: tuple[str, Path], page: Page, 
         hand.send("Input.dispatchDragEvent", event)
     expect(page.get_by_text("Files arrived and handed over: 231,")).to_be_visible(timeout=LONG_MS)
     expect(page.get_by_text("231 added")).to_be_visible(timeout=LONG_MS)
-    page.get_by_role("link", name="Curate", exact=True).click()
+    go_to(page, "Curate")
     expect_count(page, "큰 반", 230)
 
 
