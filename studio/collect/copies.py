@@ -10,8 +10,8 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from db import models
 from db.labelling import Target, record
-from db.models import CopyGroup, Image, ImageClass, Label, LabelOperation, Provenance
 
 
 @dataclass(frozen=True)
@@ -56,33 +56,40 @@ def copy_groups(session: Session, project_id: int) -> tuple[Group, ...]:
     Rejected pictures have been decided about and are left out, and so is a group of which one is left.
     """
     name = (
-        select(Provenance.address)
-        .where(Provenance.project_id == project_id, Provenance.image_id == CopyGroup.image_id)
-        .order_by(Provenance.id)
+        select(models.Provenance.address)
+        .where(
+            models.Provenance.project_id == project_id,
+            models.Provenance.image_id == models.CopyGroup.image_id,
+        )
+        .order_by(models.Provenance.id)
         .limit(1)
         .scalar_subquery()
     )
     rows = session.execute(
         select(
-            CopyGroup.group_id,
-            Image.id,
-            Image.sha256,
+            models.CopyGroup.group_id,
+            models.Image.id,
+            models.Image.sha256,
             name,
-            ImageClass.id,
-            ImageClass.name,
-            Image.width_px,
-            Image.height_px,
-            Image.size_bytes,
+            models.ImageClass.id,
+            models.ImageClass.name,
+            models.Image.width_px,
+            models.Image.height_px,
+            models.Image.size_bytes,
         )
-        .join(Image, Image.id == CopyGroup.image_id)
-        .join(Label, (Label.project_id == CopyGroup.project_id) & (Label.image_id == CopyGroup.image_id))
-        .join(ImageClass, ImageClass.id == Label.class_id, isouter=True)
-        .where(CopyGroup.project_id == project_id, Label.state != "rejected")
+        .join(models.Image, models.Image.id == models.CopyGroup.image_id)
+        .join(
+            models.Label,
+            (models.Label.project_id == models.CopyGroup.project_id)
+            & (models.Label.image_id == models.CopyGroup.image_id),
+        )
+        .join(models.ImageClass, models.ImageClass.id == models.Label.class_id, isouter=True)
+        .where(models.CopyGroup.project_id == project_id, models.Label.state != "rejected")
         .order_by(
-            CopyGroup.group_id,
-            (Image.width_px * Image.height_px).desc(),
-            Image.size_bytes.desc(),
-            Image.id,
+            models.CopyGroup.group_id,
+            (models.Image.width_px * models.Image.height_px).desc(),
+            models.Image.size_bytes.desc(),
+            models.Image.id,
         )
     )
     members: dict[int, list[Member]] = defaultdict(list)
@@ -95,10 +102,14 @@ def count(session: Session, project_id: int) -> CopyCounts:
     """Count what `copy_groups` returns."""
     of_group = (
         select(func.count().label("members"))
-        .select_from(CopyGroup)
-        .join(Label, (Label.project_id == CopyGroup.project_id) & (Label.image_id == CopyGroup.image_id))
-        .where(CopyGroup.project_id == project_id, Label.state != "rejected")
-        .group_by(CopyGroup.group_id)
+        .select_from(models.CopyGroup)
+        .join(
+            models.Label,
+            (models.Label.project_id == models.CopyGroup.project_id)
+            & (models.Label.image_id == models.CopyGroup.image_id),
+        )
+        .where(models.CopyGroup.project_id == project_id, models.Label.state != "rejected")
+        .group_by(models.CopyGroup.group_id)
         .having(func.count() > 1)
         .subquery()
     )
@@ -112,7 +123,7 @@ def set_copies_aside(session: Session, project_id: int, *, operation_id: str, no
     A keeper without a class gets that of its group where the others agree on one. Returns how many pictures
     were rejected: none when the operation was done before.
     """
-    if session.get(LabelOperation, operation_id) is not None:
+    if session.get(models.LabelOperation, operation_id) is not None:
         return 0
     targets: dict[int, Target] = {}
     aside = 0

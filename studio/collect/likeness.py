@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from studio.arrays import Float32Array
+
 NEAR_BITS = 12
 """Perceptual hashes of near copies differ in no more bits than this, of 64."""
 THE_SAME = 0.93
@@ -26,7 +28,6 @@ _WAVES = 8
 _MIDDLE = slice(_WAVES * _WAVES // 2 - 1, _WAVES * _WAVES // 2 + 1)
 
 Hashes = npt.NDArray[np.uint64]
-Look = npt.NDArray[np.float32]
 
 _MIRRORED = np.uint64(0x5555_5555_5555_5555)
 """The bits of a pHash that turn over in the mirror: those of the odd waves across."""
@@ -61,7 +62,7 @@ def bits_apart(some: Hashes, others: Hashes | np.uint64) -> npt.NDArray[np.uint8
     return fewest
 
 
-def look(thumbnail: Image.Image) -> Look | None:
+def look(thumbnail: Image.Image) -> Float32Array | None:
     """Return what is compared of a thumbnail: float32, (768,), of length 1 around 0; None for a plain one.
 
     Plain pictures, all white or all black, say nothing by which one could be a copy of another.
@@ -72,11 +73,11 @@ def look(thumbnail: Image.Image) -> Look | None:
     if float((pixels - pixels.mean((0, 1))).std()) < _LEAST_DETAIL:
         return None
     # Around the mean of all three channels together: their difference is the picture's colour.
-    around: Look = (pixels - pixels.mean()).ravel()
+    around: Float32Array = (pixels - pixels.mean()).ravel()
     return around / np.linalg.norm(around)
 
 
-def alike(one: Look | None, other: Look | None) -> bool:
+def alike(one: Float32Array | None, other: Float32Array | None) -> bool:
     """Whether two thumbnails show the same, however bright, sharp or large, and mirrored or not."""
     if one is None or other is None:
         return False

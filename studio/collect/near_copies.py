@@ -5,12 +5,13 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image as Pictures
+from PIL import Image
 from sqlalchemy import ColumnElement, func, select, true
 from sqlalchemy.orm import Session
 
-from db.models import Image, Label
-from studio.collect.likeness import NEAR_BITS, Hashes, Look, alike, bits_apart, look
+from db import models
+from studio.arrays import Float32Array
+from studio.collect.likeness import NEAR_BITS, Hashes, alike, bits_apart, look
 from studio.collect.store import PictureStore
 from studio.errors import StudioError
 
@@ -39,7 +40,7 @@ class NearCopies:
         self._project_id = project_id
         self._ids: npt.NDArray[np.int64] = np.empty(0, np.int64)
         self._hashes: Hashes = np.empty(0, np.uint64)
-        self._looks: dict[int, Look | None] = {}
+        self._looks: dict[int, Float32Array | None] = {}
 
     def of(self, session: Session, added: Sequence[int]) -> list[Pair]:
         """Return the pairs of pictures `added` (image ids, already written) with all others, in their order.
@@ -68,28 +69,32 @@ class NearCopies:
     def _read_on(self, session: Session, added: Sequence[int]) -> None:
         """Read the hashes of what is in the project and not yet here."""
         known = int(self._ids.max(initial=0))
-        self._read(session, Label.image_id > known)
+        self._read(session, models.Label.image_id > known)
         # A picture that another project had before has an older id.
         if older := [image_id for image_id in added if image_id <= known]:
-            self._read(session, Label.image_id.in_(older))
-        count = select(func.count()).select_from(Label).where(Label.project_id == self._project_id)
+            self._read(session, models.Label.image_id.in_(older))
+        count = (
+            select(func.count()).select_from(models.Label).where(models.Label.project_id == self._project_id)
+        )
         if session.scalar(count) != len(self._ids):  # somebody else has added such a picture
             self._ids, self._hashes = self._ids[:0], self._hashes[:0]
             self._read(session, true())
 
     def _read(self, session: Session, which: ColumnElement[bool]) -> None:
         rows = session.execute(
-            select(Label.image_id, Image.perceptual_hash)
-            .join(Image, Image.id == Label.image_id)
-            .where(Label.project_id == self._project_id, which)
+            select(models.Label.image_id, models.Image.perceptual_hash)
+            .join(models.Image, models.Image.id == models.Label.image_id)
+            .where(models.Label.project_id == self._project_id, which)
         ).all()
         self._ids = np.append(self._ids, np.array([image_id for image_id, _digits in rows], np.int64))
         self._hashes = np.append(self._hashes, np.array([int(digits, 16) for _id, digits in rows], np.uint64))
 
-    def _looks_of(self, session: Session, wanted: set[int]) -> dict[int, Look | None]:
+    def _looks_of(self, session: Session, wanted: set[int]) -> dict[int, Float32Array | None]:
         found = {image_id: self._looks[image_id] for image_id in wanted & self._looks.keys()}
         rows = session.execute(
-            select(Image.id, Image.sha256, Image.format).where(Image.id.in_(wanted - found.keys()))
+            select(models.Image.id, models.Image.sha256, models.Image.format).where(
+                models.Image.id.in_(wanted - found.keys())
+            )
         )
         for image_id, sha256, format_name in rows:
             found[image_id] = self._look(sha256, format_name)
@@ -98,9 +103,9 @@ class NearCopies:
         self._looks.update(found)
         return found
 
-    def _look(self, sha256: str, format_name: str) -> Look | None:
+    def _look(self, sha256: str, format_name: str) -> Float32Array | None:
         try:
-            with Pictures.open(self._store.thumbnail(sha256, format_name), formats=["JPEG"]) as thumbnail:
+            with Image.open(self._store.thumbnail(sha256, format_name), formats=["JPEG"]) as thumbnail:
                 return look(thumbnail)
         except (StudioError, OSError):  # its file is gone: then it is a copy of nothing
             return None

@@ -9,13 +9,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
+from db import models
 from db.copy_groups import Membership, memberships, replace
 from db.engine import Database
-from db.models import CopyGroup, Image, Label, Project, Run, SnapshotImage
+from studio.arrays import Float32Array, IndexArray
 from studio.collect.likeness import DENIED, NEAR_BITS, THE_SAME, UNSEEN_BITS, Hashes, bits_apart
 from studio.language import _
 from studio.progress import Progress
@@ -23,15 +23,12 @@ from studio.progress import Progress
 _ROWS, _COLUMNS = 512, 8192
 """Pictures compared at once: 120 MB, or 260 MB where all are alike, whatever their number."""
 
-Vectors = npt.NDArray[np.float32]
-Indices = npt.NDArray[np.intp]
-
 
 def refine(
     database: Database,
     project_id: int,
     image_ids: Sequence[int],
-    vectors: Vectors,
+    vectors: Float32Array,
     *,
     new: Collection[int] | None = None,
     progress: Progress,
@@ -44,7 +41,7 @@ def refine(
     twice, it changes nothing. The database is locked only while the result is written. Raises Stopped.
     """
     with database.read() as session:
-        hashes = _hashes(session, select(Label.image_id).filter_by(project_id=project_id))
+        hashes = _hashes(session, select(models.Label.image_id).filter_by(project_id=project_id))
     chosen = set(image_ids if new is None else new)
     rows = [row for row, image_id in enumerate(image_ids) if image_id in hashes]
     rows.sort(key=lambda row: image_ids[row] not in chosen)  # then no pair is looked at twice
@@ -58,7 +55,7 @@ def refine(
     progress.report(phase, compared, compared)
     with database.write() as session:
         # The lock that ingest takes too: no group changes between being read and being written.
-        if session.scalar(select(Project.id).filter_by(id=project_id).with_for_update()) is not None:
+        if session.scalar(select(models.Project.id).filter_by(id=project_id).with_for_update()) is not None:
             replace(session, project_id, _groups(session, project_id, pictures))
 
 
@@ -67,27 +64,35 @@ def pictures_of_run(session: Session, run_id: int) -> tuple[dict[str, int], set[
 
     New are those on which no finished run of the project trained: to be compared before this run is finished.
     """
-    this = session.get_one(Run, run_id)
-    taken = select(SnapshotImage.image_id).where(SnapshotImage.snapshot_id == this.snapshot_id)
-    rows = session.execute(select(Image.sha256, Image.id).where(Image.id.in_(taken)))
+    this = session.get_one(models.Run, run_id)
+    taken = select(models.SnapshotImage.image_id).where(models.SnapshotImage.snapshot_id == this.snapshot_id)
+    rows = session.execute(select(models.Image.sha256, models.Image.id).where(models.Image.id.in_(taken)))
     ids = dict(rows.all())
-    finished = select(Run.snapshot_id).where(Run.project_id == this.project_id, Run.ended_at.is_not(None))
-    known = session.scalars(select(SnapshotImage.image_id).where(SnapshotImage.snapshot_id.in_(finished)))
+    finished = select(models.Run.snapshot_id).where(
+        models.Run.project_id == this.project_id, models.Run.ended_at.is_not(None)
+    )
+    known = session.scalars(
+        select(models.SnapshotImage.image_id).where(models.SnapshotImage.snapshot_id.in_(finished))
+    )
     return ids, set(ids.values()) - set(known)
 
 
 def _hashes(session: Session, image_ids: Select[Any]) -> dict[int, int]:
-    rows = session.execute(select(Image.id, Image.perceptual_hash).where(Image.id.in_(image_ids)))
+    rows = session.execute(
+        select(models.Image.id, models.Image.perceptual_hash).where(models.Image.id.in_(image_ids))
+    )
     return {image_id: int(digits, 16) for image_id, digits in rows}
 
 
 class _Pictures:
     """Pictures by their places here, and which part, linked pair by pair, each of them belongs to."""
 
-    def __init__(self, ids: list[int], hashes: Mapping[int, int], vectors: Vectors, rows: Indices) -> None:
+    def __init__(
+        self, ids: list[int], hashes: Mapping[int, int], vectors: Float32Array, rows: IndexArray
+    ) -> None:
         self.ids = ids
         self.hashes: Hashes = np.array([hashes[image_id] for image_id in ids], np.uint64)
-        self.parts: Indices = np.arange(len(ids))
+        self.parts: IndexArray = np.arange(len(ids))
         """For each place, the lowest place of its part."""
         self._vectors = vectors
         self._rows = rows
@@ -98,7 +103,7 @@ class _Pictures:
         self.hashes = np.append(self.hashes, np.uint64(perceptual_hash))
         self.ids.append(image_id)
 
-    def link(self, some: Indices, others: Indices, most_bits: int) -> None:
+    def link(self, some: IndexArray, others: IndexArray, most_bits: int) -> None:
         """Unite those of `some` and `others` that are near copies by their bottlenecks and hashes."""
         for block in _blocks(others, _COLUMNS):
             cosines = self._directions(some) @ self._directions(block).T
@@ -108,7 +113,7 @@ class _Pictures:
             near |= cosines[first, second] >= THE_SAME
             self.unite(one[near], other[near])
 
-    def unite(self, some: Indices, others: Indices) -> None:
+    def unite(self, some: IndexArray, others: IndexArray) -> None:
         """Make one part of the parts that the first of `some` and the first of `others` are in, and so on."""
         while True:
             low = np.minimum(self.parts[some], self.parts[others])
@@ -122,14 +127,14 @@ class _Pictures:
                 above = higher
             self.parts = above[self.parts]
 
-    def _directions(self, places: Indices) -> Vectors:
+    def _directions(self, places: IndexArray) -> Float32Array:
         vectors = self._vectors[self._rows[places]]
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        directions: Vectors = vectors / np.maximum(lengths, 1e-12, dtype=np.float32)
+        directions: Float32Array = vectors / np.maximum(lengths, 1e-12, dtype=np.float32)
         return directions
 
 
-def _blocks(places: Indices, length: int) -> Iterator[Indices]:
+def _blocks(places: IndexArray, length: int) -> Iterator[IndexArray]:
     for start in range(0, len(places), length):
         yield places[start : start + length]
 
@@ -139,7 +144,7 @@ def _groups(session: Session, project_id: int, pictures: _Pictures) -> dict[int,
     former = memberships(session, project_id)
     embedded = len(pictures.ids)
     places = {image_id: place for place, image_id in enumerate(pictures.ids)}
-    hashes = _hashes(session, select(CopyGroup.image_id).filter_by(project_id=project_id))
+    hashes = _hashes(session, select(models.CopyGroup.image_id).filter_by(project_id=project_id))
     by_group: dict[int, list[int]] = defaultdict(list)
     for image_id, membership in former.items():
         if image_id not in places:

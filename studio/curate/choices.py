@@ -1,9 +1,9 @@
 """What pictures can be chosen by besides their labels: where they came from, and what the studio found."""
 
 import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any
 
 from sqlalchemy import ColumnElement, func, select
@@ -55,7 +55,7 @@ class KeptChoices:
     pictures, is given out a little longer: counting takes a twentieth of the time at most.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         """clock: seconds that only ever grow."""
         self._clock = clock
         self._guard = threading.Lock()

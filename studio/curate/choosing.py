@@ -5,11 +5,9 @@ model is of them: integrated variance reduction of a Gaussian process (Cohn, Gha
 Learning with Statistical Models", 1996), one picture after the other, as if those before had been labelled.
 """
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
+from studio.arrays import FloatArray, IntArray
 from studio.curate.light_model import NOISE, LightModel, kernel
 
 BATCH = 20
@@ -19,13 +17,10 @@ _COMPARED = 1_600
 _SPREAD = 400
 _BLOCK = 8192
 
-Floats = npt.NDArray[np.floating[Any]]
-Ints = npt.NDArray[np.integer[Any]]
-
 
 def in_order(
-    vectors: Floats, unsure: Floats, model: LightModel, *, groups: Ints, rng: np.random.Generator
-) -> Ints:
+    vectors: FloatArray, unsure: FloatArray, model: LightModel, *, groups: IntArray, rng: np.random.Generator
+) -> IntArray:
     """Return the rows of unlabelled pictures in the order in which they are best labelled.
 
     vectors: float32, (N, D), of length 1; unsure: (N,), 0 to 1; groups: (N,), near copies share a number, -1
@@ -46,7 +41,7 @@ def in_order(
     return _copies_last(np.concatenate([first, rest[np.argsort(-unsure[rest], kind="stable")]]), groups)
 
 
-def spread(vectors: Floats, width: float, *, groups: Ints, rng: np.random.Generator) -> Ints:
+def spread(vectors: FloatArray, width: float, *, groups: IntArray, rng: np.random.Generator) -> IntArray:
     """Return all rows in an order of which every beginning shows as much of them as it can.
 
     Arguments as for `in_order`; width: the kernel's. The first 400 are chosen as if nothing were known; the
@@ -65,7 +60,9 @@ def spread(vectors: Floats, width: float, *, groups: Ints, rng: np.random.Genera
     return _copies_last(np.concatenate([first, rest[order][np.lexsort((homes, turn))]]), groups)
 
 
-def most_told(covariance: Floats, weights: Floats, own: Floats, count: int, groups: Ints) -> Ints:
+def most_told(
+    covariance: FloatArray, weights: FloatArray, own: FloatArray, count: int, groups: IntArray
+) -> IntArray:
     """Return up to `count` places, each the one whose label would tell most about all, given those before.
 
     covariance: (N, N), what is unknown; weights: (N,), how much it matters of each; own: (N,), by which what
@@ -92,7 +89,7 @@ def most_told(covariance: Floats, weights: Floats, own: Floats, count: int, grou
     return chosen
 
 
-def _sample(unsure: Floats, rng: np.random.Generator) -> tuple[Ints, Floats]:
+def _sample(unsure: FloatArray, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
     """Return the rows to compare, and for how many each stands: the most unsure, and some of all others."""
     if len(unsure) <= _COMPARED:
         return np.arange(len(unsure)), np.ones(len(unsure))
@@ -104,7 +101,7 @@ def _sample(unsure: Floats, rng: np.random.Generator) -> tuple[Ints, Floats]:
     return np.concatenate([top, others]), stands_for
 
 
-def _nearest_of(vectors: Floats, rows: Ints, first: Ints) -> tuple[Ints, Floats]:
+def _nearest_of(vectors: FloatArray, rows: IntArray, first: IntArray) -> tuple[IntArray, FloatArray]:
     home = np.empty(len(rows), np.intp)
     likeness = np.empty(len(rows), np.float32)
     for start in range(0, len(rows), _BLOCK):
@@ -115,7 +112,7 @@ def _nearest_of(vectors: Floats, rows: Ints, first: Ints) -> tuple[Ints, Floats]
     return home, likeness
 
 
-def _copies_last(order: Ints, groups: Ints) -> Ints:
+def _copies_last(order: IntArray, groups: IntArray) -> IntArray:
     """Return the order with the second of each group of near copies after all first ones, and so on."""
     if not len(order):
         return order

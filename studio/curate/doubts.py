@@ -1,12 +1,11 @@
 """Which labels are likely wrong: how much each is doubted, how many to show, and what they may be instead."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.floating[Any]]
-Ints = npt.NDArray[np.integer[Any]]
+from studio.arrays import FloatArray, IntArray
 
 _FEWEST = 5
 """A class of fewer pictures is not judged: its pictures have too few to be told by."""
@@ -20,14 +19,18 @@ class Doubts(NamedTuple):
     instead: the class, by its number, that it might be. wrong: how many are in doubt.
     """
 
-    rows: Ints
-    scores: Floats
-    instead: Ints
+    rows: IntArray
+    scores: FloatArray
+    instead: IntArray
     wrong: int
 
 
 def doubts(
-    held_out: Floats, probabilities: Floats, labels: Ints, groups: Ints, kept: npt.NDArray[np.bool_]
+    held_out: FloatArray,
+    probabilities: FloatArray,
+    labels: IntArray,
+    groups: IntArray,
+    kept: npt.NDArray[np.bool_],
 ) -> Doubts:
     """Judge labelled pictures by what they would have been taken for.
 
@@ -53,7 +56,7 @@ def doubts(
     return Doubts(judged, scaled(doubt[judged], wrong), instead[judged], wrong)
 
 
-def off_diagonal(probabilities: Floats, labels: Ints) -> npt.NDArray[np.bool_]:
+def off_diagonal(probabilities: FloatArray, labels: IntArray) -> npt.NDArray[np.bool_]:
     """Return which labels confident learning counts as wrong: bool, (N,).
 
     A picture counts for the class that it is most likely of, among those of which it is as likely as their
@@ -69,7 +72,7 @@ def off_diagonal(probabilities: Floats, labels: Ints) -> npt.NDArray[np.bool_]:
     return np.asarray(confident.any(axis=1) & (likeliest != labels))
 
 
-def scaled(doubt: Floats, wrong: int) -> Floats:
+def scaled(doubt: FloatArray, wrong: int) -> FloatArray:
     """Return scores, 0 to 1 and in the order of the doubts, of which the `wrong` highest reach 0.5."""
     scores = np.empty(len(doubt))
     order = np.argsort(-doubt, kind="stable")
@@ -79,7 +82,7 @@ def scaled(doubt: Floats, wrong: int) -> Floats:
     return scores
 
 
-def _stretch(scores: Floats, doubt: Floats, places: Ints, low: float, high: float) -> None:
+def _stretch(scores: FloatArray, doubt: FloatArray, places: IntArray, low: float, high: float) -> None:
     if len(places):
         values = doubt[places]
         span = float(values[0] - values[-1])
@@ -87,7 +90,9 @@ def _stretch(scores: Floats, doubt: Floats, places: Ints, low: float, high: floa
         scores[places] = low + share * (high - low)
 
 
-def _differing_copies(doubt: Floats, labels: Ints, groups: Ints) -> tuple[npt.NDArray[np.bool_], Ints]:
+def _differing_copies(
+    doubt: FloatArray, labels: IntArray, groups: IntArray
+) -> tuple[npt.NDArray[np.bool_], IntArray]:
     """Return which pictures stand against their near copies, and what those are labelled.
 
     The side that the model doubts less is taken to be right.

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from db.curate_models import Finding, Study
 from db.labelling import hold
+from studio.arrays import Int64Array
 
 Kind = Literal[
     "suggestion",
@@ -35,8 +36,6 @@ StudyKind = Literal["survey", "review"]
 
 _ROWS = 20_000
 
-Ids = npt.NDArray[np.int64]
-
 
 class Found(NamedTuple):
     """The findings of one kind, each picture once. images: int64, (N,); scores: (N,), 0 to 1.
@@ -44,12 +43,12 @@ class Found(NamedTuple):
     classes: int64, (N,), the class's id that each suggests; None where the kind suggests none.
     """
 
-    images: Ids
+    images: Int64Array
     scores: npt.NDArray[np.floating[Any]]
-    classes: Ids | None = None
+    classes: Int64Array | None = None
 
     @property
-    def named(self) -> Ids:
+    def named(self) -> Int64Array:
         """The classes, with 0 for none: int64, (N,)."""
         return np.zeros(len(self.images), np.int64) if self.classes is None else self.classes
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from studio.arrays import Float32Array
 from studio.curate.neighbours import nearest
 
 _FITTED = 20_000
@@ -24,19 +25,17 @@ _NEIGHBOURS = 3
 _ALONE = 2_000
 """Fewer pictures are laid out by one thread: several would wait for each other longer than they work."""
 
-Vectors = npt.NDArray[np.float32]
-Places = npt.NDArray[np.float32]
 OnRound = Callable[[int, int], object]
 
 
 def layout(
-    vectors: Vectors,
-    known: Places,
+    vectors: Float32Array,
+    known: Float32Array,
     *,
     threads: int,
     seed: int,
     on_round: OnRound = lambda done, total: None,
-) -> Places:
+) -> Float32Array:
     """Return each picture's place: float32, (N, 2), 0 to 1.
 
     vectors: float32, (N, D), of length 1. known: (N, 2), the places in the map before; NaN for new pictures.
@@ -63,7 +62,7 @@ def layout(
 
 
 def _tsne(
-    vectors: Vectors, start: Places, again: bool, threads: int, seed: int, on_round: OnRound
+    vectors: Float32Array, start: Float32Array, again: bool, threads: int, seed: int, on_round: OnRound
 ) -> npt.NDArray[np.floating[Any]]:
     try:
         import openTSNE as open_tsne  # noqa: N813 - as all other modules are named
@@ -92,14 +91,16 @@ def _tsne(
     return np.asarray(embedding)
 
 
-def _index(open_tsne: Any, vectors: Vectors, count: int) -> Any:
+def _index(open_tsne: Any, vectors: Float32Array, count: int) -> Any:
     found = nearest(vectors, vectors, count, own=np.arange(len(vectors)))
     # Distances of directions on the unit sphere.
     distances = np.sqrt(np.maximum(2 - 2 * found.cosines.astype(np.float64), 0))
     return open_tsne.nearest_neighbors.PrecomputedNeighbors(found.places, distances)
 
 
-def _among(vectors: Vectors, known: Places, placed: npt.NDArray[np.bool_], seed: int) -> Places:
+def _among(
+    vectors: Float32Array, known: Float32Array, placed: npt.NDArray[np.bool_], seed: int
+) -> Float32Array:
     """Return the known places, and each other picture in the middle of those that it resembles most."""
     found = known.copy()
     others = np.flatnonzero(~placed)
@@ -113,7 +114,7 @@ def _among(vectors: Vectors, known: Places, placed: npt.NDArray[np.bool_], seed:
     return np.asarray(found, np.float32)
 
 
-def _main_axes(vectors: Vectors) -> Places:
+def _main_axes(vectors: Float32Array) -> Float32Array:
     centred = vectors - vectors.mean(axis=0)
     _values, axes = np.linalg.eigh(centred.T @ centred)
     main = axes[:, ::-1][:, :2]
@@ -123,7 +124,7 @@ def _main_axes(vectors: Vectors) -> Places:
     return found
 
 
-def _scaled(places: npt.NDArray[np.floating[Any]]) -> Places:
+def _scaled(places: npt.NDArray[np.floating[Any]]) -> Float32Array:
     """Return the places from 0 to 1, both axes by the same measure, in the middle of the square."""
     low, high = places.min(axis=0), places.max(axis=0)
     side = max(float((high - low).max()), 1e-9)

@@ -7,10 +7,10 @@ together. Why this one and not logistic regression: docs/decisions/0040-what-the
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+
+from studio.arrays import FloatArray, IntArray
 
 NOISE = 0.5
 """How far a single label is believed: the ridge, where a picture's kernel with itself is 1."""
@@ -24,11 +24,8 @@ _BLOCK = 4096
 _SAMPLE = 1_000
 _TEMPERATURES = np.geomspace(1, 32, 41)
 
-Floats = npt.NDArray[np.floating[Any]]
-Ints = npt.NDArray[np.integer[Any]]
 
-
-def kernel_width(vectors: Floats) -> float:
+def kernel_width(vectors: FloatArray) -> float:
     """Return the squared distance in which pictures of a project resemble each other.
 
     vectors: float32, (N, D), of length 1; up to 1,000 of them are looked at.
@@ -40,7 +37,7 @@ def kernel_width(vectors: Floats) -> float:
     return max(_REACH * median, 1e-3)  # where all pictures are one
 
 
-def kernel(some: Floats, others: Floats, width: float) -> Floats:
+def kernel(some: FloatArray, others: FloatArray, width: float) -> FloatArray:
     """Return how much pictures resemble each other, 0 to 1: float64, (len(some), len(others))."""
     cosines = np.asarray(some @ others.T, np.float64)
     cosines *= 2 / width
@@ -54,32 +51,32 @@ class LightModel:
     """A model of some classes, numbered from 0. Values are about 1 for the right class, 0 for the others."""
 
     width: float
-    landmarks: Floats
+    landmarks: FloatArray
     temperature: float
-    _weights: Floats
-    _whitening: Floats
-    _uncertainty: Floats
+    _weights: FloatArray
+    _whitening: FloatArray
+    _uncertainty: FloatArray
     _classes: int
 
-    def values(self, vectors: Floats) -> Floats:
+    def values(self, vectors: FloatArray) -> FloatArray:
         """Return each picture's value for each class: float64, (N, classes)."""
         found = np.empty((len(vectors), self._classes))
         for rows in _blocks(len(vectors)):
             found[rows] = kernel(vectors[rows], self.landmarks, self.width) @ self._weights
         return found + 1 / self._classes
 
-    def probabilities(self, values: Floats) -> Floats:
+    def probabilities(self, values: FloatArray) -> FloatArray:
         """Return values as probabilities that sum to 1, as sure as the labels held out showed it to be."""
         return _softmax(values * self.temperature)
 
-    def covariance(self, vectors: Floats) -> Floats:
+    def covariance(self, vectors: FloatArray) -> FloatArray:
         """Return what is not known yet of pictures, and how much of it pairs share: float64, (N, N).
 
         A Gaussian process' posterior covariance; the matrix grows with the square of the pictures.
         """
         features = kernel(vectors, self.landmarks, self.width) @ self._whitening
         known = np.eye(features.shape[1]) - NOISE * self._uncertainty
-        left: Floats = kernel(vectors, vectors, self.width) - features @ known @ features.T
+        left: FloatArray = kernel(vectors, vectors, self.width) - features @ known @ features.T
         return left
 
 
@@ -88,16 +85,16 @@ class Fitted:
     """held_out: float64, (N, classes), each labelled picture's values without its own label."""
 
     model: LightModel
-    held_out: Floats
+    held_out: FloatArray
 
 
 def fit(
-    vectors: Floats,
-    labels: Ints,
+    vectors: FloatArray,
+    labels: IntArray,
     classes: int,
     *,
     width: float,
-    groups: Ints,
+    groups: IntArray,
     rng: np.random.Generator,
     judged: int | None = None,
 ) -> Fitted:
@@ -133,8 +130,13 @@ def fit(
 
 
 def _without_own(
-    model: LightModel, vectors: Floats, targets: Floats, trained: Ints, values: Floats, mates: list[Ints]
-) -> Floats:
+    model: LightModel,
+    vectors: FloatArray,
+    targets: FloatArray,
+    trained: IntArray,
+    values: FloatArray,
+    mates: list[IntArray],
+) -> FloatArray:
     """Return the values of those learnt from, each as if its label had not been there.
 
     The residual over 1 - leverage, exact for ridge regression: no fold has to be fitted again.
@@ -161,7 +163,7 @@ _FEW_MATES = 5
 _SMALL_SHARE = 4
 
 
-def _mates(labels: Ints, groups: Ints, trained: Ints) -> list[Ints]:
+def _mates(labels: IntArray, groups: IntArray, trained: IntArray) -> list[IntArray]:
     """Return the places, in `trained`, of near copies with one label, which would vouch for each other.
 
     Not of the many frames of a burst, which may be all that a class has.
@@ -178,7 +180,7 @@ def _mates(labels: Ints, groups: Ints, trained: Ints) -> list[Ints]:
     ]
 
 
-def _classes_in_turn(labels: Ints, rng: np.random.Generator) -> Ints:
+def _classes_in_turn(labels: IntArray, rng: np.random.Generator) -> IntArray:
     """Return all rows shuffled so that any beginning has each class alike, as far as it has pictures."""
     shuffled = rng.permutation(len(labels))
     order = shuffled[np.argsort(labels[shuffled], kind="stable")]
@@ -188,7 +190,7 @@ def _classes_in_turn(labels: Ints, rng: np.random.Generator) -> Ints:
     return np.asarray(order[np.lexsort((ordered, turn))])
 
 
-def _temperature(values: Floats, labels: Ints) -> float:
+def _temperature(values: FloatArray, labels: IntArray) -> float:
     """Return the factor with which the values, as exponents, say best how often they are right."""
     rows = np.unique(np.linspace(0, len(labels) - 1, min(len(labels), _TRAINED)).astype(np.intp))
     own = labels[rows]
@@ -203,7 +205,7 @@ def _temperature(values: Floats, labels: Ints) -> float:
     return float(min(_TEMPERATURES, key=surprise))
 
 
-def _softmax(exponents: Floats) -> Floats:
+def _softmax(exponents: FloatArray) -> FloatArray:
     raised = np.exp(exponents - exponents.max(axis=1, keepdims=True))
     return np.asarray(raised / raised.sum(axis=1, keepdims=True))
 

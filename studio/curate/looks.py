@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
+from studio.arrays import Float32Array
 from studio.collect.store import PictureStore
 from studio.curate.measures import MEASURES, measure
 from studio.curate.study_files import write_array
@@ -21,8 +21,6 @@ _FILE = "measures-1.npy"
 _ROW = np.dtype([("id", "<i8"), ("values", "<f4", (len(MEASURES),))])
 _TOGETHER = 256
 _WRITE_EVERY = 5_000
-
-Floats = npt.NDArray[np.float32]
 
 
 class Pictured(NamedTuple):
@@ -37,7 +35,7 @@ class Pictured(NamedTuple):
 
 def measured(
     pictures: Sequence[Pictured], store: PictureStore, folder: Path, *, threads: int, progress: Progress
-) -> Floats:
+) -> Float32Array:
     """Return the measures of pictures: float32, (N, 5), NaN for one that cannot be read any more.
 
     Only those that `folder` does not know are looked at. What was measured is kept when it is stopped.
@@ -65,7 +63,7 @@ def measured(
     return np.array([values[picture.id] for picture in pictures], np.float32).reshape(-1, len(MEASURES))
 
 
-def _measure(store: PictureStore, picture: Pictured) -> Floats:
+def _measure(store: PictureStore, picture: Pictured) -> Float32Array:
     try:
         with Image.open(store.thumbnail(picture.sha256, picture.format), formats=["JPEG"]) as thumbnail:
             return measure(thumbnail)
@@ -73,7 +71,7 @@ def _measure(store: PictureStore, picture: Pictured) -> Floats:
         return np.full(len(MEASURES), np.nan, np.float32)
 
 
-def _read(folder: Path) -> dict[int, Floats]:
+def _read(folder: Path) -> dict[int, Float32Array]:
     try:
         rows = np.load(folder / _FILE, allow_pickle=False)
     except (OSError, ValueError, EOFError):
@@ -83,7 +81,7 @@ def _read(folder: Path) -> dict[int, Floats]:
     return dict(zip(rows["id"].tolist(), rows["values"], strict=True))
 
 
-def _write(folder: Path, values: dict[int, Floats]) -> None:
+def _write(folder: Path, values: dict[int, Float32Array]) -> None:
     rows = np.empty(len(values), _ROW)
     rows["id"] = list(values)
     rows["values"] = np.array(list(values.values()), np.float32).reshape(-1, len(MEASURES))

@@ -7,14 +7,14 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from studio.arrays import Float32Array
+
 MEASURES = ("octave1", "octave2", "edges", "bright", "detail")
 """The columns: see `measure`."""
 _TILES = 8
 _LIVELIEST = 6
 _LEAST_PX = 20
 _PERCENT = 95
-
-Grey = npt.NDArray[np.float32]
 
 
 def measure(thumbnail: Image.Image) -> npt.NDArray[np.float32]:
@@ -37,18 +37,18 @@ def measure(thumbnail: Image.Image) -> npt.NDArray[np.float32]:
     return np.array([*octaves, edges, bright, detail], np.float32)
 
 
-def _laplacian(grey: Grey) -> Grey:
+def _laplacian(grey: Float32Array) -> Float32Array:
     around = grey[1:-1, :-2] + grey[1:-1, 2:] + grey[:-2, 1:-1] + grey[2:, 1:-1]
     return np.asarray(around - 4 * grey[1:-1, 1:-1], np.float32)
 
 
-def _halved(grey: Grey) -> Grey:
+def _halved(grey: Float32Array) -> Float32Array:
     height, width = (side // 2 * 2 for side in grey.shape)
     quads = grey[:height, :width].reshape(height // 2, 2, width // 2, 2)
     return np.asarray(quads.mean(axis=(1, 3)), np.float32)
 
 
-def _tiles(values: Grey) -> Grey:
+def _tiles(values: Float32Array) -> Float32Array:
     """Return the means over up to 8 x 8 tiles, row by row."""
     down, across = (min(_TILES, side) for side in values.shape)
     ys = np.linspace(0, values.shape[0], down + 1).astype(np.intp)
@@ -57,7 +57,7 @@ def _tiles(values: Grey) -> Grey:
     return np.asarray(sums / np.outer(np.diff(ys), np.diff(xs)), np.float32)
 
 
-def _beside(fine: Grey, coarse: Grey) -> float:
+def _beside(fine: Float32Array, coarse: Float32Array) -> float:
     if fine.shape != coarse.shape:
         return 0.0
     liveliest = np.argsort(coarse, axis=None)[-_LIVELIEST:]

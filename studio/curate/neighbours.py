@@ -4,27 +4,25 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
+
+from studio.arrays import Float32Array, IndexArray
 
 _BLOCK_VALUES = 8_000_000
-
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.intp]
 
 
 class Nearest(NamedTuple):
     """places: int, (N, k), rows of what was searched, nearest first; cosines: float32, (N, k)."""
 
-    places: Ints
-    cosines: Floats
+    places: IndexArray
+    cosines: Float32Array
 
 
 def nearest(
-    some: Floats,
-    others: Floats,
+    some: Float32Array,
+    others: Float32Array,
     count: int,
     *,
-    own: Ints | None = None,
+    own: IndexArray | None = None,
     on_block: Callable[[int], object] = lambda done: None,
 ) -> Nearest:
     """Return the `count` nearest of `others` for each of `some`; both float32, (n, D), of length 1.

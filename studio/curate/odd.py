@@ -4,11 +4,10 @@ A score says how odd: from 0.5, just beyond the threshold, to 1. The thresholds 
 and on degraded copies of them: docs/decisions/0040-what-the-studio-finds.md.
 """
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
+from studio.arrays import FloatArray, Int64Array
 from studio.curate.findings import Found, Kind
 from studio.curate.measures import MEASURES
 from studio.curate.neighbours import nearest
@@ -33,11 +32,8 @@ _FEWEST = 30
 """Below so many pictures none is far."""
 _COMPARED = 10_000
 
-Floats = npt.NDArray[np.floating[Any]]
-Ids = npt.NDArray[np.int64]
 
-
-def odd_looks(ids: Ids, measures: Floats) -> dict[Kind, Found]:
+def odd_looks(ids: Int64Array, measures: FloatArray) -> dict[Kind, Found]:
     """Return the blurred, the dark and the blank. measures: (N, 5), of `MEASURES`; NaN is unknown."""
     column = dict(zip(MEASURES, measures.astype(np.float64).T, strict=True))
     least = np.clip(_DETAIL_SHARE * column["bright"], *_DETAIL)
@@ -52,7 +48,7 @@ def odd_looks(ids: Ids, measures: Floats) -> dict[Kind, Found]:
     }
 
 
-def odd_sizes(ids: Ids, width_px: Floats, height_px: Floats) -> dict[Kind, Found]:
+def odd_sizes(ids: Int64Array, width_px: FloatArray, height_px: FloatArray) -> dict[Kind, Found]:
     """Return the small and those of a strange shape. width_px, height_px: (N,)."""
     shorter, longer = np.minimum(width_px, height_px), np.maximum(width_px, height_px)
     return {
@@ -61,7 +57,7 @@ def odd_sizes(ids: Ids, width_px: Floats, height_px: Floats) -> dict[Kind, Found
     }
 
 
-def far(ids: Ids, vectors: npt.NDArray[np.float32], rng: np.random.Generator) -> dict[Kind, Found]:
+def far(ids: Int64Array, vectors: npt.NDArray[np.float32], rng: np.random.Generator) -> dict[Kind, Found]:
     """Return those that resemble hardly any other. vectors: float32, (N, D), of length 1.
 
     Each is compared with 10,000 others at most.
@@ -79,7 +75,7 @@ def far(ids: Ids, vectors: npt.NDArray[np.float32], rng: np.random.Generator) ->
     return {"far": _beyond(ids, (apart - limit) / max(1 - limit, 1e-6))}
 
 
-def _beyond(ids: Ids, excess: Floats) -> Found:
+def _beyond(ids: Int64Array, excess: FloatArray) -> Found:
     """Return the findings of those whose excess over a threshold is positive; 1 is the most."""
     odd = np.flatnonzero(excess > 0)  # which nothing unknown is
     return Found(ids[odd], 0.5 + 0.5 * np.minimum(excess[odd], 1))

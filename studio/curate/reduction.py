@@ -3,17 +3,16 @@
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
+
+from studio.arrays import Float32Array
 
 DIMENSIONS = 128
 _FITTED = 20_000
 """Pictures from which the dimensions are found."""
 _BLOCK = 4096
 
-Floats = npt.NDArray[np.float32]
 
-
-def basis_of(vectors: Floats, *, dimensions: int = DIMENSIONS) -> Floats:
+def basis_of(vectors: Float32Array, *, dimensions: int = DIMENSIONS) -> Float32Array:
     """Return the axes that keep most of the bottlenecks' directions: float32, (features, D), D <= dimensions.
 
     vectors: float32, (N, features), in memory or mapped; up to 20,000 of them, evenly spread, are looked at,
@@ -32,7 +31,9 @@ def basis_of(vectors: Floats, *, dimensions: int = DIMENSIONS) -> Floats:
     return np.asarray(kept * signs, np.float32)
 
 
-def reduced(vectors: Floats, basis: Floats, on_block: Callable[[int], object] = lambda done: None) -> Floats:
+def reduced(
+    vectors: Float32Array, basis: Float32Array, on_block: Callable[[int], object] = lambda done: None
+) -> Float32Array:
     """Return float32, (N, D), of length 1. on_block: told how many are done; may raise."""
     found = np.empty((len(vectors), basis.shape[1]), np.float32)
     for start in range(0, len(vectors), _BLOCK):
@@ -41,7 +42,7 @@ def reduced(vectors: Floats, basis: Floats, on_block: Callable[[int], object] = 
     return found
 
 
-def _directions(vectors: Floats) -> Floats:
+def _directions(vectors: Float32Array) -> Float32Array:
     block = np.asarray(vectors, np.float32)
     lengths = np.linalg.norm(block, axis=1, keepdims=True)
     return np.asarray(block / np.maximum(lengths, 1e-12), np.float32)

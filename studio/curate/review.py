@@ -14,6 +14,7 @@ from db.curate_models import Finding
 from db.engine import Database
 from db.labelling import newest_number
 from db.models import ImageClass, Label, LabelChange, LabelOperation
+from studio.arrays import FloatArray, Int64Array
 from studio.curate.choosing import in_order
 from studio.curate.doubts import doubts
 from studio.curate.findings import REVIEWED, Found, Kind, found_of, write_study
@@ -29,15 +30,12 @@ from studio.progress import Progress
 _SEED = 0
 _STEPS = 4
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.floating[Any]]
-
 
 class _Labels(NamedTuple):
     """Pictures with their labels, by their rows among the surveyed. classes: ids, 0 for none."""
 
     states: npt.NDArray[np.str_]
-    classes: Ints
+    classes: Int64Array
 
 
 def review(
@@ -115,8 +113,8 @@ def _about_waiting(
     studied: Studied,
     waiting: npt.NDArray[np.intp],
     suggester: Suggester,
-    class_ids: Ints,
-    groups: Ints,
+    class_ids: Int64Array,
+    groups: Int64Array,
     rng: np.random.Generator,
 ) -> dict[Kind, Found]:
     ids, vectors = studied.ids[waiting], studied.vectors[waiting]
@@ -135,7 +133,7 @@ def _about_waiting(
     }
 
 
-def margins(probabilities: Floats) -> Floats:
+def margins(probabilities: FloatArray) -> FloatArray:
     """Return by how much the likeliest class leads the second: (N,). probabilities: (N, two or more)."""
     two = np.partition(probabilities, -2, axis=1)[:, -2:]
     return np.asarray(two[:, 1] - two[:, 0])
@@ -145,7 +143,7 @@ def _nothing() -> Found:
     return Found(np.empty(0, np.int64), np.empty(0))
 
 
-def _labels(session: Session, project_id: int, ids: Ints) -> _Labels:
+def _labels(session: Session, project_id: int, ids: Int64Array) -> _Labels:
     rows = (
         session.connection()
         .execute(

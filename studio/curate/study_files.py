@@ -12,21 +12,19 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from studio.arrays import Float32Array, Int64Array
 from studio.atomic import atomic_bytes
 
 IDS, VECTORS, MAP = "ids.npy", "vectors.npy", "map.npy"
 _TRIES = 20
 _PAUSE_S = 0.1
 
-Ids = npt.NDArray[np.int64]
-Vectors = npt.NDArray[np.float32]
-
 
 class Studied(NamedTuple):
     """What the last survey left of a project's pictures."""
 
-    ids: Ids
-    vectors: Vectors
+    ids: Int64Array
+    vectors: Float32Array
 
 
 def read_studied(folder: Path) -> Studied | None:
@@ -49,10 +47,10 @@ def read_studied(folder: Path) -> Studied | None:
     return None
 
 
-def read_array(path: Path) -> Vectors | None:
+def read_array(path: Path) -> Float32Array | None:
     """Return one array of a study; None where there is none that can be read."""
     try:
-        found: Vectors = np.load(path, allow_pickle=False)
+        found: Float32Array = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
     return found

@@ -6,20 +6,16 @@ confidence is what it says (docs/decisions/0040-what-the-studio-finds.md).
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from studio.arrays import FloatArray, IntArray
 from studio.curate.light_model import Fitted, LightModel, fit
 
 _SURE = 0.8
 """Suggestions from this confidence on are learnt from as if they were labels."""
 _MOST = 5_000
 """Pictures, labels with them: whoever has so many labels learns nothing from suggestions."""
-
-Floats = npt.NDArray[np.floating[Any]]
-Ints = npt.NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True)
@@ -29,14 +25,20 @@ class Suggester:
     first: LightModel
     second: LightModel
 
-    def probabilities(self, vectors: Floats) -> Floats:
+    def probabilities(self, vectors: FloatArray) -> FloatArray:
         """Return float64, (N, classes), of each picture for each class. vectors: (N, D), of length 1."""
         both = [model.probabilities(model.values(vectors)) for model in (self.first, self.second)]
         return (both[0] + both[1]) / 2
 
 
 def taught(
-    fitted: Fitted, vectors: Floats, labels: Ints, waiting: Floats, *, groups: Ints, rng: np.random.Generator
+    fitted: Fitted,
+    vectors: FloatArray,
+    labels: IntArray,
+    waiting: FloatArray,
+    *,
+    groups: IntArray,
+    rng: np.random.Generator,
 ) -> Suggester:
     """Return who suggests. fitted: what was learnt from `vectors` and `labels`.
 

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from db.copy_groups import memberships
 from db.engine import Database
 from db.models import Image, Label
+from studio.arrays import Float32Array
 from studio.collect.store import PictureStore
 from studio.curate.choosing import spread
 from studio.curate.findings import SURVEYED, Found, Kind, LastStudy, write_study
@@ -32,8 +33,6 @@ _BASIS = "basis.npy"
 _GROWN = 1.25
 """Axes are looked for anew once there are so many times the pictures; till then vectors stay as they are."""
 _SEED = 0
-
-Vectors = npt.NDArray[np.float32]
 
 
 def pictures_of(session: Session, project_id: int) -> list[Pictured]:
@@ -71,7 +70,7 @@ def survey(
     folder: Path,
     project_id: int,
     pictures: Sequence[Pictured],
-    vectors: Vectors,
+    vectors: Float32Array,
     *,
     last: LastStudy | None,
     identity: str,
@@ -142,7 +141,7 @@ def groups_of(session: Session, project_id: int, ids: npt.NDArray[np.int64]) -> 
     return np.array([groups[i].group_id if i in groups else -1 for i in ids.tolist()], np.int64)
 
 
-def _basis(folder: Path, vectors: Vectors, last: LastStudy | None) -> tuple[Vectors, int]:
+def _basis(folder: Path, vectors: Float32Array, last: LastStudy | None) -> tuple[Float32Array, int]:
     """Return the axes, and from how many pictures they were found."""
     fitted = int(last.facts.get("fitted", 0)) if last is not None else 0
     known = read_array(folder / _BASIS)
@@ -152,7 +151,7 @@ def _basis(folder: Path, vectors: Vectors, last: LastStudy | None) -> tuple[Vect
     return basis_of(vectors), len(vectors)
 
 
-def _known_places(folder: Path, ids: npt.NDArray[np.int64]) -> Vectors:
+def _known_places(folder: Path, ids: npt.NDArray[np.int64]) -> Float32Array:
     found = np.full((len(ids), 2), np.nan, np.float32)
     former, places = read_studied(folder), read_array(folder / MAP)
     if former is not None and places is not None and places.shape == (len(former.ids), 2):

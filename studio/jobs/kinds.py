@@ -44,30 +44,32 @@ class Work:
             )
         return self.job.project_id
 
-    def ingesting(self) -> dict[str, Any]:
-        """Return the arguments that every way in shares."""
-        from studio.collect.store import PictureStore
 
-        return {
-            "database": self.database,
-            "store": PictureStore(self.settings.pictures_dir),
-            "project_id": self.project_id,
-            "progress": self.progress,
-            "clock": _now,
-            "job_id": self.job.id,
-            "threads": self.settings.threads_used,
-        }
+def import_arguments(work: Work) -> dict[str, Any]:
+    """Return the arguments that every importer shares."""
+    from studio.collect.store import PictureStore
 
-    def visitor(self) -> "Visitor":
-        """Return who asks sites for pages and pictures, as the settings and the job allow."""
-        from studio.collect.web.visitor import Visitor
+    return {
+        "database": work.database,
+        "store": PictureStore(work.settings.pictures_dir),
+        "project_id": work.project_id,
+        "progress": work.progress,
+        "clock": _now,
+        "job_id": work.job.id,
+        "threads": work.settings.threads_used,
+    }
 
-        return Visitor(
-            agent=self.settings.user_agent,
-            allowed_hosts=self.settings.allowed_hosts | set(self.job.arguments.get("allow_hosts", ())),
-            connections=self.settings.site_connections,
-            delay_s=self.settings.site_delay_s,
-        )
+
+def fetcher_of(work: Work) -> "Visitor":
+    """Return the HTTP client for pages and images, with the limits of the settings and of the job."""
+    from studio.collect.web.visitor import Visitor
+
+    return Visitor(
+        agent=work.settings.user_agent,
+        allowed_hosts=work.settings.allowed_hosts | set(work.job.arguments.get("allow_hosts", ())),
+        connections=work.settings.site_connections,
+        delay_s=work.settings.site_delay_s,
+    )
 
 
 def _now() -> datetime:
@@ -79,7 +81,7 @@ def _ingest_path(work: Work) -> dict[str, Any]:
 
     arguments = work.job.arguments
     report = ingest_path(
-        path=Path(arguments["path"]), class_name=arguments.get("class_name"), **work.ingesting()
+        path=Path(arguments["path"]), class_name=arguments.get("class_name"), **import_arguments(work)
     )
     return _counts(report)
 
@@ -96,7 +98,7 @@ def _ingest_uploads(work: Work) -> dict[str, Any]:
         folder=folder,
         class_name=work.job.arguments["class_name"],
         kind=work.job.arguments.get("kind", "upload"),
-        **work.ingesting(),
+        **import_arguments(work),
     )
     shutil.rmtree(folder, ignore_errors=True)
     return _counts(report)
@@ -105,13 +107,13 @@ def _ingest_uploads(work: Work) -> dict[str, Any]:
 def _ingest_drawings(work: Work) -> dict[str, Any]:
     from studio.collect.arrivals import ingest_drawings
 
-    return _counts(ingest_drawings(seed=work.job.arguments["seed"], **work.ingesting()))
+    return _counts(ingest_drawings(seed=work.job.arguments["seed"], **import_arguments(work)))
 
 
 def _ingest_codelab(work: Work) -> dict[str, Any]:
     from studio.collect.arrivals import ingest_codelab
 
-    return _counts(ingest_codelab(downloads_dir=work.settings.downloads_dir, **work.ingesting()))
+    return _counts(ingest_codelab(downloads_dir=work.settings.downloads_dir, **import_arguments(work)))
 
 
 def _ingest_crawl(work: Work) -> dict[str, Any]:
@@ -119,7 +121,7 @@ def _ingest_crawl(work: Work) -> dict[str, Any]:
     from studio.collect.web.plan import Plan
 
     arguments = {key: value for key, value in work.job.arguments.items() if key != "allow_hosts"}
-    return _counts(ingest_crawl(plan=Plan.of(arguments), visitor=work.visitor(), **work.ingesting()))
+    return _counts(ingest_crawl(plan=Plan.of(arguments), visitor=fetcher_of(work), **import_arguments(work)))
 
 
 def _ingest_web(work: Work) -> dict[str, Any]:
@@ -131,10 +133,10 @@ def _ingest_web(work: Work) -> dict[str, Any]:
     elif "list_path" in work.job.arguments:
         _add_listed(work)
     report = harvest(
-        visitor=work.visitor(),
+        visitor=fetcher_of(work),
         kind=kind,
         min_side_px=work.job.arguments["min_side_px"],
-        **work.ingesting(),
+        **import_arguments(work),
     )
     return _counts(report)
 
@@ -174,7 +176,7 @@ def _search(work: Work) -> dict[str, Any]:
     from studio.collect.web.search import search
 
     arguments = work.job.arguments
-    with work.visitor() as visitor:
+    with fetcher_of(work) as visitor:
         searched = search(
             work.database,
             visitor,

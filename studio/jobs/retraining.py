@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import OperationalError
 
+from studio.arrays import Float32Array
 from studio.errors import Stopped, StudioError
 from studio.language import _
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:  # the first itself imports this; who only needs the kind's na
     from studio.jobs.kinds import Work
     from studio.progress import Progress
     from studio.retrain.curve import CurvePoint
-    from studio.retrain.head.lesson import Floats
     from studio.retrain.run import RunResult
     from studio.retrain.snapshot import Snapshot
 
@@ -104,7 +104,7 @@ def _run(work: "Work", run_id: int, progress: "Progress") -> dict[str, Any]:
         with work.database.read() as session:
             project_snapshots.write_attribution(session, work.project_id, used, folder)
 
-    def find_copies(used: "Snapshot", vectors: "Floats | None") -> frozenset[str]:
+    def find_copies(used: "Snapshot", vectors: Float32Array | None) -> frozenset[str]:
         if vectors is not None:
             _compare(work, run_id, used, vectors, progress)
         with work.database.read() as session:
@@ -134,7 +134,9 @@ def _run(work: "Work", run_id: int, progress: "Progress") -> dict[str, Any]:
     return _told(run_id, result)
 
 
-def _compare(work: "Work", run_id: int, used: "Snapshot", vectors: "Floats", progress: "Progress") -> None:
+def _compare(
+    work: "Work", run_id: int, used: "Snapshot", vectors: Float32Array, progress: "Progress"
+) -> None:
     """Look for near copies among a run's pictures by their bottlenecks, which are there now."""
     from studio.collect.refinement import pictures_of_run, refine
 

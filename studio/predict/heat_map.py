@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from studio.arrays import Float32Array
 from studio.predict.inner import MapOutput
 from studio.retrain.head.head import Head
-from studio.retrain.head.lesson import Floats
 
 _COLOURS = np.array([(68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37)], np.float64)
 """From little to much, as bright as it is much, for eyes that see few colours too (viridis)."""
@@ -22,7 +22,7 @@ _MOST_COVER = 0.72
 
 def evidence(
     outputs: Sequence[npt.NDArray[np.generic]], maps: Sequence[MapOutput], head: Head, at: int
-) -> Floats | None:
+) -> Float32Array | None:
     """Return how much each place speaks for a class and against the mean of all: float32, (rows, columns).
 
     outputs: the derived file's, on one picture; at: the class's number. All places together are the class's
@@ -44,7 +44,7 @@ def evidence(
     return np.asarray(np.sum(drawn, axis=0, dtype=np.float32))
 
 
-def over(pixels: npt.NDArray[np.uint8], heat: Floats) -> Image.Image:
+def over(pixels: npt.NDArray[np.uint8], heat: Float32Array) -> Image.Image:
     """Return the picture as the network sees it, covered where it spoke for the class: bright is much.
 
     pixels: uint8, (h, w, 3); heat: as `evidence` gives it.
@@ -60,7 +60,7 @@ def over(pixels: npt.NDArray[np.uint8], heat: Floats) -> Image.Image:
     return Image.fromarray(np.asarray(grey * (1 - cover) + colour * cover, np.uint8))
 
 
-def _drawn_out(part: Floats, rows: int, columns: int) -> Floats:
+def _drawn_out(part: Float32Array, rows: int, columns: int) -> Float32Array:
     if part.shape == (rows, columns):
         return part
     large = Image.fromarray(part).resize((columns, rows), Image.Resampling.BILINEAR)

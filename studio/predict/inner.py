@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from studio.retrain.head.lesson import Floats
+from studio.arrays import Float32Array
 from studio.retrain.model_file import packed
 
 _WEIGHTS = b"final_weights"
@@ -47,7 +47,7 @@ class Inner:
     maps: tuple[MapOutput, ...] = ()
 
 
-def inner(model: bytes, anchors: Floats | None = None) -> Inner:
+def inner(model: bytes, anchors: Float32Array | None = None) -> Inner:
     """Return a file that also gives the features, their maps and, with anchors, the strangeness.
 
     anchors: as `with_strangeness` takes them. A file with no head of ours comes back as it is.
@@ -81,7 +81,7 @@ def only_features(model: bytes) -> bytes:
     return opened.packed([opened.features])
 
 
-def with_strangeness(model: bytes, anchors: Floats) -> bytes:
+def with_strangeness(model: bytes, anchors: Float32Array) -> bytes:
     """Return a file with a second output, `strangeness`, float32, (1, 1): how unlike the anchors it all is.
 
     1 less the largest cosine between the picture's features and an anchor: 0 for an anchor itself.
@@ -139,7 +139,7 @@ class _Opened:
             return [(taken, first)]
         return []
 
-    def strangeness(self, anchors: Floats) -> int:
+    def strangeness(self, anchors: Float32Array) -> int:
         """Add what tells strangeness, and return its tensor."""
         kinds, codes, schema = self._schema.BuiltinOptions, self._schema.BuiltinOperator, self._schema
         count, features = anchors.shape

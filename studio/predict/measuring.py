@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
+from studio.arrays import Float32Array
 from studio.language import _
 from studio.predict.run_features import RunFeatures
 from studio.predict.sureness import Sureness
 from studio.progress import Progress
-from studio.retrain.head.lesson import Floats
 from studio.retrain.snapshot import evenly
 
 ANCHORS = 500
@@ -44,7 +44,7 @@ def measured(run_dir: Path, bottleneck_dir: Path, *, threads: int, progress: Pro
     return found
 
 
-def _strangeness(features: Floats, anchors: Floats) -> Floats:
+def _strangeness(features: Float32Array, anchors: Float32Array) -> Float32Array:
     """Return what the output of `with_strangeness` would be: float32, (N,)."""
     # As they are kept: in half the digits.
     targets = _directions(anchors.astype(np.float16).astype(np.float32))
@@ -55,6 +55,6 @@ def _strangeness(features: Floats, anchors: Floats) -> Floats:
     return np.concatenate([np.zeros(0, np.float32), *found])
 
 
-def _directions(vectors: Floats) -> Floats:
+def _directions(vectors: Float32Array) -> Float32Array:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.maximum(lengths, np.float32(1e-12)), np.float32)

@@ -7,17 +7,14 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from studio.arrays import Float32Array, Uint8Array
 from studio.predict.heat_map import evidence
 from studio.predict.inner import Inner, inner
 from studio.predict.sureness import Doubt, Sureness, read_anchors
 from studio.retrain.engine import Engine
-from studio.retrain.head.lesson import Floats
 from studio.retrain.model_file import head_of
 from studio.retrain.preprocessing import Preprocessing
 from studio.retrain.run_folder import CARD, altered, read_card, read_labels, read_model
-
-Pixels = npt.NDArray[np.uint8]
-"""One picture as `Model.preprocessing` gives it: uint8, (height_px, width_px, 3)."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +47,8 @@ class Look:
     """
 
     answer: Answer
-    features: Floats | None
-    heat: Floats | None
+    features: Float32Array | None
+    heat: Float32Array | None
 
 
 class Model:
@@ -88,7 +85,7 @@ class Model:
         anchors = None if sureness is None or sureness.most_strangeness is None else read_anchors(run_dir)
         return cls(inner(content, anchors), labels, preprocessing, sureness, threads)
 
-    def answer(self, pixels: Pixels) -> Answer:
+    def answer(self, pixels: Uint8Array) -> Answer:
         """Say what a picture is and whether that is sure."""
         count = None if self._file.strangeness is None else self._file.strangeness + 1
         return self._answer(self._engine.outputs(pixels, count or 1))
@@ -97,7 +94,7 @@ class Model:
         """Say what a file's picture is, on the very pixels training would take. Raises PictureRefused."""
         return self.answer(self.preprocessing.read(source, name))
 
-    def look(self, pixels: Pixels, label: str | None = None) -> Look:
+    def look(self, pixels: Uint8Array, label: str | None = None) -> Look:
         """Answer, and say what the answer comes from. label: whose heat map, if not the likeliest's."""
         outputs = self._engine.outputs(pixels)
         answer = self._answer(outputs)
@@ -115,7 +112,7 @@ class Model:
         """Return every class, surest first, on the very pixels training would take. Raises PictureRefused."""
         return self._ranked(self.probabilities(self.preprocessing.read(source, name)))
 
-    def probabilities(self, pixels: Pixels) -> Floats:
+    def probabilities(self, pixels: Uint8Array) -> Float32Array:
         """Return float32, (classes,), in the order of `labels`, as the file gives them: not calibrated."""
         return self._engine(pixels)
 
@@ -126,7 +123,7 @@ class Model:
         predictions = self._ranked(sureness.calibrated(outputs[0]))
         return Answer(predictions, sureness.doubt(predictions[0].score, strangeness), strangeness)
 
-    def _ranked(self, scores: Floats) -> tuple[Prediction, ...]:
+    def _ranked(self, scores: Float32Array) -> tuple[Prediction, ...]:
         return tuple(
             Prediction(self.labels[at], float(scores[at])) for at in np.argsort(-scores, kind="stable")
         )

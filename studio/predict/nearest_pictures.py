@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from studio.arrays import Float32Array
 from studio.curate.neighbours import nearest
 from studio.predict.run_features import RunFeatures
-from studio.retrain.head.lesson import Floats
 from studio.retrain.snapshot import Example
 
 
@@ -24,7 +24,7 @@ class Near:
 class NearestPictures:
     """The training pictures of a run whose features are cached: those of at most 20,000, classes alike."""
 
-    def __init__(self, examples: tuple[Example, ...], features: Floats) -> None:
+    def __init__(self, examples: tuple[Example, ...], features: Float32Array) -> None:
         self._examples = examples
         self._directions = _directions(features)
 
@@ -34,7 +34,7 @@ class NearestPictures:
         run = RunFeatures.of(run_dir)
         return cls(*run.cached(run.training(), bottleneck_dir))
 
-    def to(self, features: Floats, count: int) -> tuple[Near, ...]:
+    def to(self, features: Float32Array, count: int) -> tuple[Near, ...]:
         """Return the nearest of them, nearest first. features: float32, (features,), of one picture."""
         places, cosines = nearest(_directions(features[np.newaxis]), self._directions, count)
         return tuple(
@@ -43,6 +43,6 @@ class NearestPictures:
         )
 
 
-def _directions(vectors: Floats) -> Floats:
+def _directions(vectors: Float32Array) -> Float32Array:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.maximum(lengths, np.float32(1e-12)), np.float32)

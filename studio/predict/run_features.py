@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from studio.arrays import Float32Array
 from studio.predict.inner import only_features
 from studio.progress import Progress
 from studio.retrain.backbones import BackboneFile
 from studio.retrain.bottlenecks.cache import BottleneckCache
 from studio.retrain.bottlenecks.embedding import embed
 from studio.retrain.head.head import Head
-from studio.retrain.head.lesson import Floats
 from studio.retrain.model_file import head_of
 from studio.retrain.preprocessing import Preprocessing
 from studio.retrain.run_folder import read_card, read_model, read_snapshot
@@ -68,7 +68,7 @@ class RunFeatures:
 
     def vectors(
         self, examples: Sequence[Example], bottleneck_dir: Path, *, threads: int, progress: Progress
-    ) -> tuple[tuple[Example, ...], Floats]:
+    ) -> tuple[tuple[Example, ...], Float32Array]:
         """Return the examples whose pictures can be had, and their features: float32, (N, features).
 
         Raises Stopped; what was computed until then is kept.
@@ -85,10 +85,12 @@ class RunFeatures:
                 refused = embed(wanted, file, cache, threads=threads, progress=progress)
             lost = {refusal.sha256 for refusal in refused}
             examples = [example for example in examples if example.sha256 not in lost]
-        vectors: Floats = cache.vectors([example.sha256 for example in examples])
+        vectors: Float32Array = cache.vectors([example.sha256 for example in examples])
         return tuple(examples), vectors
 
-    def cached(self, examples: Sequence[Example], bottleneck_dir: Path) -> tuple[tuple[Example, ...], Floats]:
+    def cached(
+        self, examples: Sequence[Example], bottleneck_dir: Path
+    ) -> tuple[tuple[Example, ...], Float32Array]:
         """Return those of the examples whose features are cached, and these: float32, (N, features)."""
         cache = self._cache(bottleneck_dir)
         missing = set(cache.missing(example.sha256 for example in examples))

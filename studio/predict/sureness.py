@@ -12,9 +12,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from studio.arrays import Float32Array, IndexArray
 from studio.atomic import atomic_bytes, atomic_text
 from studio.retrain.evaluation.calibration import Calibration
-from studio.retrain.head.lesson import Floats, Ints
 
 SURENESS, ANCHORS = "sureness.json", "anchors.npy"
 _VERSION = 1
@@ -91,9 +91,9 @@ class Sureness:
     @classmethod
     def of(
         cls,
-        probabilities: Floats,
-        labels: Ints,
-        strangeness: Floats | None,
+        probabilities: Float32Array,
+        labels: IndexArray,
+        strangeness: Float32Array | None,
         model_sha256: str = "",
     ) -> "Sureness":
         """Set temperature and thresholds on the validation pictures.
@@ -128,7 +128,7 @@ class Sureness:
         )
         return cls(temperature, least, most, costs, model_sha256)
 
-    def calibrated(self, probabilities: Floats) -> Floats:
+    def calibrated(self, probabilities: Float32Array) -> Float32Array:
         """Return p ** (1 / temperature), made to sum to 1. float32, (…, classes), in and out.
 
         The order stays. The same as the logits divided by the temperature: Guo et al., "On calibration of
@@ -143,7 +143,7 @@ class Sureness:
             return "strange"
         return None if probability >= self.least_probability else "unlikely"
 
-    def write(self, run_dir: Path, anchors: Floats | None) -> None:
+    def write(self, run_dir: Path, anchors: Float32Array | None) -> None:
         """Write both files, `sureness.json` last. anchors: float32, (M, features)."""
         if anchors is not None:
             with atomic_bytes(run_dir / ANCHORS) as file:
@@ -173,7 +173,7 @@ class Sureness:
             return None
 
 
-def read_anchors(run_dir: Path) -> Floats | None:
+def read_anchors(run_dir: Path) -> Float32Array | None:
     """Return the anchors, float32, (M, features); None where there are none, or what is there is not that."""
     try:
         anchors = np.load(run_dir / ANCHORS, allow_pickle=False)
@@ -182,13 +182,13 @@ def read_anchors(run_dir: Path) -> Floats | None:
     return anchors.astype(np.float32) if anchors.ndim == 2 and len(anchors) else None  # noqa: PLR2004
 
 
-def _at(probabilities: Floats, temperature: float) -> Floats:
+def _at(probabilities: Float32Array, temperature: float) -> Float32Array:
     logarithms = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny)) / np.float32(temperature)
     raised = np.exp(logarithms - logarithms.max(axis=-1, keepdims=True))
     return np.asarray(raised / raised.sum(axis=-1, keepdims=True), np.float32)
 
 
-def _temperature(probabilities: Floats, labels: Ints) -> float:
+def _temperature(probabilities: Float32Array, labels: IndexArray) -> float:
     """Return the temperature at which the likeliest classes' probabilities fit best how often they are right.
 
     A few pictures that are all right are no reason to be surer without bounds: below 1 it goes no further
@@ -210,7 +210,7 @@ def _temperature(probabilities: Floats, labels: Ints) -> float:
     return round(found if found >= 1 else min(1.0, best(careful)), 4)
 
 
-def _highest_that_keeps(values: Floats, lost: float) -> float:
+def _highest_that_keeps(values: Float32Array, lost: float) -> float:
     """Return the highest threshold below which at most a share of the values lies, midway between two.
 
     A threshold that is one of the values would turn on how each machine rounds.
@@ -223,7 +223,7 @@ def _highest_that_keeps(values: Floats, lost: float) -> float:
     return round(float((below + found[at]) / 2) - _ROUNDING, 6)
 
 
-def _error(scores: Floats, right: npt.NDArray[np.bool_]) -> float:
+def _error(scores: Float32Array, right: npt.NDArray[np.bool_]) -> float:
     found = Calibration.of(scores, right)
     return 0.0 if found is None else round(found.expected_error, 6)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from studio.arrays import Float32Array, IndexArray
 from studio.errors import ModelUnreadable
 from studio.language import _
 from studio.progress import Progress
@@ -20,7 +21,7 @@ from studio.retrain.bottlenecks.embedding import Refusal, embed
 from studio.retrain.curve import CurvePoint, OnPoints
 from studio.retrain.engine import Engine
 from studio.retrain.head.head import Head, TrainedHead, Watch, choose_l2
-from studio.retrain.head.lesson import Floats, Ints, Lesson
+from studio.retrain.head.lesson import Lesson
 from studio.retrain.model_file import with_head
 from studio.retrain.options import RunOptions
 from studio.retrain.preprocessing import Preprocessing
@@ -65,10 +66,10 @@ class Learnt:
     model: bytes
     step: int
     validation: CurvePoint | None
-    probabilities: Floats
+    probabilities: Float32Array
     facts: dict[str, Any]
     preprocessing: Preprocessing | None = None
-    tuned: dict[str, Floats] = field(default_factory=dict)
+    tuned: dict[str, Float32Array] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ def embedded(
             del vectors  # Windows cannot remove a file that is mapped
 
 
-def _lesson(snapshot: Snapshot, vectors: Floats, views: Ints | None) -> Lesson:
+def _lesson(snapshot: Snapshot, vectors: Float32Array, views: IndexArray | None) -> Lesson:
     label_at = {label: at for at, label in enumerate(snapshot.classes)}
     splits = np.array([example.split for example in snapshot.examples])
     training = np.flatnonzero(splits == "training")
@@ -173,7 +174,7 @@ def identity_on(identity: str, backbone: BackboneFile, used: Snapshot) -> str:
     return " ".join((identity, backbone.fingerprint, backbone.preprocessing.fingerprint, used.hash))
 
 
-def testing(snapshot: Snapshot) -> Ints:
+def testing(snapshot: Snapshot) -> IndexArray:
     """Return the places of the testing examples: int, (N,)."""
     return np.flatnonzero([example.split == "testing" for example in snapshot.examples])
 
@@ -204,7 +205,7 @@ def _compare(model: bytes, head: Head, backbone: BackboneFile, examples: tuple[E
 
 def compare(
     model: bytes,
-    expected: Callable[[Any], Floats],
+    expected: Callable[[Any], Float32Array],
     backbone: BackboneFile,
     examples: tuple[Example, ...],
     *,

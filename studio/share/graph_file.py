@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from studio.arrays import Float32Array
 from studio.errors import ModelUnreadable
 from studio.language import _
 from studio.predict.model import Prediction
@@ -18,7 +18,6 @@ from studio.retrain.preprocessing import Preprocessing
 from studio.share.frozen_graph import opened_frozen_graph
 from studio.share.saved_forms import is_keras, opened_keras, opened_saved_model
 
-Floats = npt.NDArray[np.float32]
 LABEL_FILES = ("retrained_labels.txt", "labels.txt", "output_labels.txt")
 """What files with labels are called by those who write them."""
 
@@ -33,7 +32,7 @@ class GraphFile:
     path: Path
     labels: tuple[str, ...]
     preprocessing: Preprocessing
-    answer: Callable[[Floats], Floats]
+    answer: Callable[[Float32Array], Float32Array]
 
     @classmethod
     def open(
@@ -75,7 +74,7 @@ class GraphFile:
         except Exception as error:  # TensorFlow's have no common ancestor
             raise _unusable(graph, error) from error
 
-        def answer(pixels: Floats) -> Floats:
+        def answer(pixels: Float32Array) -> Float32Array:
             scaled = np.asarray((pixels - np.float32(input_mean)) / np.float32(input_std), np.float32)
             return np.asarray(opened(scaled), np.float32).reshape(-1)
 
@@ -98,7 +97,7 @@ class GraphFile:
         except (RuntimeError, ValueError) as error:
             raise _unusable(path, error) from error
 
-        def answer(pixels: Floats) -> Floats:
+        def answer(pixels: Float32Array) -> Float32Array:
             as_they_are = taken["dtype"] == np.uint8
             values = pixels.astype(np.uint8) if as_they_are else (pixels - np.float32(mean)) / np.float32(std)
             interpreter.set_tensor(taken["index"], values.astype(taken["dtype"]))

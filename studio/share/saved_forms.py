@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from studio.arrays import Float32Array
 from studio.retrain.preprocessing import Preprocessing
 from studio.retrain.quiet import captured_output, tensorflow
 
-Floats = npt.NDArray[np.float32]
 _ZIP, _HDF5 = b"PK\x03\x04", b"\x89HDF"
 _DIMENSIONS = 4
 
@@ -34,14 +33,14 @@ class SavedForm:
         height, width = self.shape[1:3]
         return replace(asked, height_px=height or asked.height_px, width_px=width or asked.width_px)
 
-    def answering(self, asked: Preprocessing) -> Callable[[Floats], Floats]:
+    def answering(self, asked: Preprocessing) -> Callable[[Float32Array], Float32Array]:
         """Return what asks it: from float32 (1, h, w, 3), 0-255, to (classes,).
 
-        Bytes are taken as they are: the model scales by itself. Floats are scaled before.
+        Bytes are taken as they are: the model scales by itself. Float32Array are scaled before.
         """
         as_they_are = self.dtype in {"uint8", "int32", "int64"}
 
-        def answer(pixels: Floats) -> Floats:
+        def answer(pixels: Float32Array) -> Float32Array:
             values = pixels.astype(self.dtype) if as_they_are else asked.scaled(pixels.astype(np.uint8))
             return np.asarray(self.call(values), np.float32).reshape(-1)
 

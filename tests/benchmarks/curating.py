@@ -22,6 +22,8 @@ import numpy as np
 import numpy.typing as npt
 from sqlalchemy import insert
 
+from studio.arrays import Float32Array, Int64Array
+
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
@@ -58,15 +60,12 @@ STEPS = 18
 ACCEPTED = 0.9
 MANY = 100_000
 
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int64]
 
-
-def alone(count: int) -> Ints:
+def alone(count: int) -> Int64Array:
     return np.full(count, -1, np.int64)
 
 
-def bottlenecks(image_dir: Path, folder: Path) -> tuple[Floats, Ints]:
+def bottlenecks(image_dir: Path, folder: Path) -> tuple[Float32Array, Int64Array]:
     """Return the bottlenecks of a folder of class folders, and the classes."""
     pictures = read_image_folder(image_dir, Silent()).pictures
     backbone = ready(DEFAULT, folder / "backbones", Silent())
@@ -77,7 +76,7 @@ def bottlenecks(image_dir: Path, folder: Path) -> tuple[Floats, Ints]:
     return cache.vectors([picture.sha256 for picture in pictures]), labels
 
 
-def doubtful(vectors: Floats, labels: Ints) -> None:
+def doubtful(vectors: Float32Array, labels: Int64Array) -> None:
     """Print the precision among the first k, where k labels are flipped, and how many are counted."""
     short = reduced(vectors, basis_of(vectors))
     classes = int(labels.max()) + 1
@@ -103,7 +102,7 @@ def doubtful(vectors: Floats, labels: Ints) -> None:
         )
 
 
-def curve(vectors: Floats, labels: Ints, folder: Path) -> None:
+def curve(vectors: Float32Array, labels: Int64Array, folder: Path) -> None:
     """Print the test accuracy by the number of labels, of the light model and of a retrained head."""
     short = reduced(vectors, basis_of(vectors))
     ways: dict[str, list[list[tuple[float, float, float]]]] = {"random": [], "chosen": []}
@@ -132,7 +131,9 @@ def curve(vectors: Floats, labels: Ints, folder: Path) -> None:
     print(f"all {len(pool)}: " + " ".join(f"{share:.1%}" for share in np.mean(whole, axis=0)), flush=True)
 
 
-def _ordered(short: Floats, labels: Ints, known: Ints, waiting: Ints) -> npt.NDArray[np.integer]:
+def _ordered(
+    short: Float32Array, labels: Int64Array, known: Int64Array, waiting: Int64Array
+) -> npt.NDArray[np.integer]:
     """Return the places of `waiting` in the order of a review's "next"."""
     classes, given = np.unique(labels[known], return_inverse=True)
     width = kernel_width(short)
@@ -146,12 +147,12 @@ def _ordered(short: Floats, labels: Ints, known: Ints, waiting: Ints) -> npt.NDA
 
 
 def _accuracies(
-    vectors: Floats,
-    short: Floats,
-    labels: Ints,
-    known: Ints,
-    waiting: Ints,
-    tested: Ints,
+    vectors: Float32Array,
+    short: Float32Array,
+    labels: Int64Array,
+    known: Int64Array,
+    waiting: Int64Array,
+    tested: Int64Array,
     folder: Path,
 ) -> tuple[float, float, float]:
     """Return how often suggestions are right, a retrained head, and one on the surest suggestions too."""
@@ -174,7 +175,7 @@ def _accuracies(
     return float(light.mean()), *(float((classes[each] == labels[tested]).mean()) for each in heads)  # type: ignore[return-value]
 
 
-def _head(vectors: Floats, labels: Ints, classes: int, folder: Path) -> Head:
+def _head(vectors: Float32Array, labels: Int64Array, classes: int, folder: Path) -> Head:
     """Train a head as a run does, on all that is given."""
     lesson = Lesson(vectors, labels.astype(np.intp), np.arange(len(labels)), np.arange(0), classes)
     checkpoint = folder / "checkpoint.npz"
@@ -189,7 +190,7 @@ def _head(vectors: Floats, labels: Ints, classes: int, folder: Path) -> Head:
     ).head
 
 
-def times(vectors: Floats, labels: Ints, folder: Path) -> None:
+def times(vectors: Float32Array, labels: Int64Array, folder: Path) -> None:
     """Print how long looks take: at 600 photographs, and at 100,000 made-up pictures."""
     for count in (len(labels), MANY):
         made = _made_up(folder / str(count), vectors, labels, count)
@@ -217,7 +218,7 @@ def times(vectors: Floats, labels: Ints, folder: Path) -> None:
 class _Made:
     """A project of pictures that are rows and vectors alone."""
 
-    def __init__(self, folder: Path, vectors: Floats, labels: Ints, count: int) -> None:
+    def __init__(self, folder: Path, vectors: Float32Array, labels: Int64Array, count: int) -> None:
         self.folder = folder / "studies"
         self.folder.mkdir(parents=True)
         self.database = Database(f"sqlite:///{(folder / 'studio.sqlite3').as_posix()}")
@@ -290,7 +291,7 @@ class _Made:
         refine(self.database, self.project, self.ids.tolist(), self.vectors, new=some, progress=Silent())
 
 
-def _made_up(folder: Path, vectors: Floats, labels: Ints, count: int) -> _Made:
+def _made_up(folder: Path, vectors: Float32Array, labels: Int64Array, count: int) -> _Made:
     folder.mkdir()
     return _Made(folder, vectors, labels, count)
 

@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from studio.arrays import Float32Array, Uint8Array
 from studio.predict.model import Model
 from studio.progress import Silent
-from studio.retrain.head.lesson import Floats
 from studio.retrain.image_folder import read_image_folder
 from studio.retrain.options import RunOptions
 from studio.retrain.run import RunResult
 from studio.retrain.snapshot import Snapshot
 from studio.share.exports.export import Exported, export
-from studio.share.exports.form import Context, Pixels
+from studio.share.exports.form import Context
 from tests.conftest import FLOWERS
 from tests.retrain.material import ROOM, run_on
 
@@ -42,7 +42,7 @@ def exported(form: str) -> Exported:
 
 
 @cache
-def asked() -> tuple[tuple[Path, ...], tuple[Pixels, ...], Floats]:
+def asked() -> tuple[tuple[Path, ...], tuple[Uint8Array, ...], Float32Array]:
     """Return twelve test pictures: their files, their pixels, and what the run's own model says of them."""
     model = Model.open(flowers_run().run_dir)
     tested = flowers_run().snapshot.of_split("testing")[::9][:12]

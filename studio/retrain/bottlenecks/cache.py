@@ -16,14 +16,12 @@ from typing import Any, NamedTuple
 from zlib import crc32
 
 import numpy as np
-import numpy.typing as npt
 
+from studio.arrays import Float32Array, FloatArray
 from studio.atomic import atomic_bytes
 from studio.retrain.backbones import BackboneFile
 
 _ROW = np.dtype([("sha256", "V32"), ("crc32", "<u4")])
-Vectors = npt.NDArray[np.float32]
-AnyVectors = npt.NDArray[np.floating[Any]]
 
 
 class _Place(NamedTuple):
@@ -64,7 +62,7 @@ class BottleneckCache:
             sound.update(wanted[at] for at, row in rows if found is not None and found.sound[row])
         return [digest for digest in wanted if digest not in sound]
 
-    def vectors(self, digests: Sequence[str], out: AnyVectors | None = None) -> Any:
+    def vectors(self, digests: Sequence[str], out: FloatArray | None = None) -> Any:
         """Return (len(digests), features) of the cache's type, into `out` if given, such as a memory map.
 
         Raises KeyError, naming the digest, for one that has no sound vector; see `missing`.
@@ -81,7 +79,7 @@ class BottleneckCache:
                 found[at] = read.vectors[row]
         return found
 
-    def add(self, digests: Sequence[str], vectors: Vectors) -> None:
+    def add(self, digests: Sequence[str], vectors: Float32Array) -> None:
         """Write a shard. vectors: float32, (len(digests), features)."""
         vectors = np.ascontiguousarray(vectors, dtype=self.dtype)
         if vectors.shape != (len(digests), self.features):
@@ -141,4 +139,4 @@ class BottleneckCache:
 
 class _Shard(NamedTuple):
     sound: list[bool]
-    vectors: AnyVectors
+    vectors: FloatArray

@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
+from studio.arrays import Uint8Array
 from studio.collect.decode import decode, read_picture_file
 from studio.language import _
 from studio.progress import Progress
@@ -23,8 +23,6 @@ from studio.retrain.bottlenecks.cache import BottleneckCache
 from studio.retrain.bottlenecks.embedding import Errand, Picture, Refusal, fill
 from studio.retrain.options import RunOptions
 from studio.retrain.preprocessing import Preprocessing
-
-Pixels = npt.NDArray[np.uint8]
 
 _VERSION = 1
 """To be raised when the same numbers make other pixels; it is part of the fingerprint."""
@@ -93,7 +91,7 @@ class Distortions:
         generator: np.random.Generator,
         *,
         mirrored: bool | None = None,
-    ) -> Pixels:
+    ) -> Uint8Array:
         """Return one distorted view: uint8, (height_px, width_px, 3). image: upright, RGB, of any size.
 
         mirrored: for whoever sees to it that every other view is; None leaves it to chance.
@@ -154,7 +152,7 @@ def embed_views(
     wanted = {sha256: tuple(d for d in named if d in missing) for sha256, named in numbers.items()}
     errands = [Errand(by_digest[sha256], digests) for sha256, digests in wanted.items() if digests]
 
-    def draw(errand: Errand, content: bytes) -> Iterator[Pixels]:
+    def draw(errand: Errand, content: bytes) -> Iterator[Uint8Array]:
         sha256 = errand.picture.sha256
         image = _decoded(content, errand.picture.path.name, distortions, backbone.preprocessing)
         for digest in errand.digests:
@@ -166,7 +164,7 @@ def embed_views(
 
 def preview(
     path: Path, distortions: Distortions, preprocessing: Preprocessing, count: int, seed: int
-) -> list[Pixels]:
+) -> list[Uint8Array]:
     """Return the views 1 to `count` of a file, to the pixel as training sees them: uint8, (h, w, 3) each.
 
     Raises PictureRefused.
@@ -189,7 +187,7 @@ def _decoded(
 
 def _numbered(
     image: Image.Image, distortions: Distortions, preprocessing: Preprocessing, which: tuple[str, int, int]
-) -> Pixels:
+) -> Uint8Array:
     """Return a view by the picture's SHA-256, its number and the seed.
 
     Chance hangs on these three and not on the distortions: where one of them is turned up, the others stay.

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from studio.arrays import Float32Array
 from studio.atomic import atomic_bytes
 from studio.language import _
 from studio.progress import Progress
-from studio.retrain.bottlenecks.cache import Vectors
 from studio.retrain.snapshot import Example
 
 _AT_ONCE = 256
@@ -15,7 +15,7 @@ _AT_ONCE = 256
 def write_bottleneck_files(
     bottleneck_dir: Path,
     examples: Sequence[Example],
-    vectors: Callable[[Sequence[str]], Vectors],
+    vectors: Callable[[Sequence[str]], Float32Array],
     architecture: str,
     progress: Progress,
 ) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from studio.arrays import Float32Array, IndexArray
 from studio.collect.decode import decode
 from studio.collect.likeness import DENIED, THE_SAME, UNSEEN_BITS, bits_apart, perceptual_hash
 from studio.errors import PictureRefused
@@ -16,7 +17,6 @@ from studio.language import _
 from studio.progress import Progress
 from studio.retrain.backbones import BackboneFile
 from studio.retrain.bottlenecks.cache import BottleneckCache
-from studio.retrain.head.lesson import Floats, Ints
 from studio.retrain.snapshot import Example, Snapshot
 
 _ROWS = 8192
@@ -24,7 +24,7 @@ _HASHED_PX = 64
 """A picture need be no larger for its hash, and a JPEG is read at a smaller scale many times faster."""
 
 
-FindCopies = Callable[[Snapshot, Floats | None], frozenset[str] | None]
+FindCopies = Callable[[Snapshot, Float32Array | None], frozenset[str] | None]
 """Told a snapshot and its bottlenecks, says which of its test pictures are copies; None where it cannot.
 
 Bottlenecks: float32, (examples, features), or a memory map of it; None where a run has not made them all.
@@ -61,7 +61,7 @@ class CopiesOfFiles:
     threads: int
     progress: Progress
 
-    def __call__(self, snapshot: Snapshot, vectors: Floats | None) -> frozenset[str] | None:
+    def __call__(self, snapshot: Snapshot, vectors: Float32Array | None) -> frozenset[str] | None:
         """Return their SHA-256; None without bottlenecks. As `FindCopies` has it."""
         if vectors is None:
             return None
@@ -79,7 +79,9 @@ class CopiesOfFiles:
         return frozenset(examples[at].sha256 for at in tested[copies])
 
 
-def _nearest(vectors: Floats, tested: Ints, trained: Ints, progress: Progress) -> tuple[Floats, Ints]:
+def _nearest(
+    vectors: Float32Array, tested: IndexArray, trained: IndexArray, progress: Progress
+) -> tuple[Float32Array, IndexArray]:
     """Return for each of `tested` the largest cosine with one of `trained`, and which one that is."""
     phase = _("Looking for near copies")
     best = np.full(len(tested), -1, np.float32)
@@ -105,9 +107,9 @@ def _parts(count: int) -> Iterator[slice]:
         yield slice(start, start + 1024)
 
 
-def _directions(vectors: Floats) -> Floats:
+def _directions(vectors: Float32Array) -> Float32Array:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    directions: Floats = vectors / np.maximum(lengths, 1e-12, dtype=np.float32)
+    directions: Float32Array = vectors / np.maximum(lengths, 1e-12, dtype=np.float32)
     return directions
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from studio.arrays import IndexArray
 from studio.progress import Progress
 from studio.retrain.bottlenecks.cache import BottleneckCache
 from studio.retrain.bottlenecks.distortions import Distortions, embed_views, view_digest
@@ -22,7 +23,6 @@ from studio.retrain.fine_tuning.deep_bottlenecks import (
     make_room,
     mirrored_digest,
 )
-from studio.retrain.head.lesson import Ints
 from studio.retrain.options import RunOptions
 from studio.retrain.snapshot import Example, Snapshot, evenly
 
@@ -42,9 +42,9 @@ class DeepLesson:
     """
 
     training: npt.NDArray[np.float16]
-    labels: Ints
+    labels: IndexArray
     validation: npt.NDArray[np.float16]
-    validation_labels: Ints
+    validation_labels: IndexArray
 
     @property
     def epoch_steps(self) -> int:
@@ -114,6 +114,6 @@ def distorted(options: RunOptions, pictures: int) -> tuple[Distortions, int, int
     return _USUAL, min(_USUAL_VIEWS, _USUAL_IN_ALL // max(pictures, 1)), 0
 
 
-def _labels(examples: Sequence[Example], used: Snapshot) -> Ints:
+def _labels(examples: Sequence[Example], used: Snapshot) -> IndexArray:
     label_at = {label: at for at, label in enumerate(used.classes)}
     return np.array([label_at[example.label] for example in examples], np.intp)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from studio.arrays import Float32Array
 from studio.errors import BackboneError
 from studio.language import _
 from studio.retrain.backbones import Backbone, BackboneFile, backbone_named, ready
@@ -28,7 +29,7 @@ from studio.retrain.fine_tuning.tap import cut, tap_of
 from studio.retrain.fine_tuning.tuned_network import larger, together, tuned_network
 from studio.retrain.fine_tuning.tuner import Tuner, in_batches
 from studio.retrain.head.head import Head, TrainedHead, choose_l2, judged
-from studio.retrain.head.lesson import Floats, Lesson, Scaling
+from studio.retrain.head.lesson import Lesson, Scaling
 from studio.retrain.learning import Learnt, Means, compare, embedded, identity_on, testing
 from studio.retrain.litert import converted_on_pixels
 from studio.retrain.model_file import with_head
@@ -212,8 +213,10 @@ def _converted(backbone: Backbone, network: Any) -> bytes:
     return converted_on_pixels(lambda pixels: network(scaling(pixels)), backbone.preprocessing, name="tuned")
 
 
-def _answering(network: Any, head: Head, backbone: Backbone) -> Callable[[npt.NDArray[np.uint8]], Floats]:
-    def answer(pixels: npt.NDArray[np.uint8]) -> Floats:
+def _answering(
+    network: Any, head: Head, backbone: Backbone
+) -> Callable[[npt.NDArray[np.uint8]], Float32Array]:
+    def answer(pixels: npt.NDArray[np.uint8]) -> Float32Array:
         scaled = backbone.preprocessing.scaled(pixels[np.newaxis])
         answers = head.probabilities(np.asarray(network(scaled, training=False), np.float32))
         return np.asarray(answers[0])
@@ -221,7 +224,7 @@ def _answering(network: Any, head: Head, backbone: Backbone) -> Callable[[npt.ND
     return answer
 
 
-def _asked(model: bytes, used: Snapshot, file: BackboneFile, means: Means) -> Floats:
+def _asked(model: bytes, used: Snapshot, file: BackboneFile, means: Means) -> Float32Array:
     """Return what the file itself says of the test pictures: float32, (N, classes)."""
     with tempfile.TemporaryDirectory(dir=means.run_dir) as room:
         path = Path(room) / "model.tflite"
@@ -230,5 +233,5 @@ def _asked(model: bytes, used: Snapshot, file: BackboneFile, means: Means) -> Fl
         cache = BottleneckCache(Path(room), asked.features)
         tested = used.of_split("testing")
         embed(tested, asked, cache, threads=means.threads, progress=means.progress)
-        answers: Floats = cache.vectors([example.sha256 for example in tested])
+        answers: Float32Array = cache.vectors([example.sha256 for example in tested])
         return answers

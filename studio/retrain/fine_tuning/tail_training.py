@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from studio.arrays import Float32Array, IndexArray
 from studio.atomic import atomic_bytes
 from studio.language import _
 from studio.progress import Progress
@@ -15,7 +16,6 @@ from studio.retrain.fine_tuning.deep_lesson import DeepLesson
 from studio.retrain.fine_tuning.tuned_network import mixed
 from studio.retrain.fine_tuning.tuner import Tuner
 from studio.retrain.head.head import judged, softmax
-from studio.retrain.head.lesson import Floats, Ints
 from studio.retrain.head.training_state import points_as_array, points_of_array
 from studio.retrain.options import RunOptions
 
@@ -28,7 +28,7 @@ def train_tail(
     lesson: DeepLesson,
     options: RunOptions,
     *,
-    beside: Floats,
+    beside: Float32Array,
     checkpoint: Path,
     identity: str,
     progress: Progress,
@@ -49,7 +49,7 @@ def train_tail(
     step, points, elapsed_s = _read(checkpoint, identity, tuner)
     began = time.monotonic() - elapsed_s
     told, told_at, saved_at = 0, -np.inf, time.monotonic()
-    batches: list[Ints] = []
+    batches: list[IndexArray] = []
     try:
         while step < total:
             progress.report(phase, step, total)
@@ -93,7 +93,7 @@ def _window(
     return maps[:, top : top + size[0], left : left + size[1]]
 
 
-def _epoch(lesson: DeepLesson, options: RunOptions, epoch: int) -> Ints:
+def _epoch(lesson: DeepLesson, options: RunOptions, epoch: int) -> IndexArray:
     """Return an epoch's rows in their order: int, (N,); each about once, or classes alike."""
     generator = np.random.default_rng([options.seed, epoch])
     count = len(lesson.labels)

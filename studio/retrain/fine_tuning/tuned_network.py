@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from studio.arrays import Float32Array
 from studio.retrain.backbones import Backbone
 from studio.retrain.fine_tuning.tap import cut, taps
 from studio.retrain.head.head import Head
-from studio.retrain.head.lesson import Floats
 
 _LARGER = 4 / 3
 _TRAINED_SHARE = np.float32(4 / 5)
@@ -29,7 +29,7 @@ def larger(backbone: Backbone) -> Backbone:
     return replace(backbone, preprocessing=preprocessing)
 
 
-def tuned_network(backbone: Backbone, before: str, tuned: Mapping[str, Floats]) -> Any:
+def tuned_network(backbone: Backbone, before: str, tuned: Mapping[str, Float32Array]) -> Any:
     """Return the Keras model: float32, (N, h, w, 3), scaled, in; float32, (N, 2 * features) out.
 
     The trained blocks' features come first, then those of the same blocks as they were.
@@ -60,12 +60,12 @@ def together(trained: Head, untouched: Head) -> Head:
     return Head(weights, mixed(trained.bias, untouched.bias))
 
 
-def mixed(trained: Floats, untouched: Floats) -> Floats:
+def mixed(trained: Float32Array, untouched: Float32Array) -> Float32Array:
     """Return what the trained blocks say and what the untouched ones say in one, by `_TRAINED_SHARE`."""
     return np.asarray(_TRAINED_SHARE * trained + (1 - _TRAINED_SHARE) * untouched, np.float32)
 
 
-def tune(network: Any, tuned: Mapping[str, Floats]) -> None:
+def tune(network: Any, tuned: Mapping[str, Float32Array]) -> None:
     """Put trained weights into a backbone's network. Raises ValueError where one has no place in it."""
     places = {
         f"{layer.name}/{variable.name}": variable

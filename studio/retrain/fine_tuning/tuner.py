@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from studio.arrays import Float32Array, IndexArray
 from studio.retrain.head.head import Head
-from studio.retrain.head.lesson import Floats, Ints, Scaling
+from studio.retrain.head.lesson import Scaling
 from studio.retrain.quiet import tensorflow
 
 _LEARNING_RATE = 5e-4
@@ -17,7 +18,7 @@ _LABEL_SMOOTHING = 0.1
 _ASKED_AT_ONCE = 64
 
 
-def in_batches(answer: Callable[[Any], Any], maps: npt.NDArray[np.float16], width: int) -> Floats:
+def in_batches(answer: Callable[[Any], Any], maps: npt.NDArray[np.float16], width: int) -> Float32Array:
     """Return what a Keras model or a function of TensorFlow answers on maps: float32, (N, width)."""
     starts = range(0, len(maps), _ASKED_AT_ONCE)
     parts = [answer(maps[at : at + _ASKED_AT_ONCE].astype(np.float32)).numpy() for at in starts]
@@ -86,7 +87,7 @@ class Tuner:
         _pictures, height, width, _channels = self._tail.input.shape
         return height, width
 
-    def step(self, windows: npt.NDArray[np.float16], labels: Ints, number: int) -> tuple[float, float]:
+    def step(self, windows: npt.NDArray[np.float16], labels: IndexArray, number: int) -> tuple[float, float]:
         """Take a step; return accuracy and cross-entropy on the batch before it, with dropout.
 
         windows: float16, (N, *window, channels); labels: int, (N,); number: the step's, from 1.
@@ -95,7 +96,7 @@ class Tuner:
         accuracy, cross_entropy = self._step(windows.astype(np.float32), labels.astype(np.int32), number)
         return float(accuracy), float(cross_entropy)
 
-    def logits(self, maps: npt.NDArray[np.float16]) -> Floats:
+    def logits(self, maps: npt.NDArray[np.float16]) -> Float32Array:
         """Return float32, (N, classes), for whole maps, float16, (N, h, w, channels)."""
         pairs = zip(self._whole.trainable_variables, self._tail.trainable_variables, strict=True)
         for variable, trained in pairs:
@@ -106,7 +107,7 @@ class Tuner:
         """Return the head as it is, for features as they come."""
         return Head(*self._scaling.fold(self._weights.numpy(), self._bias.numpy()))
 
-    def tuned(self) -> dict[str, Floats]:
+    def tuned(self) -> dict[str, Float32Array]:
         """Return the tail's trained weights: by layer and variable, as `tune` takes them."""
         return {
             f"{layer.name}/{variable.name}": variable.numpy()

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from studio.arrays import Float32Array, IndexArray
 from studio.language import _
 from studio.progress import Progress
 from studio.retrain.curve import CurvePoint, OnPoints
 from studio.retrain.head.descent import MOMENTS, descent
-from studio.retrain.head.lesson import Draw, Floats, Ints, Lesson
+from studio.retrain.head.lesson import Draw, Lesson
 from studio.retrain.head.manner import Manner
 from studio.retrain.head.sampling import sampled
 from studio.retrain.head.training_state import Best, TrainingState
@@ -29,14 +30,14 @@ _CHECKPOINT_S = 1.0
 class Head:
     """weights: float32, (features, classes); bias: float32, (classes,); for features as they come."""
 
-    weights: Floats
-    bias: Floats
+    weights: Float32Array
+    bias: Float32Array
 
-    def probabilities(self, features: Floats) -> Floats:
+    def probabilities(self, features: Float32Array) -> Float32Array:
         """Return the softmax: float32, (N, features) in, (N, classes) out."""
         return softmax(self.logits(features))
 
-    def logits(self, features: Floats) -> Floats:
+    def logits(self, features: Float32Array) -> Float32Array:
         """Return float32, (N, classes), for features, float32, (N, features)."""
         return np.asarray(features @ self.weights + self.bias, np.float32)
 
@@ -222,7 +223,7 @@ def _advance(
 
 
 def _validated(
-    state: TrainingState, manner: Manner, options: RunOptions, features: Floats, labels: Ints
+    state: TrainingState, manner: Manner, options: RunOptions, features: Float32Array, labels: IndexArray
 ) -> TrainingState:
     if not len(labels):
         return state
@@ -240,13 +241,13 @@ def _validated(
     return replace(state, points=[*state.points, point], best=best)
 
 
-def softmax(logits: Floats) -> Floats:
+def softmax(logits: Float32Array) -> Float32Array:
     """Return probabilities: float32, (N, classes), for logits of that shape."""
     exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(exponents / exponents.sum(axis=1, keepdims=True), np.float32)
 
 
-def judged(probabilities: Floats, labels: Ints) -> tuple[float, float]:
+def judged(probabilities: Float32Array, labels: IndexArray) -> tuple[float, float]:
     """Return accuracy, 0-1, and cross-entropy, nats. probabilities: (N, classes); labels: (N,)."""
     right = probabilities[np.arange(len(labels)), labels]
     return (

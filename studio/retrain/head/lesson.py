@@ -5,10 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from studio.arrays import Float32Array, IndexArray
 from studio.retrain.options import RunOptions
-
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -20,12 +18,12 @@ class Lesson:
     is meant; None where each has only its own.
     """
 
-    vectors: Floats
-    labels: Ints
-    training: Ints
-    validation: Ints
+    vectors: Float32Array
+    labels: IndexArray
+    training: IndexArray
+    validation: IndexArray
     classes: int
-    views: Ints | None = None
+    views: IndexArray | None = None
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ class Scaling:
     level as noise. It folds into the layer afterwards.
     """
 
-    mean: Floats
+    mean: Float32Array
     deviation: np.float32
 
     @classmethod
@@ -53,11 +51,11 @@ class Scaling:
         variance = np.mean(squares / count - mean**2)
         return cls(mean.astype(np.float32), np.float32(np.sqrt(variance)) if variance > 0 else np.float32(1))
 
-    def __call__(self, features: Floats) -> Floats:
+    def __call__(self, features: Float32Array) -> Float32Array:
         """Return the features on the scale: float32, of the same shape."""
         return (features - self.mean) / self.deviation
 
-    def fold(self, weights: Floats, bias: Floats) -> tuple[Floats, Floats]:
+    def fold(self, weights: Float32Array, bias: Float32Array) -> tuple[Float32Array, Float32Array]:
         """Return the layer that answers on unscaled features as these weights do on scaled ones."""
         folded = weights / self.deviation
         return folded, np.asarray(bias - self.mean @ folded, np.float32)
@@ -79,12 +77,12 @@ class Draw:
         self._counts = np.bincount(labels, minlength=lesson.classes)
         self._starts = np.cumsum(self._counts) - self._counts
 
-    def __call__(self, steps: range) -> tuple[Floats, npt.NDArray[np.int32]]:
+    def __call__(self, steps: range) -> tuple[Float32Array, npt.NDArray[np.int32]]:
         """Return the batches of some steps."""
         rows = np.stack([self._batch(step) for step in steps])
         return self._lesson.vectors[rows], self._lesson.labels[rows].astype(np.int32)
 
-    def _batch(self, step: int) -> Ints:
+    def _batch(self, step: int) -> IndexArray:
         generator = np.random.default_rng([self._options.seed, step])
         size = self._options.train_batch_size
         if self._options.class_weighting == "balanced":

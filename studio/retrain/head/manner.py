@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from studio.retrain.head.lesson import Floats, Lesson, Scaling
+from studio.arrays import Float32Array
+from studio.retrain.head.lesson import Lesson, Scaling
 from studio.retrain.options import RunOptions
 
 _DEVIATION = 0.001
@@ -23,7 +24,7 @@ class Manner:
     """
 
     scaling: Scaling
-    weights: Floats
+    weights: Float32Array
     behind: int
     keeps_best: bool
 
@@ -41,7 +42,7 @@ class Manner:
         return step + interval - (step - self.behind) % interval
 
 
-def _truncated_normal(shape: tuple[int, int], seed: int) -> Floats:
+def _truncated_normal(shape: tuple[int, int], seed: int) -> Float32Array:
     generator = np.random.default_rng(seed)
     drawn = generator.standard_normal(shape)
     while (beyond := np.abs(drawn) > _WITHIN).any():

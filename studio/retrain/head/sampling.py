@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from studio.retrain.head.lesson import Ints
+from studio.arrays import IndexArray
 from studio.retrain.options import RunOptions
 from studio.retrain.snapshot import Snapshot
 
 
-def sampled(labels: Ints, size: int, generator: np.random.Generator) -> Ints:
+def sampled(labels: IndexArray, size: int, generator: np.random.Generator) -> IndexArray:
     """Return places in `labels`: all, in order, where size is -1, and else `size` of them, drawn.
 
     labels: int, (N,). A class is drawn first, then one of its places; classes without any are not drawn.
@@ -23,7 +23,7 @@ def sampled(labels: Ints, size: int, generator: np.random.Generator) -> Ints:
     )
 
 
-def tested_places(snapshot: Snapshot, options: RunOptions) -> Ints:
+def tested_places(snapshot: Snapshot, options: RunOptions) -> IndexArray:
     """Return the places, among a snapshot's testing examples, of those that `test_batch_size` has asked."""
     labels = [snapshot.classes.index(example.label) for example in snapshot.of_split("testing")]
     # A third number, so that this is no batch's draw.

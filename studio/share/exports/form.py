@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from studio.arrays import Uint8Array
 from studio.progress import Progress
 
-Pixels = npt.NDArray[np.uint8]
-"""One picture as the run's preprocessing gives it: uint8, (height_px, width_px, 3)."""
-Answer = Callable[[Pixels], npt.NDArray[np.float32]]
+Answer = Callable[[Uint8Array], npt.NDArray[np.float32]]
 """From one picture to float32, (classes,): probabilities, in the order of the run's labels."""
 
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
+from studio.arrays import Uint8Array
 from studio.language import _
-from studio.share.exports.form import Answer, Context, Format, Pixels
+from studio.share.exports.form import Answer, Context, Format
 from studio.share.exports.labels import write_labels
 from studio.share.frozen_graph import SCRIPT_MEAN, SCRIPT_STD, opened_frozen_graph, write_frozen_graph
 
@@ -21,7 +22,7 @@ def _write(run_dir: Path, output_dir: Path, context: Context) -> None:
 def _opened(output_dir: Path) -> Answer:
     ask = opened_frozen_graph((output_dir / _GRAPH).read_bytes())
 
-    def answer(pixels: Pixels) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    def answer(pixels: Uint8Array) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
         scaled = (pixels[np.newaxis].astype(np.float32) - np.float32(SCRIPT_MEAN)) / np.float32(SCRIPT_STD)
         return np.asarray(ask(scaled)[0])
 

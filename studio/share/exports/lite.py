@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from studio.arrays import Uint8Array
 from studio.atomic import atomic_bytes
 from studio.errors import OutputRefused
 from studio.language import _
@@ -18,7 +19,7 @@ from studio.retrain.litert import converted_on_pixels
 from studio.retrain.model_file import with_head
 from studio.retrain.quiet import tensorflow
 from studio.retrain.run_folder import MODEL, read_card, read_model, read_snapshot
-from studio.share.exports.form import Answer, Context, Format, Pixels
+from studio.share.exports.form import Answer, Context, Format
 from studio.share.exports.keras_model import Parts, parts_of
 from studio.share.exports.labels import write_labels
 from studio.share.exports.lite_metadata import with_metadata
@@ -78,7 +79,7 @@ def in_integers(run_dir: Path, context: Context) -> bytes:
         )
     phase = _("Calibrating")
 
-    def shown() -> Iterator[Pixels]:
+    def shown() -> Iterator[Uint8Array]:
         for done, pixels in enumerate(pictures):
             context.progress.report(phase, done, len(pictures))
             yield pixels
@@ -87,7 +88,7 @@ def in_integers(run_dir: Path, context: Context) -> bytes:
     return with_head(content, _corrected(parts, content, pictures))
 
 
-def _corrected(parts: Parts, content: bytes, pictures: Sequence[Pixels]) -> Head:
+def _corrected(parts: Parts, content: bytes, pictures: Sequence[Uint8Array]) -> Head:
     scaled = parts.backbone.preprocessing.scaled(np.stack(pictures))
     exact = parts.network.predict(scaled, batch_size=_AT_ONCE, verbose=0)
     ask = Engine(content)

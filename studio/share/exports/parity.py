@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from studio.arrays import Float32Array
 from studio.atomic import atomic_text
 from studio.language import _
 from studio.predict.model import Model
 from studio.progress import Progress
-from studio.retrain.head.lesson import Floats
 from studio.retrain.run_folder import versions
 from studio.retrain.snapshot import Example
 from studio.share.exports.form import Answer
@@ -87,8 +87,8 @@ def measured(
 
     Raises Stopped.
     """
-    before: list[Floats] = []
-    after: list[Floats] = []
+    before: list[Float32Array] = []
+    after: list[Float32Array] = []
     truth: list[int] = []
     before_s: list[float] = []
     after_s: list[float] = []

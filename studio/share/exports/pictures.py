@@ -5,17 +5,17 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from studio.arrays import Uint8Array
 from studio.errors import PictureRefused
 from studio.retrain.preprocessing import Preprocessing
 from studio.retrain.snapshot import Example, Snapshot
-from studio.share.exports.form import Pixels
 
 _AHEAD = 16
 
 
 def read_pictures(
     examples: Sequence[Example], preprocessing: Preprocessing, threads: int
-) -> Iterator[tuple[Example, Pixels | None]]:
+) -> Iterator[tuple[Example, Uint8Array | None]]:
     """Yield each picture's pixels, a few read ahead; None for one that is not there any more."""
     with ThreadPoolExecutor(max_workers=threads) as pool:
         for start in range(0, len(examples), _AHEAD):
@@ -23,7 +23,7 @@ def read_pictures(
             yield from zip(some, pool.map(lambda one: _read(one, preprocessing), some), strict=True)
 
 
-def _read(example: Example, preprocessing: Preprocessing) -> Pixels | None:
+def _read(example: Example, preprocessing: Preprocessing) -> Uint8Array | None:
     try:
         return preprocessing.read(example.path, example.path.name)
     except PictureRefused:

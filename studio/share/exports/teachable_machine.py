@@ -7,11 +7,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from studio.arrays import Uint8Array
 from studio.atomic import atomic_bytes
 from studio.language import _
 from studio.retrain.litert import converted
 from studio.retrain.quiet import captured_output, tensorflow
-from studio.share.exports.form import Answer, Context, Format, Pixels
+from studio.share.exports.form import Answer, Context, Format
 from studio.share.exports.keras_model import answers_of, parts_of
 from studio.share.exports.labels import write_labels
 
@@ -63,7 +64,7 @@ def _opened(output_dir: Path) -> Answer:
     with captured_output():
         model = keras.models.load_model(output_dir / _KERAS, compile=False)
 
-    def answer(pixels: Pixels) -> npt.NDArray[np.float32]:
+    def answer(pixels: Uint8Array) -> npt.NDArray[np.float32]:
         if pixels.shape[:2] != (_SIDE_PX, _SIDE_PX):
             resized = Image.fromarray(pixels).resize((_SIDE_PX, _SIDE_PX), Image.Resampling.BILINEAR)
             pixels = np.asarray(resized)

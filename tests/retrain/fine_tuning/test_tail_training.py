@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from studio.arrays import Float32Array, IndexArray
 from studio.errors import Stopped
 from studio.retrain.curve import CurvePoint
 from studio.retrain.fine_tuning.deep_lesson import DeepLesson
@@ -13,7 +14,7 @@ from studio.retrain.fine_tuning.tail_training import _epoch, _window, train_tail
 from studio.retrain.fine_tuning.tuned_network import together, tune
 from studio.retrain.fine_tuning.tuner import Tuner
 from studio.retrain.head.head import Head, judged, softmax
-from studio.retrain.head.lesson import Floats, Ints, Scaling
+from studio.retrain.head.lesson import Scaling
 from studio.retrain.options import RunOptions
 from studio.retrain.snapshot import Example, evenly
 from tests.retrain.material import Watched
@@ -45,7 +46,7 @@ def tuner(on: DeepLesson) -> Tuner:
 
 
 def train(
-    folder: Path, on: DeepLesson, *, stop_after: int | None = None, beside: Floats | None = None
+    folder: Path, on: DeepLesson, *, stop_after: int | None = None, beside: Float32Array | None = None
 ) -> tuple[Tuner, list[CurvePoint]]:
     made = tuner(on)
     told: list[CurvePoint] = []
@@ -152,7 +153,7 @@ def test_no_step_is_taken_on_a_few_left_over_pictures(
     step, sizes = Tuner.step, list[int]()
 
     def counted(
-        tuner: Tuner, windows: npt.NDArray[np.float16], labels: Ints, number: int
+        tuner: Tuner, windows: npt.NDArray[np.float16], labels: IndexArray, number: int
     ) -> tuple[float, float]:
         sizes.append(len(windows))
         return step(tuner, windows, labels, number)
