@@ -1,17 +1,87 @@
 """Opening the database: one object that gives out sessions for reading and for writing."""
 
 import sqlite3
-from collections.abc import Iterator
+import threading
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Any
+from typing import Any, ClassVar
 
-from sqlalchemy import Connection, create_engine, event
+from sqlalchemy import JSON, Connection, DateTime, Dialect, MetaData, create_engine, event
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.types import TypeDecorator
 
-from db.turns import turns_of
+
+class Turns:
+    """A lock that is handed on in the order in which threads asked for it."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._waiting: deque[threading.Lock] = deque()
+        self._taken = False
+        self._owner: int | None = None
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait until it is this thread's turn, and hand it on at the end.
+
+        Raises RuntimeError where the thread has the turn already: it would wait for itself for ever.
+        """
+        me = threading.get_ident()
+        if self._owner == me:
+            raise RuntimeError(
+                "expected one writing session at a time in a thread; this thread has one open already. "
+                "Use that, or end it first."
+            )
+        self._take()
+        self._owner = me
+        try:
+            yield
+        finally:
+            self._owner = None
+            self._hand_on()
+
+    def _take(self) -> None:
+        gate = threading.Lock()
+        gate.acquire()
+        with self._guard:
+            if not self._taken:
+                self._taken = True
+                return
+            self._waiting.append(gate)
+        try:
+            gate.acquire()
+        except BaseException:  # Ctrl+C while waiting: nobody must be left waiting for one who went away
+            with self._guard:
+                gone = gate in self._waiting
+                if gone:
+                    self._waiting.remove(gate)
+            if not gone:
+                self._hand_on()
+            raise
+
+    def _hand_on(self) -> None:
+        with self._guard:
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self._taken = False
+
+
+_guard = threading.Lock()
+_turns: dict[str, Turns] = {}
+
+
+def turns_of(file: str) -> Turns:
+    """Return the turns of a database's file, the same for everyone in this process."""
+    with _guard:
+        return _turns.setdefault(file, Turns())
+
 
 BUSY_TIMEOUT_S = 15
 
@@ -96,3 +166,52 @@ def _keep_a_log(cursor: sqlite3.Cursor) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     writing = connection.get_execution_options().get("writing", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment with a time zone going in and UTC coming out; SQLite alone would forget the zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse a moment without a zone, store UTC."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"expected a datetime with a time zone; {value!r} has none")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give UTC back."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    """Names every constraint, so that migrations can find it on any database."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        datetime: UtcDateTime,
+        dict[str, Any]: JSON,
+        list[Any]: JSON,
+    }
+
+
+def insert_ignoring(
+    session: Session, table: type[DeclarativeBase], rows: Sequence[Mapping[str, Any]]
+) -> None:
+    """Insert `rows` (column name → value); one that meets a row already there leaves that as it is."""
+    if not rows:
+        return
+    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    session.execute(dialect.insert(table).on_conflict_do_nothing(), list(rows))

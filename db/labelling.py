@@ -1,7 +1,7 @@
 """Writing labels and their history: the only place that changes a label."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, NamedTuple
@@ -9,15 +9,12 @@ from typing import Literal, NamedTuple
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from db.curate_models import LabelClash
-from db.models import Label, LabelChange, LabelOperation, Project
-from db.upsert import insert_ignoring
+from db.engine import insert_ignoring
+from db.models import ImageClass, Label, LabelChange, LabelClash, LabelOperation, Project
 
 Target = tuple[str, int | None]
 """A label's state (unlabelled, labelled, rejected) and its class's id."""
-
 Direction = Literal["do", "undo", "redo"]
-
 _CHUNK = 500  # SQLite allows a statement 999 variables in its older builds
 
 
@@ -231,3 +228,29 @@ def _current(session: Session, project_id: int, images: Sequence[int]) -> Iterat
             )
         )
         yield from ((image, _Now((state, class_id), number)) for image, state, class_id, number in rows)
+
+
+def class_ids(session: Session, project_id: int, names: Iterable[str]) -> dict[str, int]:
+    """Return the ids of all the project's classes by name; those of `names` that were missing come last.
+
+    One of `names` that had been removed is a class again.
+    """
+    known = select(ImageClass).where(ImageClass.project_id == project_id, ImageClass.removed_at.is_(None))
+    found = {row.name: row.id for row in session.scalars(known)}
+    missing = [name for name in dict.fromkeys(names) if name not in found]
+    if not missing:
+        return found
+    session.execute(
+        update(ImageClass)
+        .where(ImageClass.project_id == project_id, ImageClass.name.in_(missing))
+        .values(removed_at=None)
+    )
+    last = session.scalar(select(func.max(ImageClass.position)).where(ImageClass.project_id == project_id))
+    start = 0 if last is None else last + 1
+    # Somebody else may make the same class in the same moment: then theirs is ours.
+    insert_ignoring(
+        session,
+        ImageClass,
+        [{"project_id": project_id, "name": name, "position": start + i} for i, name in enumerate(missing)],
+    )
+    return {row.name: row.id for row in session.scalars(known)}

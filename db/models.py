@@ -7,7 +7,7 @@ from sqlalchemy import JSON, BigInteger, Double, ForeignKey, Index, String, Text
 from sqlalchemy import UniqueConstraint as Unique
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.base import Base
+from db.engine import Base
 
 
 class Project(Base):
@@ -302,3 +302,158 @@ class Model(Base):
     sha256: Mapped[str] = mapped_column(String(64))
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     created_at: Mapped[datetime]
+
+
+class LabelClash(Base):
+    """A label that was not written, because somebody else had changed the picture in between."""
+
+    __tablename__ = "label_clashes"
+    __table_args__ = (Index(None, "project_id", "image_id"), Index(None, "image_id"))
+
+    operation_id: Mapped[str] = mapped_column(
+        ForeignKey("label_operations.id", ondelete="CASCADE"), primary_key=True
+    )
+    image_id: Mapped[int] = mapped_column(ForeignKey("images.id"), primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
+    state: Mapped[str]
+    """What was wanted: unlabelled, labelled or rejected."""
+    class_id: Mapped[int | None] = mapped_column(ForeignKey("classes.id"))
+
+
+class Finding(Base):
+    """Something that the studio found about a picture of a project."""
+
+    __tablename__ = "findings"
+    __table_args__ = (
+        # Each finding is a filter and an order: all of a kind, or those that name one class.
+        Index(None, "project_id", "kind", "score", "image_id"),
+        Index(None, "project_id", "kind", "class_id", "score", "image_id"),
+        Index(None, "image_id"),
+        Index(None, "class_id"),
+    )
+
+    project_id: Mapped[int] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16), primary_key=True)
+    """One of `studio.curate.findings.Kind`."""
+    image_id: Mapped[int] = mapped_column(ForeignKey("images.id"), primary_key=True)
+    score: Mapped[float] = mapped_column(Double)
+    """0 to 1; the higher, the more so."""
+    class_id: Mapped[int | None] = mapped_column(ForeignKey("classes.id"))
+    """The class that it suggests."""
+    operation_number: Mapped[int]
+    """How far the project's history went when it was found: what was decided later answers it."""
+
+
+class Study(Base):
+    """The last time that the studio looked through a project in one way."""
+
+    __tablename__ = "studies"
+
+    project_id: Mapped[int] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16), primary_key=True)
+    """survey (of the pictures) or review (of the labels)."""
+    operation_number: Mapped[int]
+    """How far the project's history went."""
+    facts: Mapped[dict[str, Any]]
+    """What came of it, such as how many labels are likely wrong."""
+    at: Mapped[datetime]
+
+
+class ShareLink(Base):
+    """A link by which anybody who has it may ask one run's model, and nothing else."""
+
+    __tablename__ = "share_links"
+    __table_args__ = (Index(None, "run_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"))
+    name: Mapped[str]
+    token_sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    """The token itself is nowhere: who has made the link has been shown it once."""
+    keeps_pictures: Mapped[bool]
+    """Whether a visitor who marks an answer wrong is asked to leave the picture."""
+    shows_examples: Mapped[bool]
+    """Whether its page shows training pictures of each class."""
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+    opened: Mapped[int] = mapped_column(default=0)
+    """How often its page was opened."""
+    answered: Mapped[int] = mapped_column(default=0)
+    """How many pictures were answered here; what a visitor's own browser answers, nobody counts."""
+    opened_at: Mapped[datetime | None]
+    """When last."""
+    created_at: Mapped[datetime]
+
+
+class ShareMark(Base):
+    """An answer that a visitor marked as wrong."""
+
+    __tablename__ = "share_marks"
+    __table_args__ = (Index(None, "link_id"), Index(None, "image_id"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    link_id: Mapped[int] = mapped_column(ForeignKey("share_links.id", ondelete="CASCADE"))
+    answered: Mapped[str]
+    """The class that the model named."""
+    score: Mapped[float] = mapped_column(Double)
+    """How sure it was, 0 to 1."""
+    meant: Mapped[str] = mapped_column(default="")
+    """The class that the visitor named; empty where they named none."""
+    image_id: Mapped[int | None] = mapped_column(ForeignKey("images.id", ondelete="SET NULL"))
+    """The picture, where the owner asked for it and the visitor left it."""
+    at: Mapped[datetime]
+
+
+class WebAddress(Base):
+    """An address that a job is to ask, or has asked: what a crawl goes on from after it was cut off."""
+
+    __tablename__ = "web_addresses"
+    __table_args__ = (Unique("job_id", "address"), Index(None, "job_id", "state", "id"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    address: Mapped[str]
+    kind: Mapped[str]
+    """page (HTML, a feed, a sitemap) or picture."""
+    depth: Mapped[int] = mapped_column(default=0)
+    """How many links away from where the job began."""
+    state: Mapped[str] = mapped_column(default="waiting")
+    """waiting or done."""
+    class_name: Mapped[str | None]
+    papers: Mapped[dict[str, Any]]
+    """What is known of it before it is asked, as `studio.images.provenance.Papers`."""
+
+
+class WebAnswer(Base):
+    """What an address answered last, so that it can be asked whether anything has changed since."""
+
+    __tablename__ = "web_answers"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    address: Mapped[str] = mapped_column(unique=True)
+    etag: Mapped[str] = mapped_column(default="")
+    last_modified: Mapped[str] = mapped_column(default="")
+    sha256: Mapped[str | None] = mapped_column(String(64))
+    """The picture that it gave."""
+    reading: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    """What was read from the page that it gave."""
+    at: Mapped[datetime]
+
+
+class SearchHit(Base):
+    """A picture that a search found, shown before anything is kept."""
+
+    __tablename__ = "search_hits"
+    __table_args__ = (Unique("job_id", "address"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    position: Mapped[int]
+    phrase: Mapped[str]
+    """The words that found it first."""
+    address: Mapped[str]
+    preview: Mapped[str] = mapped_column(default="")
+    """Its small copy's name under the data folder's `previews`, made by us; empty where there is none."""
+    width_px: Mapped[int | None]
+    height_px: Mapped[int | None]
+    papers: Mapped[dict[str, Any]]

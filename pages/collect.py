@@ -4,19 +4,18 @@ from pathlib import Path
 
 import streamlit as st
 
-from studio.curate.grid import counts
-from studio.jobs import requests
-from studio.jobs.kinds import INGESTING
-from studio.language import _
-from studio.web.charts import bars
-from studio.web.components.camera import camera
-from studio.web.components.uploader import uploader
+from studio.collect import tasks
+from studio.collect.tasks import IMPORT_KINDS
+from studio.curate.items import counts
+from studio.i18n import _
+from studio.web.collect import results, sections
+from studio.web.collect.camera import camera
+from studio.web.collect.uploader import uploader
+from studio.web.home import bars
 from studio.web.jobs_panel import watch
-from studio.web.look import heading
-from studio.web.rooms import go
+from studio.web.layout import go, heading
 from studio.web.state import database, now, project
-from studio.web.ways import crawling, listing, results, searching
-from studio.web.words import pictures, plain
+from studio.web.text import pictures, plain
 
 here = project()
 heading(
@@ -27,7 +26,7 @@ heading(
 # What comes and goes has one place. Otherwise all below moves with it, and Streamlit may build it anew: a
 # camera goes off then, and text that is half typed is lost.
 with st.container():
-    job = watch(here.id, INGESTING, draw=results.so_far)
+    job = watch(here.id, IMPORT_KINDS, draw=results.so_far)
     if job is not None and not job.live:
         results.ended(job)
 with database().read() as session:
@@ -55,11 +54,11 @@ files, crawl, search, addresses, burst, path = st.tabs(
 with files:
     uploader(here.id, class_name, key=f"uploader-{here.id}")
 with crawl:
-    crawling.draw(here.id, class_name)
+    sections.crawl_section(here.id, class_name)
 with search:
-    searching.draw(here.id, class_name)
+    sections.search_section(here.id, class_name)
 with addresses:
-    listing.draw(here.id, class_name)
+    sections.list_section(here.id, class_name)
 with burst:
     camera(here.id, class_name, key=f"camera-{here.id}")
 with path, st.form("path", border=False):
@@ -79,7 +78,7 @@ with path, st.form("path", border=False):
                 ).format(path=plain(str(found)))
             )
         else:
-            requests.ingest_path(database(), here.id, found, class_name, now())
+            tasks.ingest_path(database(), here.id, found, class_name, now())
             st.rerun()
 
 if count.total:

@@ -2,15 +2,13 @@
 
 import streamlit as st
 
-from studio.curate.grid import counts
-from studio.jobs.curating_requests import survey_soon
-from studio.jobs.kinds import LOOKING
-from studio.language import _
-from studio.web import exporting
-from studio.web.components.curating import curating
+from studio.curate.items import counts
+from studio.curate.tasks import ANALYSIS_KINDS, survey_soon
+from studio.i18n import _
+from studio.web.curate import export
+from studio.web.curate.component import curating
 from studio.web.jobs_panel import ended_badly, watch
-from studio.web.look import heading, spread
-from studio.web.rooms import go
+from studio.web.layout import go, heading, spread
 from studio.web.state import database, now, project
 
 here = project()
@@ -31,7 +29,7 @@ if onwards.button(_("Next: retrain"), icon=":material/arrow_forward:", type="pri
 # The grid hears by itself when the studio has looked through the pictures; this says how far it is.
 survey_soon(database(), here.id, now())
 with looks:
-    job = watch(here.id, LOOKING)
+    job = watch(here.id, ANALYSIS_KINDS)
     if job is not None and not job.live:
         ended_badly(job)
-exporting.draw(here)
+export.draw(here)

@@ -2,20 +2,20 @@
 
 import streamlit as st
 
-from studio.collect.projects import create_project, list_projects
-from studio.curate.grid import counts
+from studio.collect import tasks
+from studio.curate.items import counts
+from studio.datasets.projects import create_project, list_projects
 from studio.errors import ProjectError
-from studio.jobs import requests
-from studio.language import _
-from studio.retrain.runs import project_runs
-from studio.web import project_home
-from studio.web.look import heading
+from studio.i18n import _
+from studio.retrain.runs import run_records
+from studio.web import home
+from studio.web.layout import heading
 from studio.web.state import database, enter, named_project, now
-from studio.web.words import percent, pictures, plain
+from studio.web.text import percent, pictures, plain
 
 here = named_project()
 if here is not None:
-    project_home.draw(here)
+    home.draw(here)
     st.stop()
 if missing := st.query_params.get("project"):
     st.warning(
@@ -32,7 +32,7 @@ heading(
 
 with database().read() as session:
     cards = [
-        (project, counts(session, project.id), project_runs.newest_accuracy(session, project.id))
+        (project, counts(session, project.id), run_records.newest_accuracy(session, project.id))
         for project in list_projects(session)
     ]
 
@@ -78,7 +78,7 @@ with codelab.container(border=True, height="stretch", vertical_alignment="distri
             )
         )
     if st.button(_("Download the flowers"), width="stretch"):
-        enter(requests.begin_with(database(), "ingest_codelab", _("Flowers"), now()), "collect")
+        enter(tasks.begin_with(database(), "ingest_codelab", _("Flowers"), now()), "collect")
 
 with drawings.container(border=True, height="stretch", vertical_alignment="distribute"):
     with st.container():
@@ -87,4 +87,4 @@ with drawings.container(border=True, height="stretch", vertical_alignment="distr
             _("Simple shapes that the program draws on the spot, to try everything at once. Works offline.")
         )
     if st.button(_("Make drawings"), width="stretch"):
-        enter(requests.begin_with(database(), "ingest_drawings", _("Drawings"), now()), "collect")
+        enter(tasks.begin_with(database(), "ingest_drawings", _("Drawings"), now()), "collect")

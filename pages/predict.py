@@ -2,16 +2,15 @@
 
 import streamlit as st
 
-from studio.language import _
-from studio.web.look import heading
-from studio.web.predicting import many_cards, words
-from studio.web.predicting.choosing import chosen
-from studio.web.predicting.given import given
+from studio.i18n import _
+from studio.web.layout import heading
+from studio.web.predict import results, text
+from studio.web.predict.input import chosen, given
 from studio.web.state import project
 
 here = project()
 heading(_("Predict"), _("Show the model a new picture and read what it sees."), here.name)
 with st.container():  # one place, whatever is in it, so that the ways to give pictures are not built anew
     runs, models = chosen(here)
-    words.draw_costs(models)
-many_cards.draw(here, given(here, runs[0].id), models)
+    text.draw_costs(models)
+results.draw(here, given(here, runs[0].id), models)

@@ -2,18 +2,17 @@
 
 import streamlit as st
 
-from studio.curate.grid import counts
-from studio.jobs.kinds import INGESTING
-from studio.language import _
-from studio.retrain.runs import project_runs
+from studio.collect.tasks import IMPORT_KINDS
+from studio.curate.items import counts
+from studio.i18n import _
+from studio.retrain.runs import run_records
 from studio.retrain.snapshot import LEAST_CLASSES
-from studio.web.components.retraining import retraining
 from studio.web.jobs_panel import ended_badly, watch
-from studio.web.look import heading
-from studio.web.retraining import form
-from studio.web.rooms import go
+from studio.web.layout import go, heading
+from studio.web.retrain import form
+from studio.web.retrain.component import retraining
 from studio.web.state import database, project
-from studio.web.words import pictures
+from studio.web.text import pictures
 
 here = project()
 heading(
@@ -23,7 +22,7 @@ heading(
 )
 with database().read() as session:
     count = counts(session, here.id)
-    newest = project_runs.runs(session, here.id)[:1]
+    newest = run_records.runs(session, here.id)[:1]
 
 filled = sum(map(bool, count.by_class.values()))
 # What comes and goes has a place of its own, so that neither the form nor the curves are built anew with it.
@@ -40,7 +39,7 @@ with st.container():
 form.draw(here, count, stamp, hidden=busy)
 with st.container():
     if not busy and filled < LEAST_CLASSES:
-        watch(here.id, INGESTING)  # they may be on their way
+        watch(here.id, IMPORT_KINDS)  # they may be on their way
         st.info(_("Retraining needs at least two classes with pictures."), icon=":material/info:")
         if st.button(_("Collect pictures")):
             go("collect", here.name)

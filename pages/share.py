@@ -2,11 +2,10 @@
 
 import streamlit as st
 
-from studio.language import _
-from studio.web import model_exports
-from studio.web.finished_runs import finished_runs, run_title
-from studio.web.look import heading
-from studio.web.sharing import links_section
+from studio.i18n import _
+from studio.web.layout import heading
+from studio.web.share import exports, links
+from studio.web.share.runs import finished_runs, run_title
 from studio.web.state import project
 
 here = project()
@@ -16,5 +15,5 @@ run = finished[0]
 with st.container():  # one place, whatever is in it, so that what is half typed for a link stays
     if len(finished) > 1:
         run = st.selectbox(_("Model"), finished, format_func=run_title)
-    model_exports.draw(here, run)
-links_section.draw(here, run)
+    exports.draw(here, run)
+links.draw(here, run)

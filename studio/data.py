@@ -5,7 +5,7 @@ from sqlalchemy.exc import OperationalError
 from db.engine import Database
 from db.migrate import SchemaTooNew, migrate
 from studio.errors import ServerError
-from studio.language import _
+from studio.i18n import _
 from studio.settings import Settings
 
 

@@ -24,7 +24,7 @@ class StudioError(Exception):
 class PictureRefused(StudioError):
     """One file cannot be used as a picture; the others are not touched by it.
 
-    why: the kind of refusal, one of `studio.collect.why.Why`.
+    why: the kind of refusal, one of `studio.images.reasons.Why`.
     """
 
     def __init__(self, message: str, why: str = "other") -> None:
@@ -85,3 +85,7 @@ class JobFailed(StudioError):
 
 class Stopped(StudioError):
     """A person pressed Stop."""
+
+
+class AlreadyAtWork(StudioError):
+    """The project's retraining is under way; two at once would only slow each other down."""

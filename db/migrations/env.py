@@ -5,8 +5,8 @@ from typing import Any, Literal
 from alembic import context
 from alembic.autogenerate.api import AutogenContext
 
-from db import curate_models, models, share_models, web_models
-from db.base import Base, UtcDateTime
+from db import models
+from db.engine import Base, UtcDateTime
 
 
 def _render(kind: str, thing: Any, _autogen: AutogenContext) -> str | Literal[False]:
@@ -16,9 +16,9 @@ def _render(kind: str, thing: Any, _autogen: AutogenContext) -> str | Literal[Fa
 
 _TABLES = (
     models,
-    web_models,
-    curate_models,
-    share_models,
+    models,
+    models,
+    models,
 )  # importing them is what tells `Base` of their tables
 
 context.configure(

@@ -1,35 +1,36 @@
-"""The command line: one small module a command, each a thin face over a room's function."""
+"""The command line: one module a group of commands, each command a few lines over a room's function."""
 
 import sys
 import traceback
 from importlib import import_module
+from keyword import iskeyword
 
 import click
 
 from studio import __version__
 from studio.errors import StudioError
-from studio.language import _
+from studio.i18n import _
 
 # The module is imported only when its command is asked for, so that none pays for another's libraries.
 _COMMANDS = {
     "serve": ("studio.cli.serve", _("Open the studio in the browser (what happens without a command).")),
-    "import": ("studio.cli.import_", _("Bring a folder, an archive or a list of addresses into a project.")),
-    "crawl": ("studio.cli.crawl", _("Collect the pictures that web pages show.")),
-    "search": ("studio.cli.search", _("Search Openverse or Wikimedia Commons for pictures.")),
-    "sources": ("studio.cli.sources", _("Write down every address and file that was offered to a project.")),
+    "import": ("studio.cli.collect", _("Bring a folder, an archive or a list of addresses into a project.")),
+    "crawl": ("studio.cli.collect", _("Collect the pictures that web pages show.")),
+    "search": ("studio.cli.collect", _("Search Openverse or Wikimedia Commons for pictures.")),
+    "sources": ("studio.cli.collect", _("Write down every address and file that was offered to a project.")),
     "export": (
-        "studio.cli.export",
+        "studio.cli.share",
         _("Write a run's model in a form that others open, and measure how near it is."),
     ),
     "export_data": (
-        "studio.cli.export_data",
+        "studio.cli.curate",
         _("Write a project's pictures and labels in a format of choice."),
     ),
     "doubtful": (
-        "studio.cli.doubtful",
+        "studio.cli.curate",
         _("Write down a project's labels, those that are most likely wrong first."),
     ),
-    "copies": ("studio.cli.copies", _("Write down which pictures of a project are the same, or nearly.")),
+    "copies": ("studio.cli.curate", _("Write down which pictures of a project are the same, or nearly.")),
     "retrain": (
         "studio.cli.retrain",
         _("Retrain a network's top on a folder of class folders, or on a project's labels."),
@@ -39,9 +40,9 @@ _COMMANDS = {
         _("List the pretrained networks, and measure how fast they are here."),
     ),
     "runs": ("studio.cli.runs", _("List runs with their settings and results.")),
-    "rerun": ("studio.cli.rerun", _("Do a run again and say whether its numbers are the same.")),
-    "evaluate": ("studio.cli.evaluate", _("Say how good a model is on a folder of class folders.")),
-    "label_image": ("studio.cli.label_image", _("Ask a trained model what is in a picture.")),
+    "rerun": ("studio.cli.runs", _("Do a run again and say whether its numbers are the same.")),
+    "evaluate": ("studio.cli.predict", _("Say how good a model is on a folder of class folders.")),
+    "label_image": ("studio.cli.predict", _("Ask a trained model what is in a picture.")),
 }
 
 
@@ -56,7 +57,7 @@ class _Commands(click.Group):
         if name not in _COMMANDS:
             return None
         module = import_module(_COMMANDS[name][0])
-        command = getattr(module, module.__name__.rpartition(".")[2])
+        command = getattr(module, f"{name}_" if iskeyword(name) else name)
         assert isinstance(command, click.Command)  # noqa: S101 - our own modules
         return command
 
@@ -66,7 +67,12 @@ class _Commands(click.Group):
             formatter.write_dl([(name, about) for name, (_module, about) in _COMMANDS.items()])
 
 
-@click.group(cls=_Commands, invoke_without_command=True, help=_("Retrain Studio."))
+@click.group(
+    cls=_Commands,
+    invoke_without_command=True,
+    help=_("Retrain Studio."),
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.option("--debug", is_flag=True, help=_("Show the traceback of an error."))
 @click.version_option(__version__)
 @click.pass_context

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from studio.language import _
+from studio.i18n import _
 
 if TYPE_CHECKING:  # imported by the command alone, when it is run
-    from studio.retrain.backbones import Backbone
+    from studio.backbones import Backbone
 
 
 @click.command(help=_("List the pretrained networks, or those that are named, with what is known of each."))
@@ -24,10 +24,10 @@ if TYPE_CHECKING:  # imported by the command alone, when it is run
 @click.option("--markdown", "as_markdown", is_flag=True, help=_("Print docs/backbones.md."))
 def backbones(names: tuple[str, ...], measuring: bool, as_json: bool, as_markdown: bool) -> None:
     """Print one line each."""
+    from studio.backbones import BACKBONES, backbone_named
+    from studio.backbones.document import document
+    from studio.backbones.speed import measure, measured
     from studio.cli.terminal import terminal_progress
-    from studio.retrain.backbones import BACKBONES, backbone_named
-    from studio.retrain.backbones.document import document
-    from studio.retrain.backbones.speed import measure, measured
     from studio.settings import settings
 
     if as_markdown:
@@ -65,7 +65,7 @@ def _facts(backbone: "Backbone", speeds: Mapping[str, float]) -> dict[str, Any]:
 
 
 def _print_table(chosen: "Sequence[Backbone]", speeds: Mapping[str, float]) -> None:
-    from studio.retrain.backbones.document import million
+    from studio.backbones.document import million
 
     rows = [
         (

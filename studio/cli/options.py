@@ -5,10 +5,9 @@ from typing import Any, TypeVar
 
 import click
 
-from studio.language import _
+from studio.i18n import _
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-
 project = click.option(
     "--project", "project_name", required=True, help=_("The project's name; made where missing.")
 )
@@ -33,3 +32,9 @@ def min_size(default: int) -> Callable[[_Command], _Command]:
         show_default=True,
         help=_("Of the web: leave out pictures with a shorter side, in pixels."),
     )
+
+
+def flag(name: str, **attributes: Any) -> Callable[[_Command], _Command]:
+    """Add an option to a command; its help shows the default. attributes: as for `click.option`."""
+    spellings = dict.fromkeys((f"--{name}", f"--{name.replace('_', '-')}"))
+    return click.option(*spellings, name, show_default="default" in attributes, **attributes)

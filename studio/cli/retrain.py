@@ -1,17 +1,32 @@
 """`python -m studio retrain`: pictures in, a model out, with `retrain.py`'s flags."""
 
-from collections.abc import Iterable
+import shutil
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from studio.atomic import atomic_bytes
 from studio.cli.retrain_flags import options_of, retrain_flags, settled
-from studio.language import _
-from studio.retrain.head.sampling import tested_places
-from studio.retrain.run import RunResult
-from studio.retrain.run_folder import LABELS, MODEL
+from studio.cli.terminal import terminal_progress
+from studio.errors import OutputRefused
+from studio.files import atomic_bytes
+from studio.i18n import _
+from studio.progress import Progress
+from studio.retrain.head.dataset import tested_places
+from studio.retrain.head.head import Watch
+from studio.retrain.measure_confidence import measured
+from studio.retrain.options import RunOptions
+from studio.retrain.run import RunResult, read_run
+from studio.retrain.run import retrain as retrain_on
+from studio.retrain.run_folder import CARD, LABELS, MODEL
+from studio.retrain.snapshot import Snapshot
+from studio.settings import settings
+
+if TYPE_CHECKING:
+    from db.engine import Database
+    from studio.images.store import PictureStore
 
 
 @click.command(help=_("Retrain a network's top on a folder of class folders, or on a project's labels."))
@@ -22,12 +37,8 @@ def retrain(context: click.Context, /, **_given: Any) -> None:
     given = settled(context)
     options = options_of(given)
     if given["project"] is None:
-        from studio.cli.retrain_folder import retrain_folder
-
         result = retrain_folder(given, options, _tell)
     else:
-        from studio.cli.retrain_project import retrain_project
-
         result = retrain_project(given, options, _tell)
     _copy_out(result, given)
     click.echo(_("The run is in {run_dir}").format(run_dir=result.run_dir))
@@ -65,9 +76,6 @@ def _write(target: Path, content: bytes) -> None:
         file.write(content)
 
 
-# Neither of these is translated: programs read them.
-
-
 def _last_line(result: RunResult) -> str:
     evaluation = result.evaluation
     if evaluation.accuracy is None:
@@ -85,3 +93,158 @@ def _misclassified(result: RunResult) -> list[str]:
         for place, prediction in zip(places, result.evaluation.predictions, strict=True)
         if prediction.predicted != prediction.true
     ]
+
+
+Tell = Callable[[Iterable[str]], None]
+
+
+def retrain_folder(given: dict[str, Any], options: RunOptions, tell: Tell) -> RunResult:
+    """Train on the folder that the flags name. tell: takes the lines that a person is warned with."""
+    image_dir = Path(given["image_dir"])
+    name = f"{image_dir.resolve().name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    run_dir: Path = given["run_dir"] or settings().runs_dir / name
+    with terminal_progress() as progress:
+        if options.compat:
+            from studio.retrain.compat import empty_summaries
+
+            empty_summaries(given["summaries_dir"])
+        snapshot = _snapshot(given, options, progress, tell)
+        warned = snapshot.check()
+        tell(warned)
+        result = retrain_on(
+            snapshot,
+            options,
+            run_dir=run_dir,
+            bottleneck_dir=_cache_dir(given, options),
+            backbones_dir=given["model_dir"] or settings().backbones_dir,
+            threads=settings().threads_used,
+            progress=progress,
+            on_points=lambda _points: None,
+            summaries_dir=given["summaries_dir"],
+            watches=_watches(given, options, run_dir),
+        )
+        tell(refusal.reason for refusal in result.refusals)
+        tell(warning for warning in result.warnings if warning not in warned)
+        if options.compat:
+            _write_bottleneck_files(given, options, result, progress)
+        measured(
+            result.run_dir,
+            _cache_dir(given, options),
+            threads=settings().threads_used,
+            progress=progress,
+        )
+    return result
+
+
+def _snapshot(given: dict[str, Any], options: RunOptions, progress: Progress, tell: Tell) -> Snapshot:
+    shares: dict[str, Any] = {
+        "validation_percentage": options.validation_percentage,
+        "testing_percentage": options.testing_percentage,
+        "seed": options.seed,
+    }
+    if options.compat:
+        from studio.retrain.compat import read_peer_folder
+
+        peer = read_peer_folder(given["image_dir"], **shares, progress=progress)
+        tell(refusal.reason for refusal in peer.refusals)
+        tell(peer.warnings)
+        return peer.snapshot
+    from studio.retrain.image_folder import read_image_folder
+
+    folder = read_image_folder(Path(given["image_dir"]), progress)
+    tell(refusal.reason for refusal in folder.refusals)
+    return Snapshot.of(folder.pictures, **shares)
+
+
+def _cache_dir(given: dict[str, Any], options: RunOptions) -> Path:
+    # The peer's holds text files under the pictures' names; ours, by content, stays in the data folder.
+    chosen: Path | None = None if options.compat else given["bottleneck_dir"]
+    return chosen or settings().bottleneck_dir
+
+
+def _watches(given: dict[str, Any], options: RunOptions, run_dir: Path) -> tuple[Watch, ...]:
+    every: int = given["intermediate_store_frequency"]
+    if not every:
+        return ()
+    from studio.share.frozen_graph import intermediate_graphs
+
+    folder: Path = given["intermediate_output_graphs_dir"] or run_dir / "intermediate"
+    return (Watch(every, intermediate_graphs(options.backbone, folder, given["final_tensor_name"])),)
+
+
+def _write_bottleneck_files(
+    given: dict[str, Any], options: RunOptions, result: RunResult, progress: Progress
+) -> None:
+    from studio.backbones import ready
+    from studio.backbones.bottleneck_cache import BottleneckCache
+    from studio.retrain.compat import write_bottleneck_files
+
+    backbone = ready(options.backbone, given["model_dir"] or settings().backbones_dir, progress)
+    cache = BottleneckCache.of(_cache_dir(given, options), backbone)
+    write_bottleneck_files(
+        given["bottleneck_dir"], result.snapshot.examples, cache.vectors, options.backbone, progress
+    )
+
+
+def retrain_project(given: dict[str, Any], options: RunOptions, tell: Tell) -> RunResult:
+    """Ask for a run on the project that the flags name, and see it to its end.
+
+    A run that was stopped is gone on with where neither labels nor options are others by now. Raises
+    ProjectError where there is no such project, OutputRefused, and what ended the run.
+    """
+    from studio.cli.curate import project_named
+    from studio.cli.run_job import follow
+    from studio.data import open_database
+    from studio.images.store import PictureStore
+    from studio.retrain.runs import run_records
+
+    run_dir: Path | None = given["run_dir"]
+    if run_dir is not None and (run_dir / CARD).exists():
+        raise OutputRefused(
+            _("{path} holds a finished run already. Choose another folder.").format(path=run_dir)
+        )
+    database = open_database(settings())
+    project = project_named(database, given["project"])
+    store = PictureStore(settings().pictures_dir)
+    run_id, job_id = _asked(database, store, project.id, options, given["name"] or "")
+    result = follow(database, job_id)
+    tell(refusal["reason"] for refusal in result.get("refused", ()))
+    tell(result.get("warnings", ()))
+    with database.read() as session:
+        folder = settings().runs_dir / run_records.run(session, run_id).folder
+    if run_dir is not None:
+        shutil.copytree(folder, run_dir, dirs_exist_ok=True)
+        folder = run_dir
+    return read_run(folder)
+
+
+def _asked(
+    database: "Database", store: "PictureStore", project_id: int, options: RunOptions, name: str
+) -> tuple[int, int]:
+    """Return a run and its job: of one that was cut off in just these words, or of a new one."""
+    from studio.jobs import queue
+    from studio.retrain import tasks
+    from studio.retrain.runs import run_records, snapshot_records
+
+    now = datetime.now(UTC)
+    with database.write() as session:
+        queue.take_back_lost(session, now)
+        cut_off = [
+            run
+            for run in run_records.runs(session, project_id)
+            if (run.options, run.name) == (options, name)
+            and run.job_id is not None
+            and run.job_state in ("stopped", "failed")
+        ]
+        if cut_off:
+            snapshot = snapshot_records.snapshot_of(session, project_id, options, store)
+            snapshot_id = snapshot_records.freeze(session, project_id, snapshot, now)
+            for run in cut_off:
+                if run.snapshot_id == snapshot_id and run.job_id is not None:
+                    queue.resume(session, run.job_id)
+                    return run.id, run.job_id
+    run_id = tasks.retrain(database, store, project_id, options, now, name=name)
+    with database.read() as session:
+        job_id = run_records.run(session, run_id).job_id
+    assert job_id is not None  # noqa: S101 - given in the same transaction as the run
+    return run_id, job_id

@@ -8,10 +8,10 @@ from typing import Any, TypeVar, get_args
 
 import click
 
-from studio.cli.flags import flag
+from studio.backbones import DEFAULT, backbone_named
+from studio.cli.options import flag
 from studio.errors import BackboneError
-from studio.language import _
-from studio.retrain.backbones import DEFAULT, backbone_named
+from studio.i18n import _
 from studio.retrain.options import ClassWeighting, Compat, Optimizer, RunOptions
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from studio.errors import ServerError
-from studio.language import _
+from studio.i18n import _
 from studio.settings import Settings, settings
 
 _SHORTEST_SECRET = 8
@@ -28,7 +28,7 @@ def serve(host: str = "127.0.0.1", port: int = 8501, no_browser: bool = False) -
     # Streamlit takes half a second to import: only this command pays for it.
     from studio.data import open_database
     from studio.web.app import build
-    from studio.web.identity import check_provider
+    from studio.web.middleware import check_provider
 
     # Streamlit looks for its configuration beside the script that it believes to be running.
     sys.argv = [str(_APP)]

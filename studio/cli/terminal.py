@@ -1,12 +1,19 @@
 """Progress on a terminal: a bar where somebody looks, a plain line now and then where the output is kept."""
 
+import csv
 import sys
 import time
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import click
 
+from studio.csv_cells import csv_cell
+from studio.errors import SourceMissing
+from studio.files import atomic_text
+from studio.i18n import _
 from studio.progress import Progress
 
 _LINE_EVERY_S = 5.0
@@ -67,3 +74,43 @@ class _Lines:
 
     def finish(self) -> None:
         """Nothing is left open."""
+
+
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lay cells out in columns as wide as a terminal draws them; a line a row."""
+    widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(_padded, row, widths)).rstrip() for row in rows]
+
+
+def _padded(cell: str, width: int) -> str:
+    return cell + " " * (width - _width(cell))
+
+
+def _width(text: str) -> int:
+    """Return how many columns a terminal gives a text: East Asian letters have two."""
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
+
+
+Row = Sequence[str | int | float]
+
+
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
+    """Write a CSV file in UTF-8; - is standard output. Texts become cells that no spreadsheet runs.
+
+    Raises SourceMissing where the file cannot be written, saying why.
+    """
+    lines = [columns, *([csv_cell(each) if isinstance(each, str) else each for each in row] for row in rows)]
+    if path == Path("-"):
+        # In UTF-8 like the file, whatever a console's own encoding is.
+        with click.open_file("-", "w", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n").writerows(lines)
+        return
+    try:
+        with atomic_text(path.expanduser()) as text:
+            csv.writer(text, lineterminator="\n").writerows(lines)
+    except OSError as error:
+        raise SourceMissing(
+            _("{path} cannot be written: {why}. Name another file.").format(
+                path=path, why=error.strerror or error
+            )
+        ) from error

@@ -9,9 +9,9 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
-from studio.collect.image_folder_metadata import is_file_column
-from studio.collect.sources import Papers
-from studio.collect.tables import (
+from studio.collect.web.urls import normal
+from studio.datasets.imagefolder import is_file_column
+from studio.datasets.tables import (
     Row,
     class_in,
     column_name,
@@ -24,9 +24,9 @@ from studio.collect.tables import (
     text_of,
     too_long_a_line,
 )
-from studio.collect.web.addresses import normal
 from studio.errors import PictureRefused, SourceMissing
-from studio.language import _
+from studio.i18n import _
+from studio.images.provenance import Papers
 
 MAX_LINES = 1_000_000
 MAX_BYTES = 200_000_000
@@ -47,7 +47,7 @@ class ListedAddress:
     """A picture that a list names."""
 
     address: str
-    """As `studio.collect.web.addresses.normal` gives it."""
+    """As `studio.collect.web.urls.normal` gives it."""
     class_name: str | None
     papers: Papers
 

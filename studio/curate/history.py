@@ -8,14 +8,12 @@ from typing import NamedTuple, cast
 from sqlalchemy import exists, func, or_, select, union_all
 from sqlalchemy.orm import Session
 
-from db.curate_models import LabelClash
 from db.labelling import Direction, newest_number
-from db.models import ImageClass, Label, LabelChange, LabelOperation
-from studio.curate import chains
+from db.models import ImageClass, Label, LabelChange, LabelClash, LabelOperation
+from studio.curate import undo_log
 from studio.curate.classes import shown_name
-from studio.curate.labels import MOST_LISTED
-from studio.curate.operations import Change
-from studio.language import _, counted
+from studio.curate.labels import MOST_LISTED, Change
+from studio.i18n import _, counted
 
 PAGE = 50
 _CHUNK = 500
@@ -113,8 +111,8 @@ def entries(session: Session, project_id: int, before: int | None = None) -> tup
     if before is not None:
         wanted = wanted.where(operation.number < before)
     rows = session.scalars(wanted.order_by(operation.number.desc()).limit(PAGE)).all()
-    tips = chains.tips(session, [row.id for row in rows])
-    roots = chains.roots(session, [row.id for row in rows])
+    tips = undo_log.tips(session, [row.id for row in rows])
+    roots = undo_log.roots(session, [row.id for row in rows])
     others = {*tips.values(), *roots.values()}
     known = {
         row.id: row for row in session.scalars(select(operation).where(operation.id.in_(sorted(others))))

@@ -1,21 +1,74 @@
 """Changing labels: to a class, to rejected, back to unlabelled; undoing and redoing any of it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db import labelling
-from db.curate_models import LabelClash
-from db.models import Label, LabelChange, LabelOperation
-from studio.curate import chains
-from studio.curate.asking import NotUnderstood
+from db.models import Label, LabelChange, LabelClash, LabelOperation
+from studio.curate import undo_log
 from studio.curate.classes import class_of, living_class
-from studio.curate.operations import Change, Group, Operation, Result, SetLabels, TakeBack
-from studio.curate.taking_back import take_back
+from studio.curate.items import State
+from studio.curate.params import NotUnderstood
+from studio.curate.undo_log import take_back
 from studio.errors import ProjectError
-from studio.language import _
+from studio.i18n import _
+
+Change = tuple[int, State, int | None]
+"""A picture's id, its state and its class's id, as they are now."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Pictures and what they become; a class, for labelled, by its id or by the name of one to be made."""
+
+    images: Sequence[int]
+    state: State
+    class_id: int | None = None
+    class_name: str | None = None
+
+
+@dataclass(frozen=True)
+class SetLabels:
+    """Give pictures labels. seen: how much of the history the author knew; None: all of it."""
+
+    id: str
+    groups: Sequence[Group]
+    seen: int | None = None
+
+
+@dataclass(frozen=True)
+class TakeBack:
+    """Undo or redo: the operation of this id, or the author's newest that can be."""
+
+    id: str
+    kind: Literal["undo", "redo"]
+    operation: str | None = None
+
+
+Operation = SetLabels | TakeBack
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of one operation."""
+
+    id: str
+    number: int = 0
+    """Its place in the history; 0 where nothing was done."""
+    changes: tuple[Change, ...] | None = ()
+    """The pictures that it decided about, as they are now; None where they are too many to list."""
+    clashes: tuple[Change, ...] = ()
+    """Those left alone, since another author had changed them: what stands there instead."""
+    error: str | None = None
+    """Why nothing was done, for people."""
+    about: str | None = None
+    """The operation that was undone or redone: the first of its chain."""
+
 
 MOST_LISTED = 2_000
 """Changes of more pictures than this are not listed: whoever shows them had better fetch them anew."""
@@ -85,11 +138,11 @@ def undo(
 ) -> int:
     """Set the pictures of one operation back to what they were before it; returns how many were.
 
-    See `studio.curate.taking_back`. Undoing twice changes nothing; undoing an undo is a redo.
+    See `studio.curate.undo_log`. Undoing twice changes nothing; undoing an undo is a redo.
     """
     labelling.hold(session, project_id)
-    operation = chains.find(session, project_id, operation_id)
-    if operation is None or chains.tip(session, operation).id != operation_id:
+    operation = undo_log.find(session, project_id, operation_id)
+    if operation is None or undo_log.tip(session, operation).id != operation_id:
         return 0
     return take_back(session, operation, operation_id=new_operation_id, author="", now=now)
 
@@ -134,17 +187,17 @@ def _targets(session: Session, project_id: int, groups: Sequence[Group]) -> dict
 
 def _take_back(session: Session, project_id: int, author: str, asked: TakeBack, now: datetime) -> None:
     if asked.operation is not None:
-        named = chains.find(session, project_id, asked.operation)
+        named = undo_log.find(session, project_id, asked.operation)
         if named is None:
             raise NotUnderstood(_("There is no such step in the history of this project. Reload the page."))
-        last = chains.tip(session, named)
+        last = undo_log.tip(session, named)
         stands = last.direction != "undo"
         fits = stands == (asked.kind == "undo")
-        found = last if fits and chains.does_something(session, chains.root(session, named)) else None
+        found = last if fits and undo_log.does_something(session, undo_log.root(session, named)) else None
     elif asked.kind == "undo":
-        found = chains.newest_standing(session, project_id, author)
+        found = undo_log.newest_standing(session, project_id, author)
     else:
-        found = chains.newest_undo(session, project_id, author)
+        found = undo_log.newest_undo(session, project_id, author)
     if found is not None:
         take_back(session, found, operation_id=asked.id, author=author, now=now)
         return
@@ -164,7 +217,7 @@ def _result(session: Session, project_id: int, operation_id: str) -> Result:
     operation = session.get_one(LabelOperation, operation_id)
     if operation.direction != "do" and operation.undoes is None:
         return Result(operation_id)
-    about = None if operation.undoes is None else chains.root(session, operation).id
+    about = None if operation.undoes is None else undo_log.root(session, operation).id
     changes = _as_they_are(session, project_id, LabelChange, operation_id, MOST_LISTED + 1)
     return Result(
         operation_id,

@@ -11,16 +11,15 @@ from typing import cast
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session, aliased
 
-from db.curate_models import Finding, Study
 from db.labelling import newest_number
-from db.models import CopyGroup, Image, Label, Provenance
-from studio.collect import copies
-from studio.collect.copies import CopyCounts
-from studio.collect.papers import OWN, VISITOR
-from studio.curate.grid import Counts, counts
-from studio.curate.open_findings import ODD, is_open, least_score
-from studio.curate.sides import side_of
-from studio.curate.split import SPLITS, Split, given_of_groups
+from db.models import CopyGroup, Finding, Image, Label, Provenance, Study
+from studio.curate.findings import ODD, is_open, least_score
+from studio.curate.items import Counts, counts
+from studio.datasets.split_query import side_of
+from studio.datasets.splits import SPLITS, Split, given_of_groups
+from studio.images import near_duplicates
+from studio.images.near_duplicates import CopyCounts
+from studio.images.provenance import OWN, VISITOR
 
 Stamp = tuple[int, int, str]
 """Changes whenever what `overview` returns can be something else, groups of copies aside."""
@@ -72,7 +71,7 @@ def overview(session: Session, project_id: int) -> Overview:
         own_work=own_work,
         licence_unknown=unknown,
         by_split=_splits(session, project_id),
-        copies=copies.count(session, project_id),
+        copies=near_duplicates.count(session, project_id),
         findings=_findings(session, project_id),
         marked_wrong=_marked_wrong(session, project_id),
     )

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from db import models
 from db.engine import BUSY_TIMEOUT_S
-from studio.language import _
+from studio.i18n import _
 
 State = Literal["queued", "running", "done", "failed", "stopped"]
 

@@ -9,10 +9,10 @@ from sqlalchemy import select
 from db.engine import Database
 from db.models import Image
 from studio.collect.ingest import ingest
-from studio.collect.sources import Source
-from studio.collect.store import PictureStore
 from studio.curate.labels import label
+from studio.datasets.sources import Source
 from studio.errors import PictureRefused
+from studio.images.store import PictureStore
 from studio.progress import Silent
 
 

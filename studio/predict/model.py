@@ -1,5 +1,6 @@
 """A trained model answering on new pictures, out of a run's folder alone and without TensorFlow."""
 
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,12 +9,12 @@ import numpy.typing as npt
 from PIL import Image
 
 from studio.arrays import Float32Array, Uint8Array
-from studio.predict.heat_map import evidence
-from studio.predict.inner import Inner, inner
-from studio.predict.sureness import Doubt, Sureness, read_anchors
-from studio.retrain.engine import Engine
+from studio.backbones.interpreter import Engine
+from studio.backbones.preprocessing import Preprocessing
+from studio.predict.explain import evidence
+from studio.retrain.confidence import Doubt, Sureness, read_anchors
 from studio.retrain.model_file import head_of
-from studio.retrain.preprocessing import Preprocessing
+from studio.retrain.model_outputs import Inner, inner
 from studio.retrain.run_folder import CARD, altered, read_card, read_labels, read_model
 
 
@@ -42,7 +43,7 @@ class Answer:
 class Look:
     """What a model sees in a picture, for whoever wants to know why it answers so.
 
-    features: float32, (features,). heat: as `studio.predict.heat_map.evidence` gives it, for the likeliest
+    features: float32, (features,). heat: as `studio.predict.explain.evidence` gives it, for the likeliest
     class or the one asked for. Both None where the file is not one of ours.
     """
 
@@ -127,3 +128,39 @@ class Model:
         return tuple(
             Prediction(self.labels[at], float(scores[at])) for at in np.argsort(-scores, kind="stable")
         )
+
+
+class ModelPool:
+    """A model that several threads ask at once, each through an interpreter of its own with one thread."""
+
+    def __init__(self, run_dir: Path, count: int) -> None:
+        self._models = [Model.open(run_dir) for _number in range(count)]
+        self._turn = threading.Lock()
+        self._next = 0
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes, in the order of the model's outputs."""
+        return self._models[0].labels
+
+    @property
+    def sureness(self) -> Sureness | None:
+        """How sure the model may be; None where that has not been measured."""
+        return self._models[0].sureness
+
+    def __len__(self) -> int:
+        return len(self._models)
+
+    def answer_file(self, source: Path | bytes, name: str) -> Answer:
+        """Say what a file's picture is. Raises PictureRefused."""
+        return self._any().answer_file(source, name)
+
+    def classify_file(self, source: Path | bytes, name: str) -> tuple[Prediction, ...]:
+        """Return every class, surest first, as the file gives them. Raises PictureRefused."""
+        return self._any().classify_file(source, name)
+
+    def _any(self) -> Model:
+        # An interpreter that is busy makes its caller wait: whoever decodes meanwhile has the next one.
+        with self._turn:
+            self._next = (self._next + 1) % len(self._models)
+            return self._models[self._next]

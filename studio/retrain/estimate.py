@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from studio.retrain.backbones import BACKBONES, Backbone, backbone_named
-from studio.retrain.fine_tuning.deep_lesson import BATCH, distorted
-from studio.retrain.fine_tuning.learning import SHARE
-from studio.retrain.fine_tuning.tuned_network import larger
+from studio.backbones import BACKBONES, Backbone, backbone_named
+from studio.retrain.fine_tuning.features import BATCH, distorted
+from studio.retrain.fine_tuning.fine_tune import SHARE
+from studio.retrain.fine_tuning.network import larger
 from studio.retrain.head.head import L2S
 from studio.retrain.options import RunOptions
 

@@ -5,10 +5,10 @@ import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
+from studio.backbones.embedding import Refusal
 from studio.errors import SourceMissing
-from studio.language import _
+from studio.i18n import _
 from studio.progress import Progress
-from studio.retrain.bottlenecks.embedding import Refusal
 from studio.retrain.snapshot import Labelled
 
 _NOT_PICTURES = {"thumbs.db", "desktop.ini"}

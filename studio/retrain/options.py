@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
-from studio.retrain.backbones import DEFAULT
+from studio.backbones import DEFAULT
 
 Optimizer = Literal["sgd", "momentum", "adam"]
 ClassWeighting = Literal["balanced", "none"]

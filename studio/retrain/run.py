@@ -9,20 +9,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from studio.atomic import atomic_bytes, atomic_text
+from studio.backbones import backbone_named
+from studio.backbones.embedding import Refusal
 from studio.errors import JobFailed
-from studio.language import _
+from studio.files import atomic_bytes, atomic_text
+from studio.i18n import _
 from studio.progress import Progress
-from studio.retrain.backbones import backbone_named
-from studio.retrain.best_in_time import TRIALS, learn_in_time
-from studio.retrain.bottlenecks.embedding import Refusal
 from studio.retrain.curve import CurvePoint, OnPoints
 from studio.retrain.evaluation.evaluation import Evaluation
-from studio.retrain.evaluation.tested_copies import CopiesOfFiles, FindCopies, copies_by
-from studio.retrain.fine_tuning.learning import learn_tuned
+from studio.retrain.evaluation.leakage import CopiesOfFiles, FindCopies, copies_by
+from studio.retrain.fine_tuning.fine_tune import learn_tuned
+from studio.retrain.head.dataset import tested_places
 from studio.retrain.head.head import Watch
-from studio.retrain.head.sampling import tested_places
-from studio.retrain.learning import CHECKPOINT, Learnt, Means, learn_head
 from studio.retrain.options import RunOptions
 from studio.retrain.run_folder import (
     CARD,
@@ -40,7 +38,9 @@ from studio.retrain.run_folder import (
     write_tuned,
 )
 from studio.retrain.snapshot import Snapshot
-from studio.retrain.summaries.summaries import SummaryWriter
+from studio.retrain.tensorboard import SummaryWriter
+from studio.retrain.time_budget import TRIALS, learn_in_time
+from studio.retrain.train_head import CHECKPOINT, Learnt, Means, learn_head
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from studio.atomic import atomic_bytes, atomic_text
 from studio.errors import ModelUnreadable
-from studio.language import _
+from studio.files import atomic_bytes, atomic_text
+from studio.i18n import _
 from studio.retrain.snapshot import Snapshot
 
 FORMAT_VERSION = 1

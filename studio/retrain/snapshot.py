@@ -9,10 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import cast
 
-from studio.atomic import atomic_text
-from studio.curate.split import SPLITS, Split, given_of_groups, place_of, split_of
+from studio.datasets.splits import SPLITS, Split, given_of_groups, place_of, split_of
 from studio.errors import TooLittleToLearnFrom
-from studio.language import _, counted
+from studio.files import atomic_text
+from studio.i18n import _, counted
 
 LEAST_CLASSES = 2
 """Telling apart takes two."""

@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from studio.atomic import atomic_bytes
+from studio.backbones import Backbone, backbone_named
+from studio.backbones.interpreter import captured_output, tensorflow
+from studio.backbones.preprocessing import Preprocessing
 from studio.errors import JobFailed
-from studio.language import _
+from studio.files import atomic_bytes
+from studio.i18n import _
 from studio.predict.model import Model
-from studio.retrain.backbones import Backbone, backbone_named
-from studio.retrain.fine_tuning.tuned_network import tune, tuned_network
+from studio.retrain.fine_tuning.network import tune, tuned_network
 from studio.retrain.head.head import Head
 from studio.retrain.model_file import head_of
-from studio.retrain.preprocessing import Preprocessing
-from studio.retrain.quiet import captured_output, tensorflow
 from studio.retrain.run_folder import read_card, read_model, read_tuned
 
 INPUT, FINAL = "input", "final_result"
@@ -158,3 +158,21 @@ def opened_frozen_graph(
         return answers
 
     return answer
+
+
+def intermediate_graphs(backbone: str, folder: Path, name: str) -> Callable[[int, Head], None]:
+    """Return what writes `intermediate_<step>.pb` into `folder` for each head that it is shown.
+
+    backbone: of the registry; name: of the graph's output. The network is frozen once, at the first head.
+    """
+    frozen: list[FrozenGraph] = []
+
+    def see(step: int, head: Head) -> None:
+        if not step:  # the peer counts from 0, and writes no graph then
+            return
+        if not frozen:
+            frozen.append(FrozenGraph(backbone_named(backbone), len(head.bias), name))
+        with atomic_bytes(folder / f"intermediate_{step}.pb") as file:
+            file.write(frozen[0].with_head(head))
+
+    return see

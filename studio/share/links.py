@@ -11,9 +11,9 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from db import models
-from db.share_models import ShareLink, ShareMark
+from db.models import ShareLink, ShareMark
 from studio.errors import ProjectError
-from studio.language import _
+from studio.i18n import _
 
 LONGEST_NAME = 100
 _TOKEN_BYTES = 24

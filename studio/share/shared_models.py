@@ -8,11 +8,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from studio.collect.decode import decode
-from studio.language import _
-from studio.predict.sureness import SURENESS
-from studio.retrain.engine import Engine
-from studio.share.web_demo.demo import Demo
+from studio.backbones.interpreter import Engine
+from studio.i18n import _
+from studio.images.decode import decode
+from studio.retrain.confidence import SURENESS
+from studio.share.web_demo.web_demo import Demo
 
 _MOST_PIXELS = 50_000_000
 """What a telephone's camera gives, and half of what the owner's own pictures may have."""
@@ -22,7 +22,7 @@ _KEPT = 4
 def decode_from_a_stranger(
     picture: bytes, *, at_least_px: int | None = None, fitting_px: int | None = None
 ) -> Image.Image:
-    """Return a picture as `studio.collect.decode.decode` does; fewer pixels are allowed. PictureRefused."""
+    """Return a picture as `studio.images.decode.decode` does; fewer pixels are allowed. PictureRefused."""
     name = _("This picture")
     return decode(picture, name, at_least_px=at_least_px, fitting_px=fitting_px, most_pixels=_MOST_PIXELS)
 

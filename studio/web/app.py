@@ -11,18 +11,15 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from db.engine import Database
 from studio.data import open_database
-from studio.jobs.supervisor import Supervisor
 from studio.settings import Settings
-from studio.web.faults import show_fault
-from studio.web.gate import Gate
-from studio.web.identity import IdentityGate
-from studio.web.promptness import send_at_once
+from studio.web.collect.uploads import remove_unfinished
+from studio.web.jobs_panel import show_fault
+from studio.web.middleware import Gate, IdentityGate, send_at_once
+from studio.web.retrain.tensorboard import TensorBoards
 from studio.web.routes import routes
-from studio.web.sharing.app import Apart, sharing_app
-from studio.web.sharing.tally import Tally
+from studio.web.share.app import Apart, Tally, sharing_app
 from studio.web.state import now
-from studio.web.tensorboard import TensorBoards
-from studio.web.uploads import remove_unfinished
+from studio.worker.supervisor import Supervisor
 
 _SHELL = Path(__file__).with_name("shell.py")
 _OWN_NAMES = ["127.0.0.1", "localhost"]

@@ -1,13 +1,17 @@
 """A job as a page shows it: phase, progress, time left, Stop, and how it ended."""
 
+import logging
+import traceback
 from collections.abc import Callable, Collection
 
 import streamlit as st
 
+from studio.errors import StudioError
+from studio.i18n import _
 from studio.jobs import queue
-from studio.language import _
+from studio.settings import settings
 from studio.web.state import database, now
-from studio.web.words import duration, plain
+from studio.web.text import duration, plain
 
 _POLL_S = 1.0
 
@@ -77,3 +81,25 @@ def ended_badly(job: queue.Job) -> None:
         with database().write() as session:
             queue.resume(session, job.id)
         st.rerun()
+
+
+_log = logging.getLogger("studio.web")
+
+
+def show_fault(fault: Exception) -> bool:
+    """Draw `fault` on the page; True tells Streamlit that it need not."""
+    if isinstance(fault, StudioError):
+        st.error(plain(str(fault)), icon=":material/error:")
+        return True
+    path = settings().logs_dir / "web.log"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as log:
+        log.writelines(traceback.format_exception(fault))
+    st.error(
+        _(
+            "Something unexpected happened. Nothing you entered is lost: reload the page. "
+            "The details are in {path}."
+        ).format(path=plain(str(path))),
+        icon=":material/error:",
+    )
+    return True

@@ -12,16 +12,16 @@ from starlette.routing import BaseRoute, Route
 
 from db.engine import Database
 from db.models import Image
-from studio.collect.store import PictureStore
 from studio.errors import StudioError
+from studio.images.store import PictureStore
 from studio.settings import Settings
-from studio.web.curate_routes import curate_routes
-from studio.web.detail_routes import detail_routes, hit_routes
-from studio.web.export_routes import export_routes
-from studio.web.predicting.routes import predicting_routes
-from studio.web.retraining.routes import retraining_routes
-from studio.web.tensorboard import TensorBoards
-from studio.web.upload_routes import upload_routes
+from studio.web.addresses import picture_address, preview_address, thumbnail_address
+from studio.web.collect.routes import upload_routes
+from studio.web.curate.export import export_routes
+from studio.web.curate.routes import curate_routes, detail_routes, hit_routes
+from studio.web.predict.routes import predicting_routes
+from studio.web.retrain.routes import retraining_routes
+from studio.web.retrain.tensorboard import TensorBoards
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PREVIEW = re.compile(r"[0-9a-f]{32}\.webp")
@@ -31,21 +31,6 @@ _FOR_EVER = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; sandbox",
 }
-
-
-def thumbnail_address(sha256: str) -> str:
-    """Return where a picture's thumbnail is served."""
-    return f"/studio/thumbnails/{sha256}.jpg"
-
-
-def picture_address(sha256: str) -> str:
-    """Return where a picture is served in a size and a format for looking at."""
-    return f"/studio/pictures/{sha256}"
-
-
-def preview_address(name: str) -> str:
-    """Return where the small copy of a search's hit is served."""
-    return f"/studio/previews/{name}"
 
 
 def routes(settings: Settings, boards: TensorBoards | None = None) -> list[BaseRoute]:

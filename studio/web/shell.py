@@ -5,9 +5,8 @@ from pathlib import Path
 import streamlit as st
 
 from studio.settings import settings
-from studio.web.identity import let_in
-from studio.web.look import dress
-from studio.web.rooms import pages
+from studio.web.layout import dress, pages
+from studio.web.middleware import let_in
 
 # A file of our own: for a name of Material's every visit would ask Google's servers.
 _ICON = Path(__file__).with_name("icon.svg")

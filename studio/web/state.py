@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 import streamlit as st
 
 from db.engine import Database
-from studio.collect.projects import Project, find_project, list_projects
-from studio.collect.store import PictureStore
 from studio.data import open_database
-from studio.language import _
+from studio.datasets.projects import Project, find_project, list_projects
+from studio.i18n import _
+from studio.images.store import PictureStore
 from studio.settings import settings
-from studio.web.rooms import go, page_link
+from studio.web.layout import go, page_link
 
 _KEY = "project"
 

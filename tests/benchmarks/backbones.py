@@ -20,17 +20,21 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from studio.errors import BackboneError  # noqa: E402
-from studio.progress import Progress, Silent  # noqa: E402
-from studio.retrain.backbones import BACKBONES, Backbone, backbone_named  # noqa: E402
-from studio.retrain.backbones.backbone import Source  # noqa: E402
-from studio.retrain.backbones.keras_weights import KerasWeights  # noqa: E402
-from studio.retrain.backbones.speed import measure  # noqa: E402
-from studio.retrain.image_folder import read_image_folder  # noqa: E402
-from studio.retrain.options import RunOptions  # noqa: E402
-from studio.retrain.quiet import tensorflow  # noqa: E402
-from studio.retrain.run import retrain  # noqa: E402
-from studio.retrain.snapshot import Snapshot  # noqa: E402
+from studio.backbones import (
+    BACKBONES,
+    Backbone,
+    backbone_named,
+)
+from studio.backbones.backbone import Source
+from studio.backbones.interpreter import tensorflow
+from studio.backbones.keras_weights import KerasWeights
+from studio.backbones.speed import measure
+from studio.errors import BackboneError
+from studio.progress import Progress, Silent
+from studio.retrain.image_folder import read_image_folder
+from studio.retrain.options import RunOptions
+from studio.retrain.run import retrain
+from studio.retrain.snapshot import Snapshot
 
 _STEPS = 500
 _LITES = [f"efficientnet_lite{number}" for number in range(3)]

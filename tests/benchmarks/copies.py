@@ -23,23 +23,34 @@ from sqlalchemy.orm import Session
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from db import models  # noqa: E402
-from db.engine import Database  # noqa: E402
-from db.migrate import migrate  # noqa: E402
-from studio.collect.copies import Group, copy_groups  # noqa: E402
-from studio.collect.drawings import drawings_offer  # noqa: E402
-from studio.collect.entry import Arrived, Facts, enter  # noqa: E402
-from studio.collect.ingest import ingest  # noqa: E402
-from studio.collect.near_copies import NearCopies, Pair  # noqa: E402
-from studio.collect.projects import create_project  # noqa: E402
-from studio.collect.refinement import refine  # noqa: E402
-from studio.collect.sources import Source  # noqa: E402
-from studio.collect.store import PictureStore  # noqa: E402
-from studio.progress import Silent  # noqa: E402
-from studio.retrain.backbones import DEFAULT, ready  # noqa: E402
-from studio.retrain.bottlenecks.cache import BottleneckCache  # noqa: E402
-from studio.retrain.bottlenecks.embedding import embed  # noqa: E402
-from studio.retrain.snapshot import Labelled  # noqa: E402
+from db import models
+from db.engine import Database
+from db.migrate import migrate
+from studio.backbones import (
+    DEFAULT,
+    ready,
+)
+from studio.backbones.bottleneck_cache import BottleneckCache
+from studio.backbones.embedding import embed
+from studio.collect.ingest import ingest
+from studio.collect.ingest_rows import (
+    Arrived,
+    Facts,
+    enter,
+)
+from studio.collect.sample_data import drawings_offer
+from studio.datasets.projects import create_project
+from studio.datasets.sources import Source
+from studio.images.near_duplicates import (
+    Group,
+    NearCopies,
+    Pair,
+    copy_groups,
+    refine,
+)
+from studio.images.store import PictureStore
+from studio.progress import Silent
+from studio.retrain.snapshot import Labelled
 
 _PICTURES = 100_000
 _BATCH = 100

@@ -27,30 +27,52 @@ from studio.arrays import Float32Array, Int64Array
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from db import models  # noqa: E402
-from db.engine import Database  # noqa: E402
-from db.migrate import migrate  # noqa: E402
-from studio.collect.projects import create_project  # noqa: E402
-from studio.collect.refinement import refine  # noqa: E402
-from studio.collect.store import PictureStore  # noqa: E402
-from studio.curate.alike import alike  # noqa: E402
-from studio.curate.choosing import BATCH, in_order, spread  # noqa: E402
-from studio.curate.doubts import doubts  # noqa: E402
-from studio.curate.light_model import fit, kernel_width  # noqa: E402
-from studio.curate.looks import _FILE, _ROW  # noqa: E402
-from studio.curate.reduction import basis_of, reduced  # noqa: E402
-from studio.curate.review import margins, review  # noqa: E402
-from studio.curate.study_files import write_array  # noqa: E402
-from studio.curate.suggestions import taught  # noqa: E402
-from studio.curate.survey import pictures_of, survey  # noqa: E402
-from studio.progress import Silent  # noqa: E402
-from studio.retrain.backbones import DEFAULT, ready  # noqa: E402
-from studio.retrain.bottlenecks.cache import BottleneckCache  # noqa: E402
-from studio.retrain.bottlenecks.embedding import embed  # noqa: E402
-from studio.retrain.head.head import Head, train_head  # noqa: E402
-from studio.retrain.head.lesson import Lesson  # noqa: E402
-from studio.retrain.image_folder import read_image_folder  # noqa: E402
-from studio.retrain.options import RunOptions  # noqa: E402
+from db import models
+from db.engine import Database
+from db.migrate import migrate
+from studio.backbones import (
+    DEFAULT,
+    ready,
+)
+from studio.backbones.bottleneck_cache import BottleneckCache
+from studio.backbones.embedding import embed
+from studio.curate.active_learning import (
+    BATCH,
+    in_order,
+    spread,
+    taught,
+)
+from studio.curate.analyse_images import (
+    pictures_of,
+    survey,
+)
+from studio.curate.analyse_labels import (
+    margins,
+    review,
+)
+from studio.curate.analysis_files import write_array
+from studio.curate.embedding_map import (
+    basis_of,
+    reduced,
+)
+from studio.curate.image_quality import (
+    _FILE,
+    _ROW,
+)
+from studio.curate.kernel_model import (
+    fit,
+    kernel_width,
+)
+from studio.curate.label_issues import doubts
+from studio.curate.paging import alike
+from studio.datasets.projects import create_project
+from studio.images.near_duplicates import refine
+from studio.images.store import PictureStore
+from studio.progress import Silent
+from studio.retrain.head.dataset import Lesson
+from studio.retrain.head.head import Head, train_head
+from studio.retrain.image_folder import read_image_folder
+from studio.retrain.options import RunOptions
 
 SEEDS = range(5)
 FLIP_SEEDS = range(20)

@@ -19,14 +19,21 @@ import numpy as np
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from studio.progress import Silent  # noqa: E402
-from studio.retrain.backbones import DEFAULT, BackboneFile, ready  # noqa: E402
-from studio.retrain.bottlenecks.cache import BottleneckCache  # noqa: E402
-from studio.retrain.bottlenecks.distortions import Distortions, embed_views  # noqa: E402
-from studio.retrain.image_folder import read_image_folder  # noqa: E402
-from studio.retrain.options import RunOptions  # noqa: E402
-from studio.retrain.run import retrain  # noqa: E402
-from studio.retrain.snapshot import Labelled, Snapshot  # noqa: E402
+from studio.backbones import (
+    DEFAULT,
+    BackboneFile,
+    ready,
+)
+from studio.backbones.bottleneck_cache import BottleneckCache
+from studio.progress import Silent
+from studio.retrain.distortions import (
+    Distortions,
+    embed_views,
+)
+from studio.retrain.image_folder import read_image_folder
+from studio.retrain.options import RunOptions
+from studio.retrain.run import retrain
+from studio.retrain.snapshot import Labelled, Snapshot
 
 _SEEDS = range(5)
 _STEPS_MEASURED = 3

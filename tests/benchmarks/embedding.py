@@ -18,12 +18,17 @@ import numpy as np
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from studio.progress import Silent  # noqa: E402
-from studio.retrain.backbones import DEFAULT, BackboneFile, backbone_named, ready  # noqa: E402
-from studio.retrain.bottlenecks.cache import BottleneckCache  # noqa: E402
-from studio.retrain.bottlenecks.embedding import embed  # noqa: E402
-from studio.retrain.image_folder import read_image_folder  # noqa: E402
-from studio.retrain.snapshot import Labelled  # noqa: E402
+from studio.backbones import (
+    DEFAULT,
+    BackboneFile,
+    backbone_named,
+    ready,
+)
+from studio.backbones.bottleneck_cache import BottleneckCache
+from studio.backbones.embedding import embed
+from studio.progress import Silent
+from studio.retrain.image_folder import read_image_folder
+from studio.retrain.snapshot import Labelled
 
 _BATCH = 32
 _ROUNDS = 3

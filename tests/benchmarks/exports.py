@@ -12,16 +12,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from studio.errors import StudioError  # noqa: E402
-from studio.progress import Silent  # noqa: E402
-from studio.retrain.image_folder import read_image_folder  # noqa: E402
-from studio.retrain.options import RunOptions  # noqa: E402
-from studio.retrain.run import retrain  # noqa: E402
-from studio.retrain.snapshot import Snapshot  # noqa: E402
-from studio.settings import settings  # noqa: E402
-from studio.share.exports.export import export  # noqa: E402
-from studio.share.exports.form import Context  # noqa: E402
-from studio.share.exports.formats import FORMATS  # noqa: E402
+from studio.errors import StudioError
+from studio.progress import Silent
+from studio.retrain.image_folder import read_image_folder
+from studio.retrain.options import RunOptions
+from studio.retrain.run import retrain
+from studio.retrain.snapshot import Snapshot
+from studio.settings import settings
+from studio.share.exports.export import export
+from studio.share.exports.format import Context
+from studio.share.exports.formats import FORMATS
 
 FLOWERS = ROOT.parent / "shared" / "data" / "flowers"
 

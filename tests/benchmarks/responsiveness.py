@@ -15,14 +15,16 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from studio.collect.projects import find_project
-from studio.collect.store import PictureStore
+from studio.collect import tasks
 from studio.data import open_database
-from studio.jobs import queue, requests
-from studio.jobs.supervisor import Supervisor
+from studio.datasets.projects import find_project
+from studio.images.store import PictureStore
+from studio.jobs import queue
 from studio.retrain.options import RunOptions
-from studio.retrain.runs import project_runs
+from studio.retrain.runs import run_records
+from studio.retrain.tasks import retrain
 from studio.settings import Settings
+from studio.worker.supervisor import Supervisor
 
 ROUNDS = 5
 
@@ -43,7 +45,7 @@ def main() -> None:
     supervisor = Supervisor(settings)
     supervisor.start()
     try:
-        requests.begin_with(database, "ingest_drawings", "Shapes", datetime.now(UTC))
+        tasks.begin_with(database, "ingest_drawings", "Shapes", datetime.now(UTC))
         with database.read() as session:
             project = find_project(session, "Shapes")
         assert project is not None
@@ -54,13 +56,13 @@ def main() -> None:
 
         def steps(run_id: int) -> int:
             with database.read() as session:
-                return len(project_runs.curve(session, run_id))
+                return len(run_records.curve(session, run_id))
 
         waited(lambda: not live())
         first, stop = [], []
         for seed in range(ROUNDS + 1):
             options = RunOptions(how_many_training_steps=100_000, seed=seed)
-            run_id = requests.retrain(database, store, project.id, options, datetime.now(UTC))
+            run_id = retrain(database, store, project.id, options, datetime.now(UTC))
             first.append(waited(lambda run_id=run_id: steps(run_id)))  # type: ignore[misc]
             with database.write() as session:
                 job = queue.latest(session, project.id, {"retrain"})

@@ -18,13 +18,16 @@ from PIL import Image
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from studio.progress import Silent  # noqa: E402
-from studio.retrain.backbones import DEFAULT, ready  # noqa: E402
-from studio.retrain.bottlenecks.cache import BottleneckCache  # noqa: E402
-from studio.retrain.options import RunOptions  # noqa: E402
-from studio.retrain.run import RunResult, retrain  # noqa: E402
-from studio.retrain.snapshot import Labelled, Snapshot  # noqa: E402
-from studio.retrain.warmth import warm  # noqa: E402
+from studio.backbones import (
+    DEFAULT,
+    ready,
+)
+from studio.backbones.bottleneck_cache import BottleneckCache
+from studio.progress import Silent
+from studio.retrain.options import RunOptions
+from studio.retrain.run import RunResult, retrain
+from studio.retrain.snapshot import Labelled, Snapshot
+from studio.worker.child import warm
 
 PICTURES, CLASSES, STEPS = 3670, 5, 500
 

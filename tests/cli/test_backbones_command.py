@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from studio.backbones import BACKBONES
+from studio.backbones.document import document
+from studio.backbones.speed import measure, measured
 from studio.progress import Silent
-from studio.retrain.backbones import BACKBONES
-from studio.retrain.backbones.document import document
-from studio.retrain.backbones.speed import measure, measured
 from tests.retrain.material import Watched, backbone
 
 ROOT = Path(__file__).parents[2]

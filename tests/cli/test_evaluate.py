@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from studio.cli.evaluate import evaluate
-from studio.cli.label_image import label_image
+from studio.cli.predict import evaluate, label_image
 from studio.share.exports.keras_model import keras_model
 from tests.predict.material import flowers_run
 from tests.retrain.material import FLOWERS, needs_flowers

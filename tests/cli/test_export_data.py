@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from studio.cli.export_data import _FORMATS
-from studio.curate.export.export import KINDS
+from studio.cli.curate import _FORMATS
 from studio.data import open_database
+from studio.datasets.export import KINDS
 from studio.settings import Settings
 from tests.collect.material import files, write_files
-from tests.curate.export.material import everything
+from tests.datasets.material import everything
 
 ROOT = Path(__file__).resolve().parents[2]
 

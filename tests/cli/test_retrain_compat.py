@@ -12,12 +12,12 @@ from click.testing import CliRunner, Result
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from studio.cli.label_image import label_image
-from studio.cli.rerun import rerun
+from studio.backbones.interpreter import Engine
+from studio.cli.predict import label_image
 from studio.cli.retrain import retrain
+from studio.cli.runs import rerun
 from studio.predict.model import Model
-from studio.retrain.compat.folder import split_of
-from studio.retrain.engine import Engine
+from studio.retrain.compat import split_of
 from studio.retrain.run import read_run
 from studio.share.frozen_graph import run_frozen_graph
 from tests.retrain.material import backbone, data_folder, draw

@@ -6,9 +6,9 @@ from typing import Any
 import click
 import pytest
 
+from studio.backbones import DEFAULT
 from studio.cli.retrain import retrain
 from studio.cli.retrain_flags import options_of, settled
-from studio.retrain.backbones import DEFAULT
 from studio.retrain.options import RunOptions
 
 PEERS = {

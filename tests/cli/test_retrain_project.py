@@ -10,16 +10,17 @@ import pytest
 from click.testing import CliRunner, Result
 
 from db.engine import Database
-from studio.cli.here import follow
-from studio.cli.import_ import import_
+from studio.cli.collect import import_
 from studio.cli.retrain import retrain
-from studio.collect.projects import Project, find_project
-from studio.collect.store import PictureStore
+from studio.cli.run_job import follow
 from studio.data import open_database
+from studio.datasets.projects import Project, find_project
 from studio.errors import JobFailed, OutputRefused, ProjectError, Stopped
-from studio.jobs import queue, requests
+from studio.images.store import PictureStore
+from studio.jobs import queue
+from studio.retrain import tasks
 from studio.retrain.options import RunOptions
-from studio.retrain.runs import project_runs
+from studio.retrain.runs import run_records
 from studio.settings import settings
 from tests.retrain.material import data_folder, draw
 
@@ -58,8 +59,8 @@ def test_a_run_stands_in_the_database_and_leaves_its_files(database: Database, t
     where, last = done.stdout.splitlines()
     assert str(tmp_path / "여기") in where
     with database.read() as session:
-        (stored,) = project_runs.runs(session, project(database).id)
-        assert len(project_runs.curve(session, stored.id)) > 15
+        (stored,) = run_records.runs(session, project(database).id)
+        assert len(run_records.curve(session, stored.id)) > 15
     assert (stored.name, stored.options, stored.job_state) == ("첫 run", OPTIONS, "done")
     assert stored.evaluation is not None
     assert last == f"Final test accuracy = {stored.evaluation.accuracy:.1%} (N={stored.evaluation.n})"
@@ -73,19 +74,19 @@ def test_a_run_stands_in_the_database_and_leaves_its_files(database: Database, t
 def test_a_run_that_was_stopped_is_gone_on_with(database: Database) -> None:
     store, at = PictureStore(settings().pictures_dir), datetime.now(UTC)
     seeded = replace(OPTIONS, seed=4)
-    stopped = requests.retrain(database, store, project(database).id, seeded, at)
+    stopped = tasks.retrain(database, store, project(database).id, seeded, at)
     with database.write() as session:
-        job_id = project_runs.run(session, stopped).job_id
+        job_id = run_records.run(session, stopped).job_id
         assert job_id is not None
         queue.ask_to_stop(session, job_id, at)
     assert run("--seed", 4).exit_code == 0
     with database.read() as session:
-        newest = project_runs.runs(session, project(database).id)[0]
+        newest = run_records.runs(session, project(database).id)[0]
     assert (newest.id, newest.job_state) == (stopped, "done")
     # Once it has ended well, the same words ask for another.
     assert run("--seed", 4).exit_code == 0
     with database.read() as session:
-        assert project_runs.runs(session, project(database).id)[0].id > stopped
+        assert run_records.runs(session, project(database).id)[0].id > stopped
 
 
 def test_no_such_project_is_said_and_none_is_made(database: Database) -> None:

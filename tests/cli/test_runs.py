@@ -12,15 +12,15 @@ from sqlalchemy import update
 from db import models
 from db.engine import Database
 from studio.cli import studio
-from studio.cli.here import follow, run_here
-from studio.collect.projects import find_project
-from studio.collect.store import PictureStore
+from studio.cli.run_job import follow, run_here
 from studio.data import open_database
+from studio.datasets.projects import find_project
 from studio.errors import StudioError
-from studio.jobs import requests
+from studio.images.store import PictureStore
+from studio.retrain import tasks
 from studio.retrain.options import RunOptions
-from studio.retrain.runs import project_runs
-from studio.retrain.runs.repetition import Outcome, Repetition, Version, options_to_repeat
+from studio.retrain.runs import run_records
+from studio.retrain.runs.compare import Outcome, Repetition, Version, options_to_repeat
 from studio.settings import settings
 from tests.conftest import NOW
 from tests.retrain.material import data_folder, draw, drawings_run
@@ -52,9 +52,9 @@ class Home:
 
     def retrain(self, name: str) -> int:
         options, store = RunOptions(how_many_training_steps=20), PictureStore(settings().pictures_dir)
-        run_id = requests.retrain(self.database, store, self.project_id, options, NOW, name=name)
+        run_id = tasks.retrain(self.database, store, self.project_id, options, NOW, name=name)
         with self.database.read() as session:
-            job_id = project_runs.run(session, run_id).job_id
+            job_id = run_records.run(session, run_id).job_id
         assert job_id is not None
         follow(self.database, job_id)
         return run_id
@@ -115,7 +115,7 @@ def test_a_projects_run_done_again_is_the_same(home: Home) -> None:
     assert verdict.startswith("The same numbers, and the same model byte for byte: ")
     assert (Path(where.removeprefix("The run is in ")) / "model.json").is_file()
     with home.database.read() as session:
-        newest = project_runs.runs(session, home.project_id)[0]
+        newest = run_records.runs(session, home.project_id)[0]
     assert (newest.rerun_of, newest.name, newest.job_state) == (home.runs[0], "처음", "done")
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from db.engine import Database
-from studio.collect.projects import create_project
-from studio.collect.store import PictureStore
+from studio.datasets.projects import create_project
+from studio.images.store import PictureStore
 from tests.collect.material import Bench
 from tests.conftest import NOW
 

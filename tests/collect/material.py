@@ -14,9 +14,9 @@ from sqlalchemy import select
 from db import models
 from db.engine import Database
 from studio.collect.ingest import Ingesting, IngestReport, ingest
-from studio.collect.sources import Source
-from studio.collect.store import PictureStore
+from studio.datasets.sources import Source
 from studio.errors import Stopped
+from studio.images.store import PictureStore
 from tests.conftest import NOW
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from studio.collect import address_lists
 from studio.collect.address_lists import AddressList, is_address_list, parse_addresses, read_address_list
-from studio.collect.sources import Papers
 from studio.errors import SourceMissing
+from studio.images.provenance import Papers
 from tests.collect.material import picture
 
 A, B, C = (f"https://example.org/{name}.jpg" for name in "abc")

@@ -6,13 +6,13 @@ import pytest
 from sqlalchemy import select
 
 from db import models
-from studio.collect.arrivals import ingest_codelab
-from studio.collect.codelab import Credit, papers_of, parse_credits
+from studio.collect.importers import ingest_codelab
+from studio.collect.sample_data import Credit, papers_of, parse_credits
 from studio.errors import ArchiveRefused
 from tests.collect.material import Bench, picture
 from tests.collect.one_file_site import OneFileSite
 from tests.collect.test_archives import tarred
-from tests.collect.test_download import site  # noqa: F401 - a fixture
+from tests.images.test_download import site  # noqa: F401 - a fixture
 
 LICENCE = """All images in this archive are licensed under the Creative Commons By-Attribution License, at:
 https://creativecommons.org/licenses/by/2.0/

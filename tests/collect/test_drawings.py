@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from studio.collect.arrivals import ingest_drawings
-from studio.collect.decode import decode_whole
-from studio.collect.drawings import drawings_offer
+from studio.collect.importers import ingest_drawings
+from studio.collect.sample_data import drawings_offer
+from studio.images.decode import decode_whole
 from tests.collect.material import Bench
 
 

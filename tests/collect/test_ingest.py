@@ -15,10 +15,11 @@ from sqlalchemy import func, select
 from db import models
 from db.labelling import record
 from studio.collect.ingest import IngestReport, Refusal
-from studio.collect.projects import create_project, project_classes
-from studio.collect.sources import Papers, Source
-from studio.collect.store import PictureStore
+from studio.datasets.projects import create_project, project_classes
+from studio.datasets.sources import Source
 from studio.errors import ArchiveRefused, ProjectError, ServerError, Stopped
+from studio.images.provenance import Papers
+from studio.images.store import PictureStore
 from tests.collect.material import Bench, Watched, files, picture, sources
 from tests.conftest import NOW
 

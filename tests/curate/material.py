@@ -8,17 +8,19 @@ from typing import Any
 from sqlalchemy import insert
 from sqlalchemy.orm import DeclarativeBase
 
-from db.curate_models import Finding, LabelClash, Study
 from db.engine import Database
 from db.models import (
     CopyGroup,
+    Finding,
     Image,
     ImageClass,
     Label,
     LabelChange,
+    LabelClash,
     LabelOperation,
     Project,
     Provenance,
+    Study,
 )
 from tests.conftest import NOW
 

@@ -8,8 +8,8 @@ from sqlalchemy import select
 from db.engine import Database
 from db.models import ImageClass, LabelOperation
 from studio.curate import classes, labels
-from studio.curate.operations import Group, Result, SetLabels, TakeBack
-from studio.curate.shelves import Shelf, shelves
+from studio.curate.classes import Shelf, shelves
+from studio.curate.labels import Group, Result, SetLabels, TakeBack
 from studio.errors import ProjectError
 from tests.conftest import NOW
 from tests.curate.material import small

@@ -3,7 +3,7 @@
 from db.engine import Database
 from db.labelling import Target, record
 from db.models import Image, ImageClass, Project, Provenance
-from studio.curate.grid import counts, picture
+from studio.curate.items import counts, picture
 from tests.conftest import NOW
 
 PLACES = {

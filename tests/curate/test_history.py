@@ -3,10 +3,10 @@
 import pytest
 
 from db.engine import Database
-from studio.collect.copies import set_copies_aside
 from studio.curate import classes, history, labels
 from studio.curate.history import Changes, Entry
-from studio.curate.operations import Group, Operation, SetLabels, TakeBack
+from studio.curate.labels import Group, Operation, SetLabels, TakeBack
+from studio.images.near_duplicates import set_copies_aside
 from tests.conftest import NOW
 from tests.curate.material import small
 

@@ -5,15 +5,14 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import insert, update
 
-from db.curate_models import Finding, Study
 from db.engine import Database
-from db.models import CopyGroup, Image, Label, Provenance
+from db.models import CopyGroup, Finding, Image, Label, Provenance, Study
 from studio.curate import classes, labels
-from studio.curate.choices import KeptChoices
+from studio.curate.classes import Shelf, shelves
+from studio.curate.filters import KeptChoices
 from studio.curate.items import Guess, Item, items
-from studio.curate.operations import Group, SetLabels
-from studio.curate.shelves import Shelf, shelves
-from studio.curate.split import split_of
+from studio.curate.labels import Group, SetLabels
+from studio.datasets.splits import split_of
 from tests.conftest import NOW
 from tests.curate.material import large, small
 

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from db.engine import Database
 from db.models import ImageClass, Label, LabelChange, LabelOperation
 from studio.curate import classes, labels
-from studio.curate.operations import Group, Operation, Result, SetLabels, TakeBack
+from studio.curate.labels import Group, Operation, Result, SetLabels, TakeBack
 from tests.conftest import NOW
 from tests.curate.material import small
 

@@ -6,12 +6,11 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from db.curate_models import LabelClash
 from db.engine import Database
-from db.models import Label, LabelChange, LabelOperation
+from db.models import Label, LabelChange, LabelClash, LabelOperation
 from studio.curate import classes, labels
-from studio.curate.grid import counts
-from studio.curate.operations import Group, Operation, Result, SetLabels, TakeBack
+from studio.curate.items import counts
+from studio.curate.labels import Group, Operation, Result, SetLabels, TakeBack
 from studio.errors import ProjectError
 from tests.conftest import NOW
 from tests.curate.material import small

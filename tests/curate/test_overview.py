@@ -7,12 +7,11 @@ import pytest
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
-from db.curate_models import Finding, Study
 from db.engine import Database
 from db.labelling import Target, record
-from db.models import CopyGroup, Image, ImageClass, Label, Project, Provenance
+from db.models import CopyGroup, Finding, Image, ImageClass, Label, Project, Provenance, Study
 from studio.curate.overview import Overview, Stamp, overview, stamp
-from studio.curate.split import SPLITS, Split, split_of
+from studio.datasets.splits import SPLITS, Split, split_of
 from tests.conftest import NOW
 
 

@@ -23,19 +23,19 @@ from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 from sqlalchemy import select
 
 from db import models
-from db.curate_models import Finding, Study
 from db.engine import Database
 from db.labelling import record
-from studio.collect.projects import create_project
-from studio.curate.alike import alike
+from db.models import Finding, Study
+from studio.backbones.bottleneck_cache import BottleneckCache
+from studio.curate.paging import alike
+from studio.curate.tasks import review_soon
+from studio.datasets.projects import create_project
 from studio.jobs import queue
-from studio.jobs.curating_requests import review_soon
-from studio.jobs.performing import perform
 from studio.progress import Progress, Silent
-from studio.retrain.bottlenecks.cache import BottleneckCache
 from studio.retrain.options import RunOptions
-from studio.retrain.runs import project_snapshots
+from studio.retrain.runs import snapshot_records
 from studio.settings import Settings
+from studio.worker.perform import perform
 from tests.conftest import FLOWERS
 from tests.retrain.material import Watched, backbone, needs_flowers
 
@@ -413,7 +413,7 @@ def test_odd_ones_are_found_with_few_false_alarms(garden: Garden, copies: object
 
 
 def test_copies_never_fall_on_both_sides(garden: Garden, copies: Sequence[dict[str, str]]) -> None:
-    from studio.collect.store import PictureStore
+    from studio.images.store import PictureStore
 
     project = garden.project(OTHERS)
     store = PictureStore(garden.settings.pictures_dir)
@@ -421,7 +421,7 @@ def test_copies_never_fall_on_both_sides(garden: Garden, copies: Sequence[dict[s
     moved: Any = None
     for seed in range(5):
         with garden.database.read() as session:
-            snapshot = project_snapshots.snapshot_of(session, project, RunOptions(seed=seed), store)
+            snapshot = snapshot_records.snapshot_of(session, project, RunOptions(seed=seed), store)
         sides: dict[str, set[str]] = defaultdict(set)
         for example in snapshot.examples:
             if example.sha256 in groups:
@@ -435,7 +435,7 @@ def test_copies_never_fall_on_both_sides(garden: Garden, copies: Sequence[dict[s
         image = session.scalars(select(models.Image).filter_by(sha256=moved.sha256)).one()
         session.get_one(models.Label, (project, image.id)).split = "testing"
     with garden.database.read() as session:
-        snapshot = project_snapshots.snapshot_of(session, project, RunOptions(), store)
+        snapshot = snapshot_records.snapshot_of(session, project, RunOptions(), store)
     group = groups[moved.sha256]
     assert {e.split for e in snapshot.examples if groups.get(e.sha256) == group} == {"testing"}
 

@@ -14,18 +14,16 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import select, text
 
-from db.base import Base
-from db.engine import Database
+from db.engine import Base, Database
 from db.labelling import newest_number
 from db.migrate import SchemaTooNew, migrate
 from db.migrations import HEAD
-from db.models import Find, ImageClass, Label, LabelOperation, Model
-from db.share_models import ShareLink, ShareMark
+from db.models import Find, ImageClass, Label, LabelOperation, Model, ShareLink, ShareMark
 from studio.curate.labels import undo
 from studio.retrain.curve import CurvePoint
 from studio.retrain.evaluation.evaluation import Evaluation
 from studio.retrain.options import RunOptions
-from studio.retrain.runs.project_runs import create_run, curve, give_job, run, runs
+from studio.retrain.runs.run_records import create_run, curve, give_job, run, runs
 from studio.share.links import create, links, opened_by
 from tests.conftest import NOW
 

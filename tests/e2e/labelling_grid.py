@@ -11,13 +11,13 @@ import psutil
 from playwright.sync_api import Locator, Page, expect
 from sqlalchemy import insert, select
 
-from db.curate_models import Study
-from db.models import ImageClass, Label
+from db.models import ImageClass, Label, Study
 from studio.collect.ingest import ingest
-from studio.collect.projects import Project, create_project
-from studio.collect.sources import Papers, Source
-from studio.collect.store import PictureStore
 from studio.data import open_database
+from studio.datasets.projects import Project, create_project
+from studio.datasets.sources import Source
+from studio.images.provenance import Papers
+from studio.images.store import PictureStore
 from studio.progress import Silent
 from studio.settings import Settings
 from tests.conftest import NOW

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 
-from studio.collect.projects import Project
-from studio.curate import labels, shelves
-from studio.curate.shelves import Shelf
+from studio.curate import classes, labels
+from studio.curate.classes import Shelf
 from studio.data import open_database
+from studio.datasets.projects import Project
 from studio.settings import Settings
 from tests.collect.material import picture
 from tests.conftest import NOW, until
@@ -40,7 +40,7 @@ def kept(home: Path, project: Project) -> tuple[Shelf, ...]:
     """Return the classes as the database has them."""
     database = open_database(Settings(home=home))
     with database.read() as session:
-        found = shelves.shelves(session, project.id).classes
+        found = classes.shelves(session, project.id).classes
     database.close()
     return found
 

@@ -8,11 +8,12 @@ from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
-from db.copy_groups import join
-from db.curate_models import Finding
-from studio.collect.projects import Project, project_classes
-from studio.collect.sources import Papers, Source
+from db.duplicate_groups import join
+from db.models import Finding
 from studio.data import open_database
+from studio.datasets.projects import Project, project_classes
+from studio.datasets.sources import Source
+from studio.images.provenance import Papers
 from studio.settings import Settings
 from tests.collect.material import picture
 from tests.conftest import FLOWERS

@@ -12,9 +12,9 @@ from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import select
 
 from db.models import Provenance
-from studio.collect.projects import Project
-from studio.collect.sources import Source
 from studio.data import open_database
+from studio.datasets.projects import Project
+from studio.datasets.sources import Source
 from studio.settings import Settings
 from tests.collect.material import picture
 from tests.conftest import FLOWERS

@@ -10,12 +10,11 @@ from PIL import Image as Pillow
 from playwright.sync_api import BrowserContext, CDPSession, Page, Route, expect
 from sqlalchemy import insert
 
-from db.curate_models import Study
-from db.models import Image, ImageClass, Label, LabelOperation, Provenance
-from studio.collect.decode import decode
-from studio.collect.projects import create_project
-from studio.collect.store import PictureStore
+from db.models import Image, ImageClass, Label, LabelOperation, Provenance, Study
 from studio.data import open_database
+from studio.datasets.projects import create_project
+from studio.images.decode import decode
+from studio.images.store import PictureStore
 from studio.settings import Settings
 from tests.collect.material import picture
 from tests.conftest import FLOWERS, NOW, until

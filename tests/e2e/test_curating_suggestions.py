@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from studio.collect.projects import Project
+from studio.datasets.projects import Project
 from tests.conftest import FLOWERS
 from tests.e2e.conftest import look, serving
 from tests.e2e.labelling_grid import fill, open_grid, press, saved, shelf, source, targets

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, ViewportSize, expect
 
-from studio.collect.store import PictureStore
 from studio.data import open_database
+from studio.images.store import PictureStore
 from studio.settings import Settings
-from tests.curate.export.material import everything, fill
+from tests.datasets.material import everything, fill
 from tests.e2e.conftest import look, serving, visit
 
 pytestmark = pytest.mark.browser

@@ -9,12 +9,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db import models
-from db.curate_models import Finding, Study
+from db.models import Finding, Study
 from studio.collect.ingest import ingest
-from studio.collect.projects import create_project
-from studio.collect.sources import Papers, Source
-from studio.collect.store import PictureStore
 from studio.data import open_database
+from studio.datasets.projects import create_project
+from studio.datasets.sources import Source
+from studio.images.provenance import Papers
+from studio.images.store import PictureStore
 from studio.progress import Silent
 from studio.retrain.evaluation.evaluation import Evaluation
 from studio.settings import Settings

@@ -11,10 +11,10 @@ from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, exp
 
 from db.engine import Database
 from db.migrate import migrate
-from studio.collect.papers import VISITOR
+from studio.images.provenance import VISITOR
 from studio.predict.model import Model
 from studio.progress import Silent
-from studio.share import links, marks
+from studio.share import feedback, links
 from studio.share.web_demo.runtime import runtime
 from studio.web.state import now
 from tests.conftest import NOW, until
@@ -105,7 +105,7 @@ def test_a_telephone_asks_by_file_and_camera_and_says_what_is_wrong(
     owner.get_by_role("link", name="1 answer marked wrong").click()
     expect(owner.get_by_text("Came: marked wrong by a visitor")).to_be_visible()
     with made.database.read() as session:
-        assert marks.marks(session, made.project_id)[0].meant == "원 circle"
+        assert feedback.marks(session, made.project_id)[0].meant == "원 circle"
 
 
 def test_where_the_browser_cannot_the_studio_answers(

@@ -20,9 +20,9 @@ from playwright.sync_api import (
     expect,
 )
 
-from studio.collect import papers
-from studio.collect.projects import Project
 from studio.data import open_database
+from studio.datasets.projects import Project
+from studio.images import provenance
 from studio.settings import Settings
 from tests.collect.material import picture
 from tests.conftest import FLOWERS, until
@@ -66,7 +66,7 @@ def mapped(home: Path, name: str) -> Mapped:
 def names_of(home: Path, project_id: int, ids: Sequence[int]) -> list[str]:
     database = open_database(Settings(home=home))
     with database.read() as session:
-        found = {image: places[0].name for image, places in papers.of(session, project_id, ids).items()}
+        found = {image: places[0].name for image, places in provenance.of(session, project_id, ids).items()}
     database.close()
     return [found[image] for image in ids]
 

@@ -8,10 +8,11 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 
 from studio.collect.ingest import ingest
-from studio.collect.projects import create_project
-from studio.collect.sources import Papers, Source
-from studio.collect.store import PictureStore
 from studio.data import open_database
+from studio.datasets.projects import create_project
+from studio.datasets.sources import Source
+from studio.images.provenance import Papers
+from studio.images.store import PictureStore
 from studio.progress import Silent
 from studio.settings import Settings
 from tests.collect.material import picture

@@ -13,15 +13,17 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, FilePayload, Page, expect
 
-from studio.collect.projects import create_project, list_projects
-from studio.collect.store import PictureStore
+from studio.collect import tasks
 from studio.data import open_database
-from studio.jobs import queue, requests
-from studio.jobs.performing import perform
+from studio.datasets.projects import create_project, list_projects
+from studio.images.store import PictureStore
+from studio.jobs import queue
 from studio.progress import Silent
 from studio.retrain.options import RunOptions
-from studio.retrain.runs import project_runs
+from studio.retrain.runs import run_records
+from studio.retrain.tasks import retrain
 from studio.settings import Settings
+from studio.worker.perform import perform
 from tests.conftest import NOW
 from tests.e2e.conftest import choose_tab, look, serving, visit
 from tests.retrain.material import data_folder, draw
@@ -48,13 +50,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Pa
             assert perform(database, settings, job_id, "me", Silent()) is None
 
         drawings = draw(room / "drawings", (CIRCLE, SQUARE), count=30)
-        do(requests.ingest_path(database, project.id, drawings, None, NOW))
+        do(tasks.ingest_path(database, project.id, drawings, None, NOW))
         for name in ("short", "long"):
             options = RunOptions(how_many_training_steps=40 if name == "short" else 200)
             store = PictureStore(settings.pictures_dir)
-            run_id = requests.retrain(database, store, project.id, options, NOW, name=name)
+            run_id = retrain(database, store, project.id, options, NOW, name=name)
             with database.read() as session:
-                job_id = project_runs.run(session, run_id).job_id
+                job_id = run_records.run(session, run_id).job_id
             assert job_id is not None
             do(job_id)
         database.close()
@@ -161,8 +163,8 @@ def test_the_chosen_way_stays_when_something_goes_above_it(
     database = open_database(Settings(home=home))
     with database.write() as session:
         (project,) = list_projects(session)
-        short = [run.id for run in project_runs.runs(session, project.id) if run.name == "short"]
-        project_runs.delete(session, short, NOW)
+        short = [run.id for run in run_records.runs(session, project.id) if run.name == "short"]
+        run_records.delete(session, short, NOW)
     try:
         picture = sorted((new / SQUARE).iterdir())[3]
         page.get_by_label("A picture's address").fill(f"{_sites[address]}/{SQUARE}/{picture.name}")
@@ -172,7 +174,7 @@ def test_the_chosen_way_stays_when_something_goes_above_it(
         expect(page.get_by_role("tab", name="Address")).to_have_attribute("aria-selected", "true")
     finally:
         with database.write() as session:
-            project_runs.bring_back(session, short)
+            run_records.bring_back(session, short)
         database.close()
 
 

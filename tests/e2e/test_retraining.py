@@ -11,8 +11,8 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 
-from studio.collect.sources import Source
-from studio.curate.split import split_of
+from studio.datasets.sources import Source
+from studio.datasets.splits import split_of
 from tests.conftest import FLOWERS, until
 from tests.e2e.conftest import go_to, look, visit
 from tests.e2e.labelling_grid import expect_count, fill, focused, press, saved, source, tile

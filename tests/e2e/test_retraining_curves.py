@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.browser
-SCRIPTS = Path(__file__).resolve().parents[2] / "studio" / "web" / "components" / "retraining"
+SCRIPTS = Path(__file__).resolve().parents[2] / "studio" / "web" / "retrain" / "frontend"
 
 
 @pytest.fixture

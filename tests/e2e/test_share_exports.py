@@ -10,15 +10,15 @@ from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from db.engine import Database
 from db.migrate import migrate
-from studio.jobs.model_exporting import shelf
 from studio.progress import Silent
-from studio.retrain.runs import project_runs
+from studio.retrain.runs import run_records
 from studio.share.exports import export as exporting
 from studio.share.exports.export import export
-from studio.share.exports.form import Context
+from studio.share.exports.format import Context
 from studio.share.exports.parity import Parity
+from studio.share.tasks import shelf
 from tests.e2e.conftest import look, serving, visit
-from tests.jobs.test_model_exporting import Bench
+from tests.share.test_tasks import Bench
 
 pytestmark = pytest.mark.browser
 LONG_MS = 120_000
@@ -78,7 +78,7 @@ def test_an_export_that_loses_more_than_a_point_says_so_in_red(
     monkeypatch.setattr(exporting, "measured", lambda *_a, **_k: bad)
     bench = shared.bench
     with bench.database.read() as session:
-        run_dir = bench.settings.runs_dir / project_runs.run(session, bench.run_id).folder
+        run_dir = bench.settings.runs_dir / run_records.run(session, bench.run_id).folder
     folder = shelf(bench.settings.exports_dir, bench.project_id) / str(bench.run_id)
     export(run_dir, "tflite-dynamic", folder / "tflite-dynamic.zip", Context("x", folder, Silent()))
     context = browser.new_context(viewport=PHONE, color_scheme="dark", is_mobile=True, has_touch=True)

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, FilePayload, Page, expect
 
-from studio.collect.drawings import drawings_offer
+from studio.collect.sample_data import drawings_offer
 from tests.conftest import FLOWERS, until
 from tests.e2e.conftest import choose_tab, go_to, look, serving, visit
 from tests.e2e.labelling_grid import expect_count, press, shelf

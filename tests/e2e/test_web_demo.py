@@ -17,13 +17,12 @@ import pytest
 from PIL import Image, ImageCms, ImageDraw
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from studio.predict.measuring import measured
 from studio.predict.model import Answer, Model
 from studio.progress import Silent
-from studio.share.exports.form import Context
+from studio.retrain.measure_confidence import measured
+from studio.share.exports.format import Context
 from studio.share.exports.formats import FORMATS
-from studio.share.web_demo.demo import Demo
-from studio.share.web_demo.page import Places, html
+from studio.share.web_demo.web_demo import Demo, Places, html
 from tests.e2e.conftest import look
 from tests.retrain.material import FLOWERS, ROOM, draw, needs_flowers, run_on, snapshot_of
 from tests.share.browser_runtime import pack_into

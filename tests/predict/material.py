@@ -4,8 +4,8 @@ import shutil
 from functools import cache
 from pathlib import Path
 
-from studio.predict.measuring import measured
 from studio.progress import Silent
+from studio.retrain.measure_confidence import measured
 from studio.retrain.options import RunOptions
 from studio.retrain.run import RunResult
 from tests.retrain.material import FLOWERS, ROOM, run_on, snapshot_of

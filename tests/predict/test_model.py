@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from studio.collect.decode import decode
 from studio.errors import ModelUnreadable, PictureRefused
+from studio.images.decode import decode
 from studio.predict.model import Model
 from tests.retrain.material import drawings_run
 
@@ -107,9 +107,9 @@ from pathlib import Path
 import studio.retrain.run
 from studio.predict.model import Model
 from studio.progress import Silent
-from studio.retrain.backbones import ready
-from studio.retrain.bottlenecks.cache import BottleneckCache
-from studio.retrain.bottlenecks.embedding import embed
+from studio.backbones import ready
+from studio.backbones.bottleneck_cache import BottleneckCache
+from studio.backbones.embedding import embed
 from studio.retrain.image_folder import read_image_folder
 assert Model.open(Path({str(folder)!r})).classify_file(Path({str(picture)!r}), "x")
 backbone = ready("efficientnet_lite0", Path(sys.argv[1]), Silent())

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from studio.backbones import DEFAULT, BackboneFile, ready
 from studio.progress import Silent
-from studio.retrain.backbones import DEFAULT, BackboneFile, ready
 from studio.retrain.curve import CurvePoint
 from studio.retrain.image_folder import read_image_folder
 from studio.retrain.options import RunOptions
 from studio.retrain.run import RunResult, retrain
-from studio.retrain.runs.changes import Change, Changes, Place
+from studio.retrain.runs.compare import Change, Changes, Place
 from studio.retrain.snapshot import Snapshot
 from studio.settings import settings
 

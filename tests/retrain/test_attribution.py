@@ -4,15 +4,16 @@ import csv
 from pathlib import Path
 
 from db.engine import Database
-from studio.collect import attribution
 from studio.collect.ingest import ingest
-from studio.collect.projects import create_project
-from studio.collect.sources import Papers, Source
-from studio.collect.store import PictureStore
+from studio.datasets.projects import create_project
+from studio.datasets.sources import Source
+from studio.images import attribution
+from studio.images.provenance import Papers
+from studio.images.store import PictureStore
 from studio.progress import Silent
 from studio.retrain.options import RunOptions
 from studio.retrain.run import read_run, retrain
-from studio.retrain.runs import project_snapshots
+from studio.retrain.runs import snapshot_records
 from studio.retrain.snapshot import Snapshot
 from tests.conftest import NOW
 from tests.retrain.material import backbone, draw
@@ -36,13 +37,13 @@ def test_the_papers_of_what_was_trained_on_come_with_the_model(database: Databas
     ingest(database, store, project.id, sources, progress=Silent(), clock=lambda: NOW)
     options = RunOptions(how_many_training_steps=2)
     with database.read() as session:
-        snapshot = project_snapshots.snapshot_of(session, project.id, options, store)
+        snapshot = snapshot_records.snapshot_of(session, project.id, options, store)
     snapshot.examples[0].path.write_bytes(b"lost")  # cannot be read: not trained on, and not credited
 
     def attribute(used: Snapshot, folder: Path) -> None:
         assert not (folder / "model.json").exists()  # the folder is not whole before it is all there
         with database.read() as session:
-            project_snapshots.write_attribution(session, project.id, used, folder)
+            snapshot_records.write_attribution(session, project.id, used, folder)
 
     result = retrain(
         snapshot,

@@ -9,10 +9,8 @@ import pytest
 
 from studio.errors import Stopped
 from studio.retrain.curve import CurvePoint
-from studio.retrain.head.head import Head, TrainedHead, Watch, train_head
-from studio.retrain.head.lesson import Draw, Lesson
-from studio.retrain.head.manner import Manner
-from studio.retrain.head.sampling import sampled
+from studio.retrain.head.dataset import Draw, Lesson, sampled
+from studio.retrain.head.head import Head, Manner, TrainedHead, Watch, train_head
 from studio.retrain.options import RunOptions
 from tests.retrain.material import Watched
 

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from studio.retrain.backbones import DEFAULT, backbone_named
+from studio.backbones import DEFAULT, backbone_named
 from studio.retrain.estimate import GAINS, Estimate, estimate, speed_of
 from studio.retrain.options import RunOptions
 

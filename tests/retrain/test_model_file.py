@@ -3,7 +3,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
-from studio.retrain.engine import Engine
+from studio.backbones.interpreter import Engine
 from studio.retrain.head.head import Head
 from studio.retrain.model_file import head_of, with_head
 from tests.retrain.material import backbone

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from studio.backbones import backbone_named
+from studio.backbones.interpreter import Engine
 from studio.errors import JobFailed, ModelUnreadable, Stopped, TooLittleToLearnFrom
-from studio.retrain.backbones import backbone_named
 from studio.retrain.curve import CurvePoint
-from studio.retrain.engine import Engine
 from studio.retrain.options import RunOptions
 from studio.retrain.run import read_run
 from studio.retrain.run_folder import CARD, MODEL
@@ -23,7 +23,7 @@ from tests.retrain.material import (
     run_on,
     snapshot_of,
 )
-from tests.retrain.summaries.test_summaries import scalars
+from tests.retrain.test_tensorboard import scalars
 
 
 @needs_flowers

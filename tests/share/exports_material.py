@@ -14,7 +14,7 @@ from studio.retrain.options import RunOptions
 from studio.retrain.run import RunResult
 from studio.retrain.snapshot import Snapshot
 from studio.share.exports.export import Exported, export
-from studio.share.exports.form import Context
+from studio.share.exports.format import Context
 from tests.conftest import FLOWERS
 from tests.retrain.material import ROOM, run_on
 

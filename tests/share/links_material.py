@@ -10,11 +10,10 @@ from starlette.testclient import TestClient
 from db import models
 from db.engine import Database
 from studio.retrain.options import RunOptions
-from studio.retrain.runs.project_runs import create_run, finish, run
+from studio.retrain.runs.run_records import create_run, finish, run
 from studio.settings import Settings
 from studio.share import links
-from studio.web.sharing.app import sharing_app
-from studio.web.sharing.tally import Tally
+from studio.web.share.app import Tally, sharing_app
 from studio.web.state import now
 from tests.conftest import NOW
 from tests.retrain.material import drawings_run

@@ -16,7 +16,7 @@ from PIL import Image
 
 from studio.predict.model import Model
 from studio.progress import Silent
-from studio.share.exports.form import Context
+from studio.share.exports.format import Context
 from studio.share.exports.formats import FORMATS
 from tests.e2e.conftest import free_port
 from tests.retrain.material import FLOWERS, ROOM, drawings_run

@@ -18,11 +18,11 @@ from studio.retrain.options import RunOptions
 from studio.retrain.snapshot import Snapshot
 from studio.share.exports import export as exporting
 from studio.share.exports.export import export
-from studio.share.exports.form import Format
+from studio.share.exports.format import Format
 from studio.share.exports.formats import FORMATS
 from studio.share.exports.parity import Parity, measured
+from tests.backbones.networks import SHARED_KERAS
 from tests.retrain.material import Watched, draw, drawings_run, run_on
-from tests.retrain.networks import SHARED_KERAS
 from tests.share.exports_material import context
 
 RUN = "tflite"

@@ -9,8 +9,8 @@ from studio.retrain.options import RunOptions
 from studio.retrain.run import RunResult
 from studio.share import frozen_graph
 from studio.share.frozen_graph import run_frozen_graph, write_frozen_graph
+from tests.backbones.networks import SHARED_KERAS
 from tests.retrain.material import drawings_run, run_on
-from tests.retrain.networks import SHARED_KERAS
 
 
 def test_answers_on_pictures_as_the_run_does_scaled_as_the_script_does(tmp_path: Path) -> None:

@@ -12,17 +12,16 @@ import numpy as np
 import PIL
 import pytest
 
+from studio.backbones.interpreter import Engine
+from studio.backbones.preprocessing import Preprocessing
 from studio.errors import DownloadFailed, Stopped
-from studio.predict.sureness import Sureness
 from studio.progress import Silent
-from studio.retrain.engine import Engine
-from studio.retrain.preprocessing import Preprocessing
-from studio.share.exports.form import Context
+from studio.retrain.confidence import Sureness
+from studio.share.exports.format import Context
 from studio.share.exports.formats import FORMATS
 from studio.share.web_demo import runtime as runtime_module
-from studio.share.web_demo.demo import Demo
-from studio.share.web_demo.page import Places, assets, html, policy
 from studio.share.web_demo.runtime import PACKAGES, runtime, runtime_here
+from studio.share.web_demo.web_demo import Demo, Places, assets, html, policy
 from tests.collect.one_file_site import one_file_site
 from tests.retrain.material import Watched, drawings_run
 from tests.share.browser_runtime import pack_into, packages

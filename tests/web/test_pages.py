@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Block, Node
 
 from db.engine import Database
-from studio.collect.projects import create_project
+from studio.datasets.projects import create_project
 from studio.jobs import queue
 from studio.settings import settings
 from studio.web import state
@@ -42,7 +42,7 @@ def _open(page: str) -> None:
 
     import streamlit as st
 
-    from studio.web.rooms import pages
+    from studio.web.layout import pages
 
     st.navigation(list(pages().values()))
     runpy.run_path(page)

@@ -11,11 +11,12 @@ from starlette.testclient import TestClient
 
 from db.engine import Database
 from db.models import Project
-from studio.collect.arrivals import ingest_path
-from studio.collect.store import PictureStore
+from studio.collect.importers import ingest_path
+from studio.images.store import PictureStore
 from studio.progress import Silent
 from studio.settings import Settings
-from studio.web.routes import picture_address, routes, thumbnail_address
+from studio.web.addresses import picture_address, thumbnail_address
+from studio.web.routes import routes
 from tests.conftest import NOW
 
 

@@ -4,13 +4,11 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
-from studio.collect.licences import code, licence_name
-from studio.collect.sources import Papers
-from studio.collect.web.query import refuse_long
-from studio.collect.web.service import MOST_PAGES, Hit, asked, content, link, pixels, plain
-from studio.collect.web.visitor import Answer, Kind, Visitor
+from studio.collect.web.fetcher import Answer, Kind, Visitor
+from studio.collect.web.service import MOST_PAGES, Hit, asked, content, link, pixels, plain, refuse_long
 from studio.errors import SearchFailed
-from studio.language import _
+from studio.i18n import _
+from studio.images.provenance import Papers, code, licence_name
 
 _PAGE_SIZE = 50
 _PREVIEW_PX = 330

@@ -1,27 +1,76 @@
 """Crawling: pages read from a few addresses on, and the pictures that they show."""
 
 import re
-from collections.abc import Collection, Iterable
-from typing import Unpack
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Unpack
 from urllib.parse import parse_qsl, urlsplit
 
 from db.engine import Database
-from studio.collect.entry import Find
 from studio.collect.ingest import Ingesting, IngestReport
-from studio.collect.names import class_name_of
-from studio.collect.sources import Papers
-from studio.collect.store import PictureStore
+from studio.collect.ingest_rows import Find
 from studio.collect.web import frontier
-from studio.collect.web.addresses import site
+from studio.collect.web.crawler import Followed, Limits, harvest
+from studio.collect.web.fetcher import AGENT_TOKEN, Answer, Visitor
 from studio.collect.web.frontier import Target
-from studio.collect.web.harvest import harvest
-from studio.collect.web.plan import Plan
-from studio.collect.web.reading import Reading
+from studio.collect.web.page import Reading
 from studio.collect.web.robots import NO_LINKS, NO_PICTURES, directives
-from studio.collect.web.rules import Followed, Limits
-from studio.collect.web.visitor import AGENT_TOKEN, Answer, Visitor
-from studio.collect.why import Why
-from studio.language import _, counted
+from studio.collect.web.urls import normal, site
+from studio.datasets.names import class_name_of
+from studio.errors import SourceMissing
+from studio.i18n import _, counted
+from studio.images.provenance import Papers
+from studio.images.reasons import Why
+from studio.images.store import PictureStore
+
+DEEPEST = 3
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a crawl is to do."""
+
+    addresses: tuple[str, ...]
+    class_name: str | None
+    depth: int = 1
+    """How many links away from the addresses pages are read, 0 to 3."""
+    sites: tuple[str, ...] = ()
+    """Hosts whose pages are read besides those of the addresses."""
+    max_pages: int = 200
+    max_pictures: int = 500
+    max_bytes: int = 2_000_000_000
+    max_minutes: float = 60
+    min_side_px: int = 100
+
+    @classmethod
+    def of(cls, arguments: Mapping[str, Any]) -> "Plan":
+        """Return the plan that a job's arguments describe."""
+        lists = {name: tuple(arguments.get(name, ())) for name in ("addresses", "sites")}
+        return cls(**{**arguments, **lists})
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the plan as a job's arguments; `of` reads them."""
+        return {**vars(self), "addresses": list(self.addresses), "sites": list(self.sites)}
+
+    def checked(self) -> "Plan":
+        """Return the plan with its addresses in their normal form.
+
+        Raises PictureRefused for one that is not asked, SourceMissing when there is none, or the depth is
+        not 0 to 3.
+        """
+        addresses = tuple(dict.fromkeys(normal(address) for address in self.addresses))
+        if not addresses:
+            raise SourceMissing(_("expected at least one address to begin with, such as https://…/gallery."))
+        if not 0 <= self.depth <= DEEPEST:
+            raise SourceMissing(
+                _("expected a depth of 0 to {deepest}; got {depth}.").format(
+                    deepest=DEEPEST, depth=self.depth
+                )
+            )
+        sites = tuple(dict.fromkeys(listed.strip().lower() for listed in self.sites if listed.strip()))
+        values = {**vars(self), "addresses": addresses, "sites": sites}
+        return Plan(**values)
+
 
 _PAGING = re.compile(r"^(page|paged|pg|p|start|offset|from)$", re.IGNORECASE)
 _PAGING_PATH = re.compile(r"/page/\d+/?$", re.IGNORECASE)

@@ -6,15 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from xml.etree.ElementTree import Element, ParseError, iterparse
 
-from studio.collect.licences import licence_name
-from studio.collect.sources import Papers
 from studio.collect.web.html_page import read_html
-from studio.collect.web.letters import joined, plain
-from studio.collect.web.ornaments import is_picture_file, why_ornament
-from studio.collect.web.reading import FoundPicture, Reading
-from studio.collect.why import Why
+from studio.collect.web.image_candidates import is_picture_file, why_ornament
+from studio.collect.web.page import FoundPicture, Reading
+from studio.collect.web.urls import joined, plain
 from studio.errors import PictureRefused
-from studio.language import _
+from studio.i18n import _
+from studio.images.provenance import Papers, licence_name
+from studio.images.reasons import Why
 
 ROOTS = frozenset({"rss", "feed", "rdf", "urlset", "sitemapindex"})
 _ENTRIES = frozenset({"item", "entry", "url", "sitemap"})

@@ -1,20 +1,23 @@
 """The addresses that a job is to ask and has asked, in the database: what it goes on from after a kill."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from db import models
-from db.upsert import insert_ignoring
-from db.web_models import WebAddress
-from studio.collect import entry
-from studio.collect.entry import Find, Noted
-from studio.collect.sources import Papers
-from studio.collect.web.addresses import site
+from db.engine import insert_ignoring
+from db.models import WebAddress, WebAnswer
+from studio.collect import ingest_rows
+from studio.collect.address_lists import AddressList
+from studio.collect.ingest_rows import Find, Noted
+from studio.collect.web.urls import site
+from studio.i18n import _
+from studio.images.provenance import Papers
+from studio.images.reasons import Why
 
 _CHUNK = 500  # SQLite allows a statement 999 variables in its older builds
 
@@ -116,7 +119,7 @@ def note(
         Noted(find, page_address, site(find.name) if "://" in find.name else "")
         for find, page_address in finds
     )
-    entry.note(session, project_id, job_id, noted, at=at)
+    ingest_rows.note(session, project_id, job_id, noted, at=at)
 
 
 def done(session: Session, job_id: int, addresses: Sequence[str]) -> None:
@@ -127,3 +130,80 @@ def done(session: Session, job_id: int, addresses: Sequence[str]) -> None:
             .where(WebAddress.job_id == job_id, WebAddress.address.in_(addresses[start : start + _CHUNK]))
             .values(state="done")
         )
+
+
+@dataclass(frozen=True)
+class Kept:
+    """An earlier answer: its tags, and the picture or the page's reading that they stand for."""
+
+    address: str
+    etag: str
+    last_modified: str
+    sha256: str | None = None
+    format: str = ""
+    """The picture's, as in the database."""
+    reading: Mapping[str, Any] | None = None
+
+
+def recall(session: Session, addresses: Sequence[str]) -> dict[str, Kept]:
+    """Return what is kept of these addresses, by address; of pictures only what the database still has."""
+    row, image = WebAnswer, models.Image
+    kept = {}
+    for start in range(0, len(addresses), _CHUNK):
+        rows = session.execute(
+            select(row.address, row.etag, row.last_modified, row.sha256, image.format, row.reading)
+            .outerjoin(image, image.sha256 == row.sha256)
+            .where(row.address.in_(addresses[start : start + _CHUNK]))
+        )
+        for address, etag, last_modified, sha256, format_name, reading in rows:
+            if format_name is not None or reading is not None:
+                kept[address] = Kept(address, etag, last_modified, sha256, format_name or "", reading)
+    return kept
+
+
+def keep(session: Session, answers: Sequence[Kept], at: datetime) -> None:
+    """Put these answers in place of earlier ones."""
+    newest = {answer.address: answer for answer in answers}
+    addresses = list(newest)
+    for start in range(0, len(addresses), _CHUNK):
+        chunk = addresses[start : start + _CHUNK]
+        session.execute(delete(WebAnswer).where(WebAnswer.address.in_(chunk)))
+        session.execute(
+            insert(WebAnswer),
+            [
+                {
+                    "address": address,
+                    "etag": newest[address].etag,
+                    "last_modified": newest[address].last_modified,
+                    "sha256": newest[address].sha256,
+                    "reading": newest[address].reading,
+                    "at": at,
+                }
+                for address in chunk
+            ],
+        )
+
+
+def add_listed(
+    session: Session,
+    project_id: int,
+    job_id: int,
+    found: AddressList,
+    class_name: str | None,
+    *,
+    at: datetime,
+) -> None:
+    """Put a list's addresses behind those that wait for a job, and write of its other parts why not.
+
+    class_name: of what the list gives none. Done twice, it changes nothing.
+    """
+    targets = (
+        Target(entry.address, "picture", 0, entry.class_name or class_name, entry.papers)
+        for entry in found.entries
+    )
+    add(session, job_id, targets)
+    finds = {}
+    for line in found.refused:
+        name = _("line {number}: {text}").format(number=line.line, text=line.text)
+        finds[name] = (Find(name, "refused", line.reason, Why.ADDRESS), "")
+    note(session, project_id, job_id, list(finds.values()), at=at)

@@ -1,20 +1,253 @@
 """What an HTML page shows: its pictures with their papers, its links, and what it tells robots."""
 
 import re
-from dataclasses import dataclass
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from itertools import islice
+from typing import Any, Self
 
-from bs4 import Tag
+from bs4 import BeautifulSoup, MarkupResemblesLocatorWarning, Tag, XMLParsedAsHTMLWarning
 
-from studio.collect.licences import licence_name
-from studio.collect.sources import Papers
-from studio.collect.web.candidates import attribute, is_inline, references
-from studio.collect.web.letters import joined, line
-from studio.collect.web.markup import Markup, Place, Scope, rel_of, words
-from studio.collect.web.ornaments import is_drawing, is_picture_file, why_ornament
-from studio.collect.web.reading import FoundPicture, Reading
-from studio.collect.web.soup import soup_of
-from studio.collect.web.structured import Described, described
+from studio.collect.web.fetcher import AGENT_TOKEN
+from studio.collect.web.image_candidates import (
+    attribute,
+    is_drawing,
+    is_inline,
+    is_picture_file,
+    references,
+    why_ornament,
+)
+from studio.collect.web.json_ld import Described, described
+from studio.collect.web.page import FoundPicture, Reading
+from studio.collect.web.urls import joined, line
+from studio.images.provenance import Papers, licence_name
+
+_URL = re.compile(
+    r"url\(\s*(?:\"([^\"]{1,2000})\"|'([^']{1,2000})'|([^()\"'\s]{1,2000}))\s*\)", re.IGNORECASE
+)
+_BACKGROUND = re.compile(r"background(?:-image)?\s*:([^;{}]*)", re.IGNORECASE)
+_LATE_BACKGROUNDS = ("data-bg", "data-background", "data-background-image", "data-bg-image")
+_CARDS = ("og:image", "og:image:url", "twitter:image", "twitter:image:src")
+_LICENCE_METAS = ("dcterms.license", "dcterms:license", "dc.license", "cc:license")
+_LICENCE_RELS = frozenset({"license", "cc:license", "dct:license", "dcterms:license"})
+_MOST_STRINGS = 100
+
+
+@dataclass
+class Scope:
+    """What a figure, an article or the whole page states for the pictures in it."""
+
+    within: "Scope | None" = None
+    is_figure: bool = False
+    caption: str = ""
+    creator: str = ""
+    licence: str = ""
+    """A reference to it."""
+
+    def outwards(self) -> Iterator["Scope"]:
+        """Yield it, and all that it stands in."""
+        scope: Scope | None = self
+        while scope is not None:
+            yield scope
+            scope = scope.within
+
+
+@dataclass(frozen=True)
+class Place:
+    """What stands around a tag."""
+
+    scope: Scope
+    link: Tag | None = None
+    picture: Tag | None = None
+    noscript: Tag | None = None
+
+
+@dataclass
+class Markup:
+    """One page's tags, in their order. All texts are one line."""
+
+    title: str = ""
+    card_title: str = ""
+    """The one for those who share the page."""
+    author: str = ""
+    base: str = ""
+    """What references begin at, as it is written."""
+    whole: Scope = field(default_factory=Scope)
+    images: list[tuple[Tag, Place]] = field(default_factory=list)
+    sources: dict[int, list[Tag]] = field(default_factory=dict)
+    """Those of each picture, by the id of its tag."""
+    others: list[tuple[str, Tag | None, Place]] = field(default_factory=list)
+    """References to backgrounds, posters, objects; with the tag whose size and words are theirs."""
+    cards: list[str] = field(default_factory=list)
+    """References to the pictures for those who share the page."""
+    links: list[tuple[Tag, Place]] = field(default_factory=list)
+    scripts: list[str] = field(default_factory=list)
+    robots: list[tuple[str, str]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, soup: BeautifulSoup) -> Self:
+        """Return the tags of a page."""
+        page = cls()
+        around = {id(soup): Place(page.whole)}
+        for tag in soup.descendants:
+            if isinstance(tag, Tag):
+                place = around[id(tag.parent)]
+                page._see(tag, place)
+                page._see_style(tag, place)
+                around[id(tag)] = page._inside(tag, place)
+        return page
+
+    def _inside(self, tag: Tag, place: Place) -> Place:
+        """Return what stands around all that a tag holds."""
+        match tag.name:
+            case "a":
+                return replace(place, link=tag)
+            case "figure" | "article":
+                return replace(place, scope=Scope(place.scope, is_figure=tag.name == "figure"))
+            case "picture":
+                self.sources[id(tag)] = []
+                return replace(place, picture=tag)
+            case "noscript":
+                return replace(place, noscript=tag)
+        return place
+
+    def _see(self, tag: Tag, place: Place) -> None:
+        match tag.name:
+            case "img":
+                self.images.append((tag, place))
+            case "source" if place.picture is not None:
+                self.sources[id(place.picture)].append(tag)
+            case "a" | "area" | "link":
+                self._see_link(tag, place)
+            case "meta":
+                self._see_meta(tag)
+            case "figcaption" if place.scope.is_figure:
+                place.scope.caption = place.scope.caption or words(tag)
+            case "base":
+                self.base = self.base or attribute(tag, "href")
+            case "title":
+                self.title = self.title or words(tag)
+            case "script":
+                self.scripts.append(tag.get_text())
+            case "video":
+                self.others.append((attribute(tag, "poster"), None, place))
+            case "object" | "embed" if attribute(tag, "type").startswith("image/"):
+                self.others.append((attribute(tag, "data") or attribute(tag, "src"), tag, place))
+        if "cc:attributionname" in attribute(tag, "property").lower():
+            name = line(attribute(tag, "content")) or words(tag)
+            place.scope.creator = place.scope.creator or name
+
+    def _see_link(self, tag: Tag, place: Place) -> None:
+        self.links.append((tag, place))
+        rel = rel_of(tag)
+        if rel & _LICENCE_RELS:
+            place.scope.licence = place.scope.licence or attribute(tag, "href")
+        if "image_src" in rel:
+            self.others.append((attribute(tag, "href"), None, place))
+
+    def _see_meta(self, tag: Tag) -> None:
+        name = (attribute(tag, "property") or attribute(tag, "name")).lower()
+        content = attribute(tag, "content")
+        if name in _CARDS:
+            self.cards.append(content)
+        elif name == "og:image:secure_url" and content:
+            self.cards[-1:] = [content]  # the same picture as the one before it
+        elif name == "og:title":
+            self.card_title = self.card_title or line(content)
+        elif name == "author":
+            self.author = self.author or line(content)
+        elif name in _LICENCE_METAS:
+            self.whole.licence = self.whole.licence or content
+        elif "bot" in name or name == AGENT_TOKEN:  # robots, googlebot and the like, and we
+            self.robots.append((name, content))
+
+    def _see_style(self, tag: Tag, place: Place) -> None:
+        if tag.name == "style":
+            styles = _BACKGROUND.findall(tag.get_text())
+        else:
+            styles = [attribute(tag, "style")]
+            late = [value for name in _LATE_BACKGROUNDS if (value := attribute(tag, name))]
+            styles += [each if "url(" in each.lower() else f'url("{each}")' for each in late]
+        for style in styles:
+            for found in _URL.findall(style):
+                self.others.append(("".join(found), None if tag.name == "style" else tag, place))
+
+
+def words(tag: Tag) -> str:
+    """Return the text in a tag as one line; of a long one, its beginning."""
+    return line(" ".join(islice(tag.stripped_strings, _MOST_STRINGS)))
+
+
+def rel_of(tag: Tag) -> set[str]:
+    """Return how what a link leads to is related to the page."""
+    return set(attribute(tag, "rel").lower().split())
+
+
+# What is passed in was fetched and may be anything; the parser's advice to programmers is not for us.
+for _category in (MarkupResemblesLocatorWarning, XMLParsedAsHTMLWarning):
+    warnings.filterwarnings("ignore", category=_category)
+LONGEST = 4_000_000
+MOST_TAGS = 100_000
+_DEEPEST = 128
+_SKIPPED = re.compile(r"<!--|<(script|style)\b[^>]*>", re.IGNORECASE)
+_ENDS = {"script": re.compile(r"</script\b", re.IGNORECASE), "style": re.compile(r"</style\b", re.IGNORECASE)}
+# Numbers of letters that are too long for one, or none at all.
+_NO_LETTER = re.compile(r"&#(?![0-9]{1,7}[^0-9a-f]|x[0-9a-f]{1,6}[^0-9a-f])", re.IGNORECASE)
+
+
+class _Soup(BeautifulSoup):
+    """A tree that stops growing: both ways, since much of what walks one climbs up from every leaf."""
+
+    _made = 0
+
+    def handle_starttag(self, *place: Any, **more: Any) -> Tag | None:
+        self._made += 1
+        if self._made > MOST_TAGS:
+            return None
+        while len(self.tagStack) > _DEEPEST:  # what is deeper stands beside it, as in browsers
+            self.endData()
+            self.popTag()
+        return super().handle_starttag(*place, **more)
+
+
+def soup_of(text: str) -> BeautifulSoup:
+    """Return a page as a tree whose attributes are all strings; never raises.
+
+    Of a page, the first 4 million characters and 100,000 tags are read; of its scripts, those with JSON-LD.
+    """
+    return _Soup(_tame(text[:LONGEST]), "html.parser", multi_valued_attributes=None)
+
+
+def _tame(text: str) -> str:
+    """Return a page without what html.parser would look for to the end of the page, again and again."""
+    # What stands behind the last tag is no tag, and every tag has an end then.
+    text = text[: text.rfind(">") + 1].replace("\0", "")
+    return _NO_LETTER.sub("&amp;#", _without_scripts(text).replace("<![", "<! ["))
+
+
+def _without_scripts(text: str) -> str:
+    kept: list[str] = []
+    at = 0
+    comments_end = text.rfind("-->")
+    while found := _SKIPPED.search(text, at):
+        kept.append(text[at : found.start()])
+        tag = (found[1] or "").lower()
+        if not tag:
+            # As browsers do: <!--> is a comment that ends where it begins.
+            ends = found.start() + 2 <= comments_end
+            at = text.index("-->", found.start() + 2) + 3 if ends else found.end()
+            continue
+        end = _ENDS[tag].search(text, found.end())
+        if end is None:  # it holds all the rest
+            return "".join(kept)
+        if tag == "style" or "ld+json" in found[0].lower():
+            inside = text[found.end() : end.start()].replace("<!--", "").replace("-->", "")
+            kept.append(found[0] + inside + f"</{tag}>")
+        at = text.find(">", end.end()) + 1 or len(text)
+    kept.append(text[at:])
+    return "".join(kept)
+
 
 _PIXELS = re.compile(r"(\d{1,6})(?:\.\d+)?(?:px)?")
 _LOOKED_AT_BESIDE = 20

@@ -4,14 +4,12 @@ import json
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-from studio.collect.licences import licence_name, name_of_code
-from studio.collect.sources import Papers
 from studio.collect.web import service
-from studio.collect.web.query import refuse_long
-from studio.collect.web.service import MOST_PAGES, Hit, asked, content, link, pixels, plain
-from studio.collect.web.visitor import Answer, Kind, Visitor
+from studio.collect.web.fetcher import Answer, Kind, Visitor
+from studio.collect.web.service import MOST_PAGES, Hit, asked, content, link, pixels, plain, refuse_long
 from studio.errors import PictureRefused, SearchFailed
-from studio.language import _
+from studio.i18n import _
+from studio.images.provenance import Papers, licence_name, name_of_code
 
 _PAGE_SIZE = 20
 _PAGE_SIZE_WITH_KEY = 48

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 
 from protego import Protego
 
-from studio.collect.web.addresses import origin
-from studio.collect.why import Why
+from studio.collect.web.urls import origin
 from studio.errors import PictureRefused
-from studio.language import _
+from studio.i18n import _
+from studio.images.reasons import Why
 
 NO_PICTURES = frozenset({"noai", "noimageai", "noindex", "noimageindex", "none"})
 NO_LINKS = frozenset({"nofollow", "none"})

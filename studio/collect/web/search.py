@@ -1,37 +1,136 @@
 """Searching services for pictures, to be looked at before anything is kept."""
 
 import math
+import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass
 from itertools import islice
+from pathlib import Path
 from threading import Event
 from typing import TypeVar
+from uuid import uuid4
 
 from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
 from db import models
-from db.engine import Database
-from db.upsert import insert_ignoring
-from db.web_models import SearchHit
+from db.engine import Database, insert_ignoring
+from db.models import SearchHit
 from studio.collect.web.commons import Commons
-from studio.collect.web.hits import hits
+from studio.collect.web.fetcher import Kind, Visitor
 from studio.collect.web.openverse import Openverse
-from studio.collect.web.previews import Previews
-from studio.collect.web.query import checked_phrases
-from studio.collect.web.service import Hit, Service
-from studio.collect.web.visitor import Visitor
-from studio.errors import SearchFailed
-from studio.language import _
+from studio.collect.web.service import Hit, Service, checked_phrases
+from studio.errors import PictureRefused, SearchFailed, ServerError
+from studio.files import atomic_bytes
+from studio.i18n import _
+from studio.images.decode import decode_whole
+from studio.images.provenance import Papers
+from studio.images.store import THUMBNAIL_PX, fitted
 from studio.progress import Progress
 from studio.settings import Settings
+
+
+@dataclass(frozen=True)
+class FoundHit:
+    """A hit as it was kept."""
+
+    id: int
+    position: int
+    """Its place among the hits of its search, from 0; some may be missing."""
+    phrase: str
+    address: str
+    preview: str
+    """The name of its small copy; empty where there is none."""
+    width_px: int | None
+    height_px: int | None
+    papers: Papers
+
+
+def hits(session: Session, job_id: int) -> tuple[FoundHit, ...]:
+    """Return what a search has found so far, in order."""
+    row = SearchHit
+    rows = session.scalars(select(row).where(row.job_id == job_id).order_by(row.position, row.id))
+    return tuple(map(_found, rows))
+
+
+def hit(session: Session, hit_id: int) -> FoundHit | None:
+    """Return one hit."""
+    row = session.get(SearchHit, hit_id)
+    return None if row is None else _found(row)
+
+
+def _found(row: SearchHit) -> FoundHit:
+    return FoundHit(
+        row.id,
+        row.position,
+        row.phrase,
+        row.address,
+        row.preview,
+        row.width_px,
+        row.height_px,
+        Papers(**row.papers),
+    )
+
+
+_MAX_BYTES = 5_000_000
+_YOUNG_S = 3600.0
+"""A file this new may belong to a hit whose row is not written yet."""
+
+
+class Previews:
+    """A folder of WebP files that fit 256 x 256 px, under names that nobody can guess."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def path(self, name: str) -> Path:
+        """Return where the preview of that name lies."""
+        return self._folder / name
+
+    def fetch(self, visitor: Visitor, address: str, kind: Kind) -> str:
+        """Fetch a picture, keep a small copy and return its name; empty when nothing can be shown.
+
+        Raises VisitEnded after the visitor's end, ServerError when the disk refuses.
+        """
+        if not address:
+            return ""
+        try:
+            data = visitor.get(address, kind=kind, max_bytes=_MAX_BYTES).body
+            image = decode_whole(data, address, at_least_px=THUMBNAIL_PX).image
+        except PictureRefused:
+            return ""
+        name = f"{uuid4().hex}.webp"
+        try:
+            with atomic_bytes(self.path(name)) as file:
+                fitted(image, THUMBNAIL_PX).save(file, "WEBP", quality=80, method=0)
+        except OSError as error:
+            raise ServerError(
+                _(
+                    "{path} cannot be written: {why}. Make room on the disk, or let the studio write there."
+                ).format(path=self.path(name), why=error.strerror or error)
+            ) from error
+        return name
+
+    def clear(self, database: Database) -> None:
+        """Delete the files that no hit names any more."""
+        if not self._folder.is_dir():
+            return
+        with database.read() as session:
+            named = set(session.scalars(select(SearchHit.preview).where(SearchHit.preview != "")))
+        for path in self._folder.iterdir():
+            try:
+                if path.name not in named and time.time() - path.stat().st_mtime > _YOUNG_S:
+                    path.unlink()
+            except OSError:  # another cleared it, or shows it: then it goes the next time
+                continue
+
 
 _AT_ONCE = 20
 """So many hits are shown before more are asked for."""
 _THREADS = 4
 _LOOK_EVERY_S = 0.2
-
 _Result = TypeVar("_Result")
 
 

@@ -2,19 +2,19 @@
 
 import html
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 from urllib.parse import urlencode
 
 from bs4 import BeautifulSoup
 
-from studio.collect.sources import Papers
-from studio.collect.web.letters import joined, line
-from studio.collect.web.visitor import Answer, Kind, Visitor
-from studio.collect.why import Why
+from studio.collect.web.fetcher import Answer, Kind, Visitor
+from studio.collect.web.urls import joined, line
 from studio.errors import PictureRefused, SearchFailed
-from studio.language import _
+from studio.i18n import _
+from studio.images.provenance import CODES, Papers
+from studio.images.reasons import Why
 
 MOST_PAGES = 20
 """How far a search is followed: Openverse allows no more, and what comes later fits the words ever less."""
@@ -51,7 +51,7 @@ class Service(Protocol):
     def find(self, words: str, *, licences: frozenset[str], min_side_px: int) -> Iterator[Hit]:
         """Yield pictures, those that fit best first, asking for more as they are taken.
 
-        licences: codes as in `studio.collect.licences.CODES`; empty: any. A picture that is known to have a
+        licences: codes as in `studio.images.provenance.CODES`; empty: any. A picture that is known to have a
         shorter side than `min_side_px` is left out. Raises SearchFailed when the service does not answer or
         refuses.
         """
@@ -120,3 +120,45 @@ def link(value: object, base: str = "") -> str:
 def pixels(value: object) -> int | None:
     """Return a side's length where the service gives one."""
     return value if type(value) is int and 0 < value <= _LONGEST_SIDE_PX else None
+
+
+SERVICES = {"openverse": "Openverse", "commons": "Wikimedia Commons"}
+"""Their names in arguments and papers, and for people."""
+MOST_CHARACTERS = 200
+"""Of the words: Openverse's own limit, and with what is added to them still within Commons'."""
+
+
+def checked_phrases(service: str, phrases: Sequence[str], licences: Collection[str]) -> tuple[str, ...]:
+    """Return the phrases that are searched for, each once.
+
+    Raises SearchFailed when there is none, one is too long, or a service or a licence is unknown.
+    """
+    if service not in SERVICES:
+        raise SearchFailed(
+            _("expected one of {known} to be searched; got {service}.").format(
+                known=", ".join(SERVICES), service=service
+            )
+        )
+    unknown = sorted(set(licences) - set(CODES))
+    if unknown:
+        raise SearchFailed(
+            _("expected licences among {known}; got {unknown}.").format(
+                known=", ".join(CODES), unknown=", ".join(unknown)
+            )
+        )
+    searched = tuple(dict.fromkeys(words for phrase in phrases if (words := " ".join(phrase.split()))))
+    if not searched:
+        raise SearchFailed(_("expected words to search for; there are none. Type what the pictures show."))
+    for words in searched:
+        refuse_long(words)
+    return searched
+
+
+def refuse_long(words: str) -> None:
+    """Raise SearchFailed when the words are more than services take; they would be cut without a word."""
+    if len(words) > MOST_CHARACTERS:
+        raise SearchFailed(
+            _("expected at most {limit} characters to search for; these are {count}: {words}…").format(
+                limit=MOST_CHARACTERS, count=len(words), words=words[:40]
+            )
+        )

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from studio.retrain.evaluation.calibration import Bin, Calibration
-from studio.retrain.evaluation.precision_recall import PrecisionRecall
+from studio.retrain.evaluation.metrics import Bin, Calibration, PrecisionRecall
 from studio.retrain.snapshot import Example
 
 _Z_95 = 1.959963984540054

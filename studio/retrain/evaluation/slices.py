@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from db import models
 from studio.retrain.evaluation.evaluation import Tally
-from studio.retrain.runs.project_runs import run
+from studio.retrain.runs.run_records import run
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,55 @@ from pathlib import Path
 import numpy as np
 
 from studio.arrays import Float32Array, IndexArray
-from studio.language import _
+from studio.i18n import _
 from studio.progress import Progress
 from studio.retrain.curve import CurvePoint, OnPoints
-from studio.retrain.head.descent import MOMENTS, descent
-from studio.retrain.head.lesson import Draw, Lesson
-from studio.retrain.head.manner import Manner
-from studio.retrain.head.sampling import sampled
-from studio.retrain.head.training_state import Best, TrainingState
+from studio.retrain.head.checkpoint import Best, TrainingState
+from studio.retrain.head.dataset import Draw, Lesson, Scaling, sampled
+from studio.retrain.head.optimizers import MOMENTS, descent
 from studio.retrain.options import RunOptions
+
+_DEVIATION = 0.001
+_WITHIN = 2.0
+"""Deviations: what a truncated normal draws beyond them is drawn again."""
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a head is trained.
+
+    scaling: of the features; the peer takes them as they come.
+    weights: the first ones, float32, (features, classes).
+    behind: how much less a step's number is than the steps taken by its end; the peer counts from 0.
+    keeps_best: whether the head that was best on the validation pictures stands, or the last.
+    """
+
+    scaling: Scaling
+    weights: Float32Array
+    behind: int
+    keeps_best: bool
+
+    @classmethod
+    def of(cls, lesson: Lesson, options: RunOptions) -> "Manner":
+        """Return the manner that `options.compat` asks for."""
+        shape = lesson.vectors.shape[1], lesson.classes
+        if not options.compat:
+            return cls(Scaling.of(lesson), np.zeros(shape, np.float32), 0, True)
+        as_they_come = Scaling(np.zeros(shape[0], np.float32), np.float32(1))
+        return cls(as_they_come, _truncated_normal(shape, options.seed), 1, False)
+
+    def next_due(self, step: int, interval: int) -> int:
+        """Return after how many steps, more than `step`, `interval` divides the last one's number."""
+        return step + interval - (step - self.behind) % interval
+
+
+def _truncated_normal(shape: tuple[int, int], seed: int) -> Float32Array:
+    generator = np.random.default_rng(seed)
+    drawn = generator.standard_normal(shape)
+    while (beyond := np.abs(drawn) > _WITHIN).any():
+        drawn[beyond] = generator.standard_normal(np.count_nonzero(beyond))
+    return (_DEVIATION * drawn).astype(np.float32)
+
 
 L2S = (0.0, 0.001, 0.01, 0.1)
 """What is tried where the validation pictures choose."""

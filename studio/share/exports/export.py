@@ -8,21 +8,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from studio.atomic import atomic_bytes, atomic_text
-from studio.curate.export.file_names import safe_name
+from studio.backbones import backbone_named
 from studio.errors import JobFailed, OutputRefused
-from studio.language import _
+from studio.files import atomic_bytes, atomic_text
+from studio.i18n import _
+from studio.images.file_names import safe_name
 from studio.predict.model import Model
-from studio.predict.sureness import SURENESS
-from studio.retrain.backbones import backbone_named
+from studio.retrain.confidence import SURENESS
 from studio.retrain.run_folder import read_card, read_snapshot
 from studio.retrain.snapshot import Snapshot
-from studio.share.exports.form import Context, Format
+from studio.share.exports.documents import CARD, README, model_card, readme, write_papers
+from studio.share.exports.format import Context, Format
 from studio.share.exports.formats import FORMATS
-from studio.share.exports.model_card import CARD, model_card
-from studio.share.exports.papers import write_papers
 from studio.share.exports.parity import PARITY, Parity, measured
-from studio.share.exports.readme import README, readme
 
 _ZIP = ".zip"
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)

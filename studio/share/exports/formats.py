@@ -1,13 +1,13 @@
 """The registry of the forms of export: the page, the command line and the job know no others."""
 
-from studio.share.deploy.deploy_form import DEPLOY
-from studio.share.exports.form import Format
+from studio.share.deploy.format import DEPLOY
+from studio.share.exports.format import Format
 from studio.share.exports.graph import GRAPH
-from studio.share.exports.keras_forms import KERAS, SAVED_MODEL
-from studio.share.exports.lite import LITE_FORMATS
-from studio.share.exports.onnx_form import ONNX
+from studio.share.exports.keras import KERAS, SAVED_MODEL
+from studio.share.exports.onnx import ONNX
 from studio.share.exports.teachable_machine import TEACHABLE_MACHINE
-from studio.share.web_demo.web_form import WEB
+from studio.share.exports.tflite import LITE_FORMATS
+from studio.share.web_demo.format import WEB
 
 _FORMATS: tuple[Format, ...] = (
     *LITE_FORMATS,

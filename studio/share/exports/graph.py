@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from studio.arrays import Uint8Array
-from studio.language import _
-from studio.share.exports.form import Answer, Context, Format
-from studio.share.exports.labels import write_labels
+from studio.i18n import _
+from studio.share.exports.documents import write_labels
+from studio.share.exports.format import Answer, Context, Format
 from studio.share.frozen_graph import SCRIPT_MEAN, SCRIPT_STD, opened_frozen_graph, write_frozen_graph
 
 _GRAPH, _LABELS = "retrained_graph.pb", "retrained_labels.txt"

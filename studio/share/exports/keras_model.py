@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from studio.retrain.backbones import Backbone
+from studio.backbones import Backbone
+from studio.backbones.interpreter import captured_output, tensorflow
 from studio.retrain.head.head import Head
 from studio.retrain.model_file import head_of
-from studio.retrain.quiet import captured_output, tensorflow
 from studio.retrain.run_folder import read_card, read_model
 from studio.share.frozen_graph import FINAL, INPUT, network_of
 

@@ -8,13 +8,13 @@ import numpy.typing as npt
 from PIL import Image
 
 from studio.arrays import Uint8Array
-from studio.atomic import atomic_bytes
-from studio.language import _
-from studio.retrain.litert import converted
-from studio.retrain.quiet import captured_output, tensorflow
-from studio.share.exports.form import Answer, Context, Format
+from studio.backbones.conversion import converted
+from studio.backbones.interpreter import captured_output, tensorflow
+from studio.files import atomic_bytes
+from studio.i18n import _
+from studio.share.exports.documents import write_labels
+from studio.share.exports.format import Answer, Context, Format
 from studio.share.exports.keras_model import answers_of, parts_of
-from studio.share.exports.labels import write_labels
 
 _KERAS, _LITE = "keras_model.h5", "model_unquant.tflite"
 _SIDE_PX = 224

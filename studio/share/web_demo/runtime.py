@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from importlib.metadata import files
 from pathlib import Path
 
-from studio.atomic import atomic_bytes
-from studio.collect.download import download, hash_of
 from studio.errors import DownloadFailed
-from studio.language import _
+from studio.files import atomic_bytes
+from studio.i18n import _
+from studio.images.download import download, hash_of
 from studio.progress import Progress
 
 VERSION = "2.5.3"

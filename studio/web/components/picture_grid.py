@@ -6,10 +6,12 @@ from typing import TypedDict
 
 import streamlit as st
 
-from studio.language import _
+from studio.collect.web.search import FoundHit
+from studio.i18n import _
+from studio.web.addresses import preview_address
+from studio.web.curate.routes import hit_address
 
 _HERE = Path(__file__).parent
-
 _component = st.components.v2.component(
     "picture_grid",
     html='<div class="bar"></div><div class="grid" role="group"></div><dialog></dialog>',
@@ -26,7 +28,7 @@ class Tile(TypedDict):
     address: str
     """Of the picture in a size for looking at."""
     details: str
-    """Of what is known of it, as `studio.web.detail_routes` gives it."""
+    """Of what is known of it, as `studio.web.curate.routes` gives it."""
     name: str
 
 
@@ -56,3 +58,22 @@ def draw_grid(tiles: Sequence[Tile], *, key: str) -> list[int]:
     )
     shown = {tile["id"] for tile in tiles}
     return [image for image in result.selected if image in shown]
+
+
+def hit_grid(hits: Sequence[FoundHit], *, key: str) -> list[int]:
+    """Draw the hits and return the ids of those that are selected."""
+    return draw_grid(
+        [
+            {
+                "id": hit.id,
+                "thumbnail": preview_address(hit.preview),
+                "address": preview_address(hit.preview),
+                "details": hit_address(hit.id),
+                "name": " · ".join(
+                    filter(None, (hit.papers.title, hit.papers.licence or _("licence unknown")))
+                ),
+            }
+            for hit in hits
+        ],
+        key=key,
+    )

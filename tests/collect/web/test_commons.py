@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from studio.collect.web.commons import Commons
+from studio.collect.web.fetcher import Visitor
 from studio.collect.web.service import Hit
-from studio.collect.web.visitor import Visitor
 from studio.errors import SearchFailed
 from tests.collect.web.service_stand_ins import CommonsStandIn, commons_page
 

@@ -12,9 +12,8 @@ from sqlalchemy import select
 
 from db import models
 from studio.collect.ingest import IngestReport
-from studio.collect.web.crawl import ingest_crawl
-from studio.collect.web.plan import Plan
-from studio.collect.web.visitor import Limits, Visitor
+from studio.collect.web.crawl import Plan, ingest_crawl
+from studio.collect.web.fetcher import Limits, Visitor
 from studio.errors import PictureRefused, SourceMissing, Stopped
 from tests.collect.material import Bench, Watched
 from tests.collect.web.garden import ADDED, READ, REFUSED, TROUBLES, Garden, standing

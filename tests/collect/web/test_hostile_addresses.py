@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from studio.collect.web import connections
-from studio.collect.web.visitor import Visitor
-from studio.collect.why import Why
+from studio.collect.web.fetcher import Visitor
 from studio.errors import PictureRefused
+from studio.images.reasons import Why
 from tests.collect.web.listener import Listener, leading_to, reply
 
 AGENT = "retrain-studio/test (+test@example.org)"

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from studio.collect.web.fetcher import Visitor
 from studio.collect.web.openverse import Openverse
 from studio.collect.web.service import Hit
-from studio.collect.web.visitor import Visitor
 from studio.errors import SearchFailed
 from tests.collect.web.service_stand_ins import OpenverseStandIn, openverse_result
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from studio.collect.web.fetcher import AGENT_TOKEN, Answer, Limits, Visitor
 from studio.collect.web.robots import NO_LINKS, NO_PICTURES, Rules, directives
-from studio.collect.web.visitor import AGENT_TOKEN, Answer, Limits, Visitor
-from studio.collect.why import Why
 from studio.errors import PictureRefused
+from studio.images.reasons import Why
 from tests.collect.web.listener import Line, Listener, head, leading_to, reply
 
 AGENT = "retrain-studio/test (+test@example.org)"

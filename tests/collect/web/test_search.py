@@ -12,12 +12,10 @@ import pytest
 from PIL import Image
 from sqlalchemy import func, select
 
-from db.web_models import SearchHit
-from studio.collect.web.hits import FoundHit, hits
-from studio.collect.web.previews import Previews
-from studio.collect.web.query import checked_phrases
-from studio.collect.web.search import Searched, search
-from studio.collect.web.visitor import Limits, Visitor
+from db.models import SearchHit
+from studio.collect.web.fetcher import Limits, Visitor
+from studio.collect.web.search import FoundHit, Previews, Searched, hits, search
+from studio.collect.web.service import checked_phrases
 from studio.errors import SearchFailed, Stopped
 from studio.settings import Settings
 from tests.collect.material import Bench, Watched

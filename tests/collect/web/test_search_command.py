@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from db import models
 from db.engine import Database
-from studio.cli.search import chosen_numbers
+from studio.cli.collect import chosen_numbers
 from tests.collect.web.service_stand_ins import (
     CommonsStandIn,
     OpenverseStandIn,

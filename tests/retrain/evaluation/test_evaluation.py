@@ -4,9 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from studio.retrain.evaluation.calibration import Calibration
 from studio.retrain.evaluation.evaluation import ANSWERS, Evaluation, TestPrediction, misclassified, wilson
-from studio.retrain.evaluation.precision_recall import PrecisionRecall
+from studio.retrain.evaluation.metrics import Calibration, PrecisionRecall
 from studio.retrain.snapshot import Example
 
 CLASSES = ("daisy", "튤립", "never said")

@@ -4,15 +4,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from studio.backbones import backbone_named
+from studio.backbones.interpreter import Engine
+from studio.backbones.preprocessing import Preprocessing
 from studio.errors import BackboneError, Stopped
-from studio.retrain.backbones import backbone_named
 from studio.retrain.curve import CurvePoint
-from studio.retrain.engine import Engine
-from studio.retrain.fine_tuning.learning import tunable
-from studio.retrain.fine_tuning.tuned_network import larger, tuned_network
+from studio.retrain.fine_tuning.fine_tune import tunable
+from studio.retrain.fine_tuning.network import larger, tuned_network
 from studio.retrain.model_file import head_of
 from studio.retrain.options import RunOptions
-from studio.retrain.preprocessing import Preprocessing
 from studio.retrain.run import RunResult, read_run
 from studio.retrain.run_folder import MODEL, TUNED, read_card, read_model, read_tuned
 from tests.retrain.material import ROOM, Watched, draw, run_on, snapshot_of

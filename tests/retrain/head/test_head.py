@@ -7,8 +7,8 @@ import pytest
 
 from studio.errors import Stopped
 from studio.retrain.curve import CurvePoint
+from studio.retrain.head.dataset import Draw, Lesson
 from studio.retrain.head.head import L2S, TrainedHead, choose_l2, merit, train_head
-from studio.retrain.head.lesson import Draw, Lesson
 from studio.retrain.options import Optimizer, RunOptions
 from tests.retrain.material import Watched
 

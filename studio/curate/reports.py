@@ -1,0 +1,111 @@
+"""What was found, as lists: the doubtful labels, and the copies with where each was found."""
+
+from collections import defaultdict
+from typing import Literal, NamedTuple
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, aliased
+
+from db.models import CopyGroup, Finding, Image, ImageClass, Label, Provenance
+from studio.curate.findings import is_open
+
+
+class Doubt(NamedTuple):
+    """A label that was judged. score: 0 to 1, likely wrong from 0.5 on."""
+
+    name: str
+    """Where the picture was found first."""
+    sha256: str
+    label: str
+    suggested: str
+    score: float
+
+
+class Copy(NamedTuple):
+    """A place where a picture was found that has a copy, or that is found elsewhere as well."""
+
+    group: int
+    name: str
+    sha256: str
+    label: str
+    kind: Literal["exact", "near"]
+    """exact: the same file as on another line of the group; near: nearly the same picture."""
+    keeper: bool
+    """Whether it is the one to keep: the first place of the group's largest picture."""
+
+
+def doubtful(session: Session, project_id: int, limit: int | None = None) -> list[Doubt]:
+    """Return the judged labels that nobody has decided about since, the most doubtful first."""
+    own, other = aliased(ImageClass), aliased(ImageClass)
+    rows = session.execute(
+        select(Image.id, Image.sha256, own.name, other.name, Finding.score)
+        .join(Label, (Label.project_id == Finding.project_id) & (Label.image_id == Finding.image_id))
+        .join(Image, Image.id == Finding.image_id)
+        .join(own, own.id == Label.class_id)
+        .join(other, other.id == Finding.class_id)
+        .where(
+            Finding.project_id == project_id,
+            Finding.kind == "doubtful",
+            other.removed_at.is_(None),
+            *is_open("doubtful", Finding, Label),
+        )
+        .order_by(Finding.score.desc(), Image.id)
+        .limit(limit)
+    ).all()
+    names = _names(session, project_id)
+    return [
+        Doubt(names.get(image_id, [sha256])[0], sha256, label, suggested, score)
+        for image_id, sha256, label, suggested, score in rows
+    ]
+
+
+def copies(session: Session, project_id: int) -> list[Copy]:
+    """Return every place of the pictures that have copies, group by group, the keeper first.
+
+    Rejected pictures have been decided about and are left out, and so is what then stands alone.
+    """
+    rows = session.execute(
+        select(
+            CopyGroup.group_id,
+            Image.id,
+            Image.sha256,
+            ImageClass.name,
+        )
+        .select_from(Label)
+        .join(Image, Image.id == Label.image_id)
+        .outerjoin(ImageClass, ImageClass.id == Label.class_id)
+        .outerjoin(
+            CopyGroup, (CopyGroup.project_id == Label.project_id) & (CopyGroup.image_id == Label.image_id)
+        )
+        .where(Label.project_id == project_id, Label.state != "rejected")
+        # As in `studio.images.near_duplicates`: the keeper comes first.
+        .order_by((Image.width_px * Image.height_px).desc(), Image.size_bytes.desc(), Image.id)
+    )
+    names = _names(session, project_id)
+    groups: dict[int, list[tuple[str, str, str, bool]]] = defaultdict(list)
+    for group_id, image_id, sha256, label in rows:
+        for at, name in enumerate(names.get(image_id, [sha256])):
+            groups[image_id if group_id is None else group_id].append((name, sha256, label or "", at == 0))
+    found = []
+    for group_id in sorted(groups):
+        places = groups[group_id]
+        alone = len({sha256 for _name, sha256, _label, _first in places}) == 1
+        if len(places) > 1:
+            found += [
+                Copy(group_id, name, sha256, label, "exact" if alone or not first else "near", at == 0)
+                for at, (name, sha256, label, first) in enumerate(places)
+            ]
+    return found
+
+
+def _names(session: Session, project_id: int) -> dict[int, list[str]]:
+    """Return where each picture was found, the first place first."""
+    rows = session.connection().execute(
+        select(Provenance.image_id, Provenance.address)
+        .where(Provenance.project_id == project_id)
+        .order_by(Provenance.id)
+    )
+    names: dict[int, dict[str, None]] = defaultdict(dict)
+    for image_id, address in rows:
+        names[image_id][address] = None
+    return {image_id: list(of_picture) for image_id, of_picture in names.items()}

@@ -1,0 +1,110 @@
+"""Projects and their classes: made, found, renamed."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from db import models
+from studio.datasets.names import MAX_CHARACTERS
+from studio.errors import ProjectError
+from studio.i18n import _
+
+
+@dataclass(frozen=True)
+class Project:
+    """One classifier in the making."""
+
+    id: int
+    name: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class ProjectClass:
+    """One of a project's classes."""
+
+    id: int
+    name: str
+    position: int
+    """Its place among the project's classes, from 0."""
+
+
+def create_project(session: Session, name: str, now: datetime) -> Project:
+    """Make a project. Raises ProjectError when the name is not allowed or taken."""
+    name = _checked(name)
+    if find_project(session, name):
+        raise _taken(name)
+    row = models.Project(name=name, created_at=now)
+    try:
+        with session.begin_nested():
+            session.add(row)
+    except IntegrityError as error:  # another made it between the look and the writing
+        raise _taken(name) from error
+    return _project(row)
+
+
+def find_project(session: Session, name: str) -> Project | None:
+    """Return the project of this name, spaces around it aside, or None."""
+    row = session.scalar(select(models.Project).where(models.Project.name == name.strip()))
+    return None if row is None else _project(row)
+
+
+def project_of(session: Session, project_id: int) -> Project:
+    """Return the project of this id. Raises ProjectError when there is none."""
+    row = session.get(models.Project, project_id)
+    if row is None:
+        raise ProjectError(_("There is no such project. It may have been deleted; choose another."))
+    return _project(row)
+
+
+def list_projects(session: Session) -> list[Project]:
+    """Return all projects, the newest first."""
+    return [
+        _project(row) for row in session.scalars(select(models.Project).order_by(models.Project.id.desc()))
+    ]
+
+
+def rename_project(session: Session, project_id: int, name: str) -> Project:
+    """Give a project another name. Raises ProjectError as `create_project`, and when there is no project."""
+    name = _checked(name)
+    row = session.get(models.Project, project_id)
+    if row is None:
+        raise ProjectError(_("There is no such project. It may have been deleted; choose another."))
+    other = find_project(session, name)
+    if other and other.id != project_id:
+        raise _taken(name)
+    row.name = name
+    session.flush()
+    return _project(row)
+
+
+def project_classes(session: Session, project_id: int) -> list[ProjectClass]:
+    """Return a project's classes in their order."""
+    rows = session.scalars(
+        select(models.ImageClass)
+        .where(models.ImageClass.project_id == project_id, models.ImageClass.removed_at.is_(None))
+        .order_by(models.ImageClass.position, models.ImageClass.id)
+    )
+    return [ProjectClass(row.id, row.name, row.position) for row in rows]
+
+
+def _project(row: models.Project) -> Project:
+    return Project(row.id, row.name, row.created_at)
+
+
+def _checked(name: str) -> str:
+    name = name.strip()
+    if not (1 <= len(name) <= MAX_CHARACTERS and name.isprintable()):
+        raise ProjectError(
+            _("expected a name of 1 to {limit} characters on one line; {name!r} has {count}.").format(
+                limit=MAX_CHARACTERS, name=name[:MAX_CHARACTERS], count=len(name)
+            )
+        )
+    return name
+
+
+def _taken(name: str) -> ProjectError:
+    return ProjectError(_("There is a project named {name} already. Choose another name.").format(name=name))

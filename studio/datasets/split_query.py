@@ -1,0 +1,57 @@
+"""The split of each image of a project, as columns of a query."""
+
+from typing import Any, cast
+
+from sqlalchemy import ColumnElement, case, func, or_, select
+from sqlalchemy.orm import QueryableAttribute, aliased
+
+from db.models import CopyGroup, Image, Label
+from studio.datasets.splits import SPLITS, Split, split_of
+
+_VALIDATION_PERCENTAGE = _TESTING_PERCENTAGE = 10
+_SEED = 0
+"""What a retraining takes unless it is told otherwise."""
+
+
+def side_columns(project_id: int, image: QueryableAttribute[int]) -> list[ColumnElement[Any]]:
+    """Return the columns that `side_of` decides by. image: the column of the picture's id."""
+    label, group, file = aliased(Label), aliased(CopyGroup), aliased(Image)
+    given = select(label.split).where(label.project_id == project_id, label.image_id == image)
+    first = select(group.group_id).where(group.project_id == project_id, group.image_id == image)
+    # Two levels down: SQLAlchemy has to be told whose picture is meant.
+    first = first.correlate(image.class_)
+    digest = select(file.sha256).where(file.id == func.coalesce(first.scalar_subquery(), image))
+    return [
+        func.coalesce(_given_to_group(project_id, image), given.scalar_subquery()),
+        digest.scalar_subquery(),
+    ]
+
+
+def _given_to_group(project_id: int, image: QueryableAttribute[int]) -> ColumnElement[str | None]:
+    """As `given_of_groups` has it, for one picture and its copies that train or test."""
+    mine, other, label = aliased(CopyGroup), aliased(CopyGroup), aliased(Label)
+    ranked = case({split: f"{rank}{split}" for rank, split in enumerate(SPLITS)}, value=label.split)
+    return (
+        select(func.substr(func.max(ranked), 2))
+        .where(
+            mine.project_id == project_id,
+            mine.image_id == image,
+            other.project_id == project_id,
+            other.group_id == mine.group_id,
+            label.project_id == project_id,
+            label.image_id == other.image_id,
+            or_(label.state == "labelled", label.image_id == mine.image_id),
+        )
+        .scalar_subquery()
+    )
+
+
+def side_of(given: str | None, digest: str) -> Split:
+    """Return a picture's split.
+
+    given: what came with the picture or with a copy of it; digest: its SHA-256, or that of the first picture
+    of its group of copies, so that they fall on the same side.
+    """
+    if given is not None:
+        return cast(Split, given)
+    return split_of(digest, _VALIDATION_PERCENTAGE, _TESTING_PERCENTAGE, _SEED)

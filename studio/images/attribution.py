@@ -1,0 +1,165 @@
+"""Credit where it is due: who made a project's pictures and under which licence, as a table and a text."""
+
+import csv
+import io
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from db import models
+from studio.csv_cells import csv_cell
+from studio.i18n import _, counted
+from studio.images.provenance import COLUMNS as COLUMNS_OF_PAPERS
+from studio.images.provenance import OWN, PaperRecord, on_the_web, record_of
+
+COLUMNS = (
+    "sha256",
+    "name",
+    "class",
+    "title",
+    "creator",
+    "licence",
+    "licence_address",
+    "page_address",
+    "address",
+    "found_at",
+    "robots",
+    "kind",
+)
+
+
+@dataclass(frozen=True)
+class Credit:
+    """A picture in its class, and the places where it was found, in the order in which they came."""
+
+    sha256: str
+    class_name: str
+    places: tuple[PaperRecord, ...]
+
+    @property
+    def credited(self) -> PaperRecord | None:
+        """The place to be credited: the first that states a licence, else one's own work, else the first."""
+        licensed = [place for place in self.places if place.licence]
+        own = [place for place in self.places if place.kind in OWN]
+        return next(iter((*licensed, *own, *self.places)), None)
+
+
+def rows(session: Session, project_id: int, class_of: Mapping[str, str] | None = None) -> tuple[Credit, ...]:
+    """Return the credits of a project's pictures, by class.
+
+    class_of: the classes of the pictures wanted by their SHA-256; None: all that are labelled now.
+    """
+    found, image = models.Provenance, models.Image
+    wanted = _labelled(session, project_id) if class_of is None else class_of
+    places: defaultdict[str, list[PaperRecord]] = defaultdict(list)
+    # All of the project's, since so many can be wanted that no database would take their names in a question.
+    for sha256, *values in session.execute(
+        select(image.sha256, *COLUMNS_OF_PAPERS)
+        .join(image, image.id == found.image_id)
+        .where(found.project_id == project_id)
+        .order_by(found.id)
+    ):
+        if sha256 in wanted:
+            places[sha256].append(record_of(values))
+    return tuple(
+        Credit(sha256, class_name, tuple(places[sha256]))
+        for class_name, sha256 in sorted((class_name, sha256) for sha256, class_name in wanted.items())
+    )
+
+
+def _labelled(session: Session, project_id: int) -> dict[str, str]:
+    image, label, image_class = models.Image, models.Label, models.ImageClass
+    found = session.execute(
+        select(image.sha256, image_class.name)
+        .join(label, label.image_id == image.id)
+        .join(image_class, image_class.id == label.class_id)
+        .where(label.project_id == project_id, label.state == "labelled")
+    )
+    return dict(found.all())
+
+
+def as_csv(credits: Iterable[Credit]) -> str:
+    """Return a table with a line for every place of every picture, under `COLUMNS`; times are in UTC."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for credit in credits:
+        for place in credit.places or (None,):
+            writer.writerow(map(csv_cell, _cells(credit, place)))
+    return file.getvalue()
+
+
+def _cells(credit: Credit, place: PaperRecord | None) -> tuple[str, ...]:
+    if place is None:
+        return (credit.sha256, "", credit.class_name, *[""] * (len(COLUMNS) - 3))
+    return (
+        credit.sha256,
+        place.name,
+        credit.class_name,
+        place.title,
+        place.creator,
+        place.licence,
+        place.licence_address,
+        place.page_address,
+        place.address,
+        place.found_at.isoformat(),
+        place.robots,
+        place.kind,
+    )
+
+
+def as_text(credits: Iterable[Credit]) -> str:
+    """Return the text to put beside what is made of the pictures: a line for each, grouped by licence.
+
+    Own work is only counted, since nobody is owed a credit for it. Pictures of unknown licence come last.
+    """
+    licensed: defaultdict[str, list[PaperRecord]] = defaultdict(list)
+    unknown: list[PaperRecord | None] = []
+    own = 0
+    for credit in credits:
+        place = credit.credited
+        if place is not None and place.licence:
+            licensed[_line(place.licence)].append(place)
+        elif place is not None and place.kind in OWN:
+            own += 1
+        else:
+            unknown.append(place)
+    parts = [
+        _group(licence, len(places), (_credit(place) for place in places))
+        for licence, places in sorted(licensed.items(), key=lambda group: group[0].casefold())
+    ]
+    if own:
+        parts.append(_group(_("Own work"), own, ()))
+    if unknown:
+        parts.append(_group(_("Licence unknown"), len(unknown), (_credit(p) for p in unknown if p)))
+    return "\n".join(parts)
+
+
+def _group(name: str, count: int, lines: Iterable[str]) -> str:
+    heading = f"{name}: {counted('{count} picture', '{count} pictures', count)}"
+    return "".join(f"{line}\n" for line in (heading, *sorted(set(lines), key=str.casefold)))
+
+
+def _credit(place: PaperRecord) -> str:
+    """Return «“Title” by Creator (page), CC BY 2.0 (licence's address)», as far as it is known."""
+    text = _("“{title}”").format(title=_line(place.title or place.name))
+    if place.creator:
+        text = _("{title} by {creator}").format(title=text, creator=_line(place.creator))
+    page = place.page_address or place.address
+    if on_the_web(page):
+        text += f" ({_line(page)})"
+    if place.licence:
+        text += f", {_line(place.licence)}"
+    if on_the_web(place.licence_address):
+        text += f" ({_line(place.licence_address)})"
+    return text
+
+
+def _line(text: str) -> str:
+    """Return a stranger's text on one line, without what a terminal would obey."""
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else " " for c in text)
+    return " ".join(text.split())

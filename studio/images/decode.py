@@ -1,0 +1,420 @@
+"""From a file's bytes to RGB pixels, or to one line that says why not: the only decoder in the studio."""
+
+import codecs
+import io
+import json
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    ExifTags,
+    GifImagePlugin,
+    Image,
+    ImageCms,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+    WebPImagePlugin,
+)
+from pillow_heif import register_heif_opener
+
+from studio.errors import PictureRefused
+from studio.i18n import _
+from studio.images.reasons import Why
+
+_MAGIC: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"%PDF", "PDF"),
+    (0, b"8BPS", "PSD (Photoshop)"),
+    (0, b"gimp xcf", "XCF (GIMP)"),
+    (0, b"PK\x03\x04", "ZIP"),
+    (0, b"PK\x05\x06", "ZIP"),
+    (0, b"\x1f\x8b", "GZIP"),
+    (0, b"BZh", "BZIP2"),
+    (0, b"\xfd7zXZ\x00", "XZ"),
+    (0, b"7z\xbc\xaf\x27\x1c", "7-Zip"),
+    (0, b"Rar!\x1a\x07", "RAR"),
+    (257, b"ustar", "TAR"),
+    (0, b"\x1a\x45\xdf\xa3", "WebM or Matroska video"),
+    (0, b"FLV\x01", "Flash video"),
+    (0, b"\x00\x00\x01\xba", "MPEG video"),
+    (0, b"ID3", "MP3 audio"),
+    (0, b"OggS", "Ogg audio or video"),
+    (0, b"fLaC", "FLAC audio"),
+    (0, b"FUJIFILMCCD-RAW", "camera RAW"),
+    (0, b"IIRO", "camera RAW"),
+    (0, b"IIU\x00", "camera RAW"),
+    (8, b"CR\x02", "camera RAW"),
+    (0, b"\x00\x00\x00\x0cjP  ", "JPEG 2000"),
+    (0, b"\xff\x4f\xff\x51", "JPEG 2000"),
+    (0, b"\x00\x00\x00\x0cJXL ", "JPEG XL"),
+    (0, b"\xff\x0a", "JPEG XL"),
+    (0, b"\x00\x00\x01\x00", "ICO"),
+    (0, b"%!PS", "PostScript"),
+    (0, b"DDS ", "DDS"),
+    (0, b"qoif", "QOI"),
+    (0, b"MZ", "a Windows program"),
+    (0, b"\x7fELF", "a Linux program"),
+    (0, b"SQLite format 3", "SQLite"),
+    (0, b"\x89HDF", "HDF5"),
+    (0, b"\xd0\xcf\x11\xe0", "an old Office document"),
+)
+_RIFF = {b"AVI ": "AVI video", b"WAVE": "WAV audio"}
+_TEXT_BYTES = 4096
+_ADMITTED: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"\xff\xd8\xff", "JPEG"),
+    (0, b"\x89PNG\r\n\x1a\n", "PNG"),
+    (8, b"WEBP", "WebP"),
+    (0, b"GIF8", "GIF"),
+    (0, b"BM", "BMP"),
+    (0, b"II*\x00", "TIFF"),
+    (0, b"MM\x00*", "TIFF"),
+    (0, b"II+\x00", "TIFF"),
+    (0, b"MM\x00+", "TIFF"),
+)
+_BRANDS = {
+    **dict.fromkeys((b"avif", b"avis"), "AVIF"),
+    **dict.fromkeys((b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"), "HEIC"),
+}
+
+
+def admitted_format(data: bytes) -> str | None:
+    """Return which admitted format `data` claims to be by its signature, or None."""
+    if data[4:8] == b"ftyp":
+        return _BRANDS.get(data[8:12])
+    return _first(data, _ADMITTED)
+
+
+def foreign_format(data: bytes) -> str | None:
+    """Return what `data` is when it is something known that is no admitted picture, or None."""
+    if data[4:8] == b"ftyp":
+        if data[8:12] in _BRANDS:
+            return None
+        return "camera RAW" if data[8:11] == b"crx" else "MP4 or QuickTime video"
+    if data[:4] == b"RIFF" and data[8:12] in _RIFF:
+        return _RIFF[data[8:12]]
+    return _first(data, _MAGIC) or _text_format(data)
+
+
+def _first(data: bytes, magic: tuple[tuple[int, bytes, str], ...]) -> str | None:
+    return next((name for at, start, name in magic if data[at : at + len(start)] == start), None)
+
+
+def _text_format(data: bytes) -> str | None:
+    head = data[:_TEXT_BYTES]
+    try:
+        # Incremental, because a letter may be cut in two at the end of what is looked at.
+        text = codecs.getincrementaldecoder("utf-8-sig")().decode(head, final=len(data) <= _TEXT_BYTES)
+    except UnicodeDecodeError:
+        return None
+    if not all(character.isprintable() or character.isspace() for character in text):
+        return None
+    start = text.lstrip().lower()
+    if "<svg" in start:
+        return "SVG"
+    if start.startswith(("<!doctype html", "<html", "<head", "<body")):
+        return "HTML"
+    if start.startswith("<?xml"):
+        return "XML"
+    return "JSON" if start.startswith(("{", "[")) and _is_json(data) else "text"
+
+
+def _is_json(data: bytes) -> bool:
+    try:
+        json.loads(data)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+MAX_PIXELS = 100_000_000
+MAX_SIDE_PX = 65_535
+MAX_FILE_BYTES = 200_000_000
+# Pillow would import its plugins when the first file asks for them, which is too late for threads.
+_PLUGINS = (
+    AvifImagePlugin, BmpImagePlugin, GifImagePlugin, JpegImagePlugin, PngImagePlugin, TiffImagePlugin,
+    WebPImagePlugin,
+)  # fmt: skip
+register_heif_opener(thumbnails=False)
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "HEIF", "AVIF")
+# Once, for the whole process: warnings.catch_warnings is not safe in threads. What Pillow warns of
+# (odd metadata, many pixels) is decided here, in words.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_SIDEWAYS = (5, 6, 7, 8)
+_DNG_VERSION_TAG = 50706
+_SUBFILE_TYPE_TAG = 254
+_SUB_IFDS_TAG = 330
+_BOX_HEADER_BYTES = 8
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A picture's pixels and what its file says of itself."""
+
+    image: Image.Image
+    """RGB, upright; at a smaller scale than the file where that was asked for."""
+    format: str
+    """Pillow's name: JPEG, PNG, WEBP, GIF, BMP, TIFF, HEIF or AVIF."""
+    width_px: int
+    height_px: int
+    """The file's own size, upright."""
+
+
+def decode(
+    source: Path | bytes,
+    name: str,
+    *,
+    at_least_px: int | None = None,
+    fitting_px: int | None = None,
+    most_pixels: int = MAX_PIXELS,
+) -> Image.Image:
+    """Return the picture in `source` as RGB, turned upright, transparency laid on white.
+
+    `name` is what messages call it. With `at_least_px`, a JPEG may come at a smaller scale whose shorter
+    side is still at least that long, with `fitting_px` at one whose longer side is: several times faster.
+    Of a GIF, WebP or TIFF the first frame.
+    Safe in threads. Raises PictureRefused with the reason: unreadable, empty, not a picture (and what it is
+    instead), truncated, damaged, more than `most_pixels`, more than 200 MB, a size that cannot be.
+    """
+    return decode_whole(
+        source, name, at_least_px=at_least_px, fitting_px=fitting_px, most_pixels=most_pixels
+    ).image
+
+
+def decode_whole(
+    source: Path | bytes,
+    name: str,
+    *,
+    at_least_px: int | None = None,
+    fitting_px: int | None = None,
+    most_pixels: int = MAX_PIXELS,
+) -> Decoded:
+    """Return what `decode` does with the file's format and size. Raises PictureRefused likewise."""
+    data = source if isinstance(source, bytes) else read_picture_file(source, name)
+    if not data:
+        raise PictureRefused(_("{name} is empty: expected a picture.").format(name=name), Why.DAMAGED)
+    refuse_large_file(len(data), name)
+    if foreign := foreign_format(data):
+        raise _not_a_picture(name, foreign)
+    try:
+        return _decode(data, name, at_least_px, fitting_px, most_pixels)
+    except PictureRefused:
+        raise
+    except Image.DecompressionBombError as error:
+        raise _too_many_pixels(name, most_pixels) from error
+    except MemoryError as error:
+        raise PictureRefused(
+            _("{name} needs more memory than there is. Make it smaller first.").format(name=name)
+        ) from error
+    except UnidentifiedImageError as error:
+        raise _unidentified(data, name) from error
+    except Exception as error:  # what decoders raise on bad bytes has no common ancestor
+        raise _broken(data, name, error) from error
+
+
+def read_picture_file(path: Path, name: str) -> bytes:
+    """Return a file's bytes. Raises PictureRefused when it is a folder, missing, forbidden or over 200 MB."""
+    try:
+        if path.is_dir():
+            raise PictureRefused(
+                _("{name} is a folder: expected a picture. Name the pictures in it.").format(name=name)
+            )
+        refuse_large_file(path.stat().st_size, name)
+        if not path.is_file():  # a pipe or a device: reading it might never end
+            raise PictureRefused(_("{name} is not a plain file: expected a picture.").format(name=name))
+        return path.read_bytes()
+    except OSError as error:
+        raise PictureRefused(
+            _("{name} cannot be read: {why}.").format(name=name, why=error.strerror or error)
+        ) from error
+
+
+def refuse_large_file(size_bytes: int, name: str) -> None:
+    """Raise PictureRefused when a file is too large to be a picture."""
+    if size_bytes > MAX_FILE_BYTES:
+        raise PictureRefused(
+            _("{name} is larger than {limit} MB: too large for a picture. Make it smaller first.").format(
+                name=name, limit=MAX_FILE_BYTES // 1_000_000
+            ),
+            Why.TOO_LARGE,
+        )
+
+
+def _decode(
+    data: bytes, name: str, at_least_px: int | None, fitting_px: int | None, most_pixels: int
+) -> Decoded:
+    with Image.open(io.BytesIO(data), formats=_FORMATS) as opened:
+        width, height = opened.size
+        if width * height > most_pixels:
+            raise _too_many_pixels(name, most_pixels, width, height)
+        if not (0 < width <= MAX_SIDE_PX and 0 < height <= MAX_SIDE_PX):
+            raise PictureRefused(
+                _("{name} is {width} x {height} px: expected 1 to {limit} px a side.").format(
+                    name=name, width=width, height=height, limit=MAX_SIDE_PX
+                )
+            )
+        if _is_camera_raw(opened):
+            raise _not_a_picture(name, "camera RAW")
+        # A JPEG of two views (MPO) is a JPEG to everybody else.
+        format_name = "JPEG" if opened.format == "MPO" else str(opened.format)
+        if isinstance(opened, JpegImagePlugin.JpegImageFile):
+            if at_least_px is not None:
+                opened.draft(opened.mode, (at_least_px, at_least_px))
+            elif fitting_px is not None:
+                longest = max(width, height)
+                opened.draft(
+                    opened.mode,
+                    (max(1, width * fitting_px // longest), max(1, height * fitting_px // longest)),
+                )
+        opened.load()
+        # Only now: a TIFF is turned by Pillow as it is loaded, and forgets its orientation.
+        orientation = _orientation(opened)
+        if orientation in _SIDEWAYS:
+            width, height = height, width
+        turn = _TURNS.get(orientation)
+        upright = opened if turn is None else opened.transpose(turn)
+        return Decoded(_rgb(upright), format_name, width, height)
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # a picture is not refused for what its metadata garbles
+        return 1
+
+
+def _is_camera_raw(image: Image.Image) -> bool:
+    # NEF, ARW and DNG are TIFF files whose first image is only a small preview.
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return False
+    tags = image.tag_v2
+    return _DNG_VERSION_TAG in tags or (tags.get(_SUBFILE_TYPE_TAG) == 1 and _SUB_IFDS_TAG in tags)
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith(("I", "F")):
+        return Image.fromarray(_eight_bits(np.asarray(image), image.mode)).convert("RGB")
+    if image.mode == "LAB":
+        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        turned = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
+        assert turned is not None  # noqa: S101 - only None when asked to work in place
+        return turned
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGB", rgba.size, "white")
+        white.paste(rgba, mask=rgba.getchannel("A"))
+        return white
+    return image.convert("RGB")
+
+
+def _eight_bits(values: npt.NDArray[Any], mode: str) -> npt.NDArray[np.uint8]:
+    """Scale grey values of 16 or 32 bits, or floats, to 0…255.
+
+    16 bits have a known range. The others are taken by the smallest usual range that holds them (0…1 for
+    floats, 0…255, 0…65535), or else from their least to their greatest value.
+    """
+    grey = np.nan_to_num(values.astype(np.float32), posinf=0.0, neginf=0.0)
+    low, high = float(grey.min()), float(grey.max())
+    usual = (
+        (65535.0,) if mode.startswith("I;16") else (1.0, 255.0, 65535.0) if mode == "F" else (255.0, 65535.0)
+    )
+    top = next((top for top in usual if low >= 0 and high <= top), None)
+    if top is None:
+        grey, top = grey - low, (high - low) or 1.0
+    eight_bits: npt.NDArray[np.uint8] = np.rint(grey * (255.0 / top)).astype(np.uint8)
+    return eight_bits
+
+
+def _too_many_pixels(name: str, most_pixels: int, width: int = 0, height: int = 0) -> PictureRefused:
+    size = _(" ({width} x {height} px)").format(width=width, height=height) if width else ""
+    return PictureRefused(
+        _("{name} has more than {limit} megapixels{size}. Make it smaller first.").format(
+            name=name, limit=most_pixels // 1_000_000, size=size
+        ),
+        Why.TOO_LARGE,
+    )
+
+
+def _not_a_picture(name: str, kind: str) -> PictureRefused:
+    return PictureRefused(
+        _(
+            "expected a JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF file; {name} is {kind}. "
+            "Convert it first."
+        ).format(name=name, kind=kind),
+        Why.NOT_A_PICTURE,
+    )
+
+
+def _unidentified(data: bytes, name: str) -> PictureRefused:
+    if admitted_format(data):
+        return _broken(data, name, None)
+    return PictureRefused(
+        _(
+            "expected a JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF file; {name} is none of them, "
+            "whatever its name says."
+        ).format(name=name),
+        Why.NOT_A_PICTURE,
+    )
+
+
+def _broken(data: bytes, name: str, error: Exception | None) -> PictureRefused:
+    kind = admitted_format(data) or _("picture")
+    if isinstance(error, EOFError) or "truncated" in str(error).lower() or _ends_early(data):
+        return PictureRefused(
+            _("{name} is truncated: the {kind} file ends too early. Fetch it again.").format(
+                name=name, kind=kind
+            ),
+            Why.DAMAGED,
+        )
+    return PictureRefused(
+        _("{name} is a damaged {kind} file. Fetch it again.").format(name=name, kind=kind), Why.DAMAGED
+    )
+
+
+def _ends_early(data: bytes) -> bool:
+    """Whether a file that cannot be decoded is shorter than it says, or lacks its end."""
+    tail = data[-64:]
+    match admitted_format(data):
+        case "JPEG":
+            early = b"\xff\xd9" not in tail
+        case "PNG":
+            early = b"IEND" not in tail
+        case "GIF":
+            early = not tail.rstrip(b"\0").endswith(b";")
+        case "WebP":
+            early = int.from_bytes(data[4:8], "little") + 8 > len(data)
+        case "BMP":
+            early = int.from_bytes(data[2:6], "little") > len(data)
+        case "HEIC" | "AVIF":
+            early = _last_box_end(data) > len(data)
+        case _:
+            early = False
+    return early
+
+
+def _last_box_end(data: bytes) -> int:
+    """Return where the last of an ISO media file's boxes says that it ends, in bytes from the start."""
+    at = 0
+    while at + _BOX_HEADER_BYTES <= len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        if size == 1:
+            size = int.from_bytes(data[at + 8 : at + 16], "big")
+        if size < _BOX_HEADER_BYTES:  # 0 means to the end of the file; anything else is nonsense
+            break
+        at += size
+    return at

@@ -1,1 +1,0 @@
-"""The Predict page in parts."""

@@ -1,1 +1,0 @@
-"""The ways in, each as one section of the page Collect."""

@@ -1,0 +1,82 @@
+"""Doing one job: its function is run, and how it ended is written."""
+
+import time
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from sqlalchemy.exc import OperationalError
+
+from db.engine import Database
+from studio.curate.tasks import look_after
+from studio.errors import Stopped, StudioError
+from studio.i18n import _
+from studio.jobs import queue
+from studio.jobs.context import JobContext
+from studio.progress import Progress
+from studio.settings import Settings
+from studio.worker.registry import TASKS
+
+_WRITE_EVERY_S = 0.25
+
+
+class JobProgress:
+    """A `Progress` that writes to the job's row, a few times a second, and hears Stop there.
+
+    on_lost: called when the job turns out to be another's by now.
+    """
+
+    def __init__(self, database: Database, job_id: int, token: str, *, on_lost: Callable[[], object]) -> None:
+        self._database, self._job_id, self._token = database, job_id, token
+        self._on_lost = on_lost
+        self._phase = ""
+        self._written_at = 0.0
+
+    def report(self, phase: str, done: int, total: int | None = None) -> None:
+        """Write progress where it is due. Raises Stopped when a person asked for an end."""
+        due = time.monotonic() - self._written_at >= _WRITE_EVERY_S
+        if not due and phase == self._phase and done != total:
+            return
+        try:
+            with self._database.write() as session:
+                job = queue.progress(
+                    session, self._job_id, self._token, datetime.now(UTC), phase, done, total
+                )
+        except OperationalError:  # it cannot be written now; work is not lost for that
+            return
+        finally:
+            self._phase, self._written_at = phase, time.monotonic()
+        if job is None:
+            self._on_lost()
+        elif job.stop_asked:
+            raise Stopped(_("Stopped. What was finished is kept."))
+
+
+def perform(
+    database: Database, settings: Settings, job_id: int, token: str, progress: Progress
+) -> BaseException | None:
+    """Do a job that is held with `token`, write how it ended, and return what ended it, if anything did."""
+    with database.read() as session:
+        job = queue.find(session, job_id)
+    if job is None:
+        return None
+    outcome: queue.State = "done"
+    result = error = details = None
+    ended_by: BaseException | None = None
+    try:
+        result = TASKS[job.kind].run(JobContext(database, settings, job, progress))
+    except (Stopped, KeyboardInterrupt) as fault:
+        outcome, ended_by = "stopped", fault
+    except StudioError as fault:
+        outcome, error, ended_by = "failed", " ".join(str(fault).split()), fault
+    except Exception as fault:
+        outcome, details, ended_by = "failed", traceback.format_exc(), fault
+        error = _("Something unexpected happened ({kind}: {error}).").format(
+            kind=type(fault).__name__, error=" ".join(str(fault).split())
+        )
+    with database.write() as session:
+        queue.end(
+            session, job_id, token, datetime.now(UTC), outcome, result=result, error=error, details=details
+        )
+    look_after(database, job, outcome, datetime.now(UTC))
+    return ended_by

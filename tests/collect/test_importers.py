@@ -1,0 +1,154 @@
+"""The ways in, on real photographs where they are, and on uploads of every shape."""
+
+import json
+import shutil
+import unicodedata
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from db import models
+from studio.collect.importers import ingest_path, ingest_uploads, path_offer, what_is
+from studio.errors import ArchiveRefused, SourceMissing
+from studio.progress import Silent
+from tests.collect.material import Bench, files, picture, write_files
+from tests.collect.test_archives import tarred, zipped
+from tests.conftest import FLOWERS
+
+
+@pytest.mark.skipif(
+    not FLOWERS.is_dir(), reason=f"no photographs at {FLOWERS}: see the README of ../shared/data"
+)
+def test_six_hundred_flowers_from_a_folder_a_zip_and_a_tgz_are_the_same(bench: Bench, home: Path) -> None:
+    def run(path: Path) -> tuple[int, int, int]:
+        report = ingest_path(bench.database, bench.store, bench.project_id, path, **bench.ingesting())
+        return report.added, report.copies, len(report.refused)
+
+    assert run(FLOWERS) == (600, 0, 0)
+    labels = bench.labels()
+    names = list(labels.values())
+    assert {name: names.count(name) for name in names} == dict.fromkeys(
+        ("daisy", "dandelion", "roses", "sunflowers", "tulips"), 120
+    )
+    for kind in ("zip", "gztar"):
+        archive = Path(shutil.make_archive(str(home / "flower_photos"), kind, FLOWERS.parent, FLOWERS.name))
+        assert run(archive) == (0, 600, 0)
+    assert bench.labels() == labels
+
+
+def test_one_picture_by_its_path(bench: Bench, home: Path) -> None:
+    path = write_files(home, files("내 사진.jpg")) / "내 사진.jpg"
+    report = ingest_path(
+        bench.database, bench.store, bench.project_id, path, " red  roses ", **bench.ingesting()
+    )
+    assert report.added == 1
+    assert list(bench.labels().values()) == ["red roses"]
+
+
+def test_a_mistyped_path_is_said(bench: Bench, home: Path) -> None:
+    with pytest.raises(SourceMissing, match="there is nothing at"):
+        ingest_path(bench.database, bench.store, bench.project_id, home / "nope", **bench.ingesting())
+
+
+def test_uploads_of_every_shape(bench: Bench, home: Path) -> None:
+    folder = write_files(
+        home / "uploads",
+        {
+            "loose.jpg": picture(1),
+            "tulips/a.jpg": picture(2),
+            "broken.zip": b"PK\x03\x04 and no more",
+            "memo.txt": b"not a picture",
+        },
+    )
+    zipped(folder / unicodedata.normalize("NFD", "꽃.zip"), {"roses/a.jpg": picture(3), "b.jpg": picture(4)})
+    tarred(folder / "more.tgz", {"roses/a.jpg": picture(5), "copy.jpg": picture(1)})
+    report = ingest_uploads(
+        bench.database, bench.store, bench.project_id, folder, "daisy", **bench.ingesting()
+    )
+    assert (report.added, report.copies) == (5, 1)
+    assert sorted(refusal.name for refusal in report.refused) == ["broken.zip", "memo.txt"]
+    finds = bench.finds()
+    assert set(finds) >= {
+        "loose.jpg",
+        "tulips/a.jpg",
+        "꽃.zip/roses/a.jpg",
+        "꽃.zip/b.jpg",
+        "more.tgz/roses/a.jpg",
+    }
+    assert sorted(map(str, bench.labels().values())) == ["daisy", "daisy", "roses", "roses", "tulips"]
+    assert bench.progress.reports[-1][1:] == (8, 8)
+
+
+def test_uploads_without_a_class_wait_for_a_label(bench: Bench, home: Path) -> None:
+    folder = write_files(home / "uploads", files("a.jpg", "b.jpg"))
+    ingest_uploads(bench.database, bench.store, bench.project_id, folder, None, **bench.ingesting())
+    assert list(bench.labels().values()) == [None, None]
+
+
+LIST = "https://a.example/꽃 1.jpg\nhttps://a.example/b.jpg\n"
+
+
+def test_what_is_at_a_path(home: Path) -> None:
+    write_files(
+        home / "in",
+        {
+            "roses/a.jpg": picture(),
+            "목록.txt": LIST.encode(),
+            "memo.txt": b"buy milk",
+            "url.csv": b"url,class\nhttps://a.example/a.jpg,roses\n",
+            "metadata.csv": b"file_name,url\na.jpg,https://a.example/a.jpg\n",
+        },
+    )
+    zipped(home / "in" / "project.tm", {"manifest.json": b"{}"})
+    found = {path.name: what_is(path) for path in (home / "in").iterdir()}
+    assert found == {
+        "roses": "folder",
+        "목록.txt": "addresses",
+        "memo.txt": "picture",
+        "url.csv": "addresses",
+        "metadata.csv": "picture",
+        "project.tm": "archive",
+    }
+    with pytest.raises(SourceMissing, match="there is nothing at"):
+        what_is(home / "nope")
+
+
+def test_a_list_of_addresses_is_no_picture(bench: Bench, home: Path) -> None:
+    folder = write_files(home / "uploads", {"목록.txt": LIST.encode(), "a.jpg": picture()})
+    said = "목록.txt is a list of addresses, not a picture: give it under Addresses."
+    offer = path_offer(folder / "목록.txt", None, progress=Silent())
+    assert offer.total == 1
+    report = bench.ingest(offer.sources)
+    assert [refusal.reason for refusal in report.refused] == [said]
+    report = ingest_uploads(bench.database, bench.store, bench.project_id, folder, None, **bench.ingesting())
+    assert (report.added, [refusal.reason for refusal in report.refused]) == (1, [said])
+
+
+def test_uploads_say_how_they_came_and_what_is_known_of_them(bench: Bench, home: Path) -> None:
+    rows = [{"file_name": "a.jpg", "label": "장미", "creator": "Kim"}]
+    metadata = "\n".join(json.dumps(row) for row in rows).encode()
+    folder = write_files(home / "uploads", {"a.jpg": picture(1), "metadata.jsonl": metadata})
+    zipped(folder / "more.zip", {"a.jpg": picture(2), "metadata.jsonl": metadata})
+    audio = {"manifest.json": b'{"type": "audio", "appdata": {}}'}
+    zipped(folder / "sounds.tm", audio)
+    report = ingest_uploads(
+        bench.database, bench.store, bench.project_id, folder, "rest", "camera", **bench.ingesting()
+    )
+    assert report.added == 2
+    assert [refusal.name for refusal in report.refused] == ["sounds.tm"]
+    assert "of another kind (audio)" in report.refused[0].reason
+    assert set(bench.labels().values()) == {"장미"}
+    with bench.database.read() as session:
+        found = models.Provenance
+        rows_kept = session.execute(select(found.kind, found.address, found.creator).order_by(found.address))
+        assert [tuple(row) for row in rows_kept] == [
+            ("camera", "a.jpg", "Kim"),
+            ("camera", "more.zip/a.jpg", "Kim"),
+        ]
+
+
+def test_a_folder_that_is_a_project_of_sounds_is_refused_whole(home: Path) -> None:
+    write_files(home / "in", {"manifest.json": b'{"type": "pose", "appdata": {}}', "Up-!-0.jpg": picture()})
+    with pytest.raises(ArchiveRefused, match=r"of another kind \(pose\)"):
+        path_offer(home / "in", None, progress=Silent())

@@ -1,0 +1,60 @@
+"""Groups of near copies that came with an export: who leads them, and who was here before."""
+
+from hashlib import sha256
+
+import pytest
+from sqlalchemy import select
+
+from db import duplicate_groups, models
+from studio.datasets.studio_export import regroup
+from tests.collect.material import Bench, picture, sources
+
+
+@pytest.fixture
+def ids(bench: Bench) -> dict[str, int]:
+    """Six pictures of the project, by their SHA-256."""
+    bench.ingest(sources({f"{number}.jpg": picture(number, 480, 320) for number in range(6)}))
+    with bench.database.read() as session:
+        rows = session.execute(select(models.Image.sha256, models.Image.id))
+        return {found: image_id for found, image_id in rows}  # noqa: C416 - dict(rows) does not type-check
+
+
+def digest(number: int) -> str:
+    return sha256(picture(number, 480, 320)).hexdigest()
+
+
+def groups(bench: Bench, ids: dict[str, int]) -> dict[int, int]:
+    """The first picture of each picture's group, all by their numbers."""
+    number = {ids[digest(each)]: each for each in range(6)}
+    with bench.database.read() as session:
+        found = duplicate_groups.memberships(session, bench.project_id)
+    return {number[image_id]: number[each.group_id] for image_id, each in sorted(found.items())}
+
+
+def test_the_first_leads_wherever_it_stands_here(bench: Bench, ids: dict[str, int]) -> None:
+    copies = {
+        digest(4): [digest(4), digest(1), digest(2)],
+        "0" * 64: [digest(3), digest(5)],
+        digest(0): [digest(0)],
+    }
+    for _time in range(2):
+        with bench.database.write() as session:
+            regroup(session, bench.project_id, copies)
+        found = groups(bench, ids)
+        assert {each: found[each] for each in (1, 2, 4)} == {1: 4, 2: 4, 4: 4}
+        assert found[3] == found[5] in (3, 5)  # whose first is not here
+        assert 0 not in found
+
+
+def test_what_was_here_before_goes_on_leading(bench: Bench, ids: dict[str, int]) -> None:
+    with bench.database.write() as session:
+        duplicate_groups.join(session, bench.project_id, [(ids[digest(5)], ids[digest(1)])])
+    with bench.database.write() as session:
+        regroup(session, bench.project_id, {digest(4): [digest(4), digest(1), digest(2)]})
+    assert groups(bench, ids) == dict.fromkeys((1, 2, 4, 5), 5)
+
+
+def test_nothing_is_made_of_nothing(bench: Bench, ids: dict[str, int]) -> None:
+    with bench.database.write() as session:
+        regroup(session, bench.project_id, {"f" * 64: ["e" * 64], digest(0): []})
+    assert groups(bench, ids) == {}

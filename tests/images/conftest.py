@@ -1,0 +1,18 @@
+"""A project in an empty database, with a store beside it."""
+
+from pathlib import Path
+
+import pytest
+
+from db.engine import Database
+from studio.datasets.projects import create_project
+from studio.images.store import PictureStore
+from tests.collect.material import Bench
+from tests.conftest import NOW
+
+
+@pytest.fixture
+def bench(database: Database, home: Path) -> Bench:
+    with database.write() as session:
+        project = create_project(session, "꽃 flowers", NOW)
+    return Bench(database, PictureStore(home / "pictures"), project.id)

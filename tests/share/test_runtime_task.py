@@ -1,0 +1,37 @@
+"""The runtime for visitors' browsers: asked for once, fetched by a job."""
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from db.engine import Database
+from db.models import Job, Project
+from studio.jobs import queue
+from studio.progress import Silent
+from studio.settings import Settings
+from studio.share.tasks import fetch_runtime
+from studio.share.web_demo.runtime import runtime_here
+from studio.worker.perform import perform
+from tests.conftest import NOW
+from tests.share.browser_runtime import pack_into
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_the_runtime_is_asked_for_once_and_fetched(database: Database, home: Path) -> None:
+    settings = Settings(home=home, database_url=database.url.render_as_string(hide_password=False))
+    with database.write() as session:
+        project = Project(name="꽃", created_at=NOW)
+        session.add(project)
+    for _each in range(2):
+        fetch_runtime(database, project.id, NOW)
+    with database.write() as session:
+        (job_id,) = session.scalars(select(Job.id).where(Job.kind == "fetch_runtime"))
+        queue.claim_one(session, job_id, "me", NOW)
+    pack_into(settings.downloads_dir)
+    perform(database, settings, job_id, "me", Silent())
+    with database.read() as session:
+        job = queue.find(session, job_id)
+    assert job is not None
+    assert job.state == "done", job.error
+    assert runtime_here(settings.downloads_dir) is not None
