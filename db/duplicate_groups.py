@@ -1,4 +1,4 @@
-"""Groups of pictures that are nearly the same: who is in which, and how groups grow and merge."""
+"""Groups of images that are nearly the same: who is in which, and how groups grow and merge."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -12,14 +12,14 @@ _CHUNK = 500  # SQLite allows a statement 999 variables in its older builds
 
 
 class Membership(NamedTuple):
-    """A picture's group, and how it came there: hash or bottleneck."""
+    """An image's group, and how it came there: hash or bottleneck."""
 
     group_id: int
     found_by: str
 
 
 def memberships(session: Session, project_id: int) -> dict[int, Membership]:
-    """Return every grouped picture of the project, by image id."""
+    """Return every grouped image of the project, by image id."""
     rows = session.execute(
         select(CopyGroup.image_id, CopyGroup.group_id, CopyGroup.found_by).where(
             CopyGroup.project_id == project_id
@@ -29,7 +29,7 @@ def memberships(session: Session, project_id: int) -> dict[int, Membership]:
 
 
 def join(session: Session, project_id: int, pairs: Sequence[tuple[int, int]]) -> None:
-    """Put the two pictures of each pair, found by their hashes, into one group.
+    """Put the two images of each pair, found by their hashes, into one group.
 
     pairs: image ids, the one that was in the project first standing first. Two groups that meet become one
     under the lower of their ids.

@@ -20,7 +20,7 @@ _CHUNK = 500  # SQLite allows a statement 999 variables in its older builds
 
 @dataclass(frozen=True)
 class Recorded:
-    """An act in the history. clashes: the pictures that were left alone, with what they are now."""
+    """An act in the history. clashes: the images that were left alone, with what they are now."""
 
     number: int
     clashes: Mapping[int, Target]
@@ -44,12 +44,12 @@ def record(
     undoes: str | None = None,
     removed_class_id: int | None = None,
 ) -> Recorded | None:
-    """Give each picture (by image id) its target and append the act to the history.
+    """Give each image (by image id) its target and append the act to the history.
 
     Returns None, and does nothing, when an operation of this id is there already: a request can be made
-    twice. A picture new to the project enters it so; one that is what it should be already counts as looked
-    at. author: who asks. seen: how much of the history the author knew; a picture that another author has
-    changed since to something else is left alone, and the clash is written down. A later act on the picture
+    twice. An image new to the project enters it so; one that is what it should be already counts as looked
+    at. author: who asks. seen: how much of the history the author knew; an image that another author has
+    changed since to something else is left alone, and the clash is written down. A later act on the image
     settles it.
     """
     # In this order, or of two that make the same request at once both would find nothing.
@@ -131,7 +131,7 @@ def newest_number(session: Session, project_id: int) -> int:
 
 
 def _counted(decided: Mapping[int, Target], before: Mapping[int, _Now]) -> list[list[object]]:
-    """Count what becomes of pictures, so that nobody need ask a hundred thousand to tell the history."""
+    """Count what becomes of images, so that nobody need ask a hundred thousand to tell the history."""
     counts = Counter((*target, int(image not in before)) for image, target in decided.items())
     return [[*group, count] for group, count in counts.items()]
 
@@ -191,7 +191,7 @@ def _write(
         if image not in before
     ]
     insert_ignoring(session, Label, new)
-    # Many pictures in one statement: row by row a hundred thousand take twice as long.
+    # Many images in one statement: row by row a hundred thousand take twice as long.
     known: dict[Target, list[int]] = {}
     for image, target in decided.items():
         if image in before:

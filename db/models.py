@@ -57,7 +57,7 @@ class Image(Base):
 
 
 class Provenance(Base):
-    """Where a picture was found; a picture found in several places has several of these."""
+    """Where an image was found; an image found in several places has several of these."""
 
     __tablename__ = "provenances"
     __table_args__ = (Unique("project_id", "image_id", "kind", "address"), Index(None, "image_id"))
@@ -79,7 +79,7 @@ class Provenance(Base):
 
 
 class Label(Base):
-    """A picture's place in a project: its class and its state as they are now."""
+    """An image's place in a project: its class and its state as they are now."""
 
     __tablename__ = "labels"
     __table_args__ = (
@@ -96,14 +96,14 @@ class Label(Base):
     state: Mapped[str]
     """unlabelled, labelled or rejected."""
     split: Mapped[str | None] = mapped_column(String(16))
-    """training, validation or testing where it came with the picture; None where a hash decides."""
+    """training, validation or testing where it came with the image; None where a hash decides."""
     operation_number: Mapped[int] = mapped_column(default=0, server_default="0")
-    """The number of the operation that decided about the picture last."""
+    """The number of the operation that decided about the image last."""
     updated_at: Mapped[datetime]
 
 
 class LabelOperation(Base):
-    """One act of labelling, of one picture or of thousands. Never changed once written."""
+    """One act of labelling, of one image or of thousands. Never changed once written."""
 
     __tablename__ = "label_operations"
     __table_args__ = (
@@ -119,7 +119,7 @@ class LabelOperation(Base):
     number: Mapped[int] = mapped_column(server_default="0")
     """Its place in the project's history, from 1, without gaps and in the order of the commits."""
     author: Mapped[str] = mapped_column(String(64), default="", server_default="")
-    """Which browser asked; empty for what the studio did itself, such as taking pictures in."""
+    """Which browser asked; empty for what the studio did itself, such as taking images in."""
     direction: Mapped[str] = mapped_column(String(4), default="do", server_default="do")
     """do, undo or redo."""
     undoes: Mapped[str | None] = mapped_column(ForeignKey("label_operations.id"), unique=True)
@@ -127,12 +127,12 @@ class LabelOperation(Base):
     removed_class_id: Mapped[int | None] = mapped_column(ForeignKey("classes.id"))
     """The class that was deleted, or merged into another, with it."""
     outcome: Mapped[list[Any]] = mapped_column(server_default="[]")
-    """Its changes counted: lists of state, class's id, 1 where it brought the pictures in, and how many."""
+    """Its changes counted: lists of state, class's id, 1 where it brought the images in, and how many."""
     at: Mapped[datetime]
 
 
 class LabelChange(Base):
-    """What an operation did to one picture: enough to do it again and to undo it."""
+    """What an operation did to one image: enough to do it again and to undo it."""
 
     __tablename__ = "label_changes"
     __table_args__ = (Index(None, "image_id"),)
@@ -142,7 +142,7 @@ class LabelChange(Base):
     )
     image_id: Mapped[int] = mapped_column(ForeignKey("images.id"), primary_key=True)
     state_before: Mapped[str | None]
-    """None where the picture was not in the project before."""
+    """None where the image was not in the project before."""
     class_id_before: Mapped[int | None] = mapped_column(ForeignKey("classes.id"))
     state_after: Mapped[str]
     class_id_after: Mapped[int | None] = mapped_column(ForeignKey("classes.id"))
@@ -196,7 +196,7 @@ class Find(Base):
     job_id: Mapped[int | None] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
     name: Mapped[str]
     outcome: Mapped[str]
-    """added, copy, refused, or page: one that was read and held no picture of its own."""
+    """added, copy, refused, or page: one that was read and held no image of its own."""
     reason: Mapped[str] = mapped_column(default="")
     why: Mapped[str] = mapped_column(String(16), default="", server_default="")
     """The kind of refusal, to be counted by."""
@@ -209,7 +209,7 @@ class Find(Base):
 
 
 class CopyGroup(Base):
-    """A picture's place in a group of pictures of one project that are nearly the same."""
+    """An image's place in a group of images of one project that are nearly the same."""
 
     __tablename__ = "copy_groups"
     __table_args__ = (Index(None, "project_id", "group_id"), Index(None, "image_id"))
@@ -217,13 +217,13 @@ class CopyGroup(Base):
     project_id: Mapped[int] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True)
     image_id: Mapped[int] = mapped_column(ForeignKey("images.id"), primary_key=True)
     group_id: Mapped[int]
-    """The id of the picture that was in the group first: it stays when larger ones come."""
+    """The id of the image that was in the group first: it stays when larger ones come."""
     found_by: Mapped[str]
     """hash or bottleneck."""
 
 
 class Snapshot(Base):
-    """A frozen list of (picture, label, split), named by its hash."""
+    """A frozen list of (image, label, split), named by its hash."""
 
     __tablename__ = "snapshots"
     __table_args__ = (Unique("project_id", "hash"),)
@@ -231,13 +231,13 @@ class Snapshot(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     project_id: Mapped[int] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
     hash: Mapped[str] = mapped_column(String(64))
-    pictures: Mapped[int] = mapped_column(default=0, server_default="0")
+    images: Mapped[int] = mapped_column("pictures", default=0, server_default="0")
     """How many it holds, so that a list of runs need not count them."""
     created_at: Mapped[datetime]
 
 
 class SnapshotImage(Base):
-    """One picture of a snapshot. The class is kept by name: renaming a class later changes no snapshot."""
+    """One image of a snapshot. The class is kept by name: renaming a class later changes no snapshot."""
 
     __tablename__ = "snapshot_images"
     __table_args__ = (Index(None, "image_id"),)
@@ -268,7 +268,7 @@ class Run(Base):
     evaluation: Mapped[dict[str, Any] | None]
     """Written once, at the end: what lists show of it."""
     answers: Mapped[dict[str, Any] | None] = mapped_column(deferred=True)
-    """The rest of it, on every test picture: large, and read for one run at a time."""
+    """The rest of it, on every test image: large, and read for one run at a time."""
     facts: Mapped[dict[str, Any] | None]
     """Written with it: what the run was made with, what it took and what it tried."""
     rerun_of: Mapped[int | None] = mapped_column(ForeignKey("runs.id", ondelete="SET NULL"))
@@ -305,7 +305,7 @@ class Model(Base):
 
 
 class LabelClash(Base):
-    """A label that was not written, because somebody else had changed the picture in between."""
+    """A label that was not written, because somebody else had changed the image in between."""
 
     __tablename__ = "label_clashes"
     __table_args__ = (Index(None, "project_id", "image_id"), Index(None, "image_id"))
@@ -321,7 +321,7 @@ class LabelClash(Base):
 
 
 class Finding(Base):
-    """Something that the studio found about a picture of a project."""
+    """Something that the studio found about an image of a project."""
 
     __tablename__ = "findings"
     __table_args__ = (
@@ -351,7 +351,7 @@ class Study(Base):
 
     project_id: Mapped[int] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True)
     kind: Mapped[str] = mapped_column(String(16), primary_key=True)
-    """survey (of the pictures) or review (of the labels)."""
+    """survey (of the images) or review (of the labels)."""
     operation_number: Mapped[int]
     """How far the project's history went."""
     facts: Mapped[dict[str, Any]]
@@ -370,16 +370,16 @@ class ShareLink(Base):
     name: Mapped[str]
     token_sha256: Mapped[str] = mapped_column(String(64), unique=True)
     """The token itself is nowhere: who has made the link has been shown it once."""
-    keeps_pictures: Mapped[bool]
-    """Whether a visitor who marks an answer wrong is asked to leave the picture."""
+    keeps_images: Mapped[bool] = mapped_column("keeps_pictures")
+    """Whether a visitor who marks an answer wrong is asked to leave the image."""
     shows_examples: Mapped[bool]
-    """Whether its page shows training pictures of each class."""
+    """Whether its page shows training images of each class."""
     expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
     opened: Mapped[int] = mapped_column(default=0)
     """How often its page was opened."""
     answered: Mapped[int] = mapped_column(default=0)
-    """How many pictures were answered here; what a visitor's own browser answers, nobody counts."""
+    """How many images were answered here; what a visitor's own browser answers, nobody counts."""
     opened_at: Mapped[datetime | None]
     """When last."""
     created_at: Mapped[datetime]
@@ -400,7 +400,7 @@ class ShareMark(Base):
     meant: Mapped[str] = mapped_column(default="")
     """The class that the visitor named; empty where they named none."""
     image_id: Mapped[int | None] = mapped_column(ForeignKey("images.id", ondelete="SET NULL"))
-    """The picture, where the owner asked for it and the visitor left it."""
+    """The image, where the owner asked for it and the visitor left it."""
     at: Mapped[datetime]
 
 
@@ -414,7 +414,7 @@ class WebAddress(Base):
     job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
     address: Mapped[str]
     kind: Mapped[str]
-    """page (HTML, a feed, a sitemap) or picture."""
+    """page (HTML, a feed, a sitemap) or image."""
     depth: Mapped[int] = mapped_column(default=0)
     """How many links away from where the job began."""
     state: Mapped[str] = mapped_column(default="waiting")
@@ -434,14 +434,14 @@ class WebAnswer(Base):
     etag: Mapped[str] = mapped_column(default="")
     last_modified: Mapped[str] = mapped_column(default="")
     sha256: Mapped[str | None] = mapped_column(String(64))
-    """The picture that it gave."""
+    """The image that it gave."""
     reading: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     """What was read from the page that it gave."""
     at: Mapped[datetime]
 
 
 class SearchHit(Base):
-    """A picture that a search found, shown before anything is kept."""
+    """An image that a search found, shown before anything is kept."""
 
     __tablename__ = "search_hits"
     __table_args__ = (Unique("job_id", "address"),)

@@ -1,4 +1,4 @@
-"""Collect: bring pictures into the project."""
+"""Collect: bring images into the project."""
 
 from pathlib import Path
 
@@ -15,12 +15,12 @@ from studio.web.home import bars
 from studio.web.jobs_panel import watch
 from studio.web.layout import go, heading
 from studio.web.state import database, now, project
-from studio.web.text import pictures, plain
+from studio.web.text import images, plain
 
 here = project()
 heading(
     _("Collect"),
-    _("Bring in pictures from wherever they are. Nothing is counted twice, and each keeps its papers."),
+    _("Bring in images from wherever they are. Nothing is counted twice, and each keeps its papers."),
     here.name,
 )
 # What comes and goes has one place. Otherwise all below moves with it, and Streamlit may build it anew: a
@@ -64,7 +64,7 @@ with burst:
 with path, st.form("path", border=False):
     place = st.text_input(
         _("Folder or archive, as this machine names it"),
-        placeholder=str(Path.home() / "Pictures" / "flowers"),
+        placeholder=str(Path.home() / "Images" / "flowers"),
     )
     if st.form_submit_button(_("Bring it in"), type="primary"):
         found = Path(place.strip().strip('"')).expanduser()
@@ -85,7 +85,7 @@ if count.total:
     st.subheader(_("So far"), anchor=False)
     st.markdown(
         _("{total}: {labelled} labelled, {unlabelled} unlabelled, {rejected} rejected.").format(
-            total=pictures(count.total),
+            total=images(count.total),
             labelled=f"{count.labelled:,}",
             unlabelled=f"{count.unlabelled:,}",
             rejected=f"{count.rejected:,}",
@@ -93,11 +93,9 @@ if count.total:
     )
     if count.by_class:
         chart = bars(count.by_class, dark=st.context.theme.type == "dark")
-        st.altair_chart(chart, alt=_("Pictures in each class"))
+        st.altair_chart(chart, alt=_("Images in each class"))
     results.papers(here.id, here.name)
     if st.button(_("Next: curate"), icon=":material/arrow_forward:", type="primary"):
         go("curate", here.name)
 elif job is None or not job.live:
-    st.info(
-        _("No pictures yet. Whatever you bring in appears here by class."), icon=":material/photo_library:"
-    )
+    st.info(_("No images yet. Whatever you bring in appears here by class."), icon=":material/photo_library:")

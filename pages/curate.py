@@ -1,4 +1,4 @@
-"""Curate: label, correct and reject pictures, by keyboard, mouse or touch."""
+"""Curate: label, correct and reject images, by keyboard, mouse or touch."""
 
 import streamlit as st
 
@@ -15,9 +15,9 @@ here = project()
 with database().read() as session:
     count = counts(session, here.id)
 if not count.total:
-    heading(_("Curate"), _("Label the pictures, and look through what they are."), here.name)
-    st.info(_("There are no pictures in this project yet."), icon=":material/photo_library:")
-    if st.button(_("Collect pictures"), type="primary"):
+    heading(_("Curate"), _("Label the images, and look through what they are."), here.name)
+    st.info(_("There are no images in this project yet."), icon=":material/photo_library:")
+    if st.button(_("Collect images"), type="primary"):
         go("collect", here.name)
     st.stop()
 
@@ -26,7 +26,7 @@ curating(here, key=f"curating-{here.id}")
 onwards, looks = st.columns([1, 4], vertical_alignment="center")
 if onwards.button(_("Next: retrain"), icon=":material/arrow_forward:", type="primary"):
     go("retrain", here.name)
-# The grid hears by itself when the studio has looked through the pictures; this says how far it is.
+# The grid hears by itself when the studio has looked through the images; this says how far it is.
 survey_soon(database(), here.id, now())
 with looks:
     job = watch(here.id, ANALYSIS_KINDS)

@@ -11,7 +11,7 @@ from studio.retrain.runs import run_records
 from studio.web import home
 from studio.web.layout import heading
 from studio.web.state import database, enter, named_project, now
-from studio.web.text import percent, pictures, plain
+from studio.web.text import images, percent, plain
 
 here = named_project()
 if here is not None:
@@ -25,7 +25,7 @@ if missing := st.query_params.get("project"):
 heading(
     "Retrain Studio",
     _(
-        "Turn your pictures into a classifier: **collect** them, **curate** the labels, **retrain** a "
+        "Turn your images into a classifier: **collect** them, **curate** the labels, **retrain** a "
         "network, **predict**."
     ),
 )
@@ -43,9 +43,7 @@ if cards:
             with st.container(border=True, width=260, key=f"project-{project.id}"):
                 st.markdown(f"**{plain(project.name)}**")
                 classes = len(count.by_class)
-                said = _("{pictures} · {classes} classes").format(
-                    pictures=pictures(count.total), classes=classes
-                )
+                said = _("{images} · {classes} classes").format(images=images(count.total), classes=classes)
                 st.caption(said if accuracy is None else f"{said} · {percent(accuracy)}")
                 if st.button(
                     _("Open"), key=f"open-{project.id}", width="stretch", icon=":material/folder_open:"
@@ -56,8 +54,8 @@ st.subheader(_("Begin a new project"), anchor=False)
 own, codelab, drawings = st.columns(3)
 
 with own.container(border=True, height="stretch"), st.form("own", border=False, clear_on_submit=True):
-    st.markdown(":material/photo_library: **" + _("My own pictures") + "**")
-    st.caption(_("A zip or a folder of class folders, or any picture files."))
+    st.markdown(":material/photo_library: **" + _("My own images") + "**")
+    st.caption(_("A zip or a folder of class folders, or any image files."))
     name = st.text_input(_("Project name"), placeholder=_("for example: Flowers of my garden"), max_chars=80)
     if st.form_submit_button(_("Create project"), type="primary", width="stretch"):
         try:

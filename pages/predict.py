@@ -1,4 +1,4 @@
-"""Predict: a trained model answers on new pictures, says how sure it is, and shows what it looked at."""
+"""Predict: a trained model answers on new images, says how sure it is, and shows what it looked at."""
 
 import streamlit as st
 
@@ -9,8 +9,8 @@ from studio.web.predict.input import chosen, given
 from studio.web.state import project
 
 here = project()
-heading(_("Predict"), _("Show the model a new picture and read what it sees."), here.name)
-with st.container():  # one place, whatever is in it, so that the ways to give pictures are not built anew
+heading(_("Predict"), _("Show the model a new image and read what it sees."), here.name)
+with st.container():  # one place, whatever is in it, so that the ways to give images are not built anew
     runs, models = chosen(here)
     text.draw_costs(models)
 results.draw(here, given(here, runs[0].id), models)

@@ -1,4 +1,4 @@
-"""Retrain: one button, live curves, and what the test pictures say."""
+"""Retrain: one button, live curves, and what the test images say."""
 
 import streamlit as st
 
@@ -12,7 +12,7 @@ from studio.web.layout import go, heading
 from studio.web.retrain import form
 from studio.web.retrain.component import retraining
 from studio.web.state import database, project
-from studio.web.text import pictures
+from studio.web.text import images
 
 here = project()
 heading(
@@ -32,16 +32,16 @@ with st.container():
     busy = job is not None and job.live
     if not busy:
         st.markdown(
-            _("{pictures} in {classes} classes are labelled.").format(
-                pictures=pictures(count.labelled), classes=filled
+            _("{images} in {classes} classes are labelled.").format(
+                images=images(count.labelled), classes=filled
             )
         )
 form.draw(here, count, stamp, hidden=busy)
 with st.container():
     if not busy and filled < LEAST_CLASSES:
         watch(here.id, IMPORT_KINDS)  # they may be on their way
-        st.info(_("Retraining needs at least two classes with pictures."), icon=":material/info:")
-        if st.button(_("Collect pictures")):
+        st.info(_("Retraining needs at least two classes with images."), icon=":material/info:")
+        if st.button(_("Collect images")):
             go("collect", here.name)
     if job is not None:
         ended_badly(job)

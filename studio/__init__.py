@@ -1,3 +1,3 @@
-"""Retrain Studio: a picture classifier made in the browser, from pictures to a phone."""
+"""Retrain Studio: an image classifier made in the browser, from images to a phone."""
 
 __version__ = "0.1.0"

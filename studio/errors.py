@@ -1,16 +1,16 @@
 """The errors a person can meet, as a tree. Each message says what was expected, what came, what to do.
 
 StudioError
-├── PictureRefused        one file is not a picture the studio can use
+├── ImageRefused        one file is not an image the studio can use
 ├── ArchiveRefused        a zip or tar that is broken, unsafe or too large
 ├── SourceMissing         a file or folder that is not there or cannot be read
 ├── ProjectError          a project or class that is missing, or a name already taken
-├── TooLittleToLearnFrom  too few classes or pictures to train
+├── TooLittleToLearnFrom  too few classes or images to train
 ├── BackboneError         weights missing, altered, or a name unknown
 ├── ModelUnreadable       a run's folder that is incomplete or altered
 ├── DownloadFailed        no internet, or the other side refused
 ├── OutputRefused         an export cannot be written where it should be
-├── SearchFailed          a service of pictures refused, or was asked what it does not know
+├── SearchFailed          a service of images refused, or was asked what it does not know
 ├── ServerError           a port taken, a data folder that cannot be used, a missing secret
 ├── JobFailed             long work that ended badly, with what to do
 └── Stopped               a person pressed Stop: not a fault, and nothing is lost
@@ -21,8 +21,8 @@ class StudioError(Exception):
     """Base of all errors meant for people: `str(error)` is one readable line."""
 
 
-class PictureRefused(StudioError):
-    """One file cannot be used as a picture; the others are not touched by it.
+class ImageRefused(StudioError):
+    """One file cannot be used as an image; the others are not touched by it.
 
     why: the kind of refusal, one of `studio.images.reasons.Why`.
     """
@@ -45,7 +45,7 @@ class ProjectError(StudioError):
 
 
 class TooLittleToLearnFrom(StudioError):
-    """There are too few classes or too few pictures to train and to test."""
+    """There are too few classes or too few images to train and to test."""
 
 
 class BackboneError(StudioError):
@@ -72,7 +72,7 @@ class OutputRefused(StudioError):
 
 
 class SearchFailed(StudioError):
-    """A service of pictures did not answer, or was asked something that it cannot."""
+    """A service of images did not answer, or was asked something that it cannot."""
 
 
 class ServerError(StudioError):

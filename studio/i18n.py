@@ -30,5 +30,5 @@ def _(text: str) -> str:
 
 
 def counted(one: str, many: str, count: int) -> str:
-    """Return `one` or `many`, as `count` asks, with `{count}` filled in: `counted("{count} picture", …)`."""
+    """Return `one` or `many`, as `count` asks, with `{count}` filled in: `counted("{count} image", …)`."""
     return _catalogue().ngettext(one, many, count).format(count=f"{count:,}")

@@ -10,7 +10,7 @@ class Progress(Protocol):
     """Where long work reports. Implemented by jobs (database) and by the command line (bars, lines)."""
 
     def report(self, phase: str, done: int, total: int | None = None) -> None:
-        """Say that `done` of `total` steps of `phase` are behind us; cheap enough to call for every picture.
+        """Say that `done` of `total` steps of `phase` are behind us; cheap enough to call for every image.
 
         `phase` is a short text for people, in their language, such as "Computing bottlenecks".
         Raises `studio.errors.Stopped` when a person has asked for an end.

@@ -17,7 +17,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="STUDIO_", env_ignore_empty=True, frozen=True)
 
     home: Path = Field(default_factory=lambda: Path.home() / "retrain-studio")
-    """The data folder: database, pictures, bottlenecks, runs. Created on first use."""
+    """The data folder: database, images, bottlenecks, runs. Created on first use."""
     database_url: str = ""
     """An SQLAlchemy address; empty means SQLite inside `home`."""
     workers: int = Field(default=1, ge=1, le=64)
@@ -37,9 +37,9 @@ class Settings(BaseSettings):
     """The language of every text, as a gettext catalogue's name."""
 
     contact: str = ""
-    """A mail or web address of whoever runs this studio, told to every site that it asks for pictures."""
+    """A mail or web address of whoever runs this studio, told to every site that it asks for images."""
     allow_hosts: str = ""
-    """Hosts, with commas between, that are asked for pictures although they are not public, on any port."""
+    """Hosts, with commas between, that are asked for images although they are not public, on any port."""
     site_connections: int = Field(default=2, ge=1, le=16)
     """How many connections one site gets at a time."""
     site_delay_s: float = Field(default=0.5, ge=0, le=3600)
@@ -80,7 +80,7 @@ class Settings(BaseSettings):
         return self.threads or os.cpu_count() or 1
 
     @property
-    def pictures_dir(self) -> Path:
+    def images_dir(self) -> Path:
         """Original files and thumbnails, by SHA-256."""
         return self.home / "pictures"
 
@@ -126,7 +126,7 @@ class Settings(BaseSettings):
 
     @property
     def studies_dir(self) -> Path:
-        """What was found out about the pictures of each project: a folder a project, by its id."""
+        """What was found out about the images of each project: a folder a project, by its id."""
         return self.home / "studies"
 
     @property

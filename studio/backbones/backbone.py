@@ -20,8 +20,8 @@ class Facts:
     """What people choose by, of the network without its top.
 
     parameters: numbers that were learned or, as the means of normalisation, counted.
-    multiply_adds: of one picture, in convolutions and dense layers, at the backbone's input size.
-    top1: percent of ImageNet's validation pictures whose class comes first, as published with the weights for
+    multiply_adds: of one image, in convolutions and dense layers, at the backbone's input size.
+    top1: percent of ImageNet's validation images whose class comes first, as published with the weights for
     the network with its top; None where nobody published it.
     top1_source: the address where it is published.
     """

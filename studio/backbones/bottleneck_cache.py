@@ -1,4 +1,4 @@
-"""The bottleneck cache: a backbone's output for a picture, by content, computed once and for every use.
+"""The bottleneck cache: a backbone's output for an image, by content, computed once and for every use.
 
 A folder for each (backbone, preprocessing) holds shards, files that are written once under a name of their
 own and never changed, so that any number of processes may write at the same time. A shard is two NumPy

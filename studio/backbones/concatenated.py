@@ -70,7 +70,7 @@ class SideBySide:
 def side_by_side(members: Sequence[Backbone]) -> Backbone:
     """Return one backbone out of several. Raises BackboneError for members that cannot stand together.
 
-    All see pictures of the largest member's size: convolutions take any, and a small one is learned for
+    All see images of the largest member's size: convolutions take any, and a small one is learned for
     nothing where a large one is computed anyhow.
     """
     names = [member.name for member in members]

@@ -89,7 +89,7 @@ def converted(model: Any, configure: Callable[[Any], None] = lambda _converter: 
 
 _BLOCKS_PX = (1, 2, 4, 8, 16, 32, 64)
 _OF_EACH = 2
-"""Pictures for calibration, for each size of block."""
+"""Images for calibration, for each size of block."""
 
 
 def quantized(backbone: Backbone) -> bytes:
@@ -103,12 +103,12 @@ def quantized(backbone: Backbone) -> bytes:
 
 
 def in_whole_numbers(
-    network: Any, preprocessing: Preprocessing, pictures: Callable[[], Iterable[npt.NDArray[np.uint8]]]
+    network: Any, preprocessing: Preprocessing, images: Callable[[], Iterable[npt.NDArray[np.uint8]]]
 ) -> bytes:
     """Return a LiteRT file that computes in whole numbers of 8 bits; in and out as in `quantized`.
 
     network: Keras model; float32, (N, h, w, 3), scaled, in; float32, (N, features), out.
-    pictures: uint8, (h, w, 3), each: how far numbers reach is measured on them, and they should have 0 and
+    images: uint8, (h, w, 3), each: how far numbers reach is measured on them, and they should have 0 and
     255 somewhere.
     """
     tf = tensorflow()
@@ -120,8 +120,8 @@ def in_whole_numbers(
     scaled = pixels if outside else preprocessing.scaling_layer()(pixels)
 
     def calibration() -> Iterator[list[npt.NDArray[np.float32]]]:
-        for picture in pictures():
-            values = preprocessing.scaled(picture) if outside else picture.astype(np.float32)
+        for image in images():
+            values = preprocessing.scaled(image) if outside else image.astype(np.float32)
             yield [values[np.newaxis]]
 
     def configure(converter: Any) -> None:

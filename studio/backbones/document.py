@@ -24,7 +24,7 @@ def _introduction() -> Iterator[str]:
     yield ""
     yield _(
         "Made by `python -m studio backbones --markdown`. `python -m studio backbones --measure` adds how"
-        " many pictures a second each takes on your machine. `--architecture NAME` chooses one; "
+        " many images a second each takes on your machine. `--architecture NAME` chooses one; "
         "`{default}` is the default. Several stand side by side, their features one after the other, as "
         "`NAME+NAME`."
     ).format(default=DEFAULT)
@@ -38,10 +38,10 @@ def _introduction() -> Iterator[str]:
     yield ""
     yield _("- **size**: of the weights in a model's file, without the top.")
     yield _(
-        "- **multiply-adds**: of one picture, in convolutions and dense layers without the top, in millions."
+        "- **multiply-adds**: of one image, in convolutions and dense layers without the top, in millions."
     )
     yield _(
-        "- **top-1**: how many of ImageNet's validation pictures the network with its top names rightly, "
+        "- **top-1**: how many of ImageNet's validation images the network with its top names rightly, "
         "as published with the weights, at the source of that number below the table. Those that end in "
         "`_quantized` are made on your machine from the same weights: the figure is that of the weights "
         "before."

@@ -1,4 +1,4 @@
-"""From picture files to bottlenecks: a pool of threads that read, decode, resize and infer."""
+"""From image files to bottlenecks: a pool of threads that read, decode, resize and infer."""
 
 import hashlib
 import threading
@@ -16,19 +16,19 @@ import numpy.typing as npt
 from studio.backbones import BackboneFile
 from studio.backbones.bottleneck_cache import BottleneckCache
 from studio.backbones.interpreter import Engine
-from studio.errors import PictureRefused
+from studio.errors import ImageRefused
 from studio.i18n import _
-from studio.images.decode import read_picture_file
+from studio.images.decode import read_image_file
 from studio.progress import Progress
 
 BATCH = 128
-"""Pictures to a shard: with BATCH_S, the most that a killed pass loses."""
+"""Images to a shard: with BATCH_S, the most that a killed pass loses."""
 BATCH_S = 2.0
 _TICK_S = 0.2
 """How often a stop is looked for while nothing comes."""
 
 
-class Picture(Protocol):
+class ImageFile(Protocol):
     """A file and the SHA-256 it is expected to have, hexadecimal; such as `Labelled` and `Example`."""
 
     @property
@@ -51,16 +51,16 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Errand:
-    """A picture, and under which names (SHA-256, hexadecimal) vectors made of it are wanted."""
+    """An image, and under which names (SHA-256, hexadecimal) vectors made of it are wanted."""
 
-    picture: Picture
+    image: ImageFile
     digests: tuple[str, ...]
 
 
 Drawn = Callable[[Errand, bytes], Iterable[npt.NDArray[np.uint8]]]
 """From an errand and the file's bytes to the pixels, uint8 (h, w, 3), for each of its digests in turn.
 
-Called in several threads at once; raises PictureRefused.
+Called in several threads at once; raises ImageRefused.
 """
 
 
@@ -69,25 +69,25 @@ _Vectors = list[npt.NDArray[np.float32]]
 
 
 def embed(
-    pictures: Iterable[Picture],
+    images: Iterable[ImageFile],
     backbone: BackboneFile,
     cache: BottleneckCache,
     *,
     threads: int,
     progress: Progress,
 ) -> tuple[Refusal, ...]:
-    """Fill `cache` with what it lacks of `pictures`; return those that could not be read.
+    """Fill `cache` with what it lacks of `images`; return those that could not be read.
 
     threads: each with an interpreter of its own; one per core is best, since inference leaves the GIL.
     When stopped, the batch in hand is written before Stopped goes on; when killed, it is lost.
     """
-    by_digest = {picture.sha256: picture for picture in pictures}
+    by_digest = {image.sha256: image for image in images}
     phase = _("Computing bottlenecks")
     progress.report(phase, 0, len(by_digest))
     errands = [Errand(by_digest[digest], (digest,)) for digest in cache.missing(by_digest)]
 
     def draw(errand: Errand, content: bytes) -> list[npt.NDArray[np.uint8]]:
-        return [backbone.preprocessing.read(content, errand.picture.path.name)]
+        return [backbone.preprocessing.read(content, errand.image.path.name)]
 
     return fill(
         cache,
@@ -206,13 +206,13 @@ def _embedded(
 
 
 def _embed_one(errand: Errand, draw: Drawn, engine: Engine) -> _Vectors | Refusal:
-    picture = errand.picture
-    name = picture.path.name
+    image = errand.image
+    name = image.path.name
     try:
-        content = read_picture_file(picture.path, name)
+        content = read_image_file(image.path, name)
         # A vector under the hash of other bytes would be wrong for ever.
-        if hashlib.sha256(content).hexdigest() != picture.sha256:
-            raise PictureRefused(_("{name} has changed since it was listed.").format(name=name))
+        if hashlib.sha256(content).hexdigest() != image.sha256:
+            raise ImageRefused(_("{name} has changed since it was listed.").format(name=name))
         return [engine(pixels) for pixels in draw(errand, content)]
-    except PictureRefused as error:
-        return Refusal(picture.path, str(error), picture.sha256)
+    except ImageRefused as error:
+        return Refusal(image.path, str(error), image.sha256)

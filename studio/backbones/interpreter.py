@@ -1,4 +1,4 @@
-"""A LiteRT file that answers on one picture at a time."""
+"""A LiteRT file that answers on one image at a time."""
 
 import os
 import sys
@@ -80,12 +80,12 @@ class Engine:
         self._lock = threading.Lock()
 
     def __call__(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Return the answer on one picture: uint8, (h, w, 3) in; float32, (n,) out."""
+        """Return the answer on one image: uint8, (h, w, 3) in; float32, (n,) out."""
         answer: npt.NDArray[np.float32] = self.outputs(pixels, 1)[0]
         return answer
 
     def outputs(self, pixels: npt.NDArray[np.uint8], count: int | None = None) -> list[Any]:
-        """Return the first `count` outputs on one picture, all by default, each without its batch of one."""
+        """Return the first `count` outputs on one image, all by default, each without its batch of one."""
         with self._lock:
             self._interpreter.set_tensor(self._input, pixels[np.newaxis])
             self._interpreter.invoke()

@@ -21,7 +21,7 @@ Channels = float | tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How pictures become a network's input.
+    """How images become a network's input.
 
     resize: the filter, over the area a target pixel covers; "bilinear".
     fit: what happens to the aspect ratio; "stretch" gives it up, as `retrain.py` does.
@@ -49,7 +49,7 @@ class Preprocessing:
         return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:16]
 
     def read(self, source: Path | bytes, name: str) -> npt.NDArray[np.uint8]:
-        """Return a file's pixels: uint8, (height_px, width_px, 3). Raises PictureRefused.
+        """Return a file's pixels: uint8, (height_px, width_px, 3). Raises ImageRefused.
 
         A large JPEG is decoded at a smaller scale, never under twice the input size, so that the resize
         still has more than it needs.

@@ -1,4 +1,4 @@
-"""How many pictures a backbone takes in a second on this machine, measured once and kept."""
+"""How many images a backbone takes in a second on this machine, measured once and kept."""
 
 import json
 import threading
@@ -17,13 +17,13 @@ from studio.progress import Progress
 _FILE = "speeds.json"
 _MEASURED_S = 1.5
 _WARM_UP = 3
-"""Pictures before the clock starts."""
+"""Images before the clock starts."""
 
 
 def measure(
     names: Iterable[str], backbones_dir: Path, *, threads: int, progress: Progress
 ) -> dict[str, float]:
-    """Return pictures a second by backbone, and keep them for `measured`.
+    """Return images a second by backbone, and keep them for `measured`.
 
     Inference alone, as the studio runs it: an interpreter for each of `threads`. Weights that are not here
     are fetched. Raises BackboneError, Stopped.
@@ -33,7 +33,7 @@ def measure(
     for at, name in enumerate(names):
         progress.report(_("Measuring"), at, len(names))
         file = ready(name, backbones_dir, progress)
-        found[name] = _pictures_a_second(
+        found[name] = _images_a_second(
             file.path.read_bytes(),
             file.preprocessing.width_px,
             threads,
@@ -45,7 +45,7 @@ def measure(
 
 
 def measured(backbones_dir: Path) -> dict[str, float]:
-    """Return what was measured on this machine so far: pictures a second, by backbone."""
+    """Return what was measured on this machine so far: images a second, by backbone."""
     try:
         kept = json.loads((backbones_dir / _FILE).read_text(encoding="utf-8"))
         return {str(name): float(speed) for name, speed in kept.items()}
@@ -59,7 +59,7 @@ def _keep(backbones_dir: Path, found: dict[str, float]) -> None:
         json.dump(together, file, indent=1)
 
 
-def _pictures_a_second(content: bytes, size_px: int, threads: int, look: Callable[[], None]) -> float:
+def _images_a_second(content: bytes, size_px: int, threads: int, look: Callable[[], None]) -> float:
     pixels = np.random.default_rng(0).integers(0, 256, (size_px, size_px, 3), dtype=np.uint8)
     engines = [Engine(content) for _number in range(threads)]
     counts = [0] * threads
@@ -71,7 +71,7 @@ def _pictures_a_second(content: bytes, size_px: int, threads: int, look: Callabl
             counts[number] += 1
 
     for engine in engines:
-        for _picture in range(_WARM_UP):
+        for _image in range(_WARM_UP):
             engine(pixels)
     workers = [threading.Thread(target=work, args=(number,), daemon=True) for number in range(threads)]
     started = time.perf_counter()
@@ -85,5 +85,5 @@ def _pictures_a_second(content: bytes, size_px: int, threads: int, look: Callabl
         ended.set()
         for worker in workers:
             worker.join()
-    # The last pictures ended after the time was up: count the time that they took.
+    # The last images ended after the time was up: count the time that they took.
     return sum(counts) / (time.perf_counter() - started)

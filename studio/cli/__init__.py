@@ -15,8 +15,8 @@ from studio.i18n import _
 _COMMANDS = {
     "serve": ("studio.cli.serve", _("Open the studio in the browser (what happens without a command).")),
     "import": ("studio.cli.collect", _("Bring a folder, an archive or a list of addresses into a project.")),
-    "crawl": ("studio.cli.collect", _("Collect the pictures that web pages show.")),
-    "search": ("studio.cli.collect", _("Search Openverse or Wikimedia Commons for pictures.")),
+    "crawl": ("studio.cli.collect", _("Collect the images that web pages show.")),
+    "search": ("studio.cli.collect", _("Search Openverse or Wikimedia Commons for images.")),
     "sources": ("studio.cli.collect", _("Write down every address and file that was offered to a project.")),
     "export": (
         "studio.cli.share",
@@ -24,13 +24,13 @@ _COMMANDS = {
     ),
     "export_data": (
         "studio.cli.curate",
-        _("Write a project's pictures and labels in a format of choice."),
+        _("Write a project's images and labels in a format of choice."),
     ),
     "doubtful": (
         "studio.cli.curate",
         _("Write down a project's labels, those that are most likely wrong first."),
     ),
-    "copies": ("studio.cli.curate", _("Write down which pictures of a project are the same, or nearly.")),
+    "copies": ("studio.cli.curate", _("Write down which images of a project are the same, or nearly.")),
     "retrain": (
         "studio.cli.retrain",
         _("Retrain a network's top on a folder of class folders, or on a project's labels."),
@@ -42,7 +42,7 @@ _COMMANDS = {
     "runs": ("studio.cli.runs", _("List runs with their settings and results.")),
     "rerun": ("studio.cli.runs", _("Do a run again and say whether its numbers are the same.")),
     "evaluate": ("studio.cli.predict", _("Say how good a model is on a folder of class folders.")),
-    "label_image": ("studio.cli.predict", _("Ask a trained model what is in a picture.")),
+    "label_image": ("studio.cli.predict", _("Ask a trained model what is in an image.")),
 }
 
 

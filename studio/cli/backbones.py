@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # imported by the command alone, when it is run
     "--measure",
     "measuring",
     is_flag=True,
-    help=_("Measure how many pictures a second each takes here: those named, or all that need no download."),
+    help=_("Measure how many images a second each takes here: those named, or all that need no download."),
 )
 @click.option("--json", "as_json", is_flag=True, help=_("Print a JSON list, for programs."))
 @click.option("--markdown", "as_markdown", is_flag=True, help=_("Print docs/backbones.md."))

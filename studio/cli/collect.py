@@ -33,7 +33,7 @@ def import_(
     allow_hosts: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Take the pictures at `path` into a project, say of each refused file why, and count at the end."""
+    """Take the images at `path` into a project, say of each refused file why, and count at the end."""
     from studio.cli.run_job import run_here
     from studio.cli.terminal import terminal_progress
     from studio.collect.importers import path_offer, what_is
@@ -55,13 +55,20 @@ def import_(
     show_counts(result, as_json=as_json)
 
 
-@click.command("crawl", help=_("Collect the pictures that pages show, politely and with their papers."))
+@click.command("crawl", help=_("Collect the images that pages show, politely and with their papers."))
 @click.argument("addresses", nargs=-1, required=True, metavar="URL…")
 @options.project
 @options.class_
 @click.option("--depth", default=1, show_default=True, help=_("How many links away pages are read, 0 to 3."))
 @click.option("--site", "sites", multiple=True, help=_("A host whose pages are read as well; repeatable."))
-@click.option("--max-pictures", default=500, show_default=True, help=_("End at so many new pictures."))
+@click.option(
+    "--max-images",
+    "--max-pictures",
+    "max_images",
+    default=500,
+    show_default=True,
+    help=_("End at so many new images."),
+)
 @click.option("--max-pages", default=200, show_default=True, help=_("Read so many pages at most."))
 @click.option("--max-megabytes", default=2000, show_default=True, help=_("End when so much has come."))
 @click.option("--max-minutes", default=60.0, show_default=True, help=_("End after so long."))
@@ -74,7 +81,7 @@ def crawl(
     class_name: str | None,
     depth: int,
     sites: tuple[str, ...],
-    max_pictures: int,
+    max_images: int,
     max_pages: int,
     max_megabytes: int,
     max_minutes: float,
@@ -92,7 +99,7 @@ def crawl(
         depth,
         sites,
         max_pages,
-        max_pictures,
+        max_images,
         max_megabytes * 1_000_000,
         max_minutes,
         min_size,
@@ -105,7 +112,7 @@ _NUMBERS = re.compile(r"(\d{1,9})(?:-(\d{1,9}))?")
 _NOTHING: dict[str, Any] = {"added": 0, "copies": 0, "refused_count": 0, "why": {}, "refused": []}
 
 
-@click.command("search", help=_("Search open libraries for pictures, and keep those that you pick."))
+@click.command("search", help=_("Search open libraries for images, and keep those that you pick."))
 @click.argument("phrases", nargs=-1, required=True, metavar="WORDS…")
 @click.option(
     "--source",
@@ -179,7 +186,7 @@ def _picked(found: "Sequence[FoundHit]") -> "Sequence[FoundHit]":
     """Show what was found and return what a person picks of it; standard output is left to the counts."""
     for number, hit in enumerate(found, 1):
         click.echo(_hit_line(number, hit), err=True)
-    click.echo(counted("{count} picture found.", "{count} pictures found.", len(found)), err=True)
+    click.echo(counted("{count} image found.", "{count} images found.", len(found)), err=True)
     numbers = click.prompt(
         _("Which to keep? all, none, or numbers such as 1,3,5-9"),
         value_proc=lambda answer: chosen_numbers(answer, len(found)),

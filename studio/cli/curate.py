@@ -27,7 +27,7 @@ from studio.settings import settings
 )
 @click.option("--limit", type=click.IntRange(min=1), help=_("How many to write at most."))
 def doubtful(project_name: str, csv_path: Path, limit: int | None) -> None:
-    """Look through pictures and labels where that is due, write the table, and count."""
+    """Look through images and labels where that is due, write the table, and count."""
     from studio.cli.terminal import write_table
     from studio.curate import reports
     from studio.curate.findings import DOUBTFUL_FROM
@@ -49,7 +49,7 @@ def doubtful(project_name: str, csv_path: Path, limit: int | None) -> None:
     click.echo(said, err=csv_path == Path("-"))
 
 
-@click.command("copies", help=_("Write down which pictures of a project are the same, or nearly."))
+@click.command("copies", help=_("Write down which images of a project are the same, or nearly."))
 @click.option("--project", "project_name", required=True, help=_("The project's name."))
 @click.option(
     "--csv",
@@ -59,7 +59,7 @@ def doubtful(project_name: str, csv_path: Path, limit: int | None) -> None:
     help=_("The file to write a line for each copy into; - is standard output."),
 )
 def copies(project_name: str, csv_path: Path) -> None:
-    """Look through the pictures where that is due, write the table, and count."""
+    """Look through the images where that is due, write the table, and count."""
     from studio.cli.terminal import write_table
     from studio.curate import reports
     from studio.data import open_database
@@ -72,9 +72,9 @@ def copies(project_name: str, csv_path: Path) -> None:
         found = reports.copies(session, project.id)
     rows = [(*each[:5], "yes" if each.keeper else "no") for each in found]  # for programs: not translated
     write_table(csv_path, reports.Copy._fields, rows)
-    said = _("{groups}, {pictures} in them").format(
+    said = _("{groups}, {images} in them").format(
         groups=counted("{count} group of copies", "{count} groups of copies", len({c.group for c in found})),
-        pictures=counted("{count} place", "{count} places", len(found)),
+        images=counted("{count} place", "{count} places", len(found)),
     )
     click.echo(said, err=csv_path == Path("-"))
 
@@ -144,7 +144,7 @@ _FORMATS = ("folders", "csv", "coco", "hf", "tfrecord")
 
 
 @click.command(
-    "export-data", help=_("Write a project's pictures and labels in a format that others read, and import.")
+    "export-data", help=_("Write a project's images and labels in a format that others read, and import.")
 )
 @click.option("--project", "project_name", required=True, help=_("The project's name."))
 @click.option("--format", "kind", type=click.Choice(_FORMATS), required=True, help=_("What to write."))
@@ -156,7 +156,7 @@ _FORMATS = ("folders", "csv", "coco", "hf", "tfrecord")
 )
 @click.option("--json", "as_json", is_flag=True, help=_("Print one JSON object, for programs."))
 def export_data(project_name: str, kind: str, output: Path, as_json: bool) -> None:
-    """Write the export, name each picture that is lost, and count at the end."""
+    """Write the export, name each image that is lost, and count at the end."""
     from studio.cli.run_job import run_here
     from studio.data import open_database
     from studio.datasets.export import check
@@ -187,10 +187,8 @@ def export_data(project_name: str, kind: str, output: Path, as_json: bool) -> No
 
 
 def _summary_line(done: Mapping[str, Any], output: Path) -> str:
-    said = _(
-        "{pictures} ({labelled} labelled, {unlabelled} unlabelled, {rejected} rejected) in {path}"
-    ).format(
-        pictures=counted("{count} picture", "{count} pictures", done["pictures"]),
+    said = _("{images} ({labelled} labelled, {unlabelled} unlabelled, {rejected} rejected) in {path}").format(
+        images=counted("{count} image", "{count} images", done["pictures"]),
         labelled=f"{done['labelled']:,}",
         unlabelled=f"{done['unlabelled']:,}",
         rejected=f"{done['rejected']:,}",

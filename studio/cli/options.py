@@ -12,7 +12,7 @@ project = click.option(
     "--project", "project_name", required=True, help=_("The project's name; made where missing.")
 )
 class_ = click.option(
-    "--class", "class_name", help=_("The class of pictures that have none of their own; none: label later.")
+    "--class", "class_name", help=_("The class of images that have none of their own; none: label later.")
 )
 allow_host = click.option(
     "--allow-host",
@@ -24,13 +24,13 @@ as_json = click.option("--json", "as_json", is_flag=True, help=_("Print one JSON
 
 
 def min_size(default: int) -> Callable[[_Command], _Command]:
-    """Return the option by which small pictures are left out."""
+    """Return the option by which small images are left out."""
     return click.option(
         "--min-size",
         type=click.IntRange(min=0),
         default=default,
         show_default=True,
-        help=_("Of the web: leave out pictures with a shorter side, in pixels."),
+        help=_("Of the web: leave out images with a shorter side, in pixels."),
     )
 
 

@@ -1,4 +1,4 @@
-"""`python -m studio label_image`: what a trained model sees in pictures."""
+"""`python -m studio label_image`: what a trained model sees in images."""
 
 import json
 import threading
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from studio.cli.options import flag
-from studio.errors import PictureRefused
+from studio.errors import ImageRefused
 from studio.i18n import _, counted
 from studio.predict.model import Answer, Prediction
 from studio.retrain.confidence import Sureness
@@ -51,8 +51,8 @@ _FLAGS = (
 class AskedModel:
     """An opened model.
 
-    classify: every class of a file's picture, surest first, as the file gives them, and the seconds that it
-    took where they are told; raises PictureRefused. answer: likewise, and calibrated where that is known.
+    classify: every class of a file's image, surest first, as the file gives them, and the seconds that it
+    took where they are told; raises ImageRefused. answer: likewise, and calibrated where that is known.
 
     sureness: None of a model that is no run's. at_once: by how many threads `answer` may be called.
     """
@@ -115,11 +115,11 @@ def _run(named: str) -> AskedModel:
 _TOP = 5
 
 
-@click.command(help=_("Ask a trained model what is in a picture."))
+@click.command(help=_("Ask a trained model what is in an image."))
 @flag("image", type=click.Path(path_type=Path), required=True, multiple=True, help=_("May come many times."))
 @model_flags
 def label_image(image: tuple[Path, ...], **named: Any) -> None:
-    """Print the surest classes of each picture, as `retrain.py`'s companion does.
+    """Print the surest classes of each image, as `retrain.py`'s companion does.
 
     The scores are the file's own, as every export of it prints them; a run that is not sure says so on
     standard error.
@@ -130,7 +130,7 @@ def label_image(image: tuple[Path, ...], **named: Any) -> None:
         try:
             predictions, taken_s = asked.classify(path, str(path))
             doubt = None if asked.sureness is None else asked.answer(path, str(path)).doubt
-        except PictureRefused as error:
+        except ImageRefused as error:
             click.echo(str(error), err=True)
             refused = True
             continue
@@ -141,7 +141,7 @@ def label_image(image: tuple[Path, ...], **named: Any) -> None:
         for prediction in predictions[:_TOP]:
             click.echo(f"{prediction.label} (score={prediction.score:.5f})")
         if doubt == "strange":
-            click.echo(_("Not sure: it is like nothing in the training pictures."), err=True)
+            click.echo(_("Not sure: it is like nothing in the training images."), err=True)
         elif doubt is not None:
             click.echo(_("Not sure: no class is likely enough."), err=True)
     if refused:
@@ -163,7 +163,7 @@ _COLUMNS = ("file", "true", "answer", "probability", "true_probability", "sure")
     "--csv",
     "csv_path",
     type=click.Path(path_type=Path),
-    help=_("Write what was said of each picture; - prints it."),
+    help=_("Write what was said of each image; - prints it."),
 )
 @click.option("--json", "as_json", is_flag=True, help=_("Print one JSON object, for programs."))
 def evaluate(image_dir: Path, csv_path: Path | None, as_json: bool, **named: Any) -> None:
@@ -176,7 +176,7 @@ def evaluate(image_dir: Path, csv_path: Path | None, as_json: bool, **named: Any
     with terminal_progress() as progress:
         folder = read_image_folder(image_dir, progress)
         found = judge(
-            folder.pictures, asked.labels, image_dir, asked.answer, threads=asked.at_once, progress=progress
+            folder.images, asked.labels, image_dir, asked.answer, threads=asked.at_once, progress=progress
         )
     for reason in (*(refusal.reason for refusal in folder.refusals), *found.refused):
         click.echo(reason, err=True)
@@ -235,13 +235,13 @@ def _lines(found: "Judgement", may_doubt: bool) -> list[str]:
             )
         )
     if found.unknown:
-        count = counted("{count} picture", "{count} pictures", found.unknown.total())
+        count = counted("{count} image", "{count} images", found.unknown.total())
         lines.append(
-            _("Of classes that it does not know: {pictures} ({classes}), not sure of {unsure}").format(
-                pictures=count, classes=", ".join(sorted(found.unknown)), unsure=f"{found.unknown_unsure:,}"
+            _("Of classes that it does not know: {images} ({classes}), not sure of {unsure}").format(
+                images=count, classes=", ".join(sorted(found.unknown)), unsure=f"{found.unknown_unsure:,}"
             )
         )
-    heads = [_("class"), _("precision"), _("recall"), "F1", _("pictures")]
+    heads = [_("class"), _("precision"), _("recall"), "F1", _("images")]
     rows = [
         [each.label, _share(each.precision), _share(each.recall), _share(each.f1), f"{each.count:,}"]
         for each in evaluation.scores

@@ -1,4 +1,4 @@
-"""`python -m studio retrain`: pictures in, a model out, with `retrain.py`'s flags."""
+"""`python -m studio retrain`: images in, a model out, with `retrain.py`'s flags."""
 
 import shutil
 from collections.abc import Callable, Iterable
@@ -26,7 +26,7 @@ from studio.settings import settings
 
 if TYPE_CHECKING:
     from db.engine import Database
-    from studio.images.store import PictureStore
+    from studio.images.store import ImageStore
 
 
 @click.command(help=_("Retrain a network's top on a folder of class folders, or on a project's labels."))
@@ -86,7 +86,7 @@ def _last_line(result: RunResult) -> str:
 def _misclassified(result: RunResult) -> list[str]:
     """A line for each wrong answer in the test: the file, right-aligned to 70, and what it was taken for."""
     tested = result.snapshot.of_split("testing")
-    # By place and not by SHA-256: with --compat a picture and its copy are both asked.
+    # By place and not by SHA-256: with --compat an image and its copy are both asked.
     places = tested_places(result.snapshot, result.options)
     return [
         f"{tested[place].path!s:>70}  {prediction.predicted}"
@@ -153,11 +153,11 @@ def _snapshot(given: dict[str, Any], options: RunOptions, progress: Progress, te
 
     folder = read_image_folder(Path(given["image_dir"]), progress)
     tell(refusal.reason for refusal in folder.refusals)
-    return Snapshot.of(folder.pictures, **shares)
+    return Snapshot.of(folder.images, **shares)
 
 
 def _cache_dir(given: dict[str, Any], options: RunOptions) -> Path:
-    # The peer's holds text files under the pictures' names; ours, by content, stays in the data folder.
+    # The peer's holds text files under the images' names; ours, by content, stays in the data folder.
     chosen: Path | None = None if options.compat else given["bottleneck_dir"]
     return chosen or settings().bottleneck_dir
 
@@ -195,7 +195,7 @@ def retrain_project(given: dict[str, Any], options: RunOptions, tell: Tell) -> R
     from studio.cli.curate import project_named
     from studio.cli.run_job import follow
     from studio.data import open_database
-    from studio.images.store import PictureStore
+    from studio.images.store import ImageStore
     from studio.retrain.runs import run_records
 
     run_dir: Path | None = given["run_dir"]
@@ -205,7 +205,7 @@ def retrain_project(given: dict[str, Any], options: RunOptions, tell: Tell) -> R
         )
     database = open_database(settings())
     project = project_named(database, given["project"])
-    store = PictureStore(settings().pictures_dir)
+    store = ImageStore(settings().images_dir)
     run_id, job_id = _asked(database, store, project.id, options, given["name"] or "")
     result = follow(database, job_id)
     tell(refusal["reason"] for refusal in result.get("refused", ()))
@@ -219,7 +219,7 @@ def retrain_project(given: dict[str, Any], options: RunOptions, tell: Tell) -> R
 
 
 def _asked(
-    database: "Database", store: "PictureStore", project_id: int, options: RunOptions, name: str
+    database: "Database", store: "ImageStore", project_id: int, options: RunOptions, name: str
 ) -> tuple[int, int]:
     """Return a run and its job: of one that was cut off in just these words, or of a new one."""
     from studio.jobs import queue

@@ -37,7 +37,7 @@ class _Backbone(click.ParamType[str]):
 
 
 class _BatchSize(click.ParamType[int]):
-    """A number of pictures, or -1 for all."""
+    """A number of images, or -1 for all."""
 
     name = "integer"
 
@@ -50,7 +50,7 @@ class _BatchSize(click.ParamType[int]):
 
 
 class _L2(click.ParamType[float | None]):
-    """A weight, or “auto”, which leaves the choice to the validation pictures."""
+    """A weight, or “auto”, which leaves the choice to the validation images."""
 
     name = "number|auto"
 
@@ -89,27 +89,27 @@ _THE_PEERS = (
         default=_DEFAULTS.learning_rate,
         help=_("How far a step goes."),
     ),
-    flag("testing_percentage", type=_PERCENT, default=10, help=_("Pictures kept for the test at the end.")),
-    flag("validation_percentage", type=_PERCENT, default=10, help=_("Pictures that choose the best head.")),
+    flag("testing_percentage", type=_PERCENT, default=10, help=_("Images kept for the test at the end.")),
+    flag("validation_percentage", type=_PERCENT, default=10, help=_("Images that choose the best head.")),
     flag("eval_step_interval", type=_COUNT, default=10, help=_("Steps between two validations.")),
-    flag("train_batch_size", type=_COUNT, default=100, help=_("Pictures in a step.")),
-    flag("test_batch_size", type=_BatchSize(), default=-1, help=_("Pictures in the test; -1 takes all.")),
+    flag("train_batch_size", type=_COUNT, default=100, help=_("Images in a step.")),
+    flag("test_batch_size", type=_BatchSize(), default=-1, help=_("Images in the test; -1 takes all.")),
     flag(
         "validation_batch_size",
         type=_BatchSize(),
         default=-1,
-        help=_("Pictures in a validation; -1 takes all."),
+        help=_("Images in a validation; -1 takes all."),
     ),
     flag(
         "print_misclassified_test_images",
         is_flag=True,
-        help=_("List the test pictures that were taken for another class."),
+        help=_("List the test images that were taken for another class."),
     ),
     flag("model_dir", type=_FOLDER, help=_("Where the pretrained networks are kept, ready to run.")),
     flag("bottleneck_dir", type=_FOLDER, help=_("Where bottlenecks are cached.")),
     flag("final_tensor_name", default="final_result", help=_("What the output is called in --output_graph.")),
-    flag("flip_left_right", is_flag=True, help=_("Mirror training pictures, every other time.")),
-    flag("random_crop", type=_PERCENT, default=0, help=_("Percent to cut off training pictures, anywhere.")),
+    flag("flip_left_right", is_flag=True, help=_("Mirror training images, every other time.")),
+    flag("random_crop", type=_PERCENT, default=0, help=_("Percent to cut off training images, anywhere.")),
     flag("random_scale", type=_ANY_PERCENT, default=0, help=_("Percent to enlarge them by, at most.")),
     flag("random_brightness", type=_ANY_PERCENT, default=0, help=_("Percent to light or darken them by.")),
     flag("architecture", type=_Backbone(), default=DEFAULT, help=_("The pretrained network.")),
@@ -131,7 +131,7 @@ _OURS = (
         "class_weighting",
         type=click.Choice(get_args(ClassWeighting)),
         default=_DEFAULTS.class_weighting,
-        help=_("Draw classes alike, or pictures alike."),
+        help=_("Draw classes alike, or images alike."),
     ),
     flag(
         "patience",
@@ -139,20 +139,20 @@ _OURS = (
         default=0,
         help=_("End after so many validations that bring nothing better; 0 never does."),
     ),
-    flag("random_rotation", type=_ANY_PERCENT, default=0, help=_("Degrees to turn training pictures by.")),
+    flag("random_rotation", type=_ANY_PERCENT, default=0, help=_("Degrees to turn training images by.")),
     flag("random_colour", type=_PERCENT, default=0, help=_("Percent to vary saturation and hue by.")),
     flag(
         "distorted_views",
         type=_COUNT,
         default=_DEFAULTS.distorted_views,
-        help=_("Distorted copies of each training picture, made once."),
+        help=_("Distorted copies of each training image, made once."),
     ),
     flag("fine_tune", is_flag=True, help=_("Train the network's last blocks too.")),
     flag(
         "fine_tune_epochs",
         type=_COUNT,
         default=_DEFAULTS.fine_tune_epochs,
-        help=_("Passes over the pictures."),
+        help=_("Passes over the images."),
     ),
     flag(
         "minutes",
@@ -216,7 +216,7 @@ def settled(context: click.Context) -> dict[str, Any]:
     if given["compat"]:
         given |= {name: value for name, value in PEERS_DEFAULTS.items() if name not in said}
     if given["testing_percentage"] + given["validation_percentage"] >= 100:  # noqa: PLR2004 - percent
-        raise click.UsageError(_("Testing and validation must leave pictures for training: below 100."))
+        raise click.UsageError(_("Testing and validation must leave images for training: below 100."))
     if given["compat"] and given["flip_left_right"] and given["distorted_views"] == 1:
         raise click.UsageError(
             _("Mirrored every other time takes two views at least: --distorted_views 2 or more.")

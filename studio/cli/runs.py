@@ -50,7 +50,7 @@ def runs(project_name: str | None, as_json: bool) -> None:
 
 
 def _since(session: "Session", run: "RunSummary") -> "Changes | None":
-    """Return what changed in the pictures since the run before; None where there is none."""
+    """Return what changed in the images since the run before; None where there is none."""
     from studio.retrain.runs import run_records, snapshot_records
 
     earlier = run_records.previous(session, run.id)
@@ -70,7 +70,7 @@ def _told(project: "Project", run: "RunSummary", since: "Changes | None") -> dic
         "ended_at": None if run.ended_at is None else run.ended_at.isoformat(),
         "folder": run.folder,
         "rerun_of": run.rerun_of,
-        "pictures": run.pictures,
+        "pictures": run.images,
         "options": run.options.to_json(),
         "accuracy": None if evaluation is None else evaluation.accuracy,
         "interval": None if evaluation is None else evaluation.interval,
@@ -103,7 +103,7 @@ def _heads() -> list[str]:
         _("backbone"),
         _("steps"),
         _("rate"),
-        _("pictures"),
+        _("images"),
         _("since the one before"),
         _("test accuracy"),
         _("95% of it"),
@@ -125,7 +125,7 @@ def _cells(project: "Project", run: "RunSummary", since: "Changes | None") -> li
         backbone,
         f"{chosen.how_many_training_steps:,}",
         f"{chosen.learning_rate:g}",
-        f"{run.pictures:,}",
+        f"{run.images:,}",
         _changed(since),
         accuracy,
         interval,
@@ -157,7 +157,7 @@ def _changed(since: "Changes | None") -> str:
 )
 @click.pass_context
 def rerun(context: click.Context, run: str, run_dir: Path | None) -> None:
-    """Take a run's number or its folder; the pictures must be where they were."""
+    """Take a run's number or its folder; the images must be where they were."""
     from studio.retrain.runs.compare import Repetition
 
     if run.isdecimal() and not Path(run).is_dir():
@@ -215,7 +215,7 @@ def _of_folder(folder: Path, run_dir: Path | None) -> tuple["Outcome", "Outcome"
     if missing:
         raise SourceMissing(
             _(
-                "expected the pictures where they were; {count} of {all} are not, such as {path}. Bring them "
+                "expected the images where they were; {count} of {all} are not, such as {path}. Bring them "
                 "back, and ask again."
             ).format(count=len(missing), all=len(earlier.snapshot.examples), path=missing[0])
         )

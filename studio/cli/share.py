@@ -66,8 +66,8 @@ def _line(parity: Parity) -> str:
             size=f"{parity.size_bytes / 1e6:.1f}"
         )
     return _(
-        "Agrees on {agreement} of {count} test pictures; largest difference {difference}; accuracy {before} "
-        "before, {after} after; {size} MB; {ms} ms a picture ({ms_before} before)"
+        "Agrees on {agreement} of {count} test images; largest difference {difference}; accuracy {before} "
+        "before, {after} after; {size} MB; {ms} ms an image ({ms_before} before)"
     ).format(
         agreement=f"{parity.agreement:.1%}",
         count=f"{parity.n:,}",

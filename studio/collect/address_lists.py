@@ -1,4 +1,4 @@
-"""Lists of pictures' addresses: a text of one a line, a table with a column of them, or anything pasted."""
+"""Lists of images' addresses: a text of one a line, a table with a column of them, or anything pasted."""
 
 import io
 import re
@@ -24,7 +24,7 @@ from studio.datasets.tables import (
     text_of,
     too_long_a_line,
 )
-from studio.errors import PictureRefused, SourceMissing
+from studio.errors import ImageRefused, SourceMissing
 from studio.i18n import _
 from studio.images.provenance import Papers
 
@@ -44,7 +44,7 @@ _WRAPPING = "<>\"'"
 
 @dataclass(frozen=True, slots=True)
 class ListedAddress:
-    """A picture that a list names."""
+    """An image that a list names."""
 
     address: str
     """As `studio.collect.web.urls.normal` gives it."""
@@ -130,7 +130,7 @@ class _Found:
     def add(self, text: str, line: int, class_name: str | None = None, papers: Papers | None = None) -> None:
         try:
             address = normal(text)
-        except PictureRefused as refusal:
+        except ImageRefused as refusal:
             self.refuse(text, str(refusal), line)
         else:
             self.entries.setdefault(address, ListedAddress(address, class_name, papers or _NO_PAPERS))

@@ -25,7 +25,7 @@ from studio.datasets.names import readable
 from studio.datasets.reading import Offering
 from studio.datasets.sources import Offer, Source, refused_source
 from studio.datasets.teachable_machine import ENDING
-from studio.errors import ArchiveRefused, PictureRefused
+from studio.errors import ArchiveRefused, ImageRefused
 from studio.i18n import _
 from studio.images.decode import MAX_FILE_BYTES
 from studio.images.file_names import is_system_file
@@ -256,7 +256,7 @@ def _read_zip(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, limits
         with archive.open(info) as file:
             return _read(file, name, limits, info.compress_size)
     except _BROKEN as error:
-        raise PictureRefused(
+        raise ImageRefused(
             _("{name} is damaged inside the archive ({why}).").format(name=name, why=error)
         ) from error
 
@@ -282,7 +282,7 @@ def _tar_members(path: Path, limits: Limits) -> Iterator[Member]:
                 if info.issym() or info.islnk():
                     refusal = _("{name} is a link, and links in archives are not followed.")
                 elif not info.isreg() or info.issparse():
-                    refusal = _("{name} is a device or another special file: expected a picture.")
+                    refusal = _("{name} is a device or another special file: expected an image.")
                 elif info.size > limits.member_bytes:
                     refusal = _large_member(limits)
                 yield Member(
@@ -307,9 +307,9 @@ def _read(file: _Reading, name: str, limits: Limits, packed_bytes: int | None) -
         parts.append(part)
         size += len(part)
         if size > limits.member_bytes:
-            raise PictureRefused(_large_member(limits).format(name=name))
+            raise ImageRefused(_large_member(limits).format(name=name))
         if packed_bytes is not None and _is_bomb(size, packed_bytes, limits):
-            raise PictureRefused(
+            raise ImageRefused(
                 _("{name} unpacks to more than {ratio} times its size: refused as a bomb.").format(
                     name=name, ratio=limits.ratio
                 )
@@ -334,9 +334,7 @@ def _unwanted(stored_name: str) -> str:
 
 def _large_member(limits: Limits) -> str:
     megabytes = limits.member_bytes // 1_000_000
-    return _("{name} is larger than {limit} MB: too large for a picture.").replace(
-        "{limit}", f"{megabytes:,}"
-    )
+    return _("{name} is larger than {limit} MB: too large for an image.").replace("{limit}", f"{megabytes:,}")
 
 
 def _too_large(path: Path, limits: Limits) -> ArchiveRefused:

@@ -18,7 +18,7 @@ from studio.collect.archives import archive_offer, is_archive
 from studio.collect.ingest import Ingesting, IngestReport, ingest
 from studio.collect.sample_data import PER_CLASS, drawings_offer
 from studio.datasets.class_styles import merged, settle
-from studio.datasets.csv_table import is_picture_table, table_files
+from studio.datasets.csv_table import is_image_table, table_files
 from studio.datasets.formats import Notes
 from studio.datasets.layout import Layout
 from studio.datasets.names import class_name_of
@@ -30,12 +30,12 @@ from studio.errors import ArchiveRefused, SourceMissing
 from studio.i18n import _
 from studio.images.download import download
 from studio.images.reasons import Why
-from studio.images.store import PictureStore
+from studio.images.store import ImageStore
 from studio.progress import Progress
 
 
-def what_is(path: Path) -> Literal["folder", "archive", "addresses", "table", "records", "picture"]:
-    """Return what is at `path`, by its content; whatever is nothing else passes for a picture.
+def what_is(path: Path) -> Literal["folder", "archive", "addresses", "table", "records", "image"]:
+    """Return what is at `path`, by its content; whatever is nothing else passes for an image.
 
     Raises SourceMissing when there is nothing.
     """
@@ -44,25 +44,25 @@ def what_is(path: Path) -> Literal["folder", "archive", "addresses", "table", "r
     if not path.exists():
         raise SourceMissing(
             _(
-                "expected a folder, an archive, a picture or a list of addresses; there is nothing at {path}."
+                "expected a folder, an archive, an image or a list of addresses; there is nothing at {path}."
             ).format(path=path)
         )
     if is_archive(path):
         return "archive"
     if is_address_list(path):
         return "addresses"
-    if is_picture_table(path):
+    if is_image_table(path):
         return "table"
-    return "records" if is_named_so(path.name) else "picture"
+    return "records" if is_named_so(path.name) else "image"
 
 
 def path_offer(path: Path, class_name: str | None, *, progress: Progress) -> Offer:
     """Return what is at `path`: a folder or an archive in any format the studio knows, or one file.
 
-    A table of pictures offers those that it names, beside it or in the studio already. `class_name` is for
-    what has no class of its own. A list of addresses is refused as a file: its pictures are not here. Raises
+    A table of images offers those that it names, beside it or in the studio already. `class_name` is for
+    what has no class of its own. A list of addresses is refused as a file: its images are not here. Raises
     SourceMissing when there is nothing, ArchiveRefused when an archive is broken, unsafe, too large or a
-    project of something else than pictures.
+    project of something else than images.
     """
     class_name = class_name_of(class_name or "")
     match what_is(path):
@@ -99,13 +99,13 @@ def _layout(files: Sequence[Source], title: str) -> Layout:
 
 
 def _list_refused(name: str, kind: str) -> Source:
-    reason = _("{name} is a list of addresses, not a picture: give it under Addresses.")
-    return refused_source(name, reason.format(name=name), kind, Why.NOT_A_PICTURE)
+    reason = _("{name} is a list of addresses, not an image: give it under Addresses.")
+    return refused_source(name, reason.format(name=name), kind, Why.NOT_AN_IMAGE)
 
 
 def ingest_path(
     database: Database,
-    store: PictureStore,
+    store: ImageStore,
     project_id: int,
     path: Path,
     class_name: str | None = None,
@@ -118,14 +118,14 @@ def ingest_path(
 
 def ingest_uploads(
     database: Database,
-    store: PictureStore,
+    store: ImageStore,
     project_id: int,
     folder: Path,
     class_name: str | None,
     kind: str = "upload",
     **ingesting: Unpack[Ingesting],
 ) -> IngestReport:
-    """Take in a folder of uploaded files: pictures, archives, folders in any format the studio knows.
+    """Take in a folder of uploaded files: images, archives, folders in any format the studio knows.
 
     `class_name` is for what has no class of its own; `kind` is how the files came, for their papers.
     An archive that cannot be read is refused as one file and costs the others nothing; so is a list of
@@ -139,7 +139,7 @@ def ingest_uploads(
     refused: list[Source] = []
     for file in files:
         known = file.name in layout.descriptions or file.name in layout.records
-        what = "picture" if known or file.path is None else what_is(file.path)
+        what = "image" if known or file.path is None else what_is(file.path)
         if what == "addresses":
             refused.append(_list_refused(file.name, kind))
         elif what != "archive":
@@ -181,7 +181,7 @@ def ingest_uploads(
 
 def ingest_drawings(
     database: Database,
-    store: PictureStore,
+    store: ImageStore,
     project_id: int,
     seed: int,
     per_class: int = PER_CLASS,
@@ -194,7 +194,7 @@ def ingest_drawings(
 
 def ingest_codelab(
     database: Database,
-    store: PictureStore,
+    store: ImageStore,
     project_id: int,
     downloads_dir: Path,
     address: str = sample_data.ADDRESS,
@@ -215,7 +215,7 @@ def ingest_codelab(
 
 
 def _ingest(
-    database: Database, store: PictureStore, project_id: int, offer: Offer, ingesting: Ingesting
+    database: Database, store: ImageStore, project_id: int, offer: Offer, ingesting: Ingesting
 ) -> IngestReport:
     if offer.classes:
         with database.write() as session:

@@ -1,4 +1,4 @@
-"""The one way by which pictures enter a project, wherever they come from."""
+"""The one way by which images enter a project, wherever they come from."""
 
 import os
 import time
@@ -17,13 +17,13 @@ from db import models
 from db.engine import Database
 from studio.collect.ingest_rows import Arrived, Facts, Find, enter
 from studio.datasets.sources import Source
-from studio.errors import PictureRefused, StudioError
+from studio.errors import ImageRefused, StudioError
 from studio.i18n import _
 from studio.images.decode import decode_whole
 from studio.images.near_duplicates import NearCopies
 from studio.images.reasons import Why
 from studio.images.similarity import perceptual_hash
-from studio.images.store import THUMBNAIL_PX, PictureStore, fitted
+from studio.images.store import THUMBNAIL_PX, ImageStore, fitted
 from studio.progress import Progress
 
 _BATCH = 128
@@ -47,7 +47,7 @@ class IngestReport:
     copies: int
     refused: tuple[Refusal, ...]
     near_copies: int = 0
-    """How many of those added are nearly the same as a picture that was there."""
+    """How many of those added are nearly the same as an image that was there."""
 
 
 class Ingesting(TypedDict, total=False):
@@ -62,7 +62,7 @@ class Ingesting(TypedDict, total=False):
 
 def ingest(
     database: Database,
-    store: PictureStore,
+    store: ImageStore,
     project_id: int,
     sources: Iterable[Source | None],
     *,
@@ -74,7 +74,7 @@ def ingest(
     new_id: Callable[[], str] = lambda: uuid4().hex,
     on_finds: Callable[[Sequence[Find]], object] = lambda finds: None,
 ) -> IngestReport:
-    """Take every source into the project that is a picture, and note of every other why not.
+    """Take every source into the project that is an image, and note of every other why not.
 
     Sources are read one after the other and decoded by `threads` threads (0: one a core); a few at a time
     are in memory, however many there are. Rows are written in batches, each in one transaction together with
@@ -113,14 +113,14 @@ def ingest(
             on_finds(written)
             written_at = time.monotonic()
 
-        def take(picture: Future[Arrived]) -> None:
-            batch.append(picture.result())
+        def take(image: Future[Arrived]) -> None:
+            batch.append(image.result())
             if len(batch) >= _BATCH or time.monotonic() - written_at >= _BATCH_S:
                 write()
-            progress.report(_("Reading pictures"), len(finds) + len(batch), total)
+            progress.report(_("Reading images"), len(finds) + len(batch), total)
 
         try:
-            progress.report(_("Reading pictures"), len(finds), total)
+            progress.report(_("Reading images"), len(finds), total)
             for source in sources:
                 if source is None:
                     while pending and pending[0].done():
@@ -137,7 +137,7 @@ def ingest(
                 take(pending.popleft())
         except (StudioError, KeyboardInterrupt):
             # The few that have been read get their files and rows too: nothing is left half done.
-            batch.extend(picture.result() for picture in pending if picture.exception() is None)
+            batch.extend(image.result() for image in pending if image.exception() is None)
             write()
             raise
         write()
@@ -145,7 +145,7 @@ def ingest(
 
 
 def _prepare(
-    pool: ThreadPoolExecutor, database: Database, store: PictureStore, source: Source
+    pool: ThreadPoolExecutor, database: Database, store: ImageStore, source: Source
 ) -> Future[Arrived]:
     if source.stored and _is_stored(database, store, source.stored):
         found: Future[Arrived] = Future()
@@ -154,7 +154,7 @@ def _prepare(
     # Read here and not in the pool: an archive's members come in their order, each before the next.
     try:
         data = source.read()
-    except PictureRefused as refusal:
+    except ImageRefused as refusal:
         refused: Future[Arrived] = Future()
         refused.set_result(Arrived(source, refusal=str(refusal), why=refusal.why))
         return refused
@@ -167,7 +167,7 @@ def _read_before() -> NoReturn:
     raise AssertionError("a source is read once")
 
 
-def _arrive(database: Database, store: PictureStore, source: Source, data: bytes) -> Arrived:
+def _arrive(database: Database, store: ImageStore, source: Source, data: bytes) -> Arrived:
     digest = sha256(data).hexdigest()
     known_format = _known_format(database, digest)
     if known_format:  # it was decoded when it first came
@@ -176,7 +176,7 @@ def _arrive(database: Database, store: PictureStore, source: Source, data: bytes
     try:
         # For the thumbnail and the hash no more is needed, and every byte of the file is read all the same.
         decoded = decode_whole(data, source.name, fitting_px=THUMBNAIL_PX)
-    except PictureRefused as refusal:
+    except ImageRefused as refusal:
         return Arrived(source, refusal=str(refusal), why=refusal.why)
     if min(decoded.width_px, decoded.height_px) < source.min_side_px:
         reason = _("{name} is {width} x {height} px: smaller than the {side} px a side that were asked for.")
@@ -201,12 +201,12 @@ _FORMAT_OF = select(models.Image.format).where(models.Image.sha256 == bindparam(
 
 
 def _known_format(database: Database, digest: str) -> str | None:
-    # Without a session: it would take four times as long, for every picture.
+    # Without a session: it would take four times as long, for every image.
     with database.engine.connect() as connection:
         return connection.scalar(_FORMAT_OF, {"digest": digest})
 
 
-def _is_stored(database: Database, store: PictureStore, digest: str) -> bool:
+def _is_stored(database: Database, store: ImageStore, digest: str) -> bool:
     known_format = _known_format(database, digest)
     return known_format is not None and store.original(digest, known_format).exists()
 

@@ -1,4 +1,4 @@
-"""Writing into a project what has arrived: pictures, papers, labels, and what became of each file."""
+"""Writing into a project what has arrived: images, papers, labels, and what became of each file."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ from studio.images.near_duplicates import NearCopies, Pair
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a picture from its file alone; the size is upright."""
+    """What is known of an image from its file alone; the size is upright."""
 
     format: str
     width_px: int
@@ -36,7 +36,7 @@ class Arrived:
     source: Source
     sha256: str = ""
     facts: Facts | None = None
-    """None for a picture that was in the database already."""
+    """None for an image that was in the database already."""
     refusal: str = ""
     why: str = ""
 
@@ -45,7 +45,7 @@ class Arrived:
 class Find:
     """What became of one source.
 
-    reason: why it is no new picture, or that an added one is nearly the same as another; why: the kind of
+    reason: why it is no new image, or that an added one is nearly the same as another; why: the kind of
     refusal.
     """
 
@@ -68,7 +68,7 @@ class Noted(NamedTuple):
 
 @dataclass
 class _Place:
-    """Where a picture stands in the project."""
+    """Where an image stands in the project."""
 
     target: Target
     address: str
@@ -86,8 +86,8 @@ def enter(
 ) -> list[Find]:
     """Write a batch in one transaction and return what became of each, in order.
 
-    A picture keeps its first class; one that had none gets the class that a copy of it brings, or is rejected
-    as that was. One that no split was given gets what a copy brings. Pictures that `near_copies` finds to be
+    An image keeps its first class; one that had none gets the class that a copy of it brings, or is rejected
+    as that was. One that no split was given gets what a copy brings. Images that `near_copies` finds to be
     nearly the same as others are grouped with them.
     Raises ProjectError when the project is not there.
     """
@@ -97,9 +97,9 @@ def enter(
         # The lock makes two ingests into one project take turns, on databases that would not anyway.
         if session.scalar(select(models.Project.id).filter_by(id=project_id).with_for_update()) is None:
             raise ProjectError(_("There is no such project. It may have been deleted; choose another."))
-        pictures = [arrived for arrived in batch if not arrived.refusal]
-        image_ids = _images(session, pictures, at)
-        names = [p.source.class_name for p in pictures if p.source.class_name]
+        images = [arrived for arrived in batch if not arrived.refusal]
+        image_ids = _images(session, images, at)
+        names = [p.source.class_name for p in images if p.source.class_name]
         classes = class_ids(session, project_id, names)
         class_names = {class_id: name for name, class_id in classes.items()}
         places = _places(session, project_id, list(image_ids.values()))
@@ -124,7 +124,7 @@ def enter(
             if place.target[0] == "unlabelled" and target != place.target:
                 place.target = targets[image_id] = target
         record(session, operation_id=operation_id, project_id=project_id, at=at, targets=targets)
-        splits = {image_ids[p.sha256]: p.source.split for p in reversed(pictures) if p.source.split}
+        splits = {image_ids[p.sha256]: p.source.split for p in reversed(images) if p.source.split}
         _give_splits(session, project_id, splits)
         pairs = near_copies.of(session, list(added)) if added else []
         if pairs:
@@ -135,7 +135,7 @@ def enter(
         insert_ignoring(
             session,
             models.Provenance,
-            [row for p in pictures for row in _provenances(project_id, image_ids[p.sha256], p.source, at)],
+            [row for p in images for row in _provenances(project_id, image_ids[p.sha256], p.source, at)],
         )
         noted = (
             Noted(
@@ -172,7 +172,7 @@ def note(
 def _nearest(
     session: Session, project_id: int, pairs: Sequence[Pair], places: dict[int, _Place]
 ) -> dict[int, str]:
-    """Return the name of the picture that each `second` resembles most."""
+    """Return the name of the image that each `second` resembles most."""
     nearest: dict[int, int] = {}
     for first, second in pairs:
         nearest.setdefault(second, first)
@@ -181,17 +181,17 @@ def _nearest(
     return {second: places[first].address for second, first in nearest.items()}
 
 
-def _images(session: Session, pictures: Sequence[Arrived], at: datetime) -> dict[str, int]:
-    new = {p.sha256: p.facts for p in pictures if p.facts}
+def _images(session: Session, images: Sequence[Arrived], at: datetime) -> dict[str, int]:
+    new = {p.sha256: p.facts for p in images if p.facts}
     insert_ignoring(
         session,
         models.Image,
-        # Sorted, so that two writers of the same pictures cannot wait for each other in a ring.
+        # Sorted, so that two writers of the same images cannot wait for each other in a ring.
         [{"sha256": digest, "created_at": at, **vars(facts)} for digest, facts in sorted(new.items())],
     )
     rows = session.execute(
         select(models.Image.sha256, models.Image.id).where(
-            models.Image.sha256.in_({picture.sha256 for picture in pictures})
+            models.Image.sha256.in_({image.sha256 for image in images})
         )
     )
     return dict(rows.all())
@@ -237,7 +237,7 @@ def _target(state: str, class_id: int | None) -> Target:
 
 
 def _give_splits(session: Session, project_id: int, splits: Mapping[int, str]) -> None:
-    """Write the splits that came with pictures (by image id), where none was given before."""
+    """Write the splits that came with images (by image id), where none was given before."""
     for split in sorted(set(splits.values())):
         images = [image_id for image_id, given in splits.items() if given == split]
         session.execute(
@@ -252,12 +252,12 @@ def _give_splits(session: Session, project_id: int, splits: Mapping[int, str]) -
 
 
 def _provenances(project_id: int, image_id: int, source: Source, at: datetime) -> Iterator[dict[str, object]]:
-    picture = {"project_id": project_id, "image_id": image_id}
+    image = {"project_id": project_id, "image_id": image_id}
     for place in source.places:
-        yield {**picture, **vars(place)}
+        yield {**image, **vars(place)}
     if not source.places:
         yield {
-            **picture,
+            **image,
             "kind": source.kind,
             "address": source.name,
             **vars(source.papers),

@@ -40,9 +40,9 @@ class Counts:
     copies: int
     refused: int
     pages: int
-    """Those that were read and held no picture of their own."""
+    """Those that were read and held no image of their own."""
     by_why: Mapping[str, int]
-    """Those that gave no picture, by the kind of refusal, or `COPY`."""
+    """Those that gave no image, by the kind of refusal, or `COPY`."""
     by_site: tuple[SiteCounts, ...]
 
     @property
@@ -53,7 +53,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Reason:
-    """An address or a file that gave no picture, and why not. `id`: to go on after."""
+    """An address or a file that gave no image, and why not. `id`: to go on after."""
 
     id: int
     address: str
@@ -106,7 +106,7 @@ def reasons(
     limit: int,
     after_id: int = 0,
 ) -> tuple[Reason, ...]:
-    """Return up to `limit` that gave no picture, for one kind of reason or for all, in the order they came.
+    """Return up to `limit` that gave no image, for one kind of reason or for all, in the order they came.
 
     after_id: the id of the last one before them.
     """

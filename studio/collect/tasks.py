@@ -34,11 +34,11 @@ _SHOWN_REFUSALS = 500
 
 def import_arguments(work: JobContext) -> dict[str, Any]:
     """Return the arguments that every importer shares."""
-    from studio.images.store import PictureStore
+    from studio.images.store import ImageStore
 
     return {
         "database": work.database,
-        "store": PictureStore(work.settings.pictures_dir),
+        "store": ImageStore(work.settings.images_dir),
         "project_id": work.project_id,
         "progress": work.progress,
         "clock": work.now,
@@ -190,7 +190,7 @@ def _counts(report: "IngestReport") -> dict[str, Any]:
 def ingest_path(
     database: Database, project_id: int, path: Path, class_name: str | None, now: datetime
 ) -> int:
-    """Ask for a folder, an archive or a picture on this machine to be brought in; returns the job's id.
+    """Ask for a folder, an archive or an image on this machine to be brought in; returns the job's id.
 
     `class_name` is for what stands in no class folder.
     """
@@ -249,7 +249,7 @@ def fetch_list(
     min_side_px: int,
     now: datetime,
 ) -> int:
-    """Ask for the pictures of a list of addresses; returns the job's id.
+    """Ask for the images of a list of addresses; returns the job's id.
 
     Raises SourceMissing when there is no address in it.
     """
@@ -257,7 +257,7 @@ def fetch_list(
     if not found.entries:
         why = found.refused[0].reason if found.refused else _("it is empty")
         raise SourceMissing(
-            _("expected a list with at least one address of a picture: {why}.").format(why=why.rstrip("."))
+            _("expected a list with at least one address of an image: {why}.").format(why=why.rstrip("."))
         )
     with database.write() as session:
         job_id = queue.enqueue(session, "ingest_web", {"min_side_px": min_side_px}, project_id, now)
@@ -296,7 +296,7 @@ def fetch_hits(
     class_name: str | None,
     now: datetime,
 ) -> int:
-    """Ask for the pictures that a person picked among what a search found; returns the job's id."""
+    """Ask for the images that a person picked among what a search found; returns the job's id."""
     arguments = fetching_hits(search_id, hit_ids, class_name, 0)
     with database.write() as session:
         return queue.enqueue(session, "ingest_web", arguments, project_id, now)

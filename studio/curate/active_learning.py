@@ -1,8 +1,8 @@
-"""What to label next: pictures that the model is unsure of, unlike each other, and like many that wait.
+"""What to label next: images that the model is unsure of, unlike each other, and like many that wait.
 
 Each is chosen so that knowing its label leaves least unknown of all the others, counted by how unsure the
 model is of them: integrated variance reduction of a Gaussian process (Cohn, Ghahramani and Jordan, "Active
-Learning with Statistical Models", 1996), one picture after the other, as if those before had been labelled.
+Learning with Statistical Models", 1996), one image after the other, as if those before had been labelled.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from studio.arrays import FloatArray, IntArray
 from studio.curate.kernel_model import NOISE, Fitted, LightModel, fit, kernel
 
 BATCH = 20
-"""Pictures that people label between two looks."""
+"""Images that people label between two looks."""
 _CHOSEN = 10 * BATCH
 _COMPARED = 1_600
 _SPREAD = 400
@@ -23,10 +23,10 @@ _BLOCK = 8192
 def in_order(
     vectors: FloatArray, unsure: FloatArray, model: LightModel, *, groups: IntArray, rng: np.random.Generator
 ) -> IntArray:
-    """Return the rows of unlabelled pictures in the order in which they are best labelled.
+    """Return the rows of unlabelled images in the order in which they are best labelled.
 
     vectors: float32, (N, D), of length 1; unsure: (N,), 0 to 1; groups: (N,), near copies share a number, -1
-    for none. The first ten batches are chosen, out of 1,600 pictures at most; the others follow as the model
+    for none. The first ten batches are chosen, out of 1,600 images at most; the others follow as the model
     is unsure of them. Of near copies one comes in its place and the others after all the rest.
     """
     some, weights = _sample(unsure, rng)
@@ -47,7 +47,7 @@ def spread(vectors: FloatArray, width: float, *, groups: IntArray, rng: np.rando
     """Return all rows in an order of which every beginning shows as much of them as it can.
 
     Arguments as for `in_order`; width: the kernel's. The first 400 are chosen as if nothing were known; the
-    others follow in rounds, one of each neighbourhood, the least like its first picture before.
+    others follow in rounds, one of each neighbourhood, the least like its first image before.
     """
     some = np.sort(rng.permutation(len(vectors))[:_COMPARED])
     even = np.ones(len(some))
@@ -68,7 +68,7 @@ def most_told(
     """Return up to `count` places, each the one whose label would tell most about all, given those before.
 
     covariance: (N, N), what is unknown; weights: (N,), how much it matters of each; own: (N,), by which what
-    a picture tells is multiplied. Of near copies (groups: (N,), -1 for none) only one is chosen.
+    an image tells is multiplied. Of near copies (groups: (N,), -1 for none) only one is chosen.
     """
     left = np.asarray(covariance, np.float32).copy()
     weights, own = np.asarray(weights, np.float32), np.asarray(own, np.float32)
@@ -130,18 +130,18 @@ def _copies_last(order: IntArray, groups: IntArray) -> IntArray:
 _SURE = 0.8
 """Suggestions from this confidence on are learnt from as if they were labels."""
 _MOST = 5_000
-"""Pictures, labels with them: whoever has so many labels learns nothing from suggestions."""
+"""Images, labels with them: whoever has so many labels learns nothing from suggestions."""
 
 
 @dataclass(frozen=True)
 class Suggester:
-    """Says what pictures are likely to be."""
+    """Says what images are likely to be."""
 
     first: LightModel
     second: LightModel
 
     def probabilities(self, vectors: FloatArray) -> FloatArray:
-        """Return float64, (N, classes), of each picture for each class. vectors: (N, D), of length 1."""
+        """Return float64, (N, classes), of each image for each class. vectors: (N, D), of length 1."""
         both = [model.probabilities(model.values(vectors)) for model in (self.first, self.second)]
         return (both[0] + both[1]) / 2
 

@@ -1,4 +1,4 @@
-"""A survey: one look at all pictures of a project, for what they are by themselves and to each other."""
+"""A survey: one look at all images of a project, for what they are by themselves and to each other."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -19,55 +19,55 @@ from studio.curate.active_learning import spread
 from studio.curate.analysis_files import IDS, MAP, VECTORS, read_array, read_studied, write_array
 from studio.curate.embedding_map import DIMENSIONS, basis_of, layout, reduced
 from studio.curate.findings import SURVEYED, Found, Kind, LastStudy, write_study
-from studio.curate.image_quality import Pictured, far, measured, odd_looks, odd_sizes
+from studio.curate.image_quality import AnalysedImage, far, measured, odd_looks, odd_sizes
 from studio.curate.kernel_model import kernel_width
 from studio.i18n import _
-from studio.images.store import PictureStore
+from studio.images.store import ImageStore
 from studio.progress import Progress
 
 _VERSION = 1
-"""To be raised when a survey finds something else in the same pictures."""
+"""To be raised when a survey finds something else in the same images."""
 _BASIS = "basis.npy"
 _GROWN = 1.25
-"""Axes are looked for anew once there are so many times the pictures; till then vectors stay as they are."""
+"""Axes are looked for anew once there are so many times the images; till then vectors stay as they are."""
 _SEED = 0
 
 
-def pictures_of(session: Session, project_id: int) -> list[Pictured]:
-    """Return all of a project's pictures, rejected ones too, in the order of their ids."""
+def images_of(session: Session, project_id: int) -> list[AnalysedImage]:
+    """Return all of a project's images, rejected ones too, in the order of their ids."""
     rows = session.connection().execute(
         select(Image.id, Image.sha256, Image.format, Image.width_px, Image.height_px)
         .join(Label, Label.image_id == Image.id)
         .where(Label.project_id == project_id)
         .order_by(Image.id)
     )
-    return [Pictured(*row) for row in rows]
+    return [AnalysedImage(*row) for row in rows]
 
 
-def identity_of(pictures: Sequence[Pictured], backbone: str) -> str:
-    """Return what tells one survey's pictures from another's. backbone: that of its bottlenecks."""
-    ids = np.array([picture.id for picture in pictures], np.int64)
+def identity_of(images: Sequence[AnalysedImage], backbone: str) -> str:
+    """Return what tells one survey's images from another's. backbone: that of its bottlenecks."""
+    ids = np.array([image.id for image in images], np.int64)
     return hashlib.sha256(f"{_VERSION} {backbone} ".encode() + ids.tobytes()).hexdigest()
 
 
 def is_current(last: LastStudy | None, identity: str, folder: Path) -> bool:
-    """Whether the last survey has seen just these pictures, and its files are there."""
+    """Whether the last survey has seen just these images, and its files are there."""
     files = all((folder / name).exists() for name in (IDS, VECTORS, MAP))
     return last is not None and last.facts.get("identity") == identity and files
 
 
 def surveyed_before(folder: Path) -> frozenset[int]:
-    """Return the ids of the pictures that have been compared with each other already."""
+    """Return the ids of the images that have been compared with each other already."""
     studied = read_studied(folder)
     return frozenset() if studied is None else frozenset(studied.ids.tolist())
 
 
 def survey(
     database: Database,
-    store: PictureStore,
+    store: ImageStore,
     folder: Path,
     project_id: int,
-    pictures: Sequence[Pictured],
+    images: Sequence[AnalysedImage],
     vectors: Float32Array,
     *,
     last: LastStudy | None,
@@ -78,25 +78,25 @@ def survey(
     progress: Progress,
     now: datetime,
 ) -> Mapping[str, Any]:
-    """Look at all pictures and write what is found, to `folder` and to the database; return the facts.
+    """Look at all images and write what is found, to `folder` and to the database; return the facts.
 
-    pictures: those that have bottlenecks; vectors: these, float32, (N, features), in memory or mapped and
+    images: those that have bottlenecks; vectors: these, float32, (N, features), in memory or mapped and
     read in blocks. last: the survey before, whose axes and map this one goes on from; operation_number: how
-    far the history went when the pictures were listed; unreadable: how many pictures have no bottlenecks.
+    far the history went when the images were listed; unreadable: how many images have no bottlenecks.
     Nothing is written, measures aside, when it is stopped.
     """
-    ids = np.array([picture.id for picture in pictures], np.int64)
+    ids = np.array([image.id for image in images], np.int64)
     rng = np.random.default_rng(_SEED)
-    measures = measured(pictures, store, folder, threads=threads, progress=progress)
-    phase = _("Comparing the pictures")
+    measures = measured(images, store, folder, threads=threads, progress=progress)
+    phase = _("Comparing the images")
     progress.report(phase, 0, len(ids))
     basis, fitted = _basis(folder, vectors, last)
     short = reduced(vectors, basis, lambda done: progress.report(phase, done, len(ids)))
     found: dict[Kind, Found] = {**odd_looks(ids, measures), **far(ids, short, rng)}
     found |= odd_sizes(
         ids,
-        np.array([picture.width_px for picture in pictures], np.float64),
-        np.array([picture.height_px for picture in pictures], np.float64),
+        np.array([image.width_px for image in images], np.float64),
+        np.array([image.height_px for image in images], np.float64),
     )
     with database.read() as session:
         groups = groups_of(session, project_id, ids)
@@ -134,13 +134,13 @@ def ranked(images: npt.NDArray[np.int64]) -> Found:
 
 
 def groups_of(session: Session, project_id: int, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return each picture's group of near copies, -1 for none: int64, (N,)."""
+    """Return each image's group of near copies, -1 for none: int64, (N,)."""
     groups = memberships(session, project_id)
     return np.array([groups[i].group_id if i in groups else -1 for i in ids.tolist()], np.int64)
 
 
 def _basis(folder: Path, vectors: Float32Array, last: LastStudy | None) -> tuple[Float32Array, int]:
-    """Return the axes, and from how many pictures they were found."""
+    """Return the axes, and from how many images they were found."""
     fitted = int(last.facts.get("fitted", 0)) if last is not None else 0
     known = read_array(folder / _BASIS)
     shape = (vectors.shape[1], DIMENSIONS)

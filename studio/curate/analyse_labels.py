@@ -29,7 +29,7 @@ _STEPS = 4
 
 
 class _Labels(NamedTuple):
-    """Pictures with their labels, by their rows among the surveyed. classes: ids, 0 for none."""
+    """Images with their labels, by their rows among the surveyed. classes: ids, 0 for none."""
 
     states: npt.NDArray[np.str_]
     classes: Int64Array
@@ -40,17 +40,15 @@ def review(
 ) -> Mapping[str, Any]:
     """Learn from the labels as they are, write what is found, and return the facts.
 
-    folder: where the survey left its files; pictures that it has not seen are left out. While fewer than two
-    classes have pictures, nothing but an order is found: the pictures without a label as the survey spread
+    folder: where the survey left its files; images that it has not seen are left out. While fewer than two
+    classes have images, nothing but an order is found: the images without a label as the survey spread
     them. Nothing is written when it is stopped. Raises JobFailed where there has been no survey.
     """
     phase = _("Looking at the labels")
     progress.report(phase, 0, _STEPS)
     studied = read_studied(folder)
     if studied is None:
-        raise JobFailed(
-            _("The pictures have not been looked through yet. Press Continue when they have been.")
-        )
+        raise JobFailed(_("The images have not been looked through yet. Press Continue when they have been."))
     with database.read() as session:
         number = newest_number(session, project_id)
         labels = _labels(session, project_id, studied.ids)
@@ -163,7 +161,7 @@ def _labels(session: Session, project_id: int, ids: Int64Array) -> _Labels:
 
 
 def _confirmed(session: Session, project_id: int) -> Found:
-    """Return the pictures whose label was doubted and left by a person, each with that class.
+    """Return the images whose label was doubted and left by a person, each with that class.
 
     So is one that has been confirmed before and has its class still. One that was labelled otherwise and set
     back by an undo is not: a slip of the hand says nothing of the doubt.

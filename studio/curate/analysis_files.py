@@ -1,4 +1,4 @@
-"""The files that a study of a project's pictures leaves: reduced bottlenecks, and where the map has each.
+"""The files that a study of a project's images leaves: reduced bottlenecks, and where the map has each.
 
 `ids.npy` (int64, (N,), ascending image ids), `vectors.npy` (float32, (N, at most 128), of length 1) and
 `map.npy` (float32, (N, 2), 0 to 1) belong together; each appears whole, one after the other. They are made
@@ -21,7 +21,7 @@ _PAUSE_S = 0.1
 
 
 class Studied(NamedTuple):
-    """What the last survey left of a project's pictures."""
+    """What the last survey left of a project's images."""
 
     ids: Int64Array
     vectors: Float32Array

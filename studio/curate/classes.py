@@ -129,7 +129,7 @@ def merge(
     operation_id: str,
     now: datetime,
 ) -> None:
-    """Move all pictures of a class to another and remove it, as one act that can be undone."""
+    """Move all images of a class to another and remove it, as one act that can be undone."""
 
     def target() -> Target:
         if class_id == into:
@@ -142,7 +142,7 @@ def merge(
 def remove(
     session: Session, project_id: int, class_id: int, *, author: str, operation_id: str, now: datetime
 ) -> None:
-    """Return all pictures of a class to the unlabelled and remove it, as one act that can be undone."""
+    """Return all images of a class to the unlabelled and remove it, as one act that can be undone."""
     _clear(session, project_id, class_id, lambda: ("unlabelled", None), author, operation_id, now)
 
 
@@ -223,7 +223,7 @@ def revive(session: Session, class_ids: Iterable[int]) -> None:
 
 
 def strike(session: Session, class_id: int, now: datetime) -> None:
-    """Remove a class that has no pictures any more."""
+    """Remove a class that has no images any more."""
     session.get_one(ImageClass, class_id).removed_at = now
     session.flush()
 
@@ -287,7 +287,7 @@ def _taken(name: str) -> ProjectError:
 
 @dataclass(frozen=True)
 class Shelf:
-    """A class and how many pictures have it."""
+    """A class and how many images have it."""
 
     id: int
     name: str
@@ -300,7 +300,7 @@ class Shelf:
 
 @dataclass(frozen=True)
 class Shelves:
-    """All of a project's pictures by class and state."""
+    """All of a project's images by class and state."""
 
     classes: tuple[Shelf, ...]
     labelled: int
@@ -309,7 +309,7 @@ class Shelves:
 
 
 def shelves(session: Session, project_id: int) -> Shelves:
-    """Count a project's pictures; 100,000 take about 10 ms."""
+    """Count a project's images; 100,000 take about 10 ms."""
     found = {
         (state, class_id): count
         for state, class_id, count in session.execute(

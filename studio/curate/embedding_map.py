@@ -1,7 +1,7 @@
-"""The map: every picture a point, so that pictures which resemble each other lie together.
+"""The map: every image a point, so that images which resemble each other lie together.
 
 t-SNE (van der Maaten and Hinton, 2008) as openTSNE computes it, or the two main axes where that is not
-installed. A map that is there already is gone on from: pictures stay where people have come to know them.
+installed. A map that is there already is gone on from: images stay where people have come to know them.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from studio.arrays import Float32Array
 from studio.curate.kernel_model import nearest
 
 _FITTED = 20_000
-"""Of more pictures, so many are laid out and the others put among those that they resemble."""
+"""Of more images, so many are laid out and the others put among those that they resemble."""
 _FEWEST = 10
 _PERPLEXITY = 30.0
 _FEW_NEW = 0.1
@@ -27,7 +27,7 @@ _ROUNDS = 50
 _EARLY, _LATE, _AGAIN = 250, 500, 150
 _NEIGHBOURS = 3
 _ALONE = 2_000
-"""Fewer pictures are laid out by one thread: several would wait for each other longer than they work."""
+"""Fewer images are laid out by one thread: several would wait for each other longer than they work."""
 OnRound = Callable[[int, int], object]
 
 
@@ -39,9 +39,9 @@ def layout(
     seed: int,
     on_round: OnRound = lambda done, total: None,
 ) -> Float32Array:
-    """Return each picture's place: float32, (N, 2), 0 to 1.
+    """Return each image's place: float32, (N, 2), 0 to 1.
 
-    vectors: float32, (N, D), of length 1. known: (N, 2), the places in the map before; NaN for new pictures.
+    vectors: float32, (N, D), of length 1. known: (N, 2), the places in the map before; NaN for new images.
     on_round: told how far it is; may raise, and then nothing comes of it.
     """
     if not len(vectors):
@@ -104,7 +104,7 @@ def _index(open_tsne: Any, vectors: Float32Array, count: int) -> Any:
 def _among(
     vectors: Float32Array, known: Float32Array, placed: npt.NDArray[np.bool_], seed: int
 ) -> Float32Array:
-    """Return the known places, and each other picture in the middle of those that it resembles most."""
+    """Return the known places, and each other image in the middle of those that it resembles most."""
     found = known.copy()
     others = np.flatnonzero(~placed)
     if len(others):
@@ -139,7 +139,7 @@ UNLABELLED, REJECTED = 0, -1
 _TRIES = 3
 
 
-def picture_map(session: Session, project_id: int, folder: Path) -> bytes | None:
+def image_map(session: Session, project_id: int, folder: Path) -> bytes | None:
     """Return the map for a browser; None where no study of the project has left one.
 
     folder: that of the project's studies. Little-endian: the count as int32, then count ids as int32, count x
@@ -180,7 +180,7 @@ def _read(folder: Path) -> tuple[np.ndarray, np.ndarray] | None:
 
 DIMENSIONS = 128
 _BASIS_SAMPLE = 20_000
-"""Pictures from which the dimensions are found."""
+"""Images from which the dimensions are found."""
 _BLOCK = 4096
 
 

@@ -1,4 +1,4 @@
-"""Which pictures of a project are meant: read from a request, and told to the database."""
+"""Which images of a project are meant: read from a request, and told to the database."""
 
 import threading
 import unicodedata
@@ -31,7 +31,7 @@ _TEXTS = (
 
 
 def contains(word: str, project_id: int, image: QueryableAttribute[int]) -> ColumnElement[bool]:
-    """Return the condition that a word stands in one of a picture's texts, in capitals or not."""
+    """Return the condition that a word stands in one of an image's texts, in capitals or not."""
     found = [text.ilike(f"%{_escaped(form)}%", escape="\\") for form in forms_of(word) for text in _TEXTS]
     return exists().where(Provenance.project_id == project_id, Provenance.image_id == image, or_(*found))
 
@@ -61,7 +61,7 @@ _MOST_WORDS = 10
 
 @dataclass(frozen=True)
 class Filter:
-    """What pictures must be; None, false and empty ask for nothing.
+    """What images must be; None, false and empty ask for nothing.
 
     Who asks for odd ones or for copies and names no state does not mean the rejected: those are dealt with.
     """
@@ -83,12 +83,12 @@ class Filter:
     until: date | None = None
     """The days on which they came, by this machine's clock; both are meant too."""
     words: tuple[str, ...] = ()
-    """Each must stand somewhere in where a picture was found, its title, creator or licence."""
+    """Each must stand somewhere in where an image was found, its title, creator or licence."""
     clash: bool = False
     """Those about which two people decided differently."""
 
     def resolved(self) -> "Filter":
-        """Return the same with what it implies: only labelled pictures have a class, only unlabelled …"""
+        """Return the same with what it implies: only labelled images have a class, only unlabelled …"""
         if self.state is None and self.class_id is not None:
             return replace(self, state="labelled")
         if self.state is None and self.suggested is not None:
@@ -97,12 +97,12 @@ class Filter:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing can pass it: no rejected picture has a class."""
+        """Whether nothing can pass it: no rejected image has a class."""
         return self.class_id is not None and self.state not in {None, "labelled"}
 
     @property
     def looks(self) -> int:
-        """How much is looked up for each picture, where one row by its key counts as two."""
+        """How much is looked up for each image, where one row by its key counts as two."""
         rows = (self.suggested, self.found, self.source, self.licence, self.since or self.until)
         return (
             2 * sum(each is not None for each in rows)
@@ -113,7 +113,7 @@ class Filter:
         )
 
     def label_conditions(self, label: type[Label]) -> list[ColumnElement[bool]]:
-        """Return what a picture's label must be."""
+        """Return what an image's label must be."""
         conditions: list[ColumnElement[bool]] = []
         if self.state is not None:
             conditions.append(label.state == self.state)
@@ -124,7 +124,7 @@ class Filter:
         return conditions
 
     def conditions(self, project_id: int, image: QueryableAttribute[int]) -> list[ColumnElement[bool]]:
-        """Return what must hold of a picture, its label and its split aside. image: the id's column."""
+        """Return what must hold of an image, its label and its split aside. image: the id's column."""
         conditions: list[ColumnElement[bool]] = []
         if self.suggested is not None:
             conditions.append(has_open("suggestion", project_id, image, class_id=self.suggested))
@@ -233,19 +233,19 @@ _OLD_S = 10.0
 
 @dataclass(frozen=True)
 class Choices:
-    """What pictures can be chosen by, besides their labels."""
+    """What images can be chosen by, besides their labels."""
 
     sources: tuple[str, ...]
     """Kinds of provenance."""
     licences: tuple[str, ...]
-    """As they were named where pictures were found."""
+    """As they were named where images were found."""
     findings: Mapping[str, int]
-    """How many findings of each kind are open, and as `copies` how many pictures have a near copy; those
+    """How many findings of each kind are open, and as `copies` how many images have a near copy; those
     without one are not named."""
     studies: Mapping[str, dict[str, Any]]
-    """What came of the last looks at the pictures (survey) and at the labels (review)."""
+    """What came of the last looks at the images (survey) and at the labels (review)."""
     clashes: int
-    """How many pictures two people decided about differently."""
+    """How many images two people decided about differently."""
 
 
 @dataclass
@@ -263,7 +263,7 @@ class KeptChoices:
     """The choices of projects, counted anew where something has changed.
 
     Every open grid asks each time that somebody has labelled something. So a count that takes long, of many
-    pictures, is given out a little longer: counting takes a twentieth of the time at most.
+    images, is given out a little longer: counting takes a twentieth of the time at most.
     """
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
@@ -291,7 +291,7 @@ class KeptChoices:
 
 
 def choices(session: Session, project_id: int) -> Choices:
-    """Return what a project's pictures can be chosen by; of 100,000 this takes about a tenth of a second."""
+    """Return what a project's images can be chosen by; of 100,000 this takes about a tenth of a second."""
     places = session.execute(
         select(Provenance.kind, Provenance.licence).where(Provenance.project_id == project_id).distinct()
     ).all()
@@ -339,7 +339,7 @@ def _open(session: Session, project_id: int, kind: str) -> int:
 
 
 def _copies(session: Session, project_id: int) -> int:
-    """Count the pictures that are not rejected and have a near copy that is not."""
+    """Count the images that are not rejected and have a near copy that is not."""
     sizes = (
         select(func.count().label("size"))
         .select_from(CopyGroup)

@@ -1,4 +1,4 @@
-"""What the studio finds about pictures, as rows: written whole by one study, read as filters and orders."""
+"""What the studio finds about images, as rows: written whole by one study, read as filters and orders."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ Kind = Literal[
     "far",
 ]
 SURVEYED: tuple[Kind, ...] = ("spread", "blurred", "dark", "blank", "small", "shape", "far")
-"""Found by looking at the pictures."""
+"""Found by looking at the images."""
 REVIEWED: tuple[Kind, ...] = ("suggestion", "next", "uncertain", "doubtful", "confirmed")
 """Found by looking at the labels."""
 StudyKind = Literal["survey", "review"]
@@ -37,7 +37,7 @@ _ROWS = 20_000
 
 
 class Found(NamedTuple):
-    """The findings of one kind, each picture once. images: int64, (N,); scores: (N,), 0 to 1.
+    """The findings of one kind, each image once. images: int64, (N,); scores: (N,), 0 to 1.
 
     classes: int64, (N,), the class's id that each suggests; None where the kind suggests none.
     """
@@ -97,7 +97,7 @@ def write_study(
 
 
 def found_of(session: Session, project_id: int, kind: Kind) -> Found:
-    """Return the findings of a kind in the order of the pictures' ids; a class of 0 is none."""
+    """Return the findings of a kind in the order of the images' ids; a class of 0 is none."""
     wanted = (
         select(Finding.image_id, Finding.score, Finding.class_id)
         .where(Finding.project_id == project_id, Finding.kind == kind)
@@ -138,9 +138,9 @@ def _rows(project_id: int, kind: Kind, found: Found, number: int, start: int) ->
 
 
 WAITING = ("suggestion", "next", "uncertain")
-"""About pictures without a label: open while they have none, so that an undone label shows them again."""
+"""About images without a label: open while they have none, so that an undone label shows them again."""
 ODD = ("blurred", "dark", "blank", "small", "shape", "far")
-"""About pictures themselves; whoever rejects one has answered."""
+"""About images themselves; whoever rejects one has answered."""
 KINDS: tuple[Kind, ...] = get_args(Kind)
 DOUBTFUL_FROM = 0.5
 """Scores of doubt are scaled so that as many reach this as labels are likely wrong."""
@@ -148,7 +148,7 @@ LabelRow = type[Label]
 
 
 def is_open(kind: str, finding: type[Finding], label: LabelRow) -> list[ColumnElement[bool]]:
-    """Return the conditions that a finding is open, given its picture's label."""
+    """Return the conditions that a finding is open, given its image's label."""
     if kind in WAITING:
         return [label.state == "unlabelled"]
     if kind == "doubtful":
@@ -164,7 +164,7 @@ def has_open(
     class_id: int | None = None,
     least: float | None = None,
 ) -> ColumnElement[bool]:
-    """Return the condition that a picture has an open finding of a kind.
+    """Return the condition that an image has an open finding of a kind.
 
     class_id: that names this class; least: of this score at least.
     """

@@ -23,11 +23,11 @@ _MOST_GROUPS = 3
 
 @dataclass(frozen=True)
 class Changes:
-    """What others have done. pictures: None where they are too many to list."""
+    """What others have done. images: None where they are too many to list."""
 
     number: int
     """How far the history goes now."""
-    pictures: tuple[Change, ...] | None
+    images: tuple[Change, ...] | None
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Entry:
     direction: Direction
     at: datetime
     count: int
-    """How many pictures it decided about."""
+    """How many images it decided about."""
     text: str
     undone: bool
     """Whether it has been taken back; for an undo, whether it has been redone."""
@@ -48,17 +48,17 @@ class Entry:
 
 
 class _Group(NamedTuple):
-    """Pictures that an operation made the same."""
+    """Images that an operation made the same."""
 
     state: str
     class_id: int | None
     came: bool
     """Whether it brought them into the project."""
-    pictures: int
+    images: int
 
 
 def changes(session: Session, project_id: int, after: int) -> Changes:
-    """Return the pictures that operations after number `after` decided about, as they are now.
+    """Return the images that operations after number `after` decided about, as they are now.
 
     Those are among them for which a decision was refused, so that both sides see the clash.
     """
@@ -81,7 +81,7 @@ def changes(session: Session, project_id: int, after: int) -> Changes:
 
 
 def as_they_are(session: Session, project_id: int, image_ids: Sequence[int]) -> tuple[Change, ...]:
-    """Return what pictures of the project are now. image_ids: at most a few thousand."""
+    """Return what images of the project are now. image_ids: at most a few thousand."""
     rows: list[Change] = []
     for start in range(0, len(image_ids), _CHUNK):
         found = session.execute(
@@ -96,7 +96,7 @@ def as_they_are(session: Session, project_id: int, image_ids: Sequence[int]) -> 
 def entries(session: Session, project_id: int, before: int | None = None) -> tuple[Entry, ...]:
     """Return the newest `PAGE` acts before number `before`, the newest first.
 
-    What changed no picture and removed no class, such as giving a class a colour, is not among them.
+    What changed no image and removed no class, such as giving a class a colour, is not among them.
     """
     operation = LabelOperation
     wanted = select(operation).where(
@@ -149,13 +149,13 @@ def _entry(
         author=row.author,
         direction=cast(Direction, row.direction),
         at=row.at,
-        count=sum(group.pictures for group in _groups(row)),
+        count=sum(group.images for group in _groups(row)),
         text=text,
         undone=stands == (row.direction == "undo"),
         can_undo=(
             row.direction != "undo"
             and stands
-            # Pictures that came in stay in.
+            # Images that came in stay in.
             and (not all(group.came for group in groups) or root.removed_class_id is not None)
         ),
     )
@@ -171,25 +171,25 @@ def _told(operation: LabelOperation, groups: Sequence[_Group], names: dict[int, 
                 name=name, into=names.get(cast(int, into.pop()), "")
             )
         return _("class {name} removed").format(name=name)
-    came = sum(group.pictures for group in groups if group.came)
-    parts = [counted("{count} picture came in", "{count} pictures came in", came)] if came else []
+    came = sum(group.images for group in groups if group.came)
+    parts = [counted("{count} image came in", "{count} images came in", came)] if came else []
     largest = sorted((group for group in groups if not group.came), key=_by_size)
     for group in largest[:_MOST_GROUPS]:
         if group.state == "labelled":
-            part = counted("{count} picture to {{name}}", "{count} pictures to {{name}}", group.pictures)
+            part = counted("{count} image to {{name}}", "{count} images to {{name}}", group.images)
             parts.append(part.format(name=names.get(group.class_id or 0, "")))
         elif group.state == "rejected":
-            parts.append(counted("{count} rejected", "{count} rejected", group.pictures))
+            parts.append(counted("{count} rejected", "{count} rejected", group.images))
         else:
-            parts.append(counted("{count} back to unlabelled", "{count} back to unlabelled", group.pictures))
-    if more := sum(group.pictures for group in largest[_MOST_GROUPS:]):
+            parts.append(counted("{count} back to unlabelled", "{count} back to unlabelled", group.images))
+    if more := sum(group.images for group in largest[_MOST_GROUPS:]):
         parts.append(counted("{count} more", "{count} more", more))
     return ", ".join(parts)
 
 
 def _by_size(group: _Group) -> tuple[int, str, int]:
     """The largest first; of equal ones the classes in the order in which they were made."""
-    return -group.pictures, group.state, group.class_id or 0
+    return -group.images, group.state, group.class_id or 0
 
 
 def _groups(operation: LabelOperation) -> list[_Group]:

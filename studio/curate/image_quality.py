@@ -1,4 +1,4 @@
-"""Pictures that are odd by themselves: blurred, dark, blank, small, of a strange shape, far from all others.
+"""Images that are odd by themselves: blurred, dark, blank, small, of a strange shape, far from all others.
 
 A score says how odd: from 0.5, just beyond the threshold, to 1. The thresholds were measured on photographs
 and on degraded copies of them: docs/decisions/0040-what-the-studio-finds.md.
@@ -19,7 +19,7 @@ from studio.curate.findings import Found, Kind
 from studio.curate.kernel_model import nearest
 from studio.errors import StudioError
 from studio.i18n import _
-from studio.images.store import PictureStore
+from studio.images.store import ImageStore
 from studio.progress import Progress
 
 MEASURES = ("octave1", "octave2", "edges", "bright", "detail")
@@ -35,7 +35,7 @@ def measure(thumbnail: Image.Image) -> npt.NDArray[np.float32]:
 
     octave1, octave2: the power of the finest detail beside that of detail twice and four times as coarse, as
     a logarithm (base 10), where the coarse is strongest; a sharp photograph with a soft background is sharp
-    there. edges: the variance of the Laplacian beside that of the picture, as a logarithm. bright: the grey
+    there. edges: the variance of the Laplacian beside that of the image, as a logarithm. bright: the grey
     level, 0 to 255, that a twentieth of the pixels exceed. detail: the deviation of grey levels.
     """
     grey = np.asarray(thumbnail.convert("L"), np.float32)
@@ -78,7 +78,7 @@ def _beside(fine: Float32Array, coarse: Float32Array) -> float:
 
 
 _SHARP = {"octave1": (-0.65, 0.3), "octave2": (-1.27, 0.6), "edges": (-1.9, 0.8)}
-"""For each measure the threshold below which a picture is blurred, and how far below it is wholly so."""
+"""For each measure the threshold below which an image is blurred, and how far below it is wholly so."""
 _BRIGHT = 60.0
 """Dark: hardly a twentieth of the pixels is brighter."""
 _DETAIL = (2.0, 8.0)
@@ -94,7 +94,7 @@ _NEIGHBOUR = 5
 _FAR_BEYOND = 0.65
 """… that goes so far beyond 95% of the distances, measured from the median to there."""
 _FEWEST = 30
-"""Below so many pictures none is far."""
+"""Below so many images none is far."""
 _COMPARED = 10_000
 
 
@@ -153,8 +153,8 @@ _TOGETHER = 256
 _WRITE_EVERY = 5_000
 
 
-class Pictured(NamedTuple):
-    """A picture of a project, as a survey knows it."""
+class AnalysedImage(NamedTuple):
+    """An image of a project, as a survey knows it."""
 
     id: int
     sha256: str
@@ -164,38 +164,38 @@ class Pictured(NamedTuple):
 
 
 def measured(
-    pictures: Sequence[Pictured], store: PictureStore, folder: Path, *, threads: int, progress: Progress
+    images: Sequence[AnalysedImage], store: ImageStore, folder: Path, *, threads: int, progress: Progress
 ) -> Float32Array:
-    """Return the measures of pictures: float32, (N, 5), NaN for one that cannot be read any more.
+    """Return the measures of images: float32, (N, 5), NaN for one that cannot be read any more.
 
     Only those that `folder` does not know are looked at. What was measured is kept when it is stopped.
     """
-    phase = _("Looking at the pictures")
+    phase = _("Looking at the images")
     values = _read(folder)
-    missing = [picture for picture in pictures if picture.id not in values]
+    missing = [image for image in images if image.id not in values]
     unwritten = 0
-    progress.report(phase, len(pictures) - len(missing), len(pictures))
+    progress.report(phase, len(images) - len(missing), len(images))
     try:
         with ThreadPoolExecutor(threads, thread_name_prefix="looking") as pool:
             for start in range(0, len(missing), _TOGETHER):
                 some = missing[start : start + _TOGETHER]
-                rows = pool.map(lambda picture: _measure(store, picture), some)
-                values.update({picture.id: row for picture, row in zip(some, rows, strict=True)})
+                rows = pool.map(lambda image: _measure(store, image), some)
+                values.update({image.id: row for image, row in zip(some, rows, strict=True)})
                 unwritten += len(some)
                 if unwritten >= _WRITE_EVERY:
                     _write(folder, values)
                     unwritten = 0
-                done = len(pictures) - len(missing) + start + len(some)
-                progress.report(phase, done, len(pictures))
+                done = len(images) - len(missing) + start + len(some)
+                progress.report(phase, done, len(images))
     finally:
         if unwritten:
             _write(folder, values)
-    return np.array([values[picture.id] for picture in pictures], np.float32).reshape(-1, len(MEASURES))
+    return np.array([values[image.id] for image in images], np.float32).reshape(-1, len(MEASURES))
 
 
-def _measure(store: PictureStore, picture: Pictured) -> Float32Array:
+def _measure(store: ImageStore, image: AnalysedImage) -> Float32Array:
     try:
-        with Image.open(store.thumbnail(picture.sha256, picture.format), formats=["JPEG"]) as thumbnail:
+        with Image.open(store.thumbnail(image.sha256, image.format), formats=["JPEG"]) as thumbnail:
             return measure(thumbnail)
     except (StudioError, OSError):  # its file is gone
         return np.full(len(MEASURES), np.nan, np.float32)

@@ -1,4 +1,4 @@
-"""What the grid shows of each picture, a screenful at a time."""
+"""What the grid shows of each image, a screenful at a time."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ State = Literal["unlabelled", "labelled", "rejected"]
 
 
 @dataclass(frozen=True)
-class Picture:
-    """What is known of one picture at a glance."""
+class ProjectImage:
+    """What is known of one image at a glance."""
 
     id: int
     sha256: str
@@ -36,7 +36,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Counts:
-    """How many pictures a project has: by class (in the classes' order), and in all."""
+    """How many images a project has: by class (in the classes' order), and in all."""
 
     by_class: Mapping[str, int]
     unlabelled: int
@@ -44,17 +44,17 @@ class Counts:
 
     @property
     def labelled(self) -> int:
-        """Pictures that have a class."""
+        """Images that have a class."""
         return sum(self.by_class.values())
 
     @property
     def total(self) -> int:
-        """All pictures, rejected ones too."""
+        """All images, rejected ones too."""
         return self.labelled + self.unlabelled + self.rejected
 
 
 def counts(session: Session, project_id: int) -> Counts:
-    """Count a project's pictures; a class without any counts 0."""
+    """Count a project's images; a class without any counts 0."""
     found = {
         (state, class_id): number
         for state, class_id, number in session.execute(
@@ -75,8 +75,8 @@ def counts(session: Session, project_id: int) -> Counts:
     )
 
 
-def picture(session: Session, project_id: int, image_id: int) -> Picture | None:
-    """Return one picture of a project, or None where it has none of that id."""
+def project_image(session: Session, project_id: int, image_id: int) -> ProjectImage | None:
+    """Return one image of a project, or None where it has none of that id."""
     label, image = models.Label, models.Image
     row = session.execute(
         select(label, image, models.ImageClass.name)
@@ -87,7 +87,7 @@ def picture(session: Session, project_id: int, image_id: int) -> Picture | None:
     if row is None:
         return None
     labelled, found, class_name = row
-    return Picture(
+    return ProjectImage(
         id=found.id,
         sha256=found.sha256,
         state=cast(State, labelled.state),
@@ -101,7 +101,7 @@ def picture(session: Session, project_id: int, image_id: int) -> Picture | None:
 
 
 def names(session: Session, project_id: int, image_ids: Iterable[int]) -> dict[int, str]:
-    """Return the names of pictures' files as they came first. image_ids: at most a few hundred."""
+    """Return the names of images' files as they came first. image_ids: at most a few hundred."""
     rows = session.execute(
         select(models.Provenance.image_id, models.Provenance.address)
         .where(models.Provenance.project_id == project_id, models.Provenance.image_id.in_(list(image_ids)))
@@ -115,7 +115,7 @@ MOST_ITEMS = 500
 
 
 class Guess(NamedTuple):
-    """A class that the studio found a picture to be, and how sure it is, 0 to 1."""
+    """A class that the studio found an image to be, and how sure it is, 0 to 1."""
 
     class_id: int
     score: float
@@ -123,7 +123,7 @@ class Guess(NamedTuple):
 
 @dataclass(frozen=True)
 class Item:
-    """One picture of the grid."""
+    """One image of the grid."""
 
     id: int
     sha256: str
@@ -138,7 +138,7 @@ class Item:
     doubt: Guess | None
     """What a labelled one might be instead."""
     odd: tuple[str, ...]
-    """Kinds of findings about the picture itself."""
+    """Kinds of findings about the image itself."""
     group: int | None
     """The group of near copies that it shares with others that are not rejected."""
     keeper: bool
@@ -156,7 +156,7 @@ class _Found:
 
 
 def items(session: Session, project_id: int, image_ids: Sequence[int]) -> tuple[Item, ...]:
-    """Return pictures of the project in the order asked for; one that it does not have is left out.
+    """Return images of the project in the order asked for; one that it does not have is left out.
 
     image_ids: at most `MOST_ITEMS`.
     """
@@ -207,7 +207,7 @@ _SIDE = ("given", "digest")
 
 
 def _found(session: Session, project_id: int, labels: Mapping[int, tuple[str, int]]) -> dict[int, _Found]:
-    """Return what is open about each picture. labels: its state, and when it was decided about."""
+    """Return what is open about each image. labels: its state, and when it was decided about."""
     rows = session.execute(
         select(Finding.image_id, Finding.kind, Finding.class_id, Finding.score, Finding.operation_number)
         .outerjoin(ImageClass, ImageClass.id == Finding.class_id)
@@ -241,7 +241,7 @@ def _found(session: Session, project_id: int, labels: Mapping[int, tuple[str, in
 
 
 def _groups(session: Session, project_id: int, image_ids: Iterable[int]) -> dict[int, tuple[int, bool]]:
-    """Return the group of each picture that has a near copy, and whether it is the one to keep."""
+    """Return the group of each image that has a near copy, and whether it is the one to keep."""
     group = CopyGroup
     mine = session.execute(
         select(group.image_id, group.group_id).where(
@@ -273,7 +273,7 @@ def _groups(session: Session, project_id: int, image_ids: Iterable[int]) -> dict
 def _clashes(
     session: Session, project_id: int, image_ids: Iterable[int]
 ) -> dict[int, tuple[State, int | None]]:
-    """Return what was wanted of each picture last and not written."""
+    """Return what was wanted of each image last and not written."""
     clash = LabelClash
     rows = session.execute(
         select(clash.image_id, clash.state, clash.class_id)

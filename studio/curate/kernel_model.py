@@ -1,7 +1,7 @@
 """The light model of the labels so far: kernel ridge regression on reduced bottlenecks, in closed form.
 
-One fit gives all that a review needs: what each unlabelled picture is likely to be, what each labelled one
-would have been taken for had its own label not been known, and how sure the model is of two pictures
+One fit gives all that a review needs: what each unlabelled image is likely to be, what each labelled one
+would have been taken for had its own label not been known, and how sure the model is of two images
 together. Why this one and not logistic regression: docs/decisions/0040-what-the-studio-finds.md.
 """
 
@@ -14,20 +14,20 @@ import numpy as np
 from studio.arrays import Float32Array, FloatArray, IndexArray, IntArray
 
 NOISE = 0.5
-"""How far a single label is believed: the ridge, where a picture's kernel with itself is 1."""
+"""How far a single label is believed: the ridge, where an image's kernel with itself is 1."""
 _REACH = 0.4
-"""The kernel's width, as a share of the median squared distance of two pictures."""
+"""The kernel's width, as a share of the median squared distance of two images."""
 _TRAINED = 10_000
 _LANDMARKS = 1_500
 _JITTER = 1e-4
-"""What rounding may take from the landmarks' kernel, where pictures are nearly the same."""
+"""What rounding may take from the landmarks' kernel, where images are nearly the same."""
 _BLOCK = 4096
 _SAMPLE = 1_000
 _TEMPERATURES = np.geomspace(1, 32, 41)
 
 
 def kernel_width(vectors: FloatArray) -> float:
-    """Return the squared distance in which pictures of a project resemble each other.
+    """Return the squared distance in which images of a project resemble each other.
 
     vectors: float32, (N, D), of length 1; up to 1,000 of them are looked at.
     """
@@ -35,15 +35,15 @@ def kernel_width(vectors: FloatArray) -> float:
     some = vectors[rows].astype(np.float64)
     apart = (2 - 2 * some @ some.T)[np.triu_indices(len(some), 1)]
     median = float(np.median(apart)) if len(apart) else 0.0
-    return max(_REACH * median, 1e-3)  # where all pictures are one
+    return max(_REACH * median, 1e-3)  # where all images are one
 
 
 def kernel(some: FloatArray, others: FloatArray, width: float) -> FloatArray:
-    """Return how much pictures resemble each other, 0 to 1: float64, (len(some), len(others))."""
+    """Return how much images resemble each other, 0 to 1: float64, (len(some), len(others))."""
     cosines = np.asarray(some @ others.T, np.float64)
     cosines *= 2 / width
     cosines -= 2 / width
-    np.minimum(cosines, 0, out=cosines)  # rounding may take a picture beyond itself
+    np.minimum(cosines, 0, out=cosines)  # rounding may take an image beyond itself
     return np.exp(cosines, out=cosines)
 
 
@@ -60,7 +60,7 @@ class LightModel:
     _classes: int
 
     def values(self, vectors: FloatArray) -> FloatArray:
-        """Return each picture's value for each class: float64, (N, classes)."""
+        """Return each image's value for each class: float64, (N, classes)."""
         found = np.empty((len(vectors), self._classes))
         for rows in _blocks(len(vectors)):
             found[rows] = kernel(vectors[rows], self.landmarks, self.width) @ self._weights
@@ -71,9 +71,9 @@ class LightModel:
         return _softmax(values * self.temperature)
 
     def covariance(self, vectors: FloatArray) -> FloatArray:
-        """Return what is not known yet of pictures, and how much of it pairs share: float64, (N, N).
+        """Return what is not known yet of images, and how much of it pairs share: float64, (N, N).
 
-        A Gaussian process' posterior covariance; the matrix grows with the square of the pictures.
+        A Gaussian process' posterior covariance; the matrix grows with the square of the images.
         """
         features = kernel(vectors, self.landmarks, self.width) @ self._whitening
         known = np.eye(features.shape[1]) - NOISE * self._uncertainty
@@ -83,7 +83,7 @@ class LightModel:
 
 @dataclass(frozen=True)
 class Fitted:
-    """held_out: float64, (N, classes), each labelled picture's values without its own label."""
+    """held_out: float64, (N, classes), each labelled image's values without its own label."""
 
     model: LightModel
     held_out: FloatArray
@@ -99,11 +99,11 @@ def fit(
     rng: np.random.Generator,
     judged: int | None = None,
 ) -> Fitted:
-    """Learn from labelled pictures. vectors: float32, (N, D), of length 1; labels: (N,), 0 to classes - 1.
+    """Learn from labelled images. vectors: float32, (N, D), of length 1; labels: (N,), 0 to classes - 1.
 
-    groups: (N,), which pictures are near copies of each other; a picture is judged without the few that have
-    its label too. At most 10,000 pictures are learnt from, each class its share; the others are simply asked
-    about. Each class must have a picture. judged: how many, the first of all, are labels to measure one's
+    groups: (N,), which images are near copies of each other; an image is judged without the few that have
+    its label too. At most 10,000 images are learnt from, each class its share; the others are simply asked
+    about. Each class must have an image. judged: how many, the first of all, are labels to measure one's
     confidence by; None: all are.
     """
     order = _classes_in_turn(labels, rng)
@@ -182,7 +182,7 @@ def _mates(labels: IntArray, groups: IntArray, trained: IntArray) -> list[IntArr
 
 
 def _classes_in_turn(labels: IntArray, rng: np.random.Generator) -> IntArray:
-    """Return all rows shuffled so that any beginning has each class alike, as far as it has pictures."""
+    """Return all rows shuffled so that any beginning has each class alike, as far as it has images."""
     shuffled = rng.permutation(len(labels))
     order = shuffled[np.argsort(labels[shuffled], kind="stable")]
     ordered = labels[order]

@@ -8,13 +8,13 @@ import numpy.typing as npt
 from studio.arrays import FloatArray, IntArray
 
 _FEWEST = 5
-"""A class of fewer pictures is not judged: its pictures have too few to be told by."""
+"""A class of fewer images is not judged: its images have too few to be told by."""
 _COPIES_DIFFER = 2.0
 """What is added to a doubt where near copies have different labels: more than any other doubt."""
 
 
 class Doubts(NamedTuple):
-    """One for each picture that was judged. rows: which of those given; scores: 0 to 1, in doubt from 0.5 on.
+    """One for each image that was judged. rows: which of those given; scores: 0 to 1, in doubt from 0.5 on.
 
     instead: the class, by its number, that it might be. wrong: how many are in doubt.
     """
@@ -32,9 +32,9 @@ def doubts(
     groups: IntArray,
     kept: npt.NDArray[np.bool_],
 ) -> Doubts:
-    """Judge labelled pictures by what they would have been taken for.
+    """Judge labelled images by what they would have been taken for.
 
-    held_out: (N, classes), values without the picture's own label; probabilities: the same as probabilities;
+    held_out: (N, classes), values without the image's own label; probabilities: the same as probabilities;
     labels: (N,); groups: (N,), near copies share a number, -1 for none; kept: (N,), those whose label a
     person has looked at and left, which are not judged again.
 
@@ -59,8 +59,8 @@ def doubts(
 def off_diagonal(probabilities: FloatArray, labels: IntArray) -> npt.NDArray[np.bool_]:
     """Return which labels confident learning counts as wrong: bool, (N,).
 
-    A picture counts for the class that it is most likely of, among those of which it is as likely as their
-    own pictures are on average. After Northcutt, Jiang and Chuang, "Confident Learning" (2021), equation 1.
+    An image counts for the class that it is most likely of, among those of which it is as likely as their
+    own images are on average. After Northcutt, Jiang and Chuang, "Confident Learning" (2021), equation 1.
     """
     classes = probabilities.shape[1]
     counts = np.bincount(labels, minlength=classes)
@@ -93,7 +93,7 @@ def _stretch(scores: FloatArray, doubt: FloatArray, places: IntArray, low: float
 def _differing_copies(
     doubt: FloatArray, labels: IntArray, groups: IntArray
 ) -> tuple[npt.NDArray[np.bool_], IntArray]:
-    """Return which pictures stand against their near copies, and what those are labelled.
+    """Return which images stand against their near copies, and what those are labelled.
 
     The side that the model doubts less is taken to be right.
     """

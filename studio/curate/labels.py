@@ -19,12 +19,12 @@ from studio.errors import ProjectError
 from studio.i18n import _
 
 Change = tuple[int, State, int | None]
-"""A picture's id, its state and its class's id, as they are now."""
+"""An image's id, its state and its class's id, as they are now."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """Pictures and what they become; a class, for labelled, by its id or by the name of one to be made."""
+    """Images and what they become; a class, for labelled, by its id or by the name of one to be made."""
 
     images: Sequence[int]
     state: State
@@ -34,7 +34,7 @@ class Group:
 
 @dataclass(frozen=True)
 class SetLabels:
-    """Give pictures labels. seen: how much of the history the author knew; None: all of it."""
+    """Give images labels. seen: how much of the history the author knew; None: all of it."""
 
     id: str
     groups: Sequence[Group]
@@ -61,7 +61,7 @@ class Result:
     number: int = 0
     """Its place in the history; 0 where nothing was done."""
     changes: tuple[Change, ...] | None = ()
-    """The pictures that it decided about, as they are now; None where they are too many to list."""
+    """The images that it decided about, as they are now; None where they are too many to list."""
     clashes: tuple[Change, ...] = ()
     """Those left alone, since another author had changed them: what stands there instead."""
     error: str | None = None
@@ -71,7 +71,7 @@ class Result:
 
 
 MOST_LISTED = 2_000
-"""Changes of more pictures than this are not listed: whoever shows them had better fetch them anew."""
+"""Changes of more images than this are not listed: whoever shows them had better fetch them anew."""
 _CHUNK = 500  # SQLite allows a statement 999 variables in its older builds
 
 
@@ -92,7 +92,7 @@ def apply(
             _do(session, project_id, author, operation, now)
         except (ProjectError, NotUnderstood) as error:
             errors[operation.id] = str(error)
-    # Told at the end, so that a picture that two of them touched is told as it is.
+    # Told at the end, so that an image that two of them touched is told as it is.
     return tuple(
         Result(operation.id, error=errors[operation.id])
         if operation.id in errors
@@ -110,7 +110,7 @@ def label(
     operation_id: str,
     now: datetime,
 ) -> bool:
-    """Give pictures a class, which is made where the project has none of that name.
+    """Give images a class, which is made where the project has none of that name.
 
     False, with nothing changed, when the operation was done before.
     """
@@ -122,21 +122,21 @@ def label(
 def reject(
     session: Session, project_id: int, image_ids: Sequence[int], *, operation_id: str, now: datetime
 ) -> bool:
-    """Take pictures out of training without deleting anything. Otherwise as `label`."""
+    """Take images out of training without deleting anything. Otherwise as `label`."""
     return _set(session, project_id, image_ids, ("rejected", None), operation_id, now)
 
 
 def unlabel(
     session: Session, project_id: int, image_ids: Sequence[int], *, operation_id: str, now: datetime
 ) -> bool:
-    """Return pictures to those that wait for a label. Otherwise as `label`."""
+    """Return images to those that wait for a label. Otherwise as `label`."""
     return _set(session, project_id, image_ids, ("unlabelled", None), operation_id, now)
 
 
 def undo(
     session: Session, project_id: int, operation_id: str, *, new_operation_id: str, now: datetime
 ) -> int:
-    """Set the pictures of one operation back to what they were before it; returns how many were.
+    """Set the images of one operation back to what they were before it; returns how many were.
 
     See `studio.curate.undo_log`. Undoing twice changes nothing; undoing an undo is a redo.
     """
@@ -169,7 +169,7 @@ def _do(session: Session, project_id: int, author: str, operation: Operation, no
 
 
 def _targets(session: Session, project_id: int, groups: Sequence[Group]) -> dict[int, labelling.Target]:
-    """Return what each picture of the project becomes; nothing is written before all of it makes sense."""
+    """Return what each image of the project becomes; nothing is written before all of it makes sense."""
     for group in groups:
         if group.class_id is not None:
             living_class(session, project_id, group.class_id)
@@ -246,7 +246,7 @@ def _as_they_are(
 
 
 def _ours(session: Session, project_id: int, image_ids: Sequence[int]) -> list[int]:
-    """Return those of the project: an id from elsewhere must not bring a stranger's picture in."""
+    """Return those of the project: an id from elsewhere must not bring a stranger's image in."""
     ours: list[int] = []
     for start in range(0, len(image_ids), _CHUNK):
         ours.extend(

@@ -1,6 +1,6 @@
-"""What a project is made of: its pictures by class, state, source, licence and split, and what wants a look.
+"""What a project is made of: its images by class, state, source, licence and split, and what wants a look.
 
-Rejected pictures count as rejected and nowhere else.
+Rejected images count as rejected and nowhere else.
 """
 
 from collections import Counter
@@ -32,19 +32,19 @@ class Overview:
     counts: Counts
     """By class and by state."""
     by_source: Mapping[str, int]
-    """By kind of provenance, most first; a picture that came in two ways counts in both."""
+    """By kind of provenance, most first; an image that came in two ways counts in both."""
     by_licence: Mapping[str, int]
     """By the licence that was stated first, as it was named, most first."""
     own_work: int
-    """Pictures of one's own for which no licence is stated."""
+    """Images of one's own for which no licence is stated."""
     licence_unknown: int
     by_split: Mapping[Split, int]
-    """Labelled pictures, as a retraining with its defaults deals them out."""
+    """Labelled images, as a retraining with its defaults deals them out."""
     copies: CopyCounts
     findings: Mapping[str, int]
     """What the studio found and nobody has answered, by kind: suggestion, doubtful, and what is odd."""
     marked_wrong: int
-    """Pictures that visitors of a link left, because the answer was wrong, and nobody has labelled since."""
+    """Images that visitors of a link left, because the answer was wrong, and nobody has labelled since."""
 
 
 def stamp(session: Session, project_id: int) -> Stamp:
@@ -59,9 +59,9 @@ def stamp(session: Session, project_id: int) -> Stamp:
 
 
 def overview(session: Session, project_id: int) -> Overview:
-    """Look over a project; 100,000 pictures take about half a second.
+    """Look over a project; 100,000 images take about half a second.
 
-    Groups of copies can change without the project's `stamp`, when pictures are compared anew.
+    Groups of copies can change without the project's `stamp`, when images are compared anew.
     """
     by_licence, own_work, unknown = _licences(session, project_id)
     return Overview(
@@ -78,13 +78,13 @@ def overview(session: Session, project_id: int) -> Overview:
 
 
 def _sources(session: Session, project_id: int) -> dict[str, int]:
-    pictures = func.count(Provenance.image_id.distinct())
+    images = func.count(Provenance.image_id.distinct())
     rows = session.execute(
-        select(Provenance.kind, pictures)
+        select(Provenance.kind, images)
         .join(Label, (Label.project_id == Provenance.project_id) & (Label.image_id == Provenance.image_id))
         .where(Provenance.project_id == project_id, Label.state != "rejected")
         .group_by(Provenance.kind)
-        .order_by(pictures.desc(), Provenance.kind)
+        .order_by(images.desc(), Provenance.kind)
     )
     return dict(rows.all())
 
@@ -102,7 +102,7 @@ def _licences(session: Session, project_id: int) -> tuple[dict[str, int], int, i
     """Count as `Credit.credited` does: the first place that states a licence, else own work, else unknown."""
     first = func.min(case((Provenance.licence != "", Provenance.id)))
     own = func.max(case((Provenance.kind.in_(OWN), 1), else_=0))
-    of_picture = (
+    of_image = (
         select(Provenance.image_id, first.label("first"), own.label("own"))
         .where(Provenance.project_id == project_id)
         .group_by(Provenance.image_id)
@@ -110,12 +110,12 @@ def _licences(session: Session, project_id: int) -> tuple[dict[str, int], int, i
     )
     stated = aliased(Provenance)
     rows = session.execute(
-        select(stated.licence, of_picture.c.own, func.count())
+        select(stated.licence, of_image.c.own, func.count())
         .select_from(Label)
-        .outerjoin(of_picture, of_picture.c.image_id == Label.image_id)
-        .outerjoin(stated, stated.id == of_picture.c.first)
+        .outerjoin(of_image, of_image.c.image_id == Label.image_id)
+        .outerjoin(stated, stated.id == of_image.c.first)
         .where(Label.project_id == project_id, Label.state != "rejected")
-        .group_by(stated.licence, of_picture.c.own)
+        .group_by(stated.licence, of_image.c.own)
     )
     by_licence: Counter[str] = Counter()
     own_work = unknown = 0
@@ -141,7 +141,7 @@ def _splits(session: Session, project_id: int) -> dict[Split, int]:
         .where(Label.project_id == project_id, Label.state == "labelled")
     )
     dealt = [(digest, cast(Split | None, given)) for given, digest in rows]
-    # What came with one picture holds for its near copies too.
+    # What came with one image holds for its near copies too.
     given_to = given_of_groups(dealt)
     found = Counter(side_of(given_to.get(digest), digest) for digest, _given in dealt)
     return {split: found[split] for split in SPLITS}

@@ -1,4 +1,4 @@
-"""A walk through the pictures of a project: a window of an index at a time, however many there are.
+"""A walk through the images of a project: a window of an index at a time, however many there are.
 
 Each step looks at no more than `limit` candidates and returns those that pass the filter, however few, with
 the place to go on from. So every combination of filters costs the same, which OFFSET, or a search for sixty
@@ -40,7 +40,7 @@ class Segment:
 
     image: QueryableAttribute[int]
     keys: Sequence[QueryableAttribute[Any]]
-    """The columns of the key; the picture's id is the last."""
+    """The columns of the key; the image's id is the last."""
     types: Sequence[Callable[[str], float]]
     """How each column's value is read from text."""
     order: Sequence[ColumnElement[Any]]
@@ -52,13 +52,13 @@ class Segment:
     looks: int = 0
     """How much is looked up for each candidate, where one row by its key counts as two."""
     grouped: bool = False
-    """Whether a picture can stand in the index more than once."""
+    """Whether an image can stand in the index more than once."""
 
 
 def segments(order: Order, asked: Filter, project_id: int) -> list[Segment]:
-    """Return the segments of an order, one after the other; together they hold each picture once.
+    """Return the segments of an order, one after the other; together they hold each image once.
 
-    The orders by a finding have the pictures without one at their end, and the order of groups those that
+    The orders by a finding have the images without one at their end, and the order of groups those that
     have no copies; the newest come first there.
     `strongest` is by the finding that the filter asks for. `alike` has no index; see `studio.curate.paging`.
     """
@@ -75,7 +75,7 @@ def segments(order: Order, asked: Filter, project_id: int) -> list[Segment]:
         return [first] if asked.copies else [first, _only(by_age, alone)]
     state = "unlabelled" if by in WAITING else "labelled" if by == "doubtful" else None
     if state is not None and asked.state not in (None, state):
-        return [by_age]  # no picture of another state has such a finding
+        return [by_age]  # no image of another state has such a finding
     first = _by_finding(by, asked, project_id)
     if asked.found == by or (by == "suggestion" and asked.suggested is not None):
         return [first]
@@ -129,7 +129,7 @@ def _by_finding(kind: str, asked: Filter, project_id: int) -> Segment:
         # An index goes by the class and the score too.
         within=[Finding.project_id == project_id, Finding.kind == kind, *own],
         passes=[*passes, *left.conditions(project_id, image)],
-        # Pictures stand here in no order of theirs, so that each is looked for in another place.
+        # Images stand here in no order of theirs, so that each is looked for in another place.
         looks=2 * (2 * len(passes) + left.looks),
     )
 
@@ -181,17 +181,17 @@ def _whole(text: str) -> int:
 
 
 _KEPT = 2
-"""So many projects' vectors stay in memory, 51 MB each for 100,000 pictures."""
+"""So many projects' vectors stay in memory, 51 MB each for 100,000 images."""
 _Identity = tuple[tuple[int, int, int], ...]
 _lock = threading.Lock()
 _kept: OrderedDict[Path, tuple[_Identity, Studied]] = OrderedDict()
 
 
 def alike(folder: Path, image_id: int, limit: int) -> list[tuple[int, float]]:
-    """Return up to `limit` image ids with their cosines, the nearest first, the picture itself at the head.
+    """Return up to `limit` image ids with their cosines, the nearest first, the image itself at the head.
 
-    folder: where the project's survey left its files. Empty where the survey has not seen the picture.
-    100,000 pictures take some milliseconds, once they are in memory.
+    folder: where the project's survey left its files. Empty where the survey has not seen the image.
+    100,000 images take some milliseconds, once they are in memory.
     """
     studied = _studied(folder)
     if studied is None or limit < 1:
@@ -244,7 +244,7 @@ _FREE_LOOKS = 4
 
 @dataclass(frozen=True)
 class Step:
-    """Ids of pictures in the walk's order, and where it goes on; None at the end."""
+    """Ids of images in the walk's order, and where it goes on; None at the end."""
 
     ids: tuple[int, ...]
     next: str | None
@@ -260,10 +260,10 @@ def walk(
     limit: int = MOST_CANDIDATES,
     like: tuple[Path, int] | None = None,
 ) -> Step:
-    """Return the pictures among the next `limit` candidates, or fewer, that pass the filter.
+    """Return the images among the next `limit` candidates, or fewer, that pass the filter.
 
     after: the `next` of the step before. like, for the order `alike`: the folder of the project's study, and
-    the picture that others should resemble. A picture comes once; one that is decided about while somebody
+    the image that others should resemble. An image comes once; one that is decided about while somebody
     walks in the order of what was found may come again, at the place that it has then.
 
     Raises NotUnderstood for a place that no walk in this order has.
@@ -295,12 +295,12 @@ def _walk_alike(
 ) -> Step:
     """Walk from the most alike on; then, as a second segment, through those that no study has seen."""
     if like is None:
-        raise NotUnderstood(_("expected the picture that others should resemble as like; none came."))
+        raise NotUnderstood(_("expected the image that others should resemble as like; none came."))
     folder, image = like
     known = _known(folder)
     if image not in known:
         raise NotUnderstood(
-            _("The studio has not compared this picture with others yet. Try again when it has.")
+            _("The studio has not compared this image with others yet. Try again when it has.")
         )
     rest = segments("alike", asked, project_id)
     at, key = _place(after, [_Listed(), *rest])
@@ -372,7 +372,7 @@ def _passing(rows: Iterable[Any], asked: Filter) -> list[int]:
 
 
 def those_that_pass(session: Session, project_id: int, images: list[int], asked: Filter) -> list[int]:
-    """Return those of the pictures that pass the filter, in their order."""
+    """Return those of the images that pass the filter, in their order."""
     sides = [] if asked.split is None else side_columns(project_id, Label.image_id)
     conditions = [*asked.label_conditions(Label), *asked.conditions(project_id, Label.image_id)]
     passing: set[int] = set()
@@ -389,7 +389,7 @@ def those_that_pass(session: Session, project_id: int, images: list[int], asked:
 
 
 def _known(folder: Path) -> set[int]:
-    """Return the pictures that the study in a folder has seen; none where there is no study yet."""
+    """Return the images that the study in a folder has seen; none where there is no study yet."""
     try:
         ids: list[int] = np.load(folder / "ids.npy").tolist()
     except FileNotFoundError:
@@ -399,6 +399,6 @@ def _known(folder: Path) -> set[int]:
 
 @dataclass(frozen=True)
 class _Listed:
-    """The pictures that a study has seen: a walk stands in them by how many have been looked at."""
+    """The images that a study has seen: a walk stands in them by how many have been looked at."""
 
     types: tuple[Callable[[str], float], ...] = (partial(whole, name="after"),)

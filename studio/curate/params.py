@@ -1,4 +1,4 @@
-"""What a request may say: whole numbers, ranges of pictures, days; and the refusal of anything else."""
+"""What a request may say: whole numbers, ranges of images, days; and the refusal of anything else."""
 
 import re
 from datetime import date
@@ -40,7 +40,7 @@ def day(text: str, name: str) -> date:
 
 
 def image_ids(text: str, most: int) -> list[int]:
-    """Return the ids of pictures written as ascending ranges: `1-5,9` is 1, 2, 3, 4, 5, 9; at most `most`."""
+    """Return the ids of images written as ascending ranges: `1-5,9` is 1, 2, 3, 4, 5, 9; at most `most`."""
     found: list[int] = []
     for part in text.split(","):
         first, dash, last = part.partition("-")
@@ -48,9 +48,7 @@ def image_ids(text: str, most: int) -> list[int]:
         end = whole(last, "images") if dash else start
         if start > end or start <= (found[-1] if found else 0):
             raise NotUnderstood(
-                _("expected ascending ranges of pictures such as 1-5,9; {text!r} came.").format(
-                    text=part[:40]
-                )
+                _("expected ascending ranges of images such as 1-5,9; {text!r} came.").format(text=part[:40])
             )
         if len(found) + end - start >= most:
             raise too_many(most)
@@ -59,9 +57,7 @@ def image_ids(text: str, most: int) -> list[int]:
 
 
 def too_many(most: int) -> NotUnderstood:
-    """Return the refusal of more pictures than go into one step."""
+    """Return the refusal of more images than go into one step."""
     return NotUnderstood(
-        _("expected at most {most} pictures in one step; more came. Do it in several.").format(
-            most=f"{most:,}"
-        )
+        _("expected at most {most} images in one step; more came. Do it in several.").format(most=f"{most:,}")
     )

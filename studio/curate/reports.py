@@ -14,7 +14,7 @@ class Doubt(NamedTuple):
     """A label that was judged. score: 0 to 1, likely wrong from 0.5 on."""
 
     name: str
-    """Where the picture was found first."""
+    """Where the image was found first."""
     sha256: str
     label: str
     suggested: str
@@ -22,16 +22,16 @@ class Doubt(NamedTuple):
 
 
 class Copy(NamedTuple):
-    """A place where a picture was found that has a copy, or that is found elsewhere as well."""
+    """A place where an image was found that has a copy, or that is found elsewhere as well."""
 
     group: int
     name: str
     sha256: str
     label: str
     kind: Literal["exact", "near"]
-    """exact: the same file as on another line of the group; near: nearly the same picture."""
+    """exact: the same file as on another line of the group; near: nearly the same image."""
     keeper: bool
-    """Whether it is the one to keep: the first place of the group's largest picture."""
+    """Whether it is the one to keep: the first place of the group's largest image."""
 
 
 def doubtful(session: Session, project_id: int, limit: int | None = None) -> list[Doubt]:
@@ -60,9 +60,9 @@ def doubtful(session: Session, project_id: int, limit: int | None = None) -> lis
 
 
 def copies(session: Session, project_id: int) -> list[Copy]:
-    """Return every place of the pictures that have copies, group by group, the keeper first.
+    """Return every place of the images that have copies, group by group, the keeper first.
 
-    Rejected pictures have been decided about and are left out, and so is what then stands alone.
+    Rejected images have been decided about and are left out, and so is what then stands alone.
     """
     rows = session.execute(
         select(
@@ -99,7 +99,7 @@ def copies(session: Session, project_id: int) -> list[Copy]:
 
 
 def _names(session: Session, project_id: int) -> dict[int, list[str]]:
-    """Return where each picture was found, the first place first."""
+    """Return where each image was found, the first place first."""
     rows = session.connection().execute(
         select(Provenance.image_id, Provenance.address)
         .where(Provenance.project_id == project_id)
@@ -108,4 +108,4 @@ def _names(session: Session, project_id: int) -> dict[int, list[str]]:
     names: dict[int, dict[str, None]] = defaultdict(dict)
     for image_id, address in rows:
         names[image_id][address] = None
-    return {image_id: list(of_picture) for image_id, of_picture in names.items()}
+    return {image_id: list(of_image) for image_id, of_image in names.items()}

@@ -1,4 +1,4 @@
-"""The looks that the studio takes by itself: a survey of a project's pictures, a review of its labels."""
+"""The looks that the studio takes by itself: a survey of a project's images, a review of its labels."""
 
 import tempfile
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from studio.jobs import queue
 from studio.jobs.context import JobContext, Task
 
 if TYPE_CHECKING:
-    from studio.curate.image_quality import Pictured
+    from studio.curate.image_quality import AnalysedImage
 
 
 @dataclass(frozen=True)
@@ -33,29 +33,29 @@ def _survey(work: JobContext) -> dict[str, Any]:
     from studio.backbones import DEFAULT, backbone_named, ready
     from studio.backbones.bottleneck_cache import BottleneckCache
     from studio.backbones.embedding import embed
-    from studio.curate.analyse_images import identity_of, is_current, pictures_of, survey, surveyed_before
+    from studio.curate.analyse_images import identity_of, images_of, is_current, survey, surveyed_before
     from studio.curate.findings import last_study
-    from studio.images.store import PictureStore
+    from studio.images.store import ImageStore
 
     settings, folder = work.settings, _folder(work)
     with work.database.read() as session:
         number = newest_number(session, work.project_id)
-        pictures = pictures_of(session, work.project_id)
+        images = images_of(session, work.project_id)
         last = last_study(session, work.project_id, "survey")
     named = backbone_named(DEFAULT)
-    identity = identity_of(pictures, f"{named.fingerprint} {named.preprocessing.fingerprint}")
+    identity = identity_of(images, f"{named.fingerprint} {named.preprocessing.fingerprint}")
     if last is not None and is_current(last, identity, folder):
         _note(work, number)
-        return {"pictures": len(pictures), "unreadable": last.facts.get("unreadable", 0), "changed": False}
-    store = PictureStore(settings.pictures_dir)
+        return {"pictures": len(images), "unreadable": last.facts.get("unreadable", 0), "changed": False}
+    store = ImageStore(settings.images_dir)
     backbone = ready(DEFAULT, settings.backbones_dir, work.progress)
     cache = BottleneckCache.of(settings.bottleneck_dir, backbone)
-    files = [_File(each.sha256, store.original(each.sha256, each.format)) for each in pictures]
+    files = [_File(each.sha256, store.original(each.sha256, each.format)) for each in images]
     refused = embed(files, backbone, cache, threads=settings.threads_used, progress=work.progress)
     without = {refusal.sha256 for refusal in refused}
-    seen = [each for each in pictures if each.sha256 not in without]
+    seen = [each for each in images if each.sha256 not in without]
     folder.mkdir(parents=True, exist_ok=True)
-    # On disk, mapped: memory does not grow with the pictures. It goes when the array does.
+    # On disk, mapped: memory does not grow with the images. It goes when the array does.
     with tempfile.TemporaryFile(dir=folder) as scratch:
         # A map of nothing cannot be made.
         vectors = np.memmap(scratch, np.float32, "w+", shape=(max(1, len(seen)), backbone.features))
@@ -80,7 +80,7 @@ def _survey(work: JobContext) -> dict[str, Any]:
         finally:
             del vectors  # Windows cannot remove a file that is mapped
     return {
-        "pictures": len(pictures),
+        "pictures": len(images),
         "unreadable": len(without),
         "odd": facts["odd"],
         "changed": True,
@@ -97,18 +97,20 @@ def _review(work: JobContext) -> dict[str, Any]:
     return dict(review(work.database, folder, work.project_id, progress=work.progress, now=work.now()))
 
 
-def _compare(work: JobContext, pictures: Sequence["Pictured"], vectors: Any, known: frozenset[int]) -> None:
+def _compare(
+    work: JobContext, images: Sequence["AnalysedImage"], vectors: Any, known: frozenset[int]
+) -> None:
     """Group near copies by bottlenecks, those that came since the last survey with all."""
     from studio.images.near_duplicates import refine
 
-    ids = [each.id for each in pictures]
+    ids = [each.id for each in images]
     new = [image_id for image_id in ids if image_id not in known]
     if new:
         refine(work.database, work.project_id, ids, vectors, new=new, progress=work.progress)
 
 
 def _note(work: JobContext, number: int) -> None:
-    """Write that the pictures were the same at this point of the history."""
+    """Write that the images were the same at this point of the history."""
     from studio.curate.findings import last_study, write_study
 
     with work.database.write() as session:
@@ -139,9 +141,9 @@ _Look = Literal["survey", "review"]
 
 
 def survey_soon(database: Database, project_id: int, now: datetime) -> int | None:
-    """Ask for a survey of a project's pictures where some have come since the last; returns the job's id.
+    """Ask for a survey of a project's images where some have come since the last; returns the job's id.
 
-    None where none is due: not while pictures are coming in, nor while a survey waits or runs.
+    None where none is due: not while images are coming in, nor while a survey waits or runs.
     """
     with database.read() as session:
         due = _survey_due(session, project_id, now)
@@ -151,7 +153,7 @@ def survey_soon(database: Database, project_id: int, now: datetime) -> int | Non
 def review_soon(database: Database, project_id: int, now: datetime) -> int | None:
     """Ask for a review of a project's labels where one is due; returns the job's id.
 
-    One is due after ten decisions, after a survey of other pictures, and once there are two classes to tell
+    One is due after ten decisions, after a survey of other images, and once there are two classes to tell
     apart. None where none is due, or one waits or runs: whoever decides next asks again. Where no survey has
     been made, that is asked for, and the review follows it. Takes 2 ms, for it is called after every batch of
     labels.
@@ -165,13 +167,13 @@ def review_soon(database: Database, project_id: int, now: datetime) -> int | Non
 
 
 def look_after(database: Database, job: queue.Job, outcome: queue.State, now: datetime) -> None:
-    """Ask for what follows from a job that has ended: pictures that came are surveyed, then reviewed."""
+    """Ask for what follows from a job that has ended: images that came are surveyed, then reviewed."""
     if job.project_id is None:
         return
     looked = job.kind in {"survey", "review"} and outcome == "done"
     if not looked and not job.kind.startswith("ingest_"):
         return
-    # After a look too: pictures may have come meanwhile, and if not, enough may have been decided.
+    # After a look too: images may have come meanwhile, and if not, enough may have been decided.
     if survey_soon(database, job.project_id, now) is None and looked:
         review_soon(database, job.project_id, now)
 
@@ -184,7 +186,7 @@ def _survey_due(session: Session, project_id: int, now: datetime) -> bool:
     studied = _studied(session, project_id, "survey")
     number = -1 if studied is None else studied[0]
     operation, change = LabelOperation, LabelChange
-    # What brings pictures in has no author, so that an index finds it among all that people decided.
+    # What brings images in has no author, so that an index finds it among all that people decided.
     came = (
         select(operation.id)
         .where(
@@ -237,7 +239,7 @@ def _was_blind(session: Session, project_id: int) -> bool:
 
 
 def _two_classes(session: Session, project_id: int) -> bool:
-    """Whether two classes have two pictures each."""
+    """Whether two classes have two images each."""
     second = (
         select(Label.image_id)
         .where(Label.project_id == project_id, Label.state == "labelled", Label.class_id == ImageClass.id)

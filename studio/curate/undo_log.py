@@ -129,13 +129,13 @@ def _ends(
 def take_back(
     session: Session, operation: LabelOperation, *, operation_id: str, author: str, now: datetime
 ) -> int:
-    """Undo an operation, or redo one by taking its undo back; returns how many pictures were set back.
+    """Undo an operation, or redo one by taking its undo back; returns how many images were set back.
 
-    operation: the last of its chain. A picture that something else has changed since is left as it is: its
+    operation: the last of its chain. An image that something else has changed since is left as it is: its
     newer label was meant. Taking back is an operation too, so that nothing in the history ever goes away.
 
-    A class that was removed with the operation is a class again, and so is any that pictures go back to;
-    redoing removes it again, unless pictures have been given it in the meantime.
+    A class that was removed with the operation is a class again, and so is any that images go back to;
+    redoing removes it again, unless images have been given it in the meantime.
     """
     change, label = LabelChange, Label
     rows = session.execute(
@@ -147,7 +147,7 @@ def take_back(
             label.class_id.is_not_distinct_from(change.class_id_after),
         )
     ).all()
-    # A picture that the operation brought into the project stays in it, unlabelled.
+    # An image that the operation brought into the project stays in it, unlabelled.
     targets: dict[int, Target] = {image: (state or "unlabelled", to) for image, state, to, _from in rows}
     removed = root(session, operation).removed_class_id
     redoing = operation.direction == "undo"
@@ -174,7 +174,7 @@ def take_back(
 
 
 def _count(session: Session, project_id: int, class_id: int) -> int:
-    """Count the pictures that have a class."""
+    """Count the images that have a class."""
     wanted = select(func.count()).where(
         Label.project_id == project_id, Label.state == "labelled", Label.class_id == class_id
     )

@@ -1,4 +1,4 @@
-"""COCO's JSON of pictures, categories and annotations, as far as it says of which class a picture is.
+"""COCO's JSON of images, categories and annotations, as far as it says of which class an image is.
 
 The format: https://cocodataset.org/#format-data
 """
@@ -16,7 +16,7 @@ from studio.datasets.layout import Layout, Told, settled, split_named
 from studio.datasets.names import class_name_of
 from studio.datasets.sidecar_tables import MAX_ROWS, Descriptions, Files, file_in
 from studio.datasets.tables import is_address, text_of
-from studio.datasets.writing import Exporting, Listing, text_file, with_places, write_pictures
+from studio.datasets.writing import Exporting, Listing, text_file, with_places, write_images
 from studio.i18n import _
 from studio.images.attribution import Credit
 from studio.images.provenance import Papers, on_the_web
@@ -41,8 +41,8 @@ def may_be_coco(name: str, data: bytes) -> bool:
 def coco(names: Sequence[str], notes: Mapping[str, bytes]) -> Layout | None:
     """Return the layout that COCO's JSON gives to files, or None where there is none that names any of them.
 
-    names: all files' paths. notes: the content of those that `may_be_coco`. A picture's class is the category
-    of its annotations, where they agree on one; otherwise it is left without, and that is said. Pictures that
+    names: all files' paths. notes: the content of those that `may_be_coco`. An image's class is the category
+    of its annotations, where they agree on one; otherwise it is left without, and that is said. Images that
     it does not name have no class, whatever their folder.
     """
     files = Files(names)
@@ -93,9 +93,9 @@ def _take(
             classes[_key(annotation.get("image_id"))].add(class_name)
     licences = {_key(licence.get("id")): licence for licence in content["licenses"]}
     for number, image in enumerate(content["images"], start=1):
-        place = _("{file}, picture {number}").format(file=name, number=number)
+        place = _("{file}, image {number}").format(file=name, number=number)
         if number > MAX_ROWS:
-            reason = _("{place}: more than {limit} pictures; the rest is not read.")
+            reason = _("{place}: more than {limit} images; the rest is not read.")
             read.refuse(place, reason.format(place=place, limit=f"{MAX_ROWS:,}"))
             return
         file = file_in(image.get("file_name"))
@@ -142,8 +142,8 @@ _IMAGES = "images"
 
 
 def write_coco(exporting: Exporting) -> dict[int, str]:
-    """Write labelled pictures into `images`, and `coco.json` of them; others have folders of their own."""
-    placed = write_pictures(exporting, lambda p: _IMAGES if p.labelled else state_folder(p))
+    """Write labelled images into `images`, and `coco.json` of them; others have folders of their own."""
+    placed = write_images(exporting, lambda p: _IMAGES if p.labelled else state_folder(p))
     licences = _Licences()
     with text_file(exporting.packed, JSON) as file:
         file.write('{\n"info": ' + _json(_info(exporting.listing)) + ',\n"images": [')
@@ -194,33 +194,31 @@ class _Licences:
 
 
 def _images(exporting: Exporting, placed: Mapping[int, str], licences: _Licences) -> Iterator[dict[str, Any]]:
-    pictures = [p for p in exporting.listing.pictures if p.labelled and p.image_id in placed]
+    images = [p for p in exporting.listing.images if p.labelled and p.image_id in placed]
     with exporting.read() as session:
-        for number, (picture, places) in enumerate(
-            with_places(session, exporting.listing, pictures), start=1
-        ):
-            place = Credit(picture.sha256, "", places).credited
-            image = {
+        for number, (image, places) in enumerate(with_places(session, exporting.listing, images), start=1):
+            place = Credit(image.sha256, "", places).credited
+            entry = {
                 "id": number,
-                "file_name": placed[picture.image_id].removeprefix(f"{_IMAGES}/"),
-                "width": picture.width_px,
-                "height": picture.height_px,
+                "file_name": placed[image.image_id].removeprefix(f"{_IMAGES}/"),
+                "width": image.width_px,
+                "height": image.height_px,
                 "coco_url": place.address if place and on_the_web(place.address) else "",
                 "flickr_url": "",
                 "date_captured": f"{place.found_at:%Y-%m-%d %H:%M:%S}" if place else "",
             }
             if place and place.licence:
-                image["license"] = licences.number(place.licence, place.licence_address)
+                entry["license"] = licences.number(place.licence, place.licence_address)
             if place:
-                image |= {"title": place.title, "creator": place.creator, "page_address": place.page_address}
-            yield {**image, "sha256": picture.sha256, "split": picture.split}
+                entry |= {"title": place.title, "creator": place.creator, "page_address": place.page_address}
+            yield {**entry, "sha256": image.sha256, "split": image.split}
 
 
 def _annotations(exporting: Exporting, placed: Mapping[int, str]) -> Iterator[dict[str, Any]]:
     numbers = {look.name: number for number, look in enumerate(exporting.listing.classes, start=1)}
-    pictures = (p for p in exporting.listing.pictures if p.labelled and p.image_id in placed)
-    for number, picture in enumerate(pictures, start=1):
-        yield {"id": number, "image_id": number, "category_id": numbers.get(picture.class_name or "", 0)}
+    images = (p for p in exporting.listing.images if p.labelled and p.image_id in placed)
+    for number, image in enumerate(images, start=1):
+        yield {"id": number, "image_id": number, "category_id": numbers.get(image.class_name or "", 0)}
 
 
 def _categories(listing: Listing) -> Iterator[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Plain tables that name pictures and their classes, as people and other programs save them."""
+"""Plain tables that name images and their classes, as people and other programs save them."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from studio.datasets.sidecar_tables import Descriptions, Files, csv_columns
 from studio.datasets.sources import Source, file_source, inner_file
 from studio.datasets.tables import open_text
 from studio.datasets.tfrecord import is_named_so
-from studio.errors import PictureRefused
+from studio.errors import ImageRefused
 
 ENDINGS = (".csv", ".tsv")
 _FILE = frozenset(
@@ -24,12 +24,12 @@ _HEAD_BYTES = 65_536
 
 
 def is_file_column(name: str) -> bool:
-    """Whether a column of a table of pictures names files, by its `column_name`."""
+    """Whether a column of a table of images names files, by its `column_name`."""
     return name in _FILE
 
 
 def columns_of(data: bytes) -> list[str]:
-    """Return the columns of a table that names pictures and their classes; none for any other."""
+    """Return the columns of a table that names images and their classes; none for any other."""
     head = data[:_HEAD_BYTES]
     head = head[: head.rfind(b"\n") + 1] or head  # not half a letter
     found = csv_columns(open_text(io.BytesIO(head)), is_file_column)
@@ -37,8 +37,8 @@ def columns_of(data: bytes) -> list[str]:
     return columns if is_ours(columns) or _CLASS.intersection(columns) else []
 
 
-def is_picture_table(path: Path) -> bool:
-    """Whether a file is a table that names pictures and their classes: by its ending and its first line."""
+def is_image_table(path: Path) -> bool:
+    """Whether a file is a table that names images and their classes: by its ending and its first line."""
     if path.suffix.lower() not in ENDINGS:
         return False
     try:
@@ -48,7 +48,7 @@ def is_picture_table(path: Path) -> bool:
         return False
 
 
-def picture_tables(names: Sequence[str], tables: Mapping[str, bytes]) -> Layout | None:
+def image_tables(names: Sequence[str], tables: Mapping[str, bytes]) -> Layout | None:
     """Return the layout that tables give to files, or None where none of them names any of the files.
 
     names: all files' paths. tables: the content of those that have columns as `columns_of` finds them. A file
@@ -73,7 +73,7 @@ def table_files(path: Path) -> list[Source]:
     read = Descriptions(lambda folder, file: (folder / file).as_posix())
     try:
         read.take(path.name, table.read(), is_file_column)
-    except PictureRefused:
+    except ImageRefused:
         return [table]
     names = dict.fromkeys((MANIFEST, *read.described))
     names |= dict.fromkeys(

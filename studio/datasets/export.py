@@ -25,7 +25,7 @@ from studio.datasets.writing import (
 from studio.errors import ProjectError
 from studio.files import atomic_text
 from studio.i18n import _
-from studio.images.store import PictureStore
+from studio.images.store import ImageStore
 from studio.progress import Progress
 
 _WRITERS: dict[str, Callable[[Exporting], dict[int, str]]] = {
@@ -42,7 +42,7 @@ KINDS = tuple(_WRITERS)
 class Exported:
     """What an export holds."""
 
-    pictures: int
+    images: int
     """In the table; those that are lost are in no file."""
     labelled: int
     unlabelled: int
@@ -56,7 +56,7 @@ def about(kind: str) -> str:
     """Return what a format is, in a line for people."""
     return {
         "folders": _("A folder for each class: for most trainers, and for looking through."),
-        "csv": _("All pictures in one folder, and a table of them: for spreadsheets and scripts."),
+        "csv": _("All images in one folder, and a table of them: for spreadsheets and scripts."),
         "coco": _("COCO's JSON and its images: for tools that annotate and evaluate."),
         "hf": _("A Hugging Face image folder, in training, validation and test."),
         "tfrecord": _("TensorFlow's records, in training, validation and test."),
@@ -71,7 +71,7 @@ def check(kind: str, output: Path) -> None:
 
 def export(
     database: Database,
-    store: PictureStore,
+    store: ImageStore,
     project: Project,
     kind: str,
     output: Path,
@@ -83,20 +83,20 @@ def export(
 
     kind: one of KINDS. output: a .zip, a .tar or a folder; of the kind csv also a .csv, which is the table
     alone. token: names what is there meanwhile. The same state of a project gives the same bytes. A few
-    pictures at a time are in memory. Raises ProjectError for a project without pictures, OutputRefused where
+    images at a time are in memory. Raises ProjectError for a project without images, OutputRefused where
     it cannot be written, Stopped when a person asks for an end.
     """
     check(kind, output)
     progress.report(_("Looking through the project"), 0)
     with database.read() as session:
         found = listing(session, project.id, project.name)
-    if not found.pictures:
+    if not found.images:
         raise ProjectError(
-            _("expected a project with pictures; {name} has none. Collect some first.").format(
+            _("expected a project with images; {name} has none. Collect some first.").format(
                 name=project.name
             )
         )
-    originals = Originals(store, progress, len(found.pictures))
+    originals = Originals(store, progress, len(found.images))
     if _is_table(kind, output):
         _write_table(database, found, output)
         size_bytes = output.stat().st_size
@@ -108,8 +108,8 @@ def export(
                 write_beside(session, packed, kind, found, placed)
         size_bytes = _size_bytes(output)
     return Exported(
-        pictures=len(found.pictures),
-        **by_state(found.pictures),
+        images=len(found.images),
+        **by_state(found.images),
         classes=len(found.classes),
         size_bytes=size_bytes,
         lost=tuple(originals.lost),
@@ -121,10 +121,10 @@ def _is_table(kind: str, output: Path) -> bool:
 
 
 def _write_table(database: Database, found: Listing, output: Path) -> None:
-    """Write the table alone: its pictures are known by their SHA-256 where it comes back."""
+    """Write the table alone: its images are known by their SHA-256 where it comes back."""
     try:
         with atomic_text(output) as file, database.read() as session:
-            write_table(session, file, found, dict(named(found.pictures, lambda picture: ONE_FOLDER)))
+            write_table(session, file, found, dict(named(found.images, lambda image: ONE_FOLDER)))
     except OSError as error:
         raise refused(output, error) from error
 

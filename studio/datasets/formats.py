@@ -10,18 +10,18 @@ from studio.datasets.class_styles import merged
 from studio.datasets.coco import ENDING as JSON_ENDING
 from studio.datasets.coco import coco, may_be_coco
 from studio.datasets.csv_table import ENDINGS as TABLE_ENDINGS
-from studio.datasets.csv_table import columns_of, picture_tables
+from studio.datasets.csv_table import columns_of, image_tables
 from studio.datasets.imagefolder import image_folder, is_metadata
 from studio.datasets.layout import MANIFEST, TABLE, Layout, Manifest, class_folders, is_ours, read_manifest
 from studio.datasets.studio_export import own_export
 from studio.datasets.teachable_machine import is_manifest, project
 from studio.datasets.tfrecord import are_records, count_records, is_named_so, read_labels
-from studio.errors import PictureRefused
+from studio.errors import ImageRefused
 
 _MAX_NOTES = 1_000
 _MAX_NOTES_BYTES = 200_000_000
 _MAX_LOOKED_AT = 5_000
-"""So many files are opened to see whether they describe others: there may be one beside each picture."""
+"""So many files are opened to see whether they describe others: there may be one beside each image."""
 _LABELS = "labels.txt"
 
 
@@ -36,10 +36,10 @@ class Notes:
         self._looked_at = 0
 
     def see(self, name: str, read: Callable[[], bytes], path: Path | None = None) -> None:
-        """Keep a file's content where it describes others; count the pictures of one that holds many.
+        """Keep a file's content where it describes others; count the images of one that holds many.
 
         path: where it lies, if on this machine. One that cannot be read, or is one too many, is no
-        description: it is offered as a picture is, and refused with its reason.
+        description: it is offered as an image is, and refused with its reason.
         """
         if is_named_so(name):
             self._count(name, read, path)
@@ -49,7 +49,7 @@ class Notes:
         self._looked_at += 1
         try:
             data = read()
-        except PictureRefused:
+        except ImageRefused:
             return
         if self._bytes + len(data) <= _MAX_NOTES_BYTES and self._describes(name, data):
             self._data[name] = data
@@ -69,7 +69,7 @@ class Notes:
             with path.open("rb") if path is not None else BytesIO(read()) as file:
                 if are_records(file):
                     self._records[name] = count_records(file)
-        except (PictureRefused, OSError):
+        except (ImageRefused, OSError):
             return
 
     def layout(self, names: Sequence[str], title: str) -> Layout:
@@ -121,7 +121,7 @@ class Notes:
             project(names, manifest, title)
             or image_folder(names, metadata)
             or (coco(names, images) if images else None)
-            or (picture_tables(names, tables) if tables else None)
+            or (image_tables(names, tables) if tables else None)
             or class_folders(names)
         )
         records = {name: count for name, count in self._records.items() if name in known}
@@ -164,7 +164,7 @@ def _joined(owned: Mapping[str, Layout], exports: Sequence[Layout], others: Layo
         return others
 
     def of(name: str) -> Layout:
-        # A picture in a file of records is named as if the file were a folder.
+        # An image in a file of records is named as if the file were a folder.
         return owned.get(name) or owned.get(PurePosixPath(name).parent.as_posix()) or others
 
     every = (*exports, others)

@@ -1,4 +1,4 @@
-"""Hugging Face imagefolders: folders whose `metadata.csv` or `metadata.jsonl` describes their pictures.
+"""Hugging Face imagefolders: folders whose `metadata.csv` or `metadata.jsonl` describes their images.
 
 The format: https://huggingface.co/docs/datasets/image_dataset#imagefolder
 """
@@ -17,14 +17,14 @@ from studio.datasets.class_styles import ClassLook
 from studio.datasets.layout import ClassOf, Layout, class_folders, is_split
 from studio.datasets.names import class_name_of
 from studio.datasets.sidecar_tables import Descriptions
-from studio.datasets.writing import Exporting, Listed, text_file, write_pictures
+from studio.datasets.writing import Exporting, Listed, text_file, write_images
 from studio.i18n import _
 from studio.images.provenance import Papers
 
 _NAMES = ("metadata.csv", "metadata.jsonl")
 _PARQUET = "metadata.parquet"
-# Where such data sets keep pictures of all classes.
-_PICTURES = frozenset(("images", "image", "imgs", "img", "pictures", "photos", "data"))
+# Where such data sets keep images of all classes.
+_IMAGES = frozenset(("images", "image", "imgs", "img", "pictures", "photos", "data"))
 
 
 def is_metadata(name: str) -> bool:
@@ -40,7 +40,7 @@ def is_file_column(name: str) -> bool:
 def image_folder(names: Sequence[str], notes: Mapping[str, bytes]) -> Layout | None:
     """Return the layout that metadata files give to files, or None where there is no metadata.
 
-    names: all files' paths. notes: the content of those of which `is_metadata` is true. A picture's class is
+    names: all files' paths. notes: the content of those of which `is_metadata` is true. An image's class is
     its row's label, else its folder; neither the data set's own folder nor splits nor `images` are classes.
     Rows that cannot be read, lead out, name a file that is not there or that was named before are unusable.
     """
@@ -70,7 +70,7 @@ def described_layout(
 ) -> Layout:
     """Return the layout of what descriptions say.
 
-    used: those of them that name pictures. folder_class: gives a class where no row does; None: that of the
+    used: those of them that name images. folder_class: gives a class where no row does; None: that of the
     folder, as it stands to the descriptions.
     """
     folder_class = folder_class or class_in_folder(names, [PurePosixPath(name).parent for name in used])
@@ -101,7 +101,7 @@ def class_in_folder(names: Sequence[str], metadata_folders: Sequence[PurePosixPa
 
     def class_of(name: str) -> str | None:
         below = PurePosixPath(name).parent.parts[len(root) :]
-        classes = (folder for folder in below if not is_split(folder) and folder.casefold() not in _PICTURES)
+        classes = (folder for folder in below if not is_split(folder) and folder.casefold() not in _IMAGES)
         return class_name_of(next(classes, ""))
 
     return class_of
@@ -131,17 +131,17 @@ _TAKEN_FOR_OTHERS = frozenset(
 
 
 def write_image_folder(exporting: Exporting) -> dict[int, str]:
-    """Write labelled pictures into the folders of their splits, each with its `metadata.csv`.
+    """Write labelled images into the folders of their splits, each with its `metadata.csv`.
 
     Those without a label and those that were rejected are in folders that the library does not take for
     splits. Where the name of a class would not be read as the text that it is, metadata are `metadata.jsonl`.
     """
-    placed = write_pictures(exporting, lambda p: FOLDERS[p.split] if p.labelled else state_folder(p))
+    placed = write_images(exporting, lambda p: FOLDERS[p.split] if p.labelled else state_folder(p))
     folders: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
-    for picture in exporting.listing.pictures:
-        if picture.image_id in placed:
-            folder, _slash, name = placed[picture.image_id].partition("/")
-            folders[folder].append(_row(picture, name))
+    for image in exporting.listing.images:
+        if image.image_id in placed:
+            folder, _slash, name = placed[image.image_id].partition("/")
+            folders[folder].append(_row(image, name))
     plain = all(_is_plain(look) for look in exporting.listing.classes)
     for folder, rows in sorted(folders.items()):
         name = f"{folder}/metadata.{'csv' if plain else 'jsonl'}"
@@ -150,15 +150,15 @@ def write_image_folder(exporting: Exporting) -> dict[int, str]:
     return placed
 
 
-def _row(picture: Listed, file_name: str) -> dict[str, Any]:
+def _row(image: Listed, file_name: str) -> dict[str, Any]:
     values = (
         file_name,
-        picture.class_name or "",
-        picture.state,
-        picture.split,
-        picture.sha256,
-        picture.width_px,
-        picture.height_px,
+        image.class_name or "",
+        image.state,
+        image.split,
+        image.sha256,
+        image.width_px,
+        image.height_px,
     )
     return dict(zip(_COLUMNS, values, strict=True))
 

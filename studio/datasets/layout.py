@@ -23,7 +23,7 @@ VERSION = 1
 STATES = ("unlabelled", "labelled", "rejected")
 SPLITS = ("training", "validation", "testing")
 CLASSES_FOLDER, UNLABELLED_FOLDER, REJECTED_FOLDER = "classes", "unlabelled", "rejected"
-"""Where an export into class folders has its pictures; the others use the last two as well."""
+"""Where an export into class folders has its images; the others use the last two as well."""
 COLUMNS = (
     "file_name",
     "sha256",
@@ -48,7 +48,7 @@ COLUMNS = (
     "copy_group",
     "places",
 )
-"""file_name: the path in the export; name: the file's own. split: where the picture falls; split_given: the
+"""file_name: the path in the export; name: the file's own. split: where the image falls; split_given: the
 same where it was given, empty where a hash decides. The papers are those of the place to be credited; places
 has all of them as JSON, exactly. copy_group: the SHA-256 of the first of those that are nearly the same."""
 CELL_CHARACTERS = 30_000
@@ -72,7 +72,7 @@ class Manifest:
     kind: str
     """folders, csv, coco, hf or tfrecord."""
     project: str
-    pictures: int
+    images: int
     classes: tuple[ClassLook, ...]
 
     def to_json(self) -> str:
@@ -84,7 +84,7 @@ class Manifest:
                     "version": VERSION,
                     "kind": self.kind,
                     "project": self.project,
-                    "pictures": self.pictures,
+                    "pictures": self.images,
                     "table": TABLE,
                     "classes": [vars(look) for look in self.classes],
                 },
@@ -130,7 +130,7 @@ def is_ours(columns: Sequence[str]) -> bool:
 
 
 def places_json(places: Sequence[PaperRecord]) -> Iterator[str]:
-    """Yield all that is known of where a picture was found, as JSON in pieces that fit a cell."""
+    """Yield all that is known of where an image was found, as JSON in pieces that fit a cell."""
     piece: list[str] = []
     length = 2
     for place in places:
@@ -223,7 +223,7 @@ class Told:
 def told_in(cells: Mapping[str, object]) -> Told:
     """Return what a row of somebody's table says, by its columns' `column_name`s.
 
-    A picture that has a class and is said to be unlabelled is labelled: somebody has filled the class in.
+    An image that has a class and is said to be unlabelled is labelled: somebody has filled the class in.
     """
     class_name, state = class_in(cells), text_of(cells.get("state")).casefold()
     return Told(
@@ -263,7 +263,7 @@ ClassOf = Callable[[str], str | None]
 
 @dataclass(frozen=True)
 class Unusable:
-    """Something that was named and gives no picture."""
+    """Something that was named and gives no image."""
 
     name: str
     reason: str
@@ -272,7 +272,7 @@ class Unusable:
 
 @dataclass(frozen=True)
 class Absent:
-    """A picture that a description tells of, and whose file is not among the others."""
+    """An image that a description tells of, and whose file is not among the others."""
 
     name: str
     """The description's line, and the file."""
@@ -297,21 +297,21 @@ class Layout:
     class_of: ClassOf
     papers_of: Callable[[str], Papers] = _no_papers
     descriptions: frozenset[str] = frozenset()
-    """Files that were read to know this, and are not on offer as pictures."""
+    """Files that were read to know this, and are not on offer as images."""
     unusable: tuple[Unusable, ...] = ()
     """What the descriptions say that cannot be followed."""
     told_of: Callable[[str], Told | None] = _nothing_told
-    """What a description says of a file, or of a picture in a file of records."""
+    """What a description says of a file, or of an image in a file of records."""
     absent: tuple[Absent, ...] = ()
     stray_of: Callable[[str], Told | None] = _nothing_told
     """What the place of a file says that no row of an export tells of: it may be one of the absent, moved."""
     records: Mapping[str, int] = field(default_factory=dict)
-    """Files that hold many pictures each, with how many."""
+    """Files that hold many images each, with how many."""
     record_labels: Callable[[str], Sequence[str]] = lambda name: ()
     """The names of the classes that such a file has by their numbers."""
     classes: tuple[ClassLook, ...] = ()
     copies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Pictures that are nearly the same, by the first of them; all by their SHA-256."""
+    """Images that are nearly the same, by the first of them; all by their SHA-256."""
 
 
 def class_folders(names: Sequence[str]) -> Layout:

@@ -4,7 +4,7 @@ import unicodedata
 from pathlib import PurePosixPath
 
 MAX_CHARACTERS = 80
-_PICTURE_ENDINGS = (
+_IMAGE_ENDINGS = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff",
     ".heic", ".heif", ".avif",
 )  # fmt: skip
@@ -54,12 +54,12 @@ class ClassFolders:
     """Which folder of a path is its class: the first under the root of the class folders.
 
     The root is the top, or, where the top holds one folder and nothing else (as `flower_photos` does), that
-    folder, and so on downwards; a folder that holds pictures itself is a class, never the root.
+    folder, and so on downwards; a folder that holds images itself is a class, never the root.
     """
 
     def __init__(self, paths: list[PurePosixPath]) -> None:
         self._root: tuple[str, ...] = ()
-        holders = {path.parent.parts for path in paths if path.suffix.lower() in _PICTURE_ENDINGS}
+        holders = {path.parent.parts for path in paths if path.suffix.lower() in _IMAGE_ENDINGS}
         while self._root not in holders:
             depth = len(self._root)
             inner = {holder[: depth + 1] for holder in holders}

@@ -34,7 +34,7 @@ class Packing(Protocol):
     """What takes an export's files, one after the other. Names have slashes."""
 
     def add(self, name: str, data: bytes, *, squeeze: bool = False) -> None:
-        """Write a file. squeeze: whether it gets smaller by compressing, as pictures mostly do not."""
+        """Write a file. squeeze: whether it gets smaller by compressing, as images mostly do not."""
 
     def open(self, name: str) -> AbstractContextManager[BinaryIO]:
         """Open a file that is written bit by bit; the next one only when it is closed."""

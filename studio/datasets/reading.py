@@ -11,8 +11,8 @@ from typing import BinaryIO
 
 from studio.datasets.layout import Layout, Told, places_of
 from studio.datasets.sources import Source, refuse, refused_source
-from studio.datasets.tfrecord import pictures_in
-from studio.errors import PictureRefused
+from studio.datasets.tfrecord import images_in
+from studio.errors import ImageRefused
 from studio.i18n import _
 from studio.images.provenance import PaperRecord, Papers
 from studio.images.reasons import Why
@@ -41,7 +41,7 @@ class Offering:
     def of(
         self, name: str, read: Read, path: Path | None = None, papers: Papers | None = None
     ) -> Iterator[Source]:
-        """Yield what a file offers: itself, nothing where it describes others, or the pictures in it.
+        """Yield what a file offers: itself, nothing where it describes others, or the images in it.
 
         path: where it lies, if on this machine. papers: what is known of it that its layout does not know.
         Each source is to be read before the next one is asked for.
@@ -58,7 +58,7 @@ class Offering:
             yield from self._say()
 
     def rest(self) -> Iterator[Source]:
-        """Yield, when all files have been given, pictures that are not among them, and what is unusable."""
+        """Yield, when all files have been given, images that are not among them, and what is unusable."""
         for absent in self._absent.values():
             unread = partial(refuse, absent.reason, absent.why)
             source = Source(self._prefix + absent.name, unread, kind=self._kind, stored=absent.told.sha256)
@@ -82,7 +82,7 @@ class Offering:
             if self._absent:
                 try:
                     data = read()
-                except PictureRefused as refusal:
+                except ImageRefused as refusal:
                     yield self._refused(name, str(refusal), refusal.why)
                     return
                 told, read = self._moved(place, data), partial(_same, data)
@@ -99,7 +99,7 @@ class Offering:
         )
 
     def _moved(self, place: Told, data: bytes) -> Told:
-        """Return what is told of a file that no row names: it may be the picture of some row, moved.
+        """Return what is told of a file that no row names: it may be the image of some row, moved.
 
         Its class and state are then those of the place to which somebody has moved it.
         """
@@ -113,7 +113,7 @@ class Offering:
     def _in_records(self, name: str, read: Read, path: Path | None) -> Iterator[Source]:
         try:
             file: BinaryIO = path.open("rb") if path is not None else BytesIO(read())
-        except PictureRefused as refusal:
+        except ImageRefused as refusal:
             yield self._refused(name, str(refusal), refusal.why)
             return
         except OSError as error:
@@ -121,12 +121,12 @@ class Offering:
             yield self._refused(name, reason.format(name=name, why=error.strerror or error))
             return
         with file:
-            for picture in pictures_in(file, name, self._layout.record_labels(name)):
-                if picture.refusal:
-                    yield self._refused(picture.name, picture.refusal)
+            for image in images_in(file, name, self._layout.record_labels(name)):
+                if image.refusal:
+                    yield self._refused(image.name, image.refusal)
                     continue
-                source = Source(self._prefix + picture.name, partial(_same, picture.data), kind=self._kind)
-                yield self._with(source, self._layout.told_of(picture.name) or picture.told)
+                source = Source(self._prefix + image.name, partial(_same, image.data), kind=self._kind)
+                yield self._with(source, self._layout.told_of(image.name) or image.told)
 
     def _with(self, source: Source, told: Told | None) -> Source:
         """Return a source with all that is told of it."""
@@ -146,7 +146,7 @@ class Offering:
         )
 
     def _checked(self, source: Source, told: Told) -> bytes:
-        """Read a picture. Where it is not the one that is told of, that is said, and it is taken anyway."""
+        """Read an image. Where it is not the one that is told of, that is said, and it is taken anyway."""
         data = source.read()
         if sha256(data).hexdigest() != told.sha256:
             reason = _(
@@ -163,7 +163,7 @@ class Offering:
                 found += places_of(text)
             except ValueError as error:
                 reason = _(
-                    "{where}: not all papers of {name} can be read: {why}. The picture is taken."
+                    "{where}: not all papers of {name} can be read: {why}. The image is taken."
                 ).format(where=told.where, name=source.name, why=str(error).rstrip("."))
                 self._said.append(self._refused(f"{told.where}: places", reason))
         return tuple(found)

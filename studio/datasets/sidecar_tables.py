@@ -1,4 +1,4 @@
-"""Tables and lines of JSON that describe pictures by their files' names: read whoever wrote them."""
+"""Tables and lines of JSON that describe images by their files' names: read whoever wrote them."""
 
 import io
 import json
@@ -41,7 +41,7 @@ class Files:
     def find(self, folder: PurePosixPath, file: str) -> str | None:
         """Return the file that a description in `folder` means, by its path from there, or None.
 
-        Otherwise the only file whose path ends so, or the only one of that name: pictures often lie in a
+        Otherwise the only file whose path ends so, or the only one of that name: images often lie in a
         folder beside the table, which it does not name.
         """
         exact = (folder / file).as_posix()
@@ -96,7 +96,7 @@ class Descriptions:
                 yield place, row
 
     def take(self, name: str, data: bytes, is_file: IsFile) -> bool:
-        """Read one description; returns whether it names pictures at all."""
+        """Read one description; returns whether it names images at all."""
         names_files = False
         for place, row in self.rows(name, data, is_file):
             columns = [column for column in row.cells if is_file(column)]
@@ -107,7 +107,7 @@ class Descriptions:
             for file in files:
                 self.describe(name, place, file, told_in(row.cells))
         if not names_files:
-            reason = _("{name} is not used: expected a column file_name with the pictures' paths.")
+            reason = _("{name} is not used: expected a column file_name with the images' paths.")
             self.refuse(name, reason.format(name=name))
         return names_files
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, NoReturn
 
 from studio.datasets.class_styles import ClassLook
 from studio.datasets.names import ClassFolders, readable
-from studio.errors import PictureRefused, SourceMissing
+from studio.errors import ImageRefused, SourceMissing
 from studio.i18n import _
-from studio.images.decode import read_picture_file
+from studio.images.decode import read_image_file
 from studio.images.file_names import is_system_file
 from studio.images.provenance import Papers
 from studio.images.reasons import Why
@@ -27,7 +27,7 @@ class Source:
     name: str
     """Its path inside what was given, or its address; no two of one job are the same."""
     read: Callable[[], bytes]
-    """Gives its bytes, or raises PictureRefused. Called at most once, before the next source is asked for."""
+    """Gives its bytes, or raises ImageRefused. Called at most once, before the next source is asked for."""
     class_name: str | None = None
     kind: str = "folder"
     """folder, archive, upload, camera, drawing, download, crawl, list, openverse, commons, …"""
@@ -37,11 +37,11 @@ class Source:
     site: str = ""
     """Whom it was asked of: a host, a service; empty for files."""
     min_side_px: int = 0
-    """A picture with a shorter side than this is refused."""
+    """An image with a shorter side than this is refused."""
     state: str = ""
-    """unlabelled, labelled or rejected where it came with the picture; empty: as its class says."""
+    """unlabelled, labelled or rejected where it came with the image; empty: as its class says."""
     split: str = ""
-    """training, validation or testing where it came with the picture."""
+    """training, validation or testing where it came with the image."""
     places: "tuple[PaperRecord, ...]" = ()
     """Where it was found before, which is then told instead of where it is found now."""
     stored: str = ""
@@ -57,7 +57,7 @@ class Offer:
     classes: tuple[ClassLook, ...] = ()
     """How the classes look that came with them."""
     copies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Pictures that are nearly the same, by the first of them; all by their SHA-256."""
+    """Images that are nearly the same, by the first of them; all by their SHA-256."""
 
 
 def refused_source(name: str, reason: str, kind: str, why: str = Why.OTHER) -> Source:
@@ -66,13 +66,13 @@ def refused_source(name: str, reason: str, kind: str, why: str = Why.OTHER) -> S
 
 
 def refuse(reason: str, why: str) -> NoReturn:
-    """Raise PictureRefused: what reading comes to of a source that is known to be none."""
-    raise PictureRefused(reason, why)
+    """Raise ImageRefused: what reading comes to of a source that is known to be none."""
+    raise ImageRefused(reason, why)
 
 
 def file_source(path: Path, name: str, class_name: str | None, kind: str) -> Source:
     """Return a file on this machine as a source."""
-    return Source(name, partial(read_picture_file, path, name), class_name, kind, path=path)
+    return Source(name, partial(read_image_file, path, name), class_name, kind, path=path)
 
 
 def folder_offer(root: Path, *, kind: str = "folder", class_name: str | None = None) -> Offer:
@@ -82,7 +82,7 @@ def folder_offer(root: Path, *, kind: str = "folder", class_name: str | None = N
     refused. Raises SourceMissing when there is no such folder or it cannot be read.
     """
     if not root.is_dir():
-        raise SourceMissing(_("expected a folder of pictures; there is none at {path}.").format(path=root))
+        raise SourceMissing(_("expected a folder of images; there is none at {path}.").format(path=root))
     try:
         home = root.resolve(strict=True)
         next(os.scandir(root), None)

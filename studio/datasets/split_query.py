@@ -14,11 +14,11 @@ _SEED = 0
 
 
 def side_columns(project_id: int, image: QueryableAttribute[int]) -> list[ColumnElement[Any]]:
-    """Return the columns that `side_of` decides by. image: the column of the picture's id."""
+    """Return the columns that `side_of` decides by. image: the column of the image's id."""
     label, group, file = aliased(Label), aliased(CopyGroup), aliased(Image)
     given = select(label.split).where(label.project_id == project_id, label.image_id == image)
     first = select(group.group_id).where(group.project_id == project_id, group.image_id == image)
-    # Two levels down: SQLAlchemy has to be told whose picture is meant.
+    # Two levels down: SQLAlchemy has to be told whose image is meant.
     first = first.correlate(image.class_)
     digest = select(file.sha256).where(file.id == func.coalesce(first.scalar_subquery(), image))
     return [
@@ -28,7 +28,7 @@ def side_columns(project_id: int, image: QueryableAttribute[int]) -> list[Column
 
 
 def _given_to_group(project_id: int, image: QueryableAttribute[int]) -> ColumnElement[str | None]:
-    """As `given_of_groups` has it, for one picture and its copies that train or test."""
+    """As `given_of_groups` has it, for one image and its copies that train or test."""
     mine, other, label = aliased(CopyGroup), aliased(CopyGroup), aliased(Label)
     ranked = case({split: f"{rank}{split}" for rank, split in enumerate(SPLITS)}, value=label.split)
     return (
@@ -47,9 +47,9 @@ def _given_to_group(project_id: int, image: QueryableAttribute[int]) -> ColumnEl
 
 
 def side_of(given: str | None, digest: str) -> Split:
-    """Return a picture's split.
+    """Return an image's split.
 
-    given: what came with the picture or with a copy of it; digest: its SHA-256, or that of the first picture
+    given: what came with the image or with a copy of it; digest: its SHA-256, or that of the first image
     of its group of copies, so that they fall on the same side.
     """
     if given is not None:

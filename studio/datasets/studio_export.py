@@ -42,7 +42,7 @@ _BESIDE = frozenset(
         "metadata.jsonl",
     )
 )
-"""What exports have beside pictures."""
+"""What exports have beside images."""
 
 
 def is_file_column(name: str) -> bool:
@@ -61,7 +61,7 @@ def own_export(
 
     root: its folder with a slash behind, or nothing. names: the paths of all files in it. looks: its classes;
     None for a table that stands without its export. tables: the content of its `labels.csv` by the path.
-    records: which of the files hold many pictures, with how many; the table tells of them as if the file were
+    records: which of the files hold many images, with how many; the table tells of them as if the file were
     a folder.
     """
     reading = _Reading(root, names, frozenset(records), looks or ())
@@ -163,17 +163,17 @@ class _Reading:
             return
         if file:
             shown = shown_at(place, file)
-            reason = _("{shown} is not there, and the studio has no picture of its SHA-256.")
+            reason = _("{shown} is not there, and the studio has no image of its SHA-256.")
         else:
             shown = place
             reason = _(
-                "{shown}: its file was lost before it was exported, and the studio has no picture of its "
+                "{shown}: its file was lost before it was exported, and the studio has no image of its "
                 "SHA-256."
             )
         self.absent.setdefault(told.sha256, Absent(shown, told, reason.format(shown=shown)))
 
     def _go_on(self, table: str, file: str, told: Told) -> None:
-        """Take the places of a picture's further line."""
+        """Take the places of an image's further line."""
         name = (PurePosixPath(table).parent / file).as_posix() if file else ""
         described, absent = self.read.described.get(name), self.absent.get(told.sha256)
         if described is not None:
@@ -205,10 +205,10 @@ _CHUNK = 500
 
 
 def regroup(session: Session, project_id: int, copies: Mapping[str, Sequence[str]]) -> None:
-    """Put pictures of a project into groups, as far as they are in it; done twice, it changes nothing.
+    """Put images of a project into groups, as far as they are in it; done twice, it changes nothing.
 
-    copies: the pictures of each group by the first of them, all by their SHA-256. The first decides on which
-    side of a split all of them fall. It leads the group here as well, unless pictures are in the group that
+    copies: the images of each group by the first of them, all by their SHA-256. The first decides on which
+    side of a split all of them fall. It leads the group here as well, unless images are in the group that
     did not come with it: those were here before, and what led them still does.
     """
     ids = _ids(
@@ -239,7 +239,7 @@ def regroup(session: Session, project_id: int, copies: Mapping[str, Sequence[str
 
 
 def _ids(session: Session, project_id: int, digests: Sequence[str]) -> dict[str, int]:
-    """Return the ids of those pictures that the project has, by their SHA-256."""
+    """Return the ids of those images that the project has, by their SHA-256."""
     image, label = models.Image, models.Label
     found: dict[str, int] = {}
     for start in range(0, len(digests), _CHUNK):

@@ -1,4 +1,4 @@
-"""Tables of what is known of pictures, as people save them: CSV of any delimiter, in any usual encoding."""
+"""Tables of what is known of images, as people save them: CSV of any delimiter, in any usual encoding."""
 
 import codecs
 import csv
@@ -153,7 +153,7 @@ def class_in(cells: Mapping[str, object]) -> str | None:
 
 
 def papers_in(cells: Mapping[str, object]) -> Papers:
-    """Return where a picture comes from and what may be done with it, as a row tells."""
+    """Return where an image comes from and what may be done with it, as a row tells."""
     pages = (text_of(cells[name]) for name in _PAGE if name in cells)
     licence_address = _first(cells, _LICENCE_ADDRESS)
     return Papers(

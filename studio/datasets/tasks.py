@@ -26,7 +26,7 @@ _SHOWN = 500
 def _export_data(work: JobContext) -> dict[str, Any]:
     from studio.datasets.export import export
     from studio.datasets.projects import project_of
-    from studio.images.store import PictureStore
+    from studio.images.store import ImageStore
 
     arguments, settings = work.job.arguments, work.settings
     with work.database.read() as session:
@@ -39,7 +39,7 @@ def _export_data(work: JobContext) -> dict[str, Any]:
     kind = arguments["format"]
     done = export(
         work.database,
-        PictureStore(settings.pictures_dir),
+        ImageStore(settings.images_dir),
         project,
         kind,
         output,
@@ -49,8 +49,10 @@ def _export_data(work: JobContext) -> dict[str, Any]:
     if name:
         _make_room(work, shelf, kind, name)
     lost = [asdict(each) for each in done.lost]
+    counts = {name: value for name, value in asdict(done).items() if name not in ("images", "lost")}
     return {
-        **asdict(done),
+        "pictures": done.images,
+        **counts,
         "format": kind,
         **({"name": name} if name else {"output": str(output)}),
         "lost_count": len(lost),
@@ -88,7 +90,7 @@ class Export:
     name: str
     """The file's name under the project's folder of exports."""
     kind: str
-    pictures: int
+    images: int
     lost_count: int
     size_bytes: int
     at: datetime
@@ -123,7 +125,7 @@ def exports(session: Session, exports_dir: Path, project_id: int) -> tuple[Expor
                 Export(
                     name=path.name,
                     kind=str(job.arguments.get("format", "")),
-                    pictures=int(result.get("pictures", 0)),
+                    images=int(result.get("pictures", 0)),
                     lost_count=int(result.get("lost_count", 0)),
                     size_bytes=path.stat().st_size,
                     at=job.created_at,

@@ -21,7 +21,7 @@ from studio.datasets.imagefolder import FOLDERS
 from studio.datasets.layout import STATES, Told, digest_in, places_json, split_named
 from studio.datasets.names import class_name_of, readable
 from studio.datasets.writing import Exporting, Listed, named, with_places
-from studio.errors import PictureRefused
+from studio.errors import ImageRefused
 from studio.i18n import _
 from studio.images.decode import MAX_FILE_BYTES
 from studio.images.provenance import PaperRecord
@@ -118,7 +118,7 @@ def _of_parts(block: bytes | memoryview) -> int:
 
 MAX_RECORDS = 500_000
 LONGEST_RECORD_BYTES = MAX_FILE_BYTES + 1_000_000
-"""A picture's file and what is said of it."""
+"""An image's file and what is said of it."""
 _LENGTH = struct.Struct("<Q")
 _CRC = struct.Struct("<I")
 _HEAD_BYTES = _LENGTH.size + _CRC.size
@@ -149,7 +149,7 @@ def are_records(file: BinaryIO) -> bool:
 def records(file: BinaryIO) -> Iterator[bytes]:
     """Yield the records of a file.
 
-    Raises PictureRefused, with a reason that begins in lower case, where it is damaged: what comes after
+    Raises ImageRefused, with a reason that begins in lower case, where it is damaged: what comes after
     cannot be found.
     """
     while head := file.read(_HEAD_BYTES):
@@ -158,7 +158,7 @@ def records(file: BinaryIO) -> Iterator[bytes]:
         if len(crc) < _CRC.size:
             raise _ends()
         if masked(data) != _CRC.unpack(crc)[0]:
-            raise PictureRefused(_("its checksum does not match"))
+            raise ImageRefused(_("its checksum does not match"))
         yield data
 
 
@@ -168,7 +168,7 @@ def count_records(file: BinaryIO) -> int:
     while count <= MAX_RECORDS and (head := file.read(_HEAD_BYTES)):
         try:
             length = _length(head) + _CRC.size
-        except PictureRefused:
+        except ImageRefused:
             break
         at = file.tell()
         if file.seek(0, 2) - at < length:
@@ -182,10 +182,10 @@ def _length(head: bytes) -> int:
     if len(head) < _HEAD_BYTES:
         raise _ends()
     if not _guarded(head):
-        raise PictureRefused(_("the length of its record does not match its checksum"))
+        raise ImageRefused(_("the length of its record does not match its checksum"))
     length: int = _LENGTH.unpack_from(head)[0]
     if length > LONGEST_RECORD_BYTES:
-        raise PictureRefused(
+        raise ImageRefused(
             _("its record is larger than {limit} MB").format(limit=LONGEST_RECORD_BYTES // 1_000_000)
         )
     return length
@@ -206,8 +206,8 @@ def _read(file: BinaryIO, length: int) -> bytes:
     return b"".join(parts)
 
 
-def _ends() -> PictureRefused:
-    return PictureRefused(_("it ends in the middle"))
+def _ends() -> ImageRefused:
+    return ImageRefused(_("it ends in the middle"))
 
 
 Feature = list[bytes] | list[int]
@@ -255,7 +255,7 @@ def _varint(value: int) -> bytes:
 def decode(data: bytes, names: Collection[str]) -> dict[str, Feature]:
     """Return the features of these names that an Example has, but for lists of fractions.
 
-    Raises PictureRefused, with a reason that begins in lower case, for what is none.
+    Raises ImageRefused, with a reason that begins in lower case, for what is none.
     """
     wanted = {name.encode(): name for name in names}
     features: dict[str, Feature] = {}
@@ -264,7 +264,7 @@ def decode(data: bytes, names: Collection[str]) -> dict[str, Feature]:
         for entry in _pieces(entries, _FEATURE):
             count += 1
             if count > _MAX_FEATURES:
-                raise PictureRefused(_("it has too many features"))
+                raise ImageRefused(_("it has too many features"))
             name = wanted.get(bytes(next(_pieces(entry, _KEY), b"")[:_LONGEST_NAME_BYTES]))
             if name is not None and (value := next(_pieces(entry, _VALUE), None)) is not None:
                 found = _decoded(value)
@@ -344,12 +344,12 @@ def _read_varint(message: memoryview, at: int) -> tuple[int, int]:
     raise _none()
 
 
-def _too_many() -> PictureRefused:
-    return PictureRefused(_("it has too many values"))
+def _too_many() -> ImageRefused:
+    return ImageRefused(_("it has too many values"))
 
 
-def _none() -> PictureRefused:
-    return PictureRefused(_("it is no tf.train.Example"))
+def _none() -> ImageRefused:
+    return ImageRefused(_("it is no tf.train.Example"))
 
 
 ENCODED, FORMAT, NAME = "image/encoded", "image/format", "image/filename"
@@ -370,18 +370,18 @@ _NUMBERED = re.compile(r"(?P<number>[0-9]{1,5}):\s*(?P<name>.+)")
 
 
 @dataclass(frozen=True)
-class RecordPicture:
-    """A picture in a file of records, or why a record gives none."""
+class RecordImage:
+    """An image in a file of records, or why a record gives none."""
 
     name: str
-    """The file's name, and behind a slash the picture's own; no two of a file are the same."""
+    """The file's name, and behind a slash the image's own; no two of a file are the same."""
     data: bytes = b""
     told: Told | None = None
     refusal: str = ""
 
 
-def pictures_in(file: BinaryIO, name: str, labels: Sequence[str]) -> Iterator[RecordPicture]:
-    """Yield a file's pictures, one record in memory at a time.
+def images_in(file: BinaryIO, name: str, labels: Sequence[str]) -> Iterator[RecordImage]:
+    """Yield a file's images, one record in memory at a time.
 
     name: the file's path. labels: the names of classes by their numbers, for records that have no names.
     """
@@ -391,29 +391,29 @@ def pictures_in(file: BinaryIO, name: str, labels: Sequence[str]) -> Iterator[Re
         for number, data in enumerate(records(file), start=1):
             if number > MAX_RECORDS:
                 limit = f"{MAX_RECORDS:,}"
-                raise PictureRefused(_("it has more than {limit} records").format(limit=limit))
-            yield _picture(data, name, number, labels, seen)
-    except PictureRefused as refusal:
+                raise ImageRefused(_("it has more than {limit} records").format(limit=limit))
+            yield _image(data, name, number, labels, seen)
+    except ImageRefused as refusal:
         place = _place(name, number + 1)
         reason = _("{place} cannot be read: {why}; nor can what comes after it.")
-        yield RecordPicture(place, refusal=reason.format(place=place, why=refusal))
+        yield RecordImage(place, refusal=reason.format(place=place, why=refusal))
 
 
 def _place(name: str, number: int) -> str:
     return _("{name}, record {number}").format(name=name, number=number)
 
 
-def _picture(data: bytes, name: str, number: int, labels: Sequence[str], seen: set[str]) -> RecordPicture:
+def _image(data: bytes, name: str, number: int, labels: Sequence[str], seen: set[str]) -> RecordImage:
     place = _place(name, number)
     try:
         features = decode(data, _WANTED)
-    except PictureRefused as refusal:
+    except ImageRefused as refusal:
         reason = _("{place} cannot be read: {why}.")
-        return RecordPicture(place, refusal=reason.format(place=place, why=refusal))
+        return RecordImage(place, refusal=reason.format(place=place, why=refusal))
     encoded = next((f[0] for key in _ENCODED if (f := features.get(key)) and isinstance(f[0], bytes)), None)
     if not encoded:
-        reason = _("{place} has no picture: expected a feature image/encoded with a picture's file.")
-        return RecordPicture(place, refusal=reason.format(place=place))
+        reason = _("{place} has no image: expected a feature image/encoded with an image's file.")
+        return RecordImage(place, refusal=reason.format(place=place))
     own = PurePosixPath(readable(_bytes(features, _NAME)).replace("\\", "/")).name[-_LONGEST_NAME:]
     if own in ("", ".."):
         own = str(number)
@@ -421,7 +421,7 @@ def _picture(data: bytes, name: str, number: int, labels: Sequence[str], seen: s
     if shown in seen:
         shown = f"{name}/{number}/{own}"
     seen.add(shown)
-    return RecordPicture(shown, encoded, _told(features, labels, place))
+    return RecordImage(shown, encoded, _told(features, labels, place))
 
 
 def _told(features: dict[str, Feature], labels: Sequence[str], place: str) -> Told:
@@ -471,70 +471,68 @@ SHARD_BYTES = 64_000_000
 def write_tf_records(exporting: Exporting) -> dict[int, str]:
     """Write `train-00000-of-00003.tfrecord` and so on, and the classes by their numbers in `labels.txt`.
 
-    Pictures without a label and those that were rejected are in files of their own. A picture's path is the
+    Images without a label and those that were rejected are in files of their own. An image's path is the
     file's, and behind a slash the name that its record has.
     """
-    shards = dict(_shards(exporting.listing.pictures))
-    of_shard = {picture.image_id: shard for shard, pictures in shards.items() for picture in pictures}
-    names = dict(named(exporting.listing.pictures, lambda picture: of_shard[picture.image_id]))
+    shards = dict(_shards(exporting.listing.images))
+    of_shard = {image.image_id: shard for shard, images in shards.items() for image in images}
+    names = dict(named(exporting.listing.images, lambda image: of_shard[image.image_id]))
     numbers = {look.name: number for number, look in enumerate(exporting.listing.classes)}
     placed: dict[int, str] = {}
-    for shard, pictures in shards.items():
+    for shard, images in shards.items():
         with exporting.read() as session:
-            of_picture = {
-                p.image_id: places for p, places in with_places(session, exporting.listing, pictures)
-            }
-        found = exporting.originals.of(pictures)
+            of_image = {p.image_id: places for p, places in with_places(session, exporting.listing, images)}
+        found = exporting.originals.of(images)
         first = next(found, None)
         if first is None:  # all of them are lost
             continue
         with exporting.packed.open(shard) as file:
-            for picture, data in chain((first,), found):
-                name = names[picture.image_id]
-                places = of_picture[picture.image_id]
-                features = _features(picture, data, name.partition("/")[2], places, numbers)
+            for image, data in chain((first,), found):
+                name = names[image.image_id]
+                places = of_image[image.image_id]
+                features = _features(image, data, name.partition("/")[2], places, numbers)
                 write_record(file, encode(features))
-                placed[picture.image_id] = name
+                placed[image.image_id] = name
     labels = "".join(f"{look.name}\n" for look in exporting.listing.classes)
     exporting.packed.add(LABELS, labels.encode(), squeeze=True)
     return placed
 
 
-def _shards(pictures: Sequence[Listed]) -> Iterator[tuple[str, list[Listed]]]:
-    """Yield the files' names, each with its pictures; their sizes are known, and so how many there are."""
+def _shards(images: Sequence[Listed]) -> Iterator[tuple[str, list[Listed]]]:
+    """Yield the files' names, each with its images; their sizes are known, and so how many there are."""
     parts: defaultdict[str, list[list[Listed]]] = defaultdict(list)
     sizes: dict[str, int] = {}
-    for picture in pictures:
-        part = FOLDERS[picture.split] if picture.labelled else state_folder(picture)
+    for image in images:
+        part = FOLDERS[image.split] if image.labelled else state_folder(image)
         if not parts[part] or sizes[part] >= SHARD_BYTES:
             parts[part].append([])
             sizes[part] = 0
-        parts[part][-1].append(picture)
-        sizes[part] += picture.size_bytes
+        parts[part][-1].append(image)
+        sizes[part] += image.size_bytes
     for part in sorted(parts):
         for number, shard in enumerate(parts[part]):
             yield f"{part}-{number:05}-of-{len(parts[part]):05}.tfrecord", shard
 
 
 def _features(
-    picture: Listed,
+    image: Listed,
     data: bytes,
     name: str,
     places: tuple[PaperRecord, ...],
     numbers: Mapping[str, int],
 ) -> dict[str, Feature]:
-    class_name = picture.class_name or ""
+    class_name = image.class_name or ""
     return {
         ENCODED: [data],
-        FORMAT: [picture.format.lower().encode()],
+        FORMAT: [image.format.lower().encode()],
         NAME: [name.encode()],
         TEXT: [class_name.encode()],
         NUMBER: [numbers.get(class_name, -1)],
-        HEIGHT: [picture.height_px],
-        WIDTH: [picture.width_px],
-        SHA256: [picture.sha256.encode()],
-        SPLIT: [picture.split.encode()],
-        SPLIT_GIVEN: [picture.split_given.encode()],
-        STATE: [picture.state.encode()],
+        HEIGHT: [image.height_px],
+        WIDTH: [image.width_px],
+        SHA256: [image.sha256.encode()],
+        SPLIT: [image.split.encode()],
+        SPLIT_GIVEN: [image.split_given.encode()],
+        STATE: [image.state.encode()],
         PAPERS: [piece.encode() for piece in places_json(places)],
     }

@@ -1,4 +1,4 @@
-"""The pictures of a project as they are now, light enough to hold all of them while they are exported."""
+"""The images of a project as they are now, light enough to hold all of them while they are exported."""
 
 import csv
 import io
@@ -23,9 +23,9 @@ from studio.datasets.splits import Split, given_of_groups
 from studio.i18n import _
 from studio.images import attribution, provenance
 from studio.images.attribution import Credit
-from studio.images.file_names import UniqueNames, picture_name
+from studio.images.file_names import UniqueNames, image_name
 from studio.images.provenance import PaperRecord, file_name
-from studio.images.store import PictureStore
+from studio.images.store import ImageStore
 from studio.progress import Progress
 
 _ROWS = 1_000
@@ -33,7 +33,7 @@ _ROWS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A picture of the project."""
+    """An image of the project."""
 
     image_id: int
     sha256: str
@@ -50,7 +50,7 @@ class Listed:
     split_given: str
     """The same where it was given; empty where a hash decides."""
     copy_group: str
-    """The SHA-256 of the first picture of those that are nearly the same; empty where there are none."""
+    """The SHA-256 of the first image of those that are nearly the same; empty where there are none."""
     name: str
     """The file's name as it came."""
 
@@ -67,14 +67,14 @@ class Listing:
     project_id: int
     project: str
     classes: tuple[ClassLook, ...]
-    pictures: tuple[Listed, ...]
+    images: tuple[Listed, ...]
     """In the order in which they came."""
     changed_at: datetime | None
-    """When somebody last decided about a picture."""
+    """When somebody last decided about an image."""
 
 
 def listing(session: Session, project_id: int, project: str) -> Listing:
-    """Return a project's classes and pictures, in one look."""
+    """Return a project's classes and images, in one look."""
     if session.get_bind().dialect.name == "postgresql":
         # All questions are answered from one state, as SQLite does anyway.
         session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
@@ -86,12 +86,12 @@ def listing(session: Session, project_id: int, project: str) -> Listing:
         project_id,
         project,
         class_looks(session, project_id),
-        tuple(_together(tuple(_pictures(session, project_id, names)))),
+        tuple(_together(tuple(_images(session, project_id, names)))),
         changed_at,
     )
 
 
-def _pictures(session: Session, project_id: int, names: dict[int, str]) -> Iterator[Listed]:
+def _images(session: Session, project_id: int, names: dict[int, str]) -> Iterator[Listed]:
     label, image, kind, group = models.Label, models.Image, models.ImageClass, models.CopyGroup
     first = aliased(image)
     rows = session.execute(
@@ -132,19 +132,19 @@ def _pictures(session: Session, project_id: int, names: dict[int, str]) -> Itera
         )
 
 
-def _together(pictures: Sequence[Listed]) -> Iterator[Listed]:
-    """Yield pictures, those to be learnt from on the side of the near copies that came with a split."""
+def _together(images: Sequence[Listed]) -> Iterator[Listed]:
+    """Yield images, those to be learnt from on the side of the near copies that came with a split."""
     learnt = (
-        (p.copy_group, cast(Split, p.split_given) or None) for p in pictures if p.labelled and p.copy_group
+        (p.copy_group, cast(Split, p.split_given) or None) for p in images if p.labelled and p.copy_group
     )
     given = given_of_groups(learnt)
-    for picture in pictures:
-        side = given.get(picture.copy_group) if picture.labelled else None
-        yield replace(picture, split=side) if side and side != picture.split else picture
+    for image in images:
+        side = given.get(image.copy_group) if image.labelled else None
+        yield replace(image, split=side) if side and side != image.split else image
 
 
 def _names(session: Session, project_id: int) -> dict[int, str]:
-    """Return each picture's name as the place says where it was found first."""
+    """Return each image's name as the place says where it was found first."""
     found = models.Provenance
     rows = session.execute(
         select(found.image_id, found.address)
@@ -159,17 +159,17 @@ def _names(session: Session, project_id: int) -> dict[int, str]:
     return names
 
 
-def by_state(pictures: Sequence[Listed]) -> dict[str, int]:
-    """Count pictures by their state."""
+def by_state(images: Sequence[Listed]) -> dict[str, int]:
+    """Count images by their state."""
     counts = dict.fromkeys(("labelled", "unlabelled", "rejected"), 0)
-    for picture in pictures:
-        counts[picture.state] += 1
+    for image in images:
+        counts[image.state] += 1
     return counts
 
 
 @dataclass(frozen=True)
 class Lost:
-    """A picture whose file is not there, or is not what it was."""
+    """An image whose file is not there, or is not what it was."""
 
     name: str
     sha256: str
@@ -178,34 +178,34 @@ class Lost:
 
 @dataclass
 class Originals:
-    """Reads pictures one after the other and says how many are done."""
+    """Reads images one after the other and says how many are done."""
 
-    store: PictureStore
+    store: ImageStore
     progress: Progress
     total: int
     done: int = 0
     lost: list[Lost] = field(default_factory=list)
 
-    def of(self, pictures: Sequence[Listed]) -> Iterator[tuple[Listed, bytes]]:
-        """Yield pictures with their bytes, but for those that are lost."""
-        for picture in pictures:
-            data = self._read(picture)
+    def of(self, images: Sequence[Listed]) -> Iterator[tuple[Listed, bytes]]:
+        """Yield images with their bytes, but for those that are lost."""
+        for image in images:
+            data = self._read(image)
             if data is not None:
-                yield picture, data
+                yield image, data
             self.done += 1
-            self.progress.report(_("Writing pictures"), self.done, self.total)
+            self.progress.report(_("Writing images"), self.done, self.total)
 
-    def _read(self, picture: Listed) -> bytes | None:
+    def _read(self, image: Listed) -> bytes | None:
         reason = _("its file is not what it was when it came")
         try:
-            data = self.store.original(picture.sha256, picture.format).read_bytes()
-            if sha256(data).hexdigest() == picture.sha256:
+            data = self.store.original(image.sha256, image.format).read_bytes()
+            if sha256(data).hexdigest() == image.sha256:
                 return data
         except FileNotFoundError:
             reason = _("its file is not there")
         except OSError as error:
             reason = _("its file cannot be read ({why})").format(why=error.strerror or error)
-        self.lost.append(Lost(picture.name, picture.sha256, reason))
+        self.lost.append(Lost(image.name, image.sha256, reason))
         return None
 
 
@@ -223,31 +223,31 @@ class Exporting:
     read: Callable[[], AbstractContextManager[Session]]
 
 
-def write_pictures(exporting: Exporting, folder_of: Callable[[Listed], str]) -> dict[int, str]:
-    """Write every picture into its folder; returns the path of each, by the picture's id.
+def write_images(exporting: Exporting, folder_of: Callable[[Listed], str]) -> dict[int, str]:
+    """Write every image into its folder; returns the path of each, by the image's id.
 
-    Pictures that are lost are left out.
+    Images that are lost are left out.
     """
-    names = dict(named(exporting.listing.pictures, folder_of))
+    names = dict(named(exporting.listing.images, folder_of))
     placed: dict[int, str] = {}
-    for picture, data in exporting.originals.of(exporting.listing.pictures):
-        name = names[picture.image_id]
-        exporting.packed.add(name, data, squeeze=picture.format in _SQUEEZED)
-        placed[picture.image_id] = name
+    for image, data in exporting.originals.of(exporting.listing.images):
+        name = names[image.image_id]
+        exporting.packed.add(name, data, squeeze=image.format in _SQUEEZED)
+        placed[image.image_id] = name
     return placed
 
 
-def named(pictures: Sequence[Listed], folder_of: Callable[[Listed], str]) -> Iterator[tuple[int, str]]:
-    """Yield each picture's id and a path that no other has."""
+def named(images: Sequence[Listed], folder_of: Callable[[Listed], str]) -> Iterator[tuple[int, str]]:
+    """Yield each image's id and a path that no other has."""
     taken: Mapping[str, UniqueNames] = defaultdict(UniqueNames)
-    for picture in pictures:
-        folder = folder_of(picture)
-        name = picture_name(picture.name, picture.format, picture.sha256[:12])
-        yield picture.image_id, f"{folder}/{taken[folder].take(name)}"
+    for image in images:
+        folder = folder_of(image)
+        name = image_name(image.name, image.format, image.sha256[:12])
+        yield image.image_id, f"{folder}/{taken[folder].take(name)}"
 
 
 Placed = Mapping[int, str]
-"""The path in the export of each picture that is in it, by the picture's id."""
+"""The path in the export of each image that is in it, by the image's id."""
 
 
 @contextmanager
@@ -268,56 +268,54 @@ def write_beside(session: Session, packed: Packing, kind: str, listing: Listing,
     credits = credits_of(session, listing, placed)
     packed.add("ATTRIBUTION.csv", attribution.as_csv(credits).encode(), squeeze=True)
     packed.add("ATTRIBUTION.txt", attribution.as_text(credits).encode(), squeeze=True)
-    manifest = Manifest(kind, listing.project, len(listing.pictures), listing.classes)
+    manifest = Manifest(kind, listing.project, len(listing.images), listing.classes)
     packed.add(MANIFEST, manifest.to_json().encode(), squeeze=True)
 
 
 def credits_of(session: Session, listing: Listing, placed: Placed) -> tuple[Credit, ...]:
-    """Return the credits of the pictures in an export; those without a class stand under none."""
-    classes = {p.sha256: p.class_name or "" for p in listing.pictures if p.image_id in placed}
+    """Return the credits of the images in an export; those without a class stand under none."""
+    classes = {p.sha256: p.class_name or "" for p in listing.images if p.image_id in placed}
     return attribution.rows(session, listing.project_id, classes)
 
 
 def write_table(session: Session, file: IO[str], listing: Listing, placed: Placed) -> None:
-    """Write `labels.csv`: a line for each picture under `COLUMNS`, and more where its places fill a cell."""
+    """Write `labels.csv`: a line for each image under `COLUMNS`, and more where its places fill a cell."""
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for picture, places in with_places(session, listing, listing.pictures):
+    for image, places in with_places(session, listing, listing.images):
         for piece in places_json(places):
-            writer.writerow(
-                [*map(csv_cell, _cells(picture, places, placed.get(picture.image_id, ""))), piece]
-            )
+            writer.writerow([*map(csv_cell, _cells(image, places, placed.get(image.image_id, ""))), piece])
 
 
 def with_places(
-    session: Session, listing: Listing, pictures: Sequence[Listed]
+    session: Session, listing: Listing, images: Sequence[Listed]
 ) -> Iterator[tuple[Listed, tuple[PaperRecord, ...]]]:
-    """Yield pictures with the places where they were found, a thousand in memory at a time."""
-    for start in range(0, len(pictures), _ROWS):
-        some = pictures[start : start + _ROWS]
-        places = provenance.of(session, listing.project_id, [picture.image_id for picture in some])
-        for picture in some:
-            yield picture, places[picture.image_id]
+    """Yield images with the places where they were found, a thousand in memory at a time."""
+    for start in range(0, len(images), _ROWS):
+        some = images[start : start + _ROWS]
+        places = provenance.of(session, listing.project_id, [image.image_id for image in some])
+        for image in some:
+            yield image, places[image.image_id]
 
 
-def _cells(picture: Listed, places: tuple[PaperRecord, ...], file_name: str) -> tuple[str, ...]:
-    place = Credit(picture.sha256, "", places).credited
+def _cells(image: Listed, places: tuple[PaperRecord, ...], file_name: str) -> tuple[str, ...]:
+    place = Credit(image.sha256, "", places).credited
     return (
         file_name,
-        picture.sha256,
-        picture.name,
-        picture.class_name or "",
-        picture.state,
-        picture.split,
-        picture.split_given,
-        str(picture.width_px),
-        str(picture.height_px),
-        str(picture.size_bytes),
-        picture.format,
+        image.sha256,
+        image.name,
+        image.class_name or "",
+        image.state,
+        image.split,
+        image.split_given,
+        str(image.width_px),
+        str(image.height_px),
+        str(image.size_bytes),
+        image.format,
         *(getattr(place, name, "") for name in _OF_PLACE[:6]),
         place.found_at.isoformat() if place else "",
         *(getattr(place, name, "") for name in _OF_PLACE[6:]),
-        picture.copy_group,
+        image.copy_group,
     )
 
 

@@ -1,4 +1,4 @@
-"""Credit where it is due: who made a project's pictures and under which licence, as a table and a text."""
+"""Credit where it is due: who made a project's images and under which licence, as a table and a text."""
 
 import csv
 import io
@@ -33,7 +33,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Credit:
-    """A picture in its class, and the places where it was found, in the order in which they came."""
+    """An image in its class, and the places where it was found, in the order in which they came."""
 
     sha256: str
     class_name: str
@@ -48,9 +48,9 @@ class Credit:
 
 
 def rows(session: Session, project_id: int, class_of: Mapping[str, str] | None = None) -> tuple[Credit, ...]:
-    """Return the credits of a project's pictures, by class.
+    """Return the credits of a project's images, by class.
 
-    class_of: the classes of the pictures wanted by their SHA-256; None: all that are labelled now.
+    class_of: the classes of the images wanted by their SHA-256; None: all that are labelled now.
     """
     found, image = models.Provenance, models.Image
     wanted = _labelled(session, project_id) if class_of is None else class_of
@@ -82,7 +82,7 @@ def _labelled(session: Session, project_id: int) -> dict[str, str]:
 
 
 def as_csv(credits: Iterable[Credit]) -> str:
-    """Return a table with a line for every place of every picture, under `COLUMNS`; times are in UTC."""
+    """Return a table with a line for every place of every image, under `COLUMNS`; times are in UTC."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -112,9 +112,9 @@ def _cells(credit: Credit, place: PaperRecord | None) -> tuple[str, ...]:
 
 
 def as_text(credits: Iterable[Credit]) -> str:
-    """Return the text to put beside what is made of the pictures: a line for each, grouped by licence.
+    """Return the text to put beside what is made of the images: a line for each, grouped by licence.
 
-    Own work is only counted, since nobody is owed a credit for it. Pictures of unknown licence come last.
+    Own work is only counted, since nobody is owed a credit for it. Images of unknown licence come last.
     """
     licensed: defaultdict[str, list[PaperRecord]] = defaultdict(list)
     unknown: list[PaperRecord | None] = []
@@ -139,7 +139,7 @@ def as_text(credits: Iterable[Credit]) -> str:
 
 
 def _group(name: str, count: int, lines: Iterable[str]) -> str:
-    heading = f"{name}: {counted('{count} picture', '{count} pictures', count)}"
+    heading = f"{name}: {counted('{count} image', '{count} images', count)}"
     return "".join(f"{line}\n" for line in (heading, *sorted(set(lines), key=str.casefold)))
 
 

@@ -25,7 +25,7 @@ from PIL import (
 )
 from pillow_heif import register_heif_opener
 
-from studio.errors import PictureRefused
+from studio.errors import ImageRefused
 from studio.i18n import _
 from studio.images.reasons import Why
 
@@ -92,7 +92,7 @@ def admitted_format(data: bytes) -> str | None:
 
 
 def foreign_format(data: bytes) -> str | None:
-    """Return what `data` is when it is something known that is no admitted picture, or None."""
+    """Return what `data` is when it is something known that is no admitted image, or None."""
     if data[4:8] == b"ftyp":
         if data[8:12] in _BRANDS:
             return None
@@ -164,7 +164,7 @@ _BOX_HEADER_BYTES = 8
 
 @dataclass(frozen=True)
 class Decoded:
-    """A picture's pixels and what its file says of itself."""
+    """An image's pixels and what its file says of itself."""
 
     image: Image.Image
     """RGB, upright; at a smaller scale than the file where that was asked for."""
@@ -183,12 +183,12 @@ def decode(
     fitting_px: int | None = None,
     most_pixels: int = MAX_PIXELS,
 ) -> Image.Image:
-    """Return the picture in `source` as RGB, turned upright, transparency laid on white.
+    """Return the image in `source` as RGB, turned upright, transparency laid on white.
 
     `name` is what messages call it. With `at_least_px`, a JPEG may come at a smaller scale whose shorter
     side is still at least that long, with `fitting_px` at one whose longer side is: several times faster.
     Of a GIF, WebP or TIFF the first frame.
-    Safe in threads. Raises PictureRefused with the reason: unreadable, empty, not a picture (and what it is
+    Safe in threads. Raises ImageRefused with the reason: unreadable, empty, not an image (and what it is
     instead), truncated, damaged, more than `most_pixels`, more than 200 MB, a size that cannot be.
     """
     return decode_whole(
@@ -204,21 +204,21 @@ def decode_whole(
     fitting_px: int | None = None,
     most_pixels: int = MAX_PIXELS,
 ) -> Decoded:
-    """Return what `decode` does with the file's format and size. Raises PictureRefused likewise."""
-    data = source if isinstance(source, bytes) else read_picture_file(source, name)
+    """Return what `decode` does with the file's format and size. Raises ImageRefused likewise."""
+    data = source if isinstance(source, bytes) else read_image_file(source, name)
     if not data:
-        raise PictureRefused(_("{name} is empty: expected a picture.").format(name=name), Why.DAMAGED)
+        raise ImageRefused(_("{name} is empty: expected an image.").format(name=name), Why.DAMAGED)
     refuse_large_file(len(data), name)
     if foreign := foreign_format(data):
-        raise _not_a_picture(name, foreign)
+        raise _not_a_image(name, foreign)
     try:
         return _decode(data, name, at_least_px, fitting_px, most_pixels)
-    except PictureRefused:
+    except ImageRefused:
         raise
     except Image.DecompressionBombError as error:
         raise _too_many_pixels(name, most_pixels) from error
     except MemoryError as error:
-        raise PictureRefused(
+        raise ImageRefused(
             _("{name} needs more memory than there is. Make it smaller first.").format(name=name)
         ) from error
     except UnidentifiedImageError as error:
@@ -227,28 +227,28 @@ def decode_whole(
         raise _broken(data, name, error) from error
 
 
-def read_picture_file(path: Path, name: str) -> bytes:
-    """Return a file's bytes. Raises PictureRefused when it is a folder, missing, forbidden or over 200 MB."""
+def read_image_file(path: Path, name: str) -> bytes:
+    """Return a file's bytes. Raises ImageRefused when it is a folder, missing, forbidden or over 200 MB."""
     try:
         if path.is_dir():
-            raise PictureRefused(
-                _("{name} is a folder: expected a picture. Name the pictures in it.").format(name=name)
+            raise ImageRefused(
+                _("{name} is a folder: expected an image. Name the images in it.").format(name=name)
             )
         refuse_large_file(path.stat().st_size, name)
         if not path.is_file():  # a pipe or a device: reading it might never end
-            raise PictureRefused(_("{name} is not a plain file: expected a picture.").format(name=name))
+            raise ImageRefused(_("{name} is not a plain file: expected an image.").format(name=name))
         return path.read_bytes()
     except OSError as error:
-        raise PictureRefused(
+        raise ImageRefused(
             _("{name} cannot be read: {why}.").format(name=name, why=error.strerror or error)
         ) from error
 
 
 def refuse_large_file(size_bytes: int, name: str) -> None:
-    """Raise PictureRefused when a file is too large to be a picture."""
+    """Raise ImageRefused when a file is too large to be an image."""
     if size_bytes > MAX_FILE_BYTES:
-        raise PictureRefused(
-            _("{name} is larger than {limit} MB: too large for a picture. Make it smaller first.").format(
+        raise ImageRefused(
+            _("{name} is larger than {limit} MB: too large for an image. Make it smaller first.").format(
                 name=name, limit=MAX_FILE_BYTES // 1_000_000
             ),
             Why.TOO_LARGE,
@@ -263,13 +263,13 @@ def _decode(
         if width * height > most_pixels:
             raise _too_many_pixels(name, most_pixels, width, height)
         if not (0 < width <= MAX_SIDE_PX and 0 < height <= MAX_SIDE_PX):
-            raise PictureRefused(
+            raise ImageRefused(
                 _("{name} is {width} x {height} px: expected 1 to {limit} px a side.").format(
                     name=name, width=width, height=height, limit=MAX_SIDE_PX
                 )
             )
         if _is_camera_raw(opened):
-            raise _not_a_picture(name, "camera RAW")
+            raise _not_a_image(name, "camera RAW")
         # A JPEG of two views (MPO) is a JPEG to everybody else.
         format_name = "JPEG" if opened.format == "MPO" else str(opened.format)
         if isinstance(opened, JpegImagePlugin.JpegImageFile):
@@ -294,7 +294,7 @@ def _decode(
 def _orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # a picture is not refused for what its metadata garbles
+    except Exception:  # an image is not refused for what its metadata garbles
         return 1
 
 
@@ -340,9 +340,9 @@ def _eight_bits(values: npt.NDArray[Any], mode: str) -> npt.NDArray[np.uint8]:
     return eight_bits
 
 
-def _too_many_pixels(name: str, most_pixels: int, width: int = 0, height: int = 0) -> PictureRefused:
+def _too_many_pixels(name: str, most_pixels: int, width: int = 0, height: int = 0) -> ImageRefused:
     size = _(" ({width} x {height} px)").format(width=width, height=height) if width else ""
-    return PictureRefused(
+    return ImageRefused(
         _("{name} has more than {limit} megapixels{size}. Make it smaller first.").format(
             name=name, limit=most_pixels // 1_000_000, size=size
         ),
@@ -350,38 +350,38 @@ def _too_many_pixels(name: str, most_pixels: int, width: int = 0, height: int = 
     )
 
 
-def _not_a_picture(name: str, kind: str) -> PictureRefused:
-    return PictureRefused(
+def _not_a_image(name: str, kind: str) -> ImageRefused:
+    return ImageRefused(
         _(
             "expected a JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF file; {name} is {kind}. "
             "Convert it first."
         ).format(name=name, kind=kind),
-        Why.NOT_A_PICTURE,
+        Why.NOT_AN_IMAGE,
     )
 
 
-def _unidentified(data: bytes, name: str) -> PictureRefused:
+def _unidentified(data: bytes, name: str) -> ImageRefused:
     if admitted_format(data):
         return _broken(data, name, None)
-    return PictureRefused(
+    return ImageRefused(
         _(
             "expected a JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF file; {name} is none of them, "
             "whatever its name says."
         ).format(name=name),
-        Why.NOT_A_PICTURE,
+        Why.NOT_AN_IMAGE,
     )
 
 
-def _broken(data: bytes, name: str, error: Exception | None) -> PictureRefused:
-    kind = admitted_format(data) or _("picture")
+def _broken(data: bytes, name: str, error: Exception | None) -> ImageRefused:
+    kind = admitted_format(data) or _("image")
     if isinstance(error, EOFError) or "truncated" in str(error).lower() or _ends_early(data):
-        return PictureRefused(
+        return ImageRefused(
             _("{name} is truncated: the {kind} file ends too early. Fetch it again.").format(
                 name=name, kind=kind
             ),
             Why.DAMAGED,
         )
-    return PictureRefused(
+    return ImageRefused(
         _("{name} is a damaged {kind} file. Fetch it again.").format(name=name, kind=kind), Why.DAMAGED
     )
 

@@ -60,7 +60,7 @@ def download(address: str, path: Path, *, progress: Progress, expected_hash: str
     raise DownloadFailed(
         _(
             "{address} cannot be fetched ({why}). Is there internet? What has come is kept: ask again later "
-            "and it goes on, or begin with pictures of your own or with the drawings."
+            "and it goes on, or begin with images of your own or with the drawings."
         ).format(address=address, why=_reason(fault)),
         _reason(fault),
     ) from fault

@@ -43,8 +43,8 @@ def safe_name(text: str, otherwise: str = "_") -> str:
     return text
 
 
-def picture_name(name: str, format_name: str, otherwise: str) -> str:
-    """Return a picture's name with an ending that says its format: `a.png` of a JPEG is `a.png.jpg`."""
+def image_name(name: str, format_name: str, otherwise: str) -> str:
+    """Return an image's name with an ending that says its format: `a.png` of a JPEG is `a.png.jpg`."""
     endings = _ALSO.get(format_name, (ENDINGS[format_name],))
     stem, dot, ending = name.rpartition(".")
     if stem and f"{dot}{ending}".casefold() in endings:

@@ -20,17 +20,17 @@ from studio.arrays import Float32Array, IndexArray
 from studio.errors import StudioError
 from studio.i18n import _
 from studio.images.similarity import DENIED, NEAR_BITS, THE_SAME, UNSEEN_BITS, Hashes, alike, bits_apart, look
-from studio.images.store import PictureStore
+from studio.images.store import ImageStore
 from studio.progress import Progress
 
 _LOOKED_AT = 8
-"""So many of a picture's nearest by hash are looked at. Thousands of scans may share a hash."""
+"""So many of an image's nearest by hash are looked at. Thousands of scans may share a hash."""
 _REMEMBERED = 4096
-"""Looks kept in memory, 3 kB each: pictures that resemble each other come close together."""
+"""Looks kept in memory, 3 kB each: images that resemble each other come close together."""
 
 
 class Pair(NamedTuple):
-    """Image ids of two pictures that are nearly the same."""
+    """Image ids of two images that are nearly the same."""
 
     first: int
     """The one that was in the project first."""
@@ -38,12 +38,12 @@ class Pair(NamedTuple):
 
 
 class NearCopies:
-    """The perceptual hashes of one project's pictures in memory, 16 bytes each, and the search among them.
+    """The perceptual hashes of one project's images in memory, 16 bytes each, and the search among them.
 
     Made empty; every search first reads from the database what has been added since, by anybody.
     """
 
-    def __init__(self, store: PictureStore, project_id: int) -> None:
+    def __init__(self, store: ImageStore, project_id: int) -> None:
         self._store = store
         self._project_id = project_id
         self._ids: npt.NDArray[np.int64] = np.empty(0, np.int64)
@@ -51,7 +51,7 @@ class NearCopies:
         self._looks: dict[int, Float32Array | None] = {}
 
     def of(self, session: Session, added: Sequence[int]) -> list[Pair]:
-        """Return the pairs of pictures `added` (image ids, already written) with all others, in their order.
+        """Return the pairs of images `added` (image ids, already written) with all others, in their order.
 
         Of two that were added, the pair is given once, with the one named later as `second`.
         """
@@ -78,13 +78,13 @@ class NearCopies:
         """Read the hashes of what is in the project and not yet here."""
         known = int(self._ids.max(initial=0))
         self._read(session, models.Label.image_id > known)
-        # A picture that another project had before has an older id.
+        # An image that another project had before has an older id.
         if older := [image_id for image_id in added if image_id <= known]:
             self._read(session, models.Label.image_id.in_(older))
         count = (
             select(func.count()).select_from(models.Label).where(models.Label.project_id == self._project_id)
         )
-        if session.scalar(count) != len(self._ids):  # somebody else has added such a picture
+        if session.scalar(count) != len(self._ids):  # somebody else has added such an image
             self._ids, self._hashes = self._ids[:0], self._hashes[:0]
             self._read(session, true())
 
@@ -120,7 +120,7 @@ class NearCopies:
 
 
 _ROWS, _COLUMNS = 512, 8192
-"""Pictures compared at once: 120 MB, or 260 MB where all are alike, whatever their number."""
+"""Images compared at once: 120 MB, or 260 MB where all are alike, whatever their number."""
 
 
 def refine(
@@ -132,11 +132,11 @@ def refine(
     new: Collection[int] | None = None,
     progress: Progress,
 ) -> None:
-    """Group a project's pictures anew by what their bottlenecks say.
+    """Group a project's images anew by what their bottlenecks say.
 
     vectors: float32, (len(image_ids), features), or a memory map of it: read in blocks. new: the image ids to
     compare with all of `image_ids`; None compares all with all. Groups made by hashes that the bottlenecks
-    deny are dissolved; a grouped picture without a vector stays with those that its hash resembles. Done
+    deny are dissolved; a grouped image without a vector stays with those that its hash resembles. Done
     twice, it changes nothing. The database is locked only while the result is written. Raises Stopped.
     """
     with database.read() as session:
@@ -144,21 +144,21 @@ def refine(
     chosen = set(image_ids if new is None else new)
     rows = [row for row, image_id in enumerate(image_ids) if image_id in hashes]
     rows.sort(key=lambda row: image_ids[row] not in chosen)  # then no pair is looked at twice
-    pictures = _Pictures([image_ids[row] for row in rows], hashes, vectors, np.array(rows, np.intp))
-    compared = sum(image_id in chosen for image_id in pictures.ids)
+    images = _Images([image_ids[row] for row in rows], hashes, vectors, np.array(rows, np.intp))
+    compared = sum(image_id in chosen for image_id in images.ids)
     everyone = np.arange(len(rows))
     phase = _("Looking for near copies")
     for start in range(0, compared, _ROWS):
         progress.report(phase, start, compared)
-        pictures.link(everyone[start : min(start + _ROWS, compared)], everyone[start:], UNSEEN_BITS)
+        images.link(everyone[start : min(start + _ROWS, compared)], everyone[start:], UNSEEN_BITS)
     progress.report(phase, compared, compared)
     with database.write() as session:
         # The lock that ingest takes too: no group changes between being read and being written.
         if session.scalar(select(models.Project.id).filter_by(id=project_id).with_for_update()) is not None:
-            replace(session, project_id, _groups(session, project_id, pictures))
+            replace(session, project_id, _groups(session, project_id, images))
 
 
-def pictures_of_run(session: Session, run_id: int) -> tuple[dict[str, int], set[int]]:
+def images_of_run(session: Session, run_id: int) -> tuple[dict[str, int], set[int]]:
     """Return the image ids, by SHA-256, of what a run trains on, and which of them are new.
 
     New are those on which no finished run of the project trained: to be compared before this run is finished.
@@ -183,8 +183,8 @@ def _hashes(session: Session, image_ids: Select[Any]) -> dict[int, int]:
     return {image_id: int(digits, 16) for image_id, digits in rows}
 
 
-class _Pictures:
-    """Pictures by their places here, and which part, linked pair by pair, each of them belongs to."""
+class _Images:
+    """Images by their places here, and which part, linked pair by pair, each of them belongs to."""
 
     def __init__(
         self, ids: list[int], hashes: Mapping[int, int], vectors: Float32Array, rows: IndexArray
@@ -197,7 +197,7 @@ class _Pictures:
         self._rows = rows
 
     def add(self, image_id: int, perceptual_hash: int) -> None:
-        """Add a picture that has no vector."""
+        """Add an image that has no vector."""
         self.parts = np.append(self.parts, len(self.ids))
         self.hashes = np.append(self.hashes, np.uint64(perceptual_hash))
         self.ids.append(image_id)
@@ -238,30 +238,30 @@ def _blocks(places: IndexArray, length: int) -> Iterator[IndexArray]:
         yield places[start : start + length]
 
 
-def _groups(session: Session, project_id: int, pictures: _Pictures) -> dict[int, Membership]:
-    """Return the groups that follow from `pictures` and from what is left of the former groups."""
+def _groups(session: Session, project_id: int, images: _Images) -> dict[int, Membership]:
+    """Return the groups that follow from `images` and from what is left of the former groups."""
     former = memberships(session, project_id)
-    embedded = len(pictures.ids)
-    places = {image_id: place for place, image_id in enumerate(pictures.ids)}
+    embedded = len(images.ids)
+    places = {image_id: place for place, image_id in enumerate(images.ids)}
     hashes = _hashes(session, select(models.CopyGroup.image_id).filter_by(project_id=project_id))
     by_group: dict[int, list[int]] = defaultdict(list)
     for image_id, membership in former.items():
         if image_id not in places:
-            places[image_id] = len(pictures.ids)
-            pictures.add(image_id, hashes[image_id])
+            places[image_id] = len(images.ids)
+            images.add(image_id, hashes[image_id])
         by_group[membership.group_id].append(places[image_id])
     for members in by_group.values():
         group = np.array(members, np.intp)
         known = group[group < embedded]
         for block in _blocks(known, _ROWS):
-            pictures.link(block, known, NEAR_BITS)
+            images.link(block, known, NEAR_BITS)
         for place in group[group >= embedded]:
-            near = bits_apart(pictures.hashes[group], pictures.hashes[place]) <= NEAR_BITS
+            near = bits_apart(images.hashes[group], images.hashes[place]) <= NEAR_BITS
             # What a bottleneck found, which is not at hand any more, its hash need not show.
-            near[0] |= former[pictures.ids[place]].found_by == "bottleneck"
-            pictures.unite(np.full(int(near.sum()), place), group[near])
+            near[0] |= former[images.ids[place]].found_by == "bottleneck"
+            images.unite(np.full(int(near.sum()), place), group[near])
     parts: dict[int, list[int]] = defaultdict(list)
-    for image_id, part in zip(pictures.ids, pictures.parts.tolist(), strict=True):
+    for image_id, part in zip(images.ids, images.parts.tolist(), strict=True):
         parts[part].append(image_id)
     return {
         image_id: Membership(group_id, former[image_id].found_by if image_id in former else "bottleneck")
@@ -280,7 +280,7 @@ def _group_id(members: Sequence[int], former: Mapping[int, Membership]) -> int:
 
 @dataclass(frozen=True)
 class Member:
-    """A picture of a group. class_id and class_name: None while it is unlabelled."""
+    """An image of a group. class_id and class_name: None while it is unlabelled."""
 
     image_id: int
     sha256: str
@@ -295,7 +295,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Group:
-    """Two or more pictures that are nearly the same, none of them rejected; the keeper comes first."""
+    """Two or more images that are nearly the same, none of them rejected; the keeper comes first."""
 
     id: int
     members: tuple[Member, ...]
@@ -308,16 +308,16 @@ class Group:
 
 @dataclass(frozen=True)
 class CopyCounts:
-    """How many groups there are, and how many pictures in them besides their keepers."""
+    """How many groups there are, and how many images in them besides their keepers."""
 
     groups: int
-    pictures_beyond_keepers: int
+    images_beyond_keepers: int
 
 
 def copy_groups(session: Session, project_id: int) -> tuple[Group, ...]:
     """Return the project's groups of near copies, by their ids.
 
-    Rejected pictures have been decided about and are left out, and so is a group of which one is left.
+    Rejected images have been decided about and are left out, and so is a group of which one is left.
     """
     name = (
         select(models.Provenance.address)
@@ -382,9 +382,9 @@ def count(session: Session, project_id: int) -> CopyCounts:
 
 
 def set_copies_aside(session: Session, project_id: int, *, operation_id: str, now: datetime) -> int:
-    """Reject all pictures of all groups but the keepers, as one operation that can be undone.
+    """Reject all images of all groups but the keepers, as one operation that can be undone.
 
-    A keeper without a class gets that of its group where the others agree on one. Returns how many pictures
+    A keeper without a class gets that of its group where the others agree on one. Returns how many images
     were rejected: none when the operation was done before.
     """
     if session.get(models.LabelOperation, operation_id) is not None:

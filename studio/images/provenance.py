@@ -1,4 +1,4 @@
-"""The papers of a project's pictures: every place where each was found, and what is known of its licence."""
+"""The papers of a project's images: every place where each was found, and what is known of its licence."""
 
 import re
 from collections.abc import Collection, Iterable
@@ -15,7 +15,7 @@ from db import models
 
 @dataclass(frozen=True)
 class Papers:
-    """What is known of where a picture comes from and what may be done with it; empty means unknown."""
+    """What is known of where an image comes from and what may be done with it; empty means unknown."""
 
     page_address: str = ""
     title: str = ""
@@ -28,14 +28,14 @@ class Papers:
 OWN = ("camera", "drawing")
 """Kinds of provenance that are a person's own work: there is no licence to ask for."""
 VISITOR = "visitor"
-"""The kind of provenance of pictures that visitors of a link left, because the answer on them was wrong."""
+"""The kind of provenance of images that visitors of a link left, because the answer on them was wrong."""
 _CHUNK = 1_000
 """How many ids go into one question: databases limit them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PaperRecord(Papers):
-    """The papers that came with a picture from one place."""
+    """The papers that came with an image from one place."""
 
     kind: str
     address: str
@@ -59,7 +59,7 @@ def record_of(values: Iterable[Any]) -> PaperRecord:
 
 
 def of(session: Session, project_id: int, image_ids: Collection[int]) -> dict[int, tuple[PaperRecord, ...]]:
-    """Return the papers of pictures by their ids, each picture's in the order in which they came."""
+    """Return the papers of images by their ids, each image's in the order in which they came."""
     found = models.Provenance
     records: dict[int, tuple[PaperRecord, ...]] = dict.fromkeys(image_ids, ())
     ids = list(records)
@@ -76,7 +76,7 @@ def of(session: Session, project_id: int, image_ids: Collection[int]) -> dict[in
 
 
 def has_licence(project_id: int, image_id: QueryableAttribute[int]) -> ColumnElement[bool]:
-    """Return the condition that a project knows what may be done with a picture: a licence, or own work."""
+    """Return the condition that a project knows what may be done with an image: a licence, or own work."""
     found = models.Provenance
     return (
         select(found.id)

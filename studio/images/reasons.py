@@ -1,4 +1,4 @@
-"""Why an address or a file gave no picture, as a word that can be counted."""
+"""Why an address or a file gave no image, as a word that can be counted."""
 
 from enum import StrEnum
 
@@ -20,7 +20,7 @@ class Why(StrEnum):
     TOO_LARGE = "too_large"
     TOO_SMALL = "too_small"
     ORNAMENT = "ornament"
-    NOT_A_PICTURE = "not_a_picture"
+    NOT_AN_IMAGE = "not_a_picture"
     DAMAGED = "damaged"
     LIMIT = "limit"
     COPY = "copy"
@@ -46,7 +46,7 @@ def _titles() -> dict[str, str]:
         Why.TOO_LARGE: _("too large"),
         Why.TOO_SMALL: _("too small"),
         Why.ORNAMENT: _("an icon, a sprite or a tracker"),
-        Why.NOT_A_PICTURE: _("not a picture"),
+        Why.NOT_AN_IMAGE: _("not an image"),
         Why.DAMAGED: _("damaged"),
         Why.LIMIT: _("over the limit that was set"),
         Why.COPY: _("in the project already"),

@@ -9,7 +9,7 @@ from studio.arrays import Float32Array
 NEAR_BITS = 12
 """Perceptual hashes of near copies differ in no more bits than this, of 64."""
 THE_SAME = 0.93
-"""The cosine of two bottlenecks from which on their pictures are near copies, whatever their hashes say."""
+"""The cosine of two bottlenecks from which on their images are near copies, whatever their hashes say."""
 DENIED = 0.6
 """The cosine below which they are not, whatever their hashes say."""
 UNSEEN_BITS = 10
@@ -18,7 +18,7 @@ _ALIKE = 0.93
 """The correlation of two thumbnails from which on they show the same."""
 _SIDE_PX = 16
 _LEAST_DETAIL = 3.0
-"""Grey levels of 255 by which a picture's pixels must vary for it to resemble another."""
+"""Grey levels of 255 by which an image's pixels must vary for it to resemble another."""
 _HASHED_PX = 32
 _WAVES = 8
 _MIDDLE = slice(_WAVES * _WAVES // 2 - 1, _WAVES * _WAVES // 2 + 1)
@@ -37,20 +37,20 @@ _COSINES = _cosines()
 
 
 def perceptual_hash(image: Image.Image) -> str:
-    """Return a picture's pHash: 64 bits in 16 hexadecimal digits, those that `imagehash.phash` gives.
+    """Return an image's pHash: 64 bits in 16 hexadecimal digits, those that `imagehash.phash` gives.
 
-    After Neal Krawetz, "Looks Like It": which of the 8 x 8 longest waves of the picture, grey and 32 x 32 px,
+    After Neal Krawetz, "Looks Like It": which of the 8 x 8 longest waves of the image, grey and 32 x 32 px,
     are above their median. Here and not from the library, which takes 0.3 s to load its transform.
     """
     grey = image.convert("L").resize((_HASHED_PX, _HASHED_PX), Image.Resampling.LANCZOS)
-    # Rounded: a plain picture's bits must not hang on the last digit of what would be nought.
+    # Rounded: a plain image's bits must not hang on the last digit of what would be nought.
     waves = np.round(_COSINES @ np.asarray(grey, np.float64) @ _COSINES.T, 6)
     middle = np.sort(waves, axis=None)[_MIDDLE].mean()  # the median, at a third of its time
     return np.packbits(waves > middle).tobytes().hex()
 
 
 def bits_apart(some: Hashes, others: Hashes | np.uint64) -> npt.NDArray[np.uint8]:
-    """Return in how many of 64 bits pHashes differ, or would if one picture were mirrored: the fewer."""
+    """Return in how many of 64 bits pHashes differ, or would if one image were mirrored: the fewer."""
     differ = some ^ others
     fewest: npt.NDArray[np.uint8] = np.minimum(np.bitwise_count(differ), np.bitwise_count(differ ^ _MIRRORED))
     return fewest
@@ -59,14 +59,14 @@ def bits_apart(some: Hashes, others: Hashes | np.uint64) -> npt.NDArray[np.uint8
 def look(thumbnail: Image.Image) -> Float32Array | None:
     """Return what is compared of a thumbnail: float32, (768,), of length 1 around 0; None for a plain one.
 
-    Plain pictures, all white or all black, say nothing by which one could be a copy of another.
+    Plain images, all white or all black, say nothing by which one could be a copy of another.
     """
     thumbnail.draft("RGB", (2 * _SIDE_PX, 2 * _SIDE_PX))  # a JPEG at a smaller scale, many times faster
     small = thumbnail.convert("RGB").resize((_SIDE_PX, _SIDE_PX), Image.Resampling.BILINEAR)
     pixels = np.asarray(small, np.float32)
     if float((pixels - pixels.mean((0, 1))).std()) < _LEAST_DETAIL:
         return None
-    # Around the mean of all three channels together: their difference is the picture's colour.
+    # Around the mean of all three channels together: their difference is the image's colour.
     around: Float32Array = (pixels - pixels.mean()).ravel()
     return around / np.linalg.norm(around)
 

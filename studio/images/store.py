@@ -1,4 +1,4 @@
-"""Where pictures lie on the disk: originals by the SHA-256 of their bytes, and small copies to look at."""
+"""Where images lie on the disk: originals by the SHA-256 of their bytes, and small copies to look at."""
 
 from collections.abc import Callable
 from io import SEEK_END
@@ -30,8 +30,8 @@ _HUGE_BYTES = 3_000_000
 _JPEG_END = b"\xff\xd9"
 
 
-class PictureStore:
-    """The files of all pictures under one folder: `originals/ab/<sha256>.png`, `thumbnails/ab/<sha256>.jpg`.
+class ImageStore:
+    """The files of all images under one folder: `originals/ab/<sha256>.png`, `thumbnails/ab/<sha256>.jpg`.
 
     A file appears whole or not at all, under a name that its bytes decide: nothing here is ever changed, any
     number of threads and processes may write at once, and a browser may keep what it got for ever.
@@ -41,22 +41,22 @@ class PictureStore:
         self.root = root
 
     def original(self, sha256: str, format_name: str) -> Path:
-        """Return where a picture's own bytes lie; `format_name` is Pillow's, as in `Image.format`."""
+        """Return where an image's own bytes lie; `format_name` is Pillow's, as in `Image.format`."""
         return self._path("originals", sha256, ENDINGS[format_name])
 
     def put(self, data: bytes, sha256: str, format_name: str) -> Path:
-        """Keep a picture's bytes; one that is there already is not written again.
+        """Keep an image's bytes; one that is there already is not written again.
 
         Raises ServerError when the disk refuses.
         """
         path = self.original(sha256, format_name)
-        # By size: what a broken disk or a full one left short is mended when the picture comes again.
+        # By size: what a broken disk or a full one left short is mended when the image comes again.
         if not (path.exists() and path.stat().st_size == len(data)):
             _write(path, lambda file: file.write(data))
         return path
 
     def put_thumbnail(self, sha256: str, image: Image.Image) -> Path:
-        """Make a picture's thumbnail (JPEG, fits 256 x 256 px) from `image`, RGB, where there is none."""
+        """Make an image's thumbnail (JPEG, fits 256 x 256 px) from `image`, RGB, where there is none."""
         path = self._path("thumbnails", sha256, ".jpg")
         if not _is_whole_jpeg(path):
             # A seventh of the time of a WebP of the same look, and no waiting for the disk, which can be
@@ -65,9 +65,9 @@ class PictureStore:
         return path
 
     def thumbnail(self, sha256: str, format_name: str) -> Path:
-        """Return where a picture's thumbnail lies, made anew where it is missing.
+        """Return where an image's thumbnail lies, made anew where it is missing.
 
-        Raises PictureRefused when the original cannot be read any more.
+        Raises ImageRefused when the original cannot be read any more.
         """
         path = self._path("thumbnails", sha256, ".jpg")
         if _is_whole_jpeg(path):
@@ -79,7 +79,7 @@ class PictureStore:
         """Return a file that a browser can show: the original, or a WebP that fits 1600 x 1600 px.
 
         The copy is made when it is first asked for, of formats that browsers do not know and of files over
-        3 MB. Raises PictureRefused when the original cannot be read any more.
+        3 MB. Raises ImageRefused when the original cannot be read any more.
         """
         original = self.original(sha256, format_name)
         if format_name in _BROWSERS_SHOW and original.exists() and original.stat().st_size <= _HUGE_BYTES:
@@ -101,7 +101,7 @@ def fitted(image: Image.Image, side_px: int) -> Image.Image:
     if longest <= side_px:
         return image
     width, height = (max(1, round(side * side_px / longest)) for side in image.size)
-    # Hamming looks like bicubic when it makes pictures smaller, at two thirds of the time.
+    # Hamming looks like bicubic when it makes images smaller, at two thirds of the time.
     return image.resize((width, height), Image.Resampling.HAMMING, reducing_gap=2.0)
 
 

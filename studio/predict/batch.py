@@ -1,4 +1,4 @@
-"""Many pictures at once: what a model says of each, as a table, as a CSV file."""
+"""Many images at once: what a model says of each, as a table, as a CSV file."""
 
 import csv
 import os
@@ -13,7 +13,7 @@ from typing import IO
 import numpy as np
 
 from studio.csv_cells import csv_cell, text_of_csv_cell
-from studio.errors import PictureRefused, SourceMissing
+from studio.errors import ImageRefused, SourceMissing
 from studio.i18n import _
 from studio.predict.model import Answer
 from studio.progress import Progress
@@ -22,10 +22,10 @@ from studio.retrain.confidence import Doubt
 from studio.retrain.evaluation.evaluation import Evaluation
 from studio.retrain.snapshot import Example, Labelled
 
-PICTURES = frozenset(
+IMAGES = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif")
 )
-"""The endings of files that are asked about; what has another one is no picture, or is known as none."""
+"""The endings of files that are asked about; what has another one is no image, or is known as none."""
 COLUMNS = ("file", "answer", "probability", "sure", "second", "second_probability", "strangeness", "refused")
 _DIGITS = 6
 
@@ -62,11 +62,11 @@ class Row:
         )
 
 
-def picture_files(folder: Path) -> list[Path]:
-    """Return the picture files below a folder, in the order of their names. Raises SourceMissing."""
+def image_files(folder: Path) -> list[Path]:
+    """Return the image files below a folder, in the order of their names. Raises SourceMissing."""
     if not folder.is_dir():
         raise SourceMissing(
-            _("expected a folder with pictures; there is none at {path}. Name another.").format(path=folder)
+            _("expected a folder with images; there is none at {path}. Name another.").format(path=folder)
         )
     found = []
     for root, folders, names in os.walk(folder):
@@ -74,11 +74,11 @@ def picture_files(folder: Path) -> list[Path]:
         found += [
             Path(root) / name
             for name in sorted(names)
-            if Path(name).suffix.lower() in PICTURES and not name.startswith(".")
+            if Path(name).suffix.lower() in IMAGES and not name.startswith(".")
         ]
     if not found:
         raise SourceMissing(
-            _("expected a folder with pictures; {path} holds none. Name another.").format(path=folder)
+            _("expected a folder with images; {path} holds none. Name another.").format(path=folder)
         )
     return found
 
@@ -93,7 +93,7 @@ def answers(
 ) -> Iterator[Row]:
     """Yield a row for each file in their order; a few are in work at a time.
 
-    answer: from a file and its name to what is said, in several threads at once; raises PictureRefused.
+    answer: from a file and its name to what is said, in several threads at once; raises ImageRefused.
     Raises Stopped.
     """
     phase = _("Asking the model")
@@ -102,7 +102,7 @@ def answers(
         name = path.relative_to(folder).as_posix()
         try:
             return Row.of(name, answer(path, name))
-        except PictureRefused as refusal:
+        except ImageRefused as refusal:
             return Row(name, refused=str(refusal))
 
     progress.report(phase, 0, len(files))
@@ -178,7 +178,7 @@ def _value(text: str) -> float | None:
 
 @dataclass(frozen=True)
 class Asked:
-    """What a model said of one picture of a known class. unsure: it said that it is not sure."""
+    """What a model said of one image of a known class. unsure: it said that it is not sure."""
 
     path: Path
     true: str
@@ -192,9 +192,9 @@ class Asked:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What came of asking. evaluation: of the pictures whose class the model knows, sure or not.
+    """What came of asking. evaluation: of the images whose class the model knows, sure or not.
 
-    unknown: pictures by class that it cannot know; refused: files and why they are no pictures.
+    unknown: images by class that it cannot know; refused: files and why they are no images.
     """
 
     evaluation: Evaluation
@@ -210,7 +210,7 @@ class Judgement:
 
 
 def judge(
-    pictures: Sequence[Labelled],
+    images: Sequence[Labelled],
     labels: tuple[str, ...],
     image_dir: Path,
     answer: Callable[[Path, str], Answer],
@@ -218,41 +218,39 @@ def judge(
     threads: int,
     progress: Progress,
 ) -> Judgement:
-    """Ask a model about every picture. labels: the model's classes; answer: as `many.answers` has it.
+    """Ask a model about every image. labels: the model's classes; answer: as `many.answers` has it.
 
     A folder is of a class when its name is the label, or becomes it as `retrain.py` makes labels of folders.
-    Raises SourceMissing where no picture is of a class that the model knows, Stopped.
+    Raises SourceMissing where no image is of a class that the model knows, Stopped.
     """
-    known = {picture.path: _class_of(picture.label, labels) for picture in pictures}
+    known = {image.path: _class_of(image.label, labels) for image in images}
     said: dict[str, Answer] = {}
 
     def remembered(path: Path, name: str) -> Answer:
         said[name] = answer(path, name)
         return said[name]
 
-    rows = list(
-        answers([p.path for p in pictures], image_dir, remembered, threads=threads, progress=progress)
-    )
+    rows = list(answers([p.path for p in images], image_dir, remembered, threads=threads, progress=progress))
     refused = tuple(row.refused for row in rows if row.refused)
     asked: list[Asked] = []
     examples: list[Example] = []
     unknown: Counter[str] = Counter()
     unsure = 0
-    for picture, row in zip(pictures, rows, strict=True):
+    for image, row in zip(images, rows, strict=True):
         if row.refused:
             continue
-        label = known[picture.path]
+        label = known[image.path]
         found = said[row.name]
         if label is None:
-            unknown[picture.label] += 1
+            unknown[image.label] += 1
             unsure += found.doubt is not None
             continue
-        asked.append(Asked(picture.path, label, found))
-        examples.append(Example(picture.sha256, picture.path, label, "testing"))
+        asked.append(Asked(image.path, label, found))
+        examples.append(Example(image.sha256, image.path, label, "testing"))
     if not asked:
         raise SourceMissing(
             _("expected folders named after the model's classes ({labels}); {path} has {found}.").format(
-                labels=", ".join(labels), path=image_dir, found=_named({p.label for p in pictures})
+                labels=", ".join(labels), path=image_dir, found=_named({p.label for p in images})
             )
         )
     scores = np.array([_scores(each.answer, labels) for each in asked], np.float32)

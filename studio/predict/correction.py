@@ -1,4 +1,4 @@
-"""A wrong answer put right: the picture goes into the project with the label that a person gives it."""
+"""A wrong answer put right: the image goes into the project with the label that a person gives it."""
 
 import hashlib
 from collections.abc import Callable
@@ -11,14 +11,14 @@ from db.models import Image
 from studio.collect.ingest import ingest
 from studio.curate.labels import label
 from studio.datasets.sources import Source
-from studio.errors import PictureRefused
-from studio.images.store import PictureStore
+from studio.errors import ImageRefused
+from studio.images.store import ImageStore
 from studio.progress import Silent
 
 
 def put_back(
     database: Database,
-    store: PictureStore,
+    store: ImageStore,
     project_id: int,
     data: bytes,
     name: str,
@@ -28,10 +28,10 @@ def put_back(
     now: datetime,
     new_id: Callable[[], str],
 ) -> str:
-    """Put a picture into a project with its right class, and return its SHA-256.
+    """Put an image into a project with its right class, and return its SHA-256.
 
     Where it is there with another class it gets this one. kind: how it came, as a source's. The step
-    stands in the history of labels and can be undone there. Raises PictureRefused, ProjectError.
+    stands in the history of labels and can be undone there. Raises ImageRefused, ProjectError.
     """
     source = Source(name, lambda: data, class_name=class_name, kind=kind)
     report = ingest(
@@ -45,9 +45,9 @@ def put_back(
         new_id=new_id,
     )
     for refusal in report.refused:
-        raise PictureRefused(refusal.reason, refusal.why)
+        raise ImageRefused(refusal.reason, refusal.why)
     digest = hashlib.sha256(data).hexdigest()
-    if report.copies:  # a picture keeps the class that it has, until a person says otherwise, as here
+    if report.copies:  # an image keeps the class that it has, until a person says otherwise, as here
         with database.write() as session:
             image_id = session.scalar(select(Image.id).where(Image.sha256 == digest))
             assert image_id is not None  # noqa: S101 - it has just been found to be there

@@ -1,4 +1,4 @@
-"""What a model looked at: the share that each place of a picture has in a class's score.
+"""What a model looked at: the share that each place of an image has in a class's score.
 
 Features are means over a map's places and the head is linear, so that a class's logit is a mean over places
 too: class activation mapping is exact here, where Grad-CAM would estimate. Zhou et al., "Learning deep
@@ -30,7 +30,7 @@ def evidence(
 ) -> Float32Array | None:
     """Return how much each place speaks for a class and against the mean of all: float32, (rows, columns).
 
-    outputs: the derived file's, on one picture; at: the class's number. All places together are the class's
+    outputs: the derived file's, on one image; at: the class's number. All places together are the class's
     logit less the mean of all logits, biases left out. Of several maps the smaller are drawn out to the
     largest, their sums kept. None where the file has no maps.
     """
@@ -50,7 +50,7 @@ def evidence(
 
 
 def over(pixels: npt.NDArray[np.uint8], heat: Float32Array) -> Image.Image:
-    """Return the picture as the network sees it, covered where it spoke for the class: bright is much.
+    """Return the image as the network sees it, covered where it spoke for the class: bright is much.
 
     pixels: uint8, (h, w, 3); heat: as `evidence` gives it.
     """
@@ -75,7 +75,7 @@ def _drawn_out(part: Float32Array, rows: int, columns: int) -> Float32Array:
 
 @dataclass(frozen=True)
 class Near:
-    """A training picture. likeness: the cosine of the two pictures' features, up to 1."""
+    """A training image. likeness: the cosine of the two images' features, up to 1."""
 
     sha256: str
     label: str
@@ -83,21 +83,21 @@ class Near:
     likeness: float
 
 
-class NearestPictures:
-    """The training pictures of a run whose features are cached: those of at most 20,000, classes alike."""
+class NearestImages:
+    """The training images of a run whose features are cached: those of at most 20,000, classes alike."""
 
     def __init__(self, examples: tuple[Example, ...], features: Float32Array) -> None:
         self._examples = examples
         self._directions = _directions(features)
 
     @classmethod
-    def of(cls, run_dir: Path, bottleneck_dir: Path) -> "NearestPictures":
+    def of(cls, run_dir: Path, bottleneck_dir: Path) -> "NearestImages":
         """Read them. Raises ModelUnreadable, and ValueError for a model without a head of ours."""
         run = RunFeatures.of(run_dir)
         return cls(*run.cached(run.training(), bottleneck_dir))
 
     def to(self, features: Float32Array, count: int) -> tuple[Near, ...]:
-        """Return the nearest of them, nearest first. features: float32, (features,), of one picture."""
+        """Return the nearest of them, nearest first. features: float32, (features,), of one image."""
         places, cosines = nearest(_directions(features[np.newaxis]), self._directions, count)
         return tuple(
             Near(example.sha256, example.label, example.path, float(cosine))

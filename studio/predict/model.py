@@ -1,4 +1,4 @@
-"""A trained model answering on new pictures, out of a run's folder alone and without TensorFlow."""
+"""A trained model answering on new images, out of a run's folder alone and without TensorFlow."""
 
 import threading
 from dataclasses import dataclass
@@ -28,10 +28,10 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model says of a picture, as sure as it may be.
+    """What a model says of an image, as sure as it may be.
 
     predictions: every class, likeliest first, calibrated. doubt: why it is not sure; None where it is.
-    strangeness: how unlike all training pictures it is, 0-2; None where that was not measured.
+    strangeness: how unlike all training images it is, 0-2; None where that was not measured.
     """
 
     predictions: tuple[Prediction, ...]
@@ -41,7 +41,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Look:
-    """What a model sees in a picture, for whoever wants to know why it answers so.
+    """What a model sees in an image, for whoever wants to know why it answers so.
 
     features: float32, (features,). heat: as `studio.predict.explain.evidence` gives it, for the likeliest
     class or the one asked for. Both None where the file is not one of ours.
@@ -87,12 +87,12 @@ class Model:
         return cls(inner(content, anchors), labels, preprocessing, sureness, threads)
 
     def answer(self, pixels: Uint8Array) -> Answer:
-        """Say what a picture is and whether that is sure."""
+        """Say what an image is and whether that is sure."""
         count = None if self._file.strangeness is None else self._file.strangeness + 1
         return self._answer(self._engine.outputs(pixels, count or 1))
 
     def answer_file(self, source: Path | bytes, name: str) -> Answer:
-        """Say what a file's picture is, on the very pixels training would take. Raises PictureRefused."""
+        """Say what a file's image is, on the very pixels training would take. Raises ImageRefused."""
         return self.answer(self.preprocessing.read(source, name))
 
     def look(self, pixels: Uint8Array, label: str | None = None) -> Look:
@@ -110,7 +110,7 @@ class Model:
         return self._ranked(self.probabilities(self.preprocessing.pixels(image)))
 
     def classify_file(self, source: Path | bytes, name: str) -> tuple[Prediction, ...]:
-        """Return every class, surest first, on the very pixels training would take. Raises PictureRefused."""
+        """Return every class, surest first, on the very pixels training would take. Raises ImageRefused."""
         return self._ranked(self.probabilities(self.preprocessing.read(source, name)))
 
     def probabilities(self, pixels: Uint8Array) -> Float32Array:
@@ -152,11 +152,11 @@ class ModelPool:
         return len(self._models)
 
     def answer_file(self, source: Path | bytes, name: str) -> Answer:
-        """Say what a file's picture is. Raises PictureRefused."""
+        """Say what a file's image is. Raises ImageRefused."""
         return self._any().answer_file(source, name)
 
     def classify_file(self, source: Path | bytes, name: str) -> tuple[Prediction, ...]:
-        """Return every class, surest first, as the file gives them. Raises PictureRefused."""
+        """Return every class, surest first, as the file gives them. Raises ImageRefused."""
         return self._any().classify_file(source, name)
 
     def _any(self) -> Model:

@@ -20,27 +20,27 @@ _TABLE = re.compile(r"answers-[0-9]+\.csv")
 class FolderAnswers:
     """A folder that a model was asked about.
 
-    table: the CSV file; by_answer: how many pictures got which class.
+    table: the CSV file; by_answer: how many images got which class.
     """
 
     run_id: int
     folder: Path
     table: Path
-    pictures: int
+    images: int
     refused: int
     unsure: int
     by_answer: dict[str, int]
 
 
 def ask_folder(database: Database, project_id: int, run_id: int, folder: Path, now: datetime) -> int:
-    """Ask for a model to be asked about every picture below a folder on this machine; returns the job's id.
+    """Ask for a model to be asked about every image below a folder on this machine; returns the job's id.
 
-    Raises SourceMissing where there is no folder or no picture in it.
+    Raises SourceMissing where there is no folder or no image in it.
     """
-    from studio.predict.batch import picture_files
+    from studio.predict.batch import image_files
 
     folder = folder.expanduser().resolve()
-    picture_files(folder)
+    image_files(folder)
     with database.write() as session:
         arguments = {"run_id": run_id, "path": str(folder)}
         return queue.enqueue(session, "answer_folder", arguments, project_id, now)
@@ -57,7 +57,7 @@ def folder_answers(answers_dir: Path, job: queue.Job) -> FolderAnswers | None:
         run_id=int(job.arguments["run_id"]),
         folder=Path(job.arguments["path"]),
         table=table,
-        pictures=int(result["pictures"]),
+        images=int(result["pictures"]),
         refused=int(result["refused"]),
         unsure=int(result["unsure"]),
         by_answer=dict(result["by_answer"]),
@@ -66,7 +66,7 @@ def folder_answers(answers_dir: Path, job: queue.Job) -> FolderAnswers | None:
 
 def _answer_folder(work: JobContext) -> dict[str, Any]:
     from studio.files import atomic_text
-    from studio.predict.batch import answers, picture_files, write_csv
+    from studio.predict.batch import answers, image_files, write_csv
     from studio.predict.model import ModelPool
     from studio.retrain.measure_confidence import measured
     from studio.retrain.runs import run_records
@@ -91,7 +91,7 @@ def _answer_folder(work: JobContext) -> dict[str, Any]:
                 by_answer[row.answer] += 1
             yield row
 
-    rows = answers(picture_files(folder), folder, pool.answer_file, threads=threads, progress=progress)
+    rows = answers(image_files(folder), folder, pool.answer_file, threads=threads, progress=progress)
     with atomic_text(table) as file:
         write_csv(counted(rows), file)
     _make_room(shelf)

@@ -42,9 +42,9 @@ def label_of(folder: str) -> str:
 
 
 def place_of(path: str) -> float:
-    """Return where a picture stands between 0 and 100 by its path as it was typed.
+    """Return where an image stands between 0 and 100 by its path as it was typed.
 
-    What follows `_nohash_` does not count, so that pictures of one thing can be kept together.
+    What follows `_nohash_` does not count, so that images of one thing can be kept together.
     """
     named = re.sub("_nohash_.*$", "", path)
     number = int(hashlib.sha1(named.encode(errors="surrogateescape"), usedforsecurity=False).hexdigest(), 16)
@@ -70,14 +70,14 @@ def read_peer_folder(
     """Deal a folder out as `retrain.py` does. image_dir: as it was typed, for every letter of it counts.
 
     Copies stay, and where two folders come to one label the later takes the place of the earlier; of that
-    there is a warning. Raises SourceMissing, and TooLittleToLearnFrom without a class or where no picture of
+    there is a warning. Raises SourceMissing, and TooLittleToLearnFrom without a class or where no image of
     a class is left for training.
     """
     warnings = []
     folders: dict[str, list[str]] = {}
     names: dict[str, str] = {}
     for name in _class_folders(image_dir):
-        paths = _pictures(os.path.join(image_dir, name))  # noqa: PTH118 - as text, just as typed
+        paths = _images(os.path.join(image_dir, name))  # noqa: PTH118 - as text, just as typed
         label = label_of(name)
         if not paths:
             warnings.append(_("{folder} has no jpg or jpeg file: it is passed over.").format(folder=name))
@@ -91,9 +91,9 @@ def read_peer_folder(
         folders[label], names[label] = paths, name  # the label keeps its place
     if not folders:
         raise TooLittleToLearnFrom(
-            _(
-                "expected folders of jpg pictures in {path}; there is none. Name the folder above them."
-            ).format(path=image_dir)
+            _("expected folders of jpg images in {path}; there is none. Name the folder above them.").format(
+                path=image_dir
+            )
         )
     labelled = [(label, path) for label, paths in folders.items() for path in paths]
     examples, refusals = _examples(labelled, validation_percentage, testing_percentage, progress)
@@ -114,7 +114,7 @@ def _class_folders(image_dir: str) -> list[str]:
     return [name for name in folders if name != image_dir]  # one that is called as all of it is skipped
 
 
-def _pictures(folder: str) -> list[str]:
+def _images(folder: str) -> list[str]:
     names = sorted(path.name for path in Path(folder).iterdir() if path.is_file())
     return [
         os.path.join(folder, name)  # noqa: PTH118 - as text, just as typed
@@ -154,8 +154,8 @@ def _check_training(snapshot: Snapshot) -> None:
         if label not in trained:
             raise TooLittleToLearnFrom(
                 _(
-                    "No picture of “{label}” is left for training: their paths put all of them elsewhere. "
-                    "Add pictures, or retrain without --compat."
+                    "No image of “{label}” is left for training: their paths put all of them elsewhere. "
+                    "Add images, or retrain without --compat."
                 ).format(label=label)
             )
 
@@ -173,7 +173,7 @@ def write_bottleneck_files(
     """Write `<folder>/<file>_<architecture>.txt` for each example: its values, with commas between.
 
     vectors: from SHA-256s to their bottlenecks, float32, (N, features). The files are for others to read; we
-    never read one, for it keeps its values when the picture under its name is another.
+    never read one, for it keeps its values when the image under its name is another.
     """
     phase = _("Writing bottleneck files")
     for start in range(0, len(examples), _AT_ONCE):
@@ -194,7 +194,7 @@ def empty_summaries(summaries_dir: Path) -> None:
     """Remove a folder of summaries with all that is in it, where there is one.
 
     The peer removes whatever the flag names. Here a folder in which anything but event files lies stays as it
-    is: a slip of the pen must not cost anyone their pictures. Raises OutputRefused.
+    is: a slip of the pen must not cost anyone their images. Raises OutputRefused.
     """
     if not summaries_dir.exists():
         return

@@ -1,7 +1,7 @@
-"""When a model had better say "not sure": a temperature and two thresholds, set on the validation pictures.
+"""When a model had better say "not sure": a temperature and two thresholds, set on the validation images.
 
 `sureness.json` in a run's folder, which every export carries, and `anchors.npy`, float16 (M, features), the
-features of training pictures that strangeness is measured from.
+features of training images that strangeness is measured from.
 """
 
 import json
@@ -20,9 +20,9 @@ SURENESS, ANCHORS = "sureness.json", "anchors.npy"
 _VERSION = 1
 _LOST_TO_PROBABILITY = 0.05
 _LOST_TO_STRANGENESS = 0.02
-"""Of the right answers on the validation pictures, the share that each threshold may hold back."""
+"""Of the right answers on the validation images, the share that each threshold may hold back."""
 _SURE_ENOUGH = 0.9
-"""However sure a model is of its validation pictures: what is right nine times in ten is an answer."""
+"""However sure a model is of its validation images: what is right nine times in ten is an answer."""
 _LEAST_WITHOUT = 0.5
 """The probability below which nobody who has measured nothing is sure: an answer is as likely wrong."""
 _BESIDE, _ROUNDING = 2e-3, 2e-6
@@ -30,12 +30,12 @@ _BESIDE, _ROUNDING = 2e-3, 2e-6
 _TEMPERATURES = np.geomspace(0.1, 10, 401)
 
 Doubt = Literal["unlikely", "strange"]
-"""Why an answer is not sure: no class is likely enough, or the picture is like nothing in training."""
+"""Why an answer is not sure: no class is likely enough, or the image is like nothing in training."""
 
 
 @dataclass(frozen=True)
 class Withheld:
-    """How many answers on the validation pictures are held back, of the right and of the wrong ones."""
+    """How many answers on the validation images are held back, of the right and of the wrong ones."""
 
     right: int
     wrong: int
@@ -43,13 +43,13 @@ class Withheld:
 
 @dataclass(frozen=True)
 class Costs:
-    """What the thresholds cost on the validation pictures.
+    """What the thresholds cost on the validation images.
 
     unlikely, strange: what each threshold alone holds back; both: what they do together.
     calibration_error: as `Calibration.expected_error`, before the temperature and after it.
     """
 
-    pictures: int
+    images: int
     right: int
     unlikely: Withheld
     strange: Withheld
@@ -59,12 +59,12 @@ class Costs:
     @property
     def wrong(self) -> int:
         """Answers that are not right."""
-        return self.pictures - self.right
+        return self.images - self.right
 
     @property
     def answered(self) -> int:
-        """Pictures that get an answer."""
-        return self.pictures - self.both.right - self.both.wrong
+        """Images that get an answer."""
+        return self.images - self.both.right - self.both.wrong
 
     @property
     def accuracy(self) -> float | None:
@@ -96,7 +96,7 @@ class Sureness:
         strangeness: Float32Array | None,
         model_sha256: str = "",
     ) -> "Sureness":
-        """Set temperature and thresholds on the validation pictures.
+        """Set temperature and thresholds on the validation images.
 
         probabilities: float32, (N, classes), as the model gives them; labels: int, (N,); strangeness:
         float32, (N,), or None. Of the answers that are right, one in twenty at most is held back as unlikely
@@ -119,7 +119,7 @@ class Sureness:
             return Withheld(int((chosen & right).sum()), int((chosen & ~right).sum()))
 
         costs = Costs(
-            pictures=len(labels),
+            images=len(labels),
             right=int(right.sum()),
             unlikely=withheld(unlikely),
             strange=withheld(strange),
@@ -150,7 +150,11 @@ class Sureness:
                 np.save(file, anchors.astype(np.float16))
         values = asdict(self)
         if self.costs is not None:
-            values["costs"]["accuracy"] = self.costs.accuracy
+            values["costs"] = {
+                "pictures": values["costs"].pop("images"),
+                **values["costs"],
+                "accuracy": self.costs.accuracy,
+            }
         with atomic_text(run_dir / SURENESS) as text:
             json.dump({"version": _VERSION, **values}, text, indent=1, allow_nan=False)
 
@@ -191,7 +195,7 @@ def _at(probabilities: Float32Array, temperature: float) -> Float32Array:
 def _temperature(probabilities: Float32Array, labels: IndexArray) -> float:
     """Return the temperature at which the likeliest classes' probabilities fit best how often they are right.
 
-    A few pictures that are all right are no reason to be surer without bounds: below 1 it goes no further
+    A few images that are all right are no reason to be surer without bounds: below 1 it goes no further
     than where right and wrong count as (n + 1) / (n + 2) and 1 / (n + 2), as in Platt, "Probabilistic outputs
     for support vector machines", 1999.
     """
@@ -234,7 +238,7 @@ def _costs(values: Any) -> Costs | None:
     before, after = values["calibration_error"]
     unlikely, strange, both = (Withheld(**values[name]) for name in ("unlikely", "strange", "both"))
     return Costs(
-        pictures=int(values["pictures"]),
+        images=int(values["pictures"]),
         right=int(values["right"]),
         unlikely=unlikely,
         strange=strange,

@@ -1,7 +1,7 @@
-"""Distorted views of pictures, each made and embedded once, by the flags of `retrain.py` and two more.
+"""Distorted views of images, each made and embedded once, by the flags of `retrain.py` and two more.
 
-`retrain.py` distorts anew at every step and so runs its network over every picture of every batch. Here a
-picture has a fixed number of views, whose bottlenecks are cached like any other; a step draws among them.
+`retrain.py` distorts anew at every step and so runs its network over every image of every batch. Here a
+image has a fixed number of views, whose bottlenecks are cached like any other; a step draws among them.
 """
 
 import hashlib
@@ -17,10 +17,10 @@ from PIL import Image
 from studio.arrays import Uint8Array
 from studio.backbones import BackboneFile
 from studio.backbones.bottleneck_cache import BottleneckCache
-from studio.backbones.embedding import Errand, Picture, Refusal, fill
+from studio.backbones.embedding import Errand, ImageFile, Refusal, fill
 from studio.backbones.preprocessing import Preprocessing
 from studio.i18n import _
-from studio.images.decode import decode, read_picture_file
+from studio.images.decode import decode, read_image_file
 from studio.progress import Progress
 from studio.retrain.options import RunOptions
 
@@ -36,14 +36,14 @@ _YIQ = np.array([[0.299, 0.587, 0.114], [0.595716, -0.274453, -0.321263], [0.211
 
 @dataclass(frozen=True)
 class Distortions:
-    """How far pictures are distorted; percentages but where said. The first four are the peer's.
+    """How far images are distorted; percentages but where said. The first four are the peer's.
 
     flip_left_right: mirrored, every other time.
-    random_crop: the picture is made larger by this much and the input cut out of it anywhere.
+    random_crop: the image is made larger by this much and the input cut out of it anywhere.
     random_scale: made larger, on top of that, by anything up to this much.
     random_brightness: values multiplied by anything within this much of 1. What leaves 0-255 is cut off,
-        for a view is a picture as the finished model may meet it; the peer lets it pass.
-    random_rotation: degrees to either side; corners show the picture's reflection.
+        for a view is an image as the finished model may meet it; the peer lets it pass.
+    random_rotation: degrees to either side; corners show the image's reflection.
     random_colour: saturation multiplied within this much of 1, and the hue turned, at 20 by up to 12 degrees.
     """
 
@@ -76,12 +76,12 @@ class Distortions:
 
     @property
     def largest_scale(self) -> float:
-        """How many times the input's size a picture is made before the input is cut out of it; 1 or more."""
+        """How many times the input's size an image is made before the input is cut out of it; 1 or more."""
         return (1 + self.random_crop / 100) * (1 + self.random_scale / 100)
 
     @property
     def only_flips(self) -> bool:
-        """Whether a picture has two views and no more: the mirror, and itself."""
+        """Whether an image has two views and no more: the mirror, and itself."""
         return self == Distortions(flip_left_right=True)
 
     def view(
@@ -113,7 +113,7 @@ class Distortions:
 
 
 def view_digest(sha256: str, distortions: Distortions, number: int, seed: int) -> str:
-    """Return the name of a picture's view in a cache of bottlenecks: 64 hexadecimal digits.
+    """Return the name of an image's view in a cache of bottlenecks: 64 hexadecimal digits.
 
     number: 1 and up; the odd ones are mirrored where a flip is asked for. The same four things always give
     the same pixels, and where two views are the same they have one digest.
@@ -125,7 +125,7 @@ def view_digest(sha256: str, distortions: Distortions, number: int, seed: int) -
 
 
 def embed_views(
-    pictures: Iterable[Picture],
+    images: Iterable[ImageFile],
     backbone: BackboneFile,
     cache: BottleneckCache,
     distortions: Distortions,
@@ -135,12 +135,12 @@ def embed_views(
     threads: int,
     progress: Progress,
 ) -> tuple[Refusal, ...]:
-    """Fill `cache` with what it lacks of the views 1 to `views` of each picture, under `view_digest`.
+    """Fill `cache` with what it lacks of the views 1 to `views` of each image, under `view_digest`.
 
     Each file is read and decoded once for all its views. Returns the files that could not be read; stops and
     is killed as `embed`.
     """
-    by_digest = {picture.sha256: picture for picture in pictures}
+    by_digest = {image.sha256: image for image in images}
     numbers = {
         sha256: {view_digest(sha256, distortions, number, seed): number for number in range(1, views + 1)}
         for sha256 in by_digest
@@ -153,8 +153,8 @@ def embed_views(
     errands = [Errand(by_digest[sha256], digests) for sha256, digests in wanted.items() if digests]
 
     def draw(errand: Errand, content: bytes) -> Iterator[Uint8Array]:
-        sha256 = errand.picture.sha256
-        image = _decoded(content, errand.picture.path.name, distortions, backbone.preprocessing)
+        sha256 = errand.image.sha256
+        image = _decoded(content, errand.image.path.name, distortions, backbone.preprocessing)
         for digest in errand.digests:
             number = numbers[sha256][digest]
             yield _numbered(image, distortions, backbone.preprocessing, (sha256, number, seed))
@@ -167,9 +167,9 @@ def preview(
 ) -> list[Uint8Array]:
     """Return the views 1 to `count` of a file, to the pixel as training sees them: uint8, (h, w, 3) each.
 
-    Raises PictureRefused.
+    Raises ImageRefused.
     """
-    content = read_picture_file(path, path.name)
+    content = read_image_file(path, path.name)
     sha256 = hashlib.sha256(content).hexdigest()
     image = _decoded(content, path.name, distortions, preprocessing)
     return [
@@ -188,7 +188,7 @@ def _decoded(
 def _numbered(
     image: Image.Image, distortions: Distortions, preprocessing: Preprocessing, which: tuple[str, int, int]
 ) -> Uint8Array:
-    """Return a view by the picture's SHA-256, its number and the seed.
+    """Return a view by the image's SHA-256, its number and the seed.
 
     Chance hangs on these three and not on the distortions: where one of them is turned up, the others stay.
     """
@@ -210,7 +210,7 @@ def _cut(
     place: tuple[float, float],
     degrees: float,
 ) -> Image.Image:
-    """Make a picture `scale` times the input's size and cut the input out. place: across and down, 0-1."""
+    """Make an image `scale` times the input's size and cut the input out. place: across and down, 0-1."""
     width, height = preprocessing.width_px, preprocessing.height_px
     whole = int(scale * width), int(scale * height)  # cut short, as the peer's cast to int does
     left, top = (
@@ -233,7 +233,7 @@ def _within(box: tuple[float, float, float, float], image: Image.Image) -> tuple
 
 
 def _turned(image: Image.Image, box: tuple[int, int, int, int], degrees: float) -> Image.Image:
-    """Cut (left, top, width, height) out of a picture turned about the middle of that."""
+    """Cut (left, top, width, height) out of an image turned about the middle of that."""
     left, top, width, height = box
     # A turned rectangle reaches no further from its middle than half its diagonal.
     margin = math.ceil((math.hypot(width, height) - min(width, height)) / 2) + 1

@@ -57,24 +57,24 @@ def estimate(
     missing: int,
     speeds: Mapping[str, float],
 ) -> Estimate:
-    """Return what a run on so many pictures of each split should take on this machine.
+    """Return what a run on so many images of each split should take on this machine.
 
-    missing: pictures, of any split, without a bottleneck of the backbone. What else may be cached, distorted
-    views and deep bottlenecks, is taken to be missing. speeds: pictures a second by backbone, as measured;
+    missing: images, of any split, without a bottleneck of the backbone. What else may be cached, distorted
+    views and deep bottlenecks, is taken to be missing. speeds: images a second by backbone, as measured;
     what is not among them is reckoned from multiply-adds. Where `options.minutes` is set, that is the answer.
     Raises BackboneError for a backbone that is not in the registry.
     """
     if options.minutes is not None:
         return Estimate(0.0, 60 * options.minutes, 0.0, None)
     backbone = backbone_named(options.backbone)
-    picture_s = 1 / speed_of(backbone, speeds) + 1 / _DECODED_A_SECOND
-    bottlenecks_s = missing * picture_s
+    image_s = 1 / speed_of(backbone, speeds) + 1 / _DECODED_A_SECOND
+    bottlenecks_s = missing * image_s
     heads = 1 if options.l2 is not None else len(L2S)
     step_s = _STEP_S * (options.train_batch_size / 100) * (backbone.features / 1280)
     training_s = heads * options.how_many_training_steps * step_s
     if not options.fine_tune:
         if options.distorts:
-            bottlenecks_s += training * options.distorted_views * picture_s
+            bottlenecks_s += training * options.distorted_views * image_s
         return Estimate(bottlenecks_s, training_s, _MODEL_S, None)
     _distortions, count, _seed = distorted(options, training)
     # Forth and back through what is trained is three times its share; it sees windows of the own size.
@@ -93,7 +93,7 @@ def estimate(
 
 
 def speed_of(backbone: Backbone, speeds: Mapping[str, float]) -> float:
-    """Return pictures a second: as measured, or by multiply-adds from what was, or from nothing."""
+    """Return images a second: as measured, or by multiply-adds from what was, or from nothing."""
     if backbone.name in speeds:
         return speeds[backbone.name]
     if backbone.members and all(member.name in speeds for member in backbone.members):

@@ -1,4 +1,4 @@
-"""A folder of class folders, as `retrain.py` takes it: each subfolder a class, its files the pictures."""
+"""A folder of class folders, as `retrain.py` takes it: each subfolder a class, its files the images."""
 
 import hashlib
 import unicodedata
@@ -11,22 +11,22 @@ from studio.i18n import _
 from studio.progress import Progress
 from studio.retrain.snapshot import Labelled
 
-_NOT_PICTURES = {"thumbs.db", "desktop.ini"}
+_NOT_IMAGES = {"thumbs.db", "desktop.ini"}
 """What Windows leaves in folders; names beginning with a dot are left out as well."""
 
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """Pictures in the order of classes and names, each content once, and the files left out."""
+    """Images in the order of classes and names, each content once, and the files left out."""
 
-    pictures: tuple[Labelled, ...]
+    images: tuple[Labelled, ...]
     refusals: tuple[Refusal, ...]
 
 
 def read_image_folder(image_dir: Path, progress: Progress) -> ImageFolder:
-    """List a folder's pictures by class. A class is a subfolder's name, in Unicode's composed form.
+    """List a folder's images by class. A class is a subfolder's name, in Unicode's composed form.
 
-    Files are hashed, not decoded: that they are pictures shows when they are embedded. Raises
+    Files are hashed, not decoded: that they are images shows when they are embedded. Raises
     SourceMissing when the folder cannot be read.
     """
     try:
@@ -45,7 +45,7 @@ def read_image_folder(image_dir: Path, progress: Progress) -> ImageFolder:
     files = [
         (label, path)
         for label, path in files
-        if path.is_file() and not path.name.startswith(".") and path.name.lower() not in _NOT_PICTURES
+        if path.is_file() and not path.name.startswith(".") and path.name.lower() not in _NOT_IMAGES
     ]
     kept: dict[str, Labelled] = {}
     refusals: list[Refusal] = []

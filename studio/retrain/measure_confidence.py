@@ -24,17 +24,17 @@ from studio.retrain.snapshot import Example, Snapshot, evenly
 
 _SHARED = 20_000
 _OF_ITS_OWN = 500
-"""Training pictures that are looked at: those of a plain run were embedded anyhow, those of a fine-tuned one
+"""Training images that are looked at: those of a plain run were embedded anyhow, those of a fine-tuned one
 see a network that nobody has asked yet."""
 _VALIDATION = 2_000
 
 
 @dataclass(frozen=True)
 class RunFeatures:
-    """A finished run's head, and where the features of its pictures are.
+    """A finished run's head, and where the features of its images are.
 
     A plain run's are its backbone's bottlenecks, which training has left in the cache; a fine-tuned run's are
-    cached under the model's own name. Computing what is missing reads the pictures where they lay.
+    cached under the model's own name. Computing what is missing reads the images where they lay.
     """
 
     run_dir: Path
@@ -62,17 +62,17 @@ class RunFeatures:
         )
 
     def training(self) -> tuple[Example, ...]:
-        """Return the training pictures that are looked at."""
+        """Return the training images that are looked at."""
         return evenly(self.snapshot.of_split("training"), _OF_ITS_OWN if self.own else _SHARED)
 
     def validation(self) -> tuple[Example, ...]:
-        """Return the validation pictures that are looked at."""
+        """Return the validation images that are looked at."""
         return evenly(self.snapshot.of_split("validation"), _VALIDATION)
 
     def vectors(
         self, examples: Sequence[Example], bottleneck_dir: Path, *, threads: int, progress: Progress
     ) -> tuple[tuple[Example, ...], Float32Array]:
-        """Return the examples whose pictures can be had, and their features: float32, (N, features).
+        """Return the examples whose images can be had, and their features: float32, (N, features).
 
         Raises Stopped; what was computed until then is kept.
         """
@@ -106,14 +106,14 @@ class RunFeatures:
 
 
 ANCHORS = 500
-"""Training pictures, classes alike, that strangeness is measured from: 1-5 MB of a file that carries them."""
+"""Training images, classes alike, that strangeness is measured from: 1-5 MB of a file that carries them."""
 _BLOCK = 512
 
 
 def measured(run_dir: Path, bottleneck_dir: Path, *, threads: int, progress: Progress) -> Sureness:
-    """Return a run's sureness, measured on its validation pictures where that has not been done.
+    """Return a run's sureness, measured on its validation images where that has not been done.
 
-    It is kept, but for a run whose pictures are all gone, of which nothing can be known. Raises
+    It is kept, but for a run whose images are all gone, of which nothing can be known. Raises
     ModelUnreadable, Stopped.
     """
     known = Sureness.read(run_dir)
@@ -122,16 +122,16 @@ def measured(run_dir: Path, bottleneck_dir: Path, *, threads: int, progress: Pro
     if known is not None and known.model_sha256 == model_sha256:
         return known
     working = {"threads": threads, "progress": progress}
-    pictures, features = run.vectors(run.validation(), bottleneck_dir, **working)  # type: ignore[arg-type]
+    images, features = run.vectors(run.validation(), bottleneck_dir, **working)  # type: ignore[arg-type]
     trained, vectors = run.vectors(run.training(), bottleneck_dir, **working)  # type: ignore[arg-type]
     progress.report(_("Measuring how sure it may be"), 0, 1)
     chosen = {example.sha256 for example in evenly(trained, ANCHORS)}
     anchors = vectors[[example.sha256 in chosen for example in trained]] if trained else None
     classes = run.snapshot.classes
-    labels = np.array([classes.index(example.label) for example in pictures], np.intp)
+    labels = np.array([classes.index(example.label) for example in images], np.intp)
     strangeness = None if anchors is None else _strangeness(features, anchors)
     found = Sureness.of(run.head.probabilities(features), labels, strangeness, model_sha256)
-    if trained or pictures:
+    if trained or images:
         found.write(run_dir, anchors)
     progress.report(_("Measuring how sure it may be"), 1, 1)
     return found

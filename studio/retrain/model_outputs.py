@@ -1,8 +1,8 @@
-"""A run's model file with more to tell: features, the maps they are the means of, a picture's strangeness.
+"""A run's model file with more to tell: features, the maps they are the means of, an image's strangeness.
 
 The head stands on features, and features are, in every backbone of the registry, the means of the last maps.
 Both are in the file already; here they become outputs of a file derived from it, and what tells strange
-pictures is grafted on, as the head was. `model.tflite` itself keeps its one output.
+images is grafted on, as the head was. `model.tflite` itself keeps its one output.
 """
 
 from collections.abc import Sequence
@@ -84,8 +84,8 @@ def only_features(model: bytes) -> bytes:
 def with_strangeness(model: bytes, anchors: Float32Array) -> bytes:
     """Return a file with a second output, `strangeness`, float32, (1, 1): how unlike the anchors it all is.
 
-    1 less the largest cosine between the picture's features and an anchor: 0 for an anchor itself.
-    anchors: float32, (M, features), features of training pictures. Sun et al., "Out-of-distribution detection
+    1 less the largest cosine between the image's features and an anchor: 0 for an anchor itself.
+    anchors: float32, (M, features), features of training images. Sun et al., "Out-of-distribution detection
     with deep nearest neighbors", 2022. Raises ValueError for a file with no head of ours.
     """
     opened = _Opened(model)

@@ -16,16 +16,16 @@ class RunOptions:
 
     backbone: one of the registry, or several joined by "+", whose features stand side by side.
     optimizer: sgd, plain gradient descent; momentum, the same with 0.9 of the last step; adam.
-    l2: weight of half the squared weights in the loss; None has it chosen on the validation pictures.
-    class_weighting: balanced draws classes alike, as the peer does; none draws pictures alike.
+    l2: weight of half the squared weights in the loss; None has it chosen on the validation images.
+    class_weighting: balanced draws classes alike, as the peer does; none draws images alike.
     patience: validations in a row that bring nothing better before training ends; 0 trains all the steps.
     flip_left_right, random_crop, random_scale, random_brightness: the peer's distortions, percent.
     random_rotation: degrees to either side; random_colour: percent by which saturation and hue vary.
-    distorted_views: distorted copies of each training picture whose bottlenecks are cached; used only where
+    distorted_views: distorted copies of each training image whose bottlenecks are cached; used only where
     a distortion is asked for.
-    fine_tune: train the backbone's last blocks too, for `fine_tune_epochs` passes over the pictures.
+    fine_tune: train the backbone's last blocks too, for `fine_tune_epochs` passes over the images.
     minutes: choose backbone, views and depth within so many minutes; None leaves all as it is chosen here.
-    validation_batch_size, test_batch_size: pictures asked at each validation and in the test, drawn as those
+    validation_batch_size, test_batch_size: images asked at each validation and in the test, drawn as those
     of a training batch are; -1 asks all.
     compat: whose conventions the head is trained by, where ours are others; see `studio.retrain.compat`.
     """

@@ -48,11 +48,11 @@ class RunResult:
     """A finished run. refusals: files that were left out; warnings: why its figures may be weak.
 
     step, validation: when the stored head was reached and how it did then; validation is None without
-    validation pictures.
+    validation images.
     facts: plain values, to tell what it came from and what it took: "backbones", each with the SHA-256 of its
     weights; "data", the snapshot's hash; "versions" of the libraries; "seconds" of this call, and of training
     over all calls; "steps" taken, "stopped_early", "l2"; "tried", what else was trained, with its accuracy on
-    the validation pictures; "fine_tuning", or None.
+    the validation images; "fine_tuning", or None.
     """
 
     run_dir: Path
@@ -85,10 +85,10 @@ def retrain(
     """Train on `snapshot` and leave a model in `run_dir`.
 
     Called again after a kill or a stop, with the same arguments, it goes on from where it stood; on a
-    finished run it only reads the result. Pictures that cannot be read are left out of the snapshot.
+    finished run it only reads the result. Images that cannot be read are left out of the snapshot.
     summaries_dir: where TensorBoard's event files go; `summaries` in `run_dir` by default.
-    attribute: writes into a folder whose the pictures of a snapshot are, where that is known.
-    find_copies: says which test pictures are near copies of training pictures; by default what their
+    attribute: writes into a folder whose the images of a snapshot are, where that is known.
+    find_copies: says which test images are near copies of training images; by default what their
     bottlenecks and files say.
     watches: those who are shown the head while it is trained.
     Raises TooLittleToLearnFrom, BackboneError, Stopped, and JobFailed when the folder holds another run.
@@ -180,7 +180,7 @@ def _finished(snapshot: Snapshot, options: RunOptions, run_dir: Path) -> RunResu
     card = read_card(run_dir)
     if card.get("asked") != snapshot.hash or RunOptions.from_json(card["options"]) != options:
         raise JobFailed(
-            _("{path} holds a finished run of other pictures or options. Choose another folder.").format(
+            _("{path} holds a finished run of other images or options. Choose another folder.").format(
                 path=run_dir
             )
         )

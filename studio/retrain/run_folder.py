@@ -6,7 +6,7 @@ model.json      all else: see `write_card`
 snapshot.csv    what was trained on
 tuned.npz       weights of the backbone that were trained too; of a fine-tuned run only
 summaries/      TensorBoard event files
-ATTRIBUTION.csv where its pictures were found, by whom they are and under which licence; of a project only
+ATTRIBUTION.csv where its images were found, by whom they are and under which licence; of a project only
 ATTRIBUTION.txt the credits, ready to be put beside what is made of the model; of a project only
 """
 

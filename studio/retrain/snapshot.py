@@ -1,4 +1,4 @@
-"""A frozen list of (picture, label, split), named by its hash: what a run trains on and can repeat."""
+"""A frozen list of (image, label, split), named by its hash: what a run trains on and can repeat."""
 
 import csv
 import hashlib
@@ -17,12 +17,12 @@ from studio.i18n import _, counted
 LEAST_CLASSES = 2
 """Telling apart takes two."""
 FEW = 20
-"""Below this a class is warned of: the peer's threshold, about where a test share of 10% is two pictures."""
+"""Below this a class is warned of: the peer's threshold, about where a test share of 10% is two images."""
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """A picture with its class, before it has a split. sha256: 64 hexadecimal digits of the file's bytes."""
+    """An image with its class, before it has a split. sha256: 64 hexadecimal digits of the file's bytes."""
 
     sha256: str
     path: Path
@@ -38,7 +38,7 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Example:
-    """A picture with its class and split. group: as in `Labelled`."""
+    """An image with its class and split. group: as in `Labelled`."""
 
     sha256: str
     path: Path
@@ -50,9 +50,9 @@ class Example:
         _alone(self)
 
 
-def _alone(picture: Labelled | Example) -> None:
-    if not picture.group:
-        object.__setattr__(picture, "group", picture.sha256)  # as frozen dataclasses set what they derive
+def _alone(image: Labelled | Example) -> None:
+    if not image.group:
+        object.__setattr__(image, "group", image.sha256)  # as frozen dataclasses set what they derive
 
 
 @dataclass(frozen=True)
@@ -66,42 +66,42 @@ class Snapshot:
     @classmethod
     def of(
         cls,
-        pictures: Iterable[Labelled],
+        images: Iterable[Labelled],
         *,
         validation_percentage: float = 10,
         testing_percentage: float = 10,
         seed: int = 0,
     ) -> "Snapshot":
-        """Deal pictures out to splits. Classes are the sorted labels; a SHA-256 may stand here once only.
+        """Deal images out to splits. Classes are the sorted labels; a SHA-256 may stand here once only.
 
-        Pictures of one group fall on the same side: on that which came with them, or else where the hash of
+        Images of one group fall on the same side: on that which came with them, or else where the hash of
         the group sends them.
         """
-        dealt = sorted(pictures, key=lambda picture: picture.sha256)
-        given = given_of_groups((picture.group, picture.given) for picture in dealt)
+        dealt = sorted(images, key=lambda image: image.sha256)
+        given = given_of_groups((image.group, image.given) for image in dealt)
         examples = tuple(
             Example(
-                picture.sha256,
-                picture.path,
-                picture.label,
-                given.get(picture.group)
-                or split_of(picture.group, validation_percentage, testing_percentage, seed),
-                picture.group,
+                image.sha256,
+                image.path,
+                image.label,
+                given.get(image.group)
+                or split_of(image.group, validation_percentage, testing_percentage, seed),
+                image.group,
             )
-            for picture in dealt
+            for image in dealt
         )
         if len({example.sha256 for example in examples}) < len(examples):
-            raise ValueError("expected every picture once; one SHA-256 came twice")
+            raise ValueError("expected every image once; one SHA-256 came twice")
         return cls(examples, tuple(sorted({example.label for example in examples})), seed)._with_training()
 
     def _with_training(self) -> "Snapshot":
-        """Give every class a training picture: in a tiny set the hash may send all of them elsewhere.
+        """Give every class a training image: in a tiny set the hash may send all of them elsewhere.
 
         Whatever moves takes its near copies along.
         """
         trained = {example.label for example in self.examples if example.split == "training"}
         moved = {
-            # The picture nearest to the training range, so that the choice does not hang on order.
+            # The image nearest to the training range, so that the choice does not hang on order.
             max(
                 (example for example in self.examples if example.label == label),
                 key=lambda example: place_of(example.group, self.seed),
@@ -116,7 +116,7 @@ class Snapshot:
 
     @cached_property
     def hash(self) -> str:
-        """The snapshot's name: SHA-256 over pictures, labels, splits and classes, not over paths."""
+        """The snapshot's name: SHA-256 over images, labels, splits and classes, not over paths."""
         digest = hashlib.sha256()
         for row in (self.classes, *((e.sha256, e.label, e.split) for e in self.examples)):
             # Lengths first, so that no label can look like two.
@@ -128,7 +128,7 @@ class Snapshot:
         return tuple(example for example in self.examples if example.split == split)
 
     def without(self, digests: Collection[str]) -> "Snapshot":
-        """Return the snapshot without some pictures, and without the classes that this leaves empty."""
+        """Return the snapshot without some images, and without the classes that this leaves empty."""
         if not digests:
             return self
         examples = tuple(example for example in self.examples if example.sha256 not in digests)
@@ -144,16 +144,14 @@ class Snapshot:
         """
         if len(self.classes) < LEAST_CLASSES:
             raise TooLittleToLearnFrom(
-                _(
-                    "expected at least two classes with pictures; there is {found}. Add a second class."
-                ).format(
+                _("expected at least two classes with images; there is {found}. Add a second class.").format(
                     found=_("only “{label}”").format(label=self.classes[0]) if self.classes else _("none")
                 )
             )
         counts = Counter(example.label for example in self.examples)
         warnings = [
-            _("“{label}” has {pictures}; {few} or more make it reliable.").format(
-                label=label, pictures=counted("{count} picture", "{count} pictures", counts[label]), few=FEW
+            _("“{label}” has {images}; {few} or more make it reliable.").format(
+                label=label, images=counted("{count} image", "{count} images", counts[label]), few=FEW
             )
             for label in self.classes
             if counts[label] < FEW
@@ -161,12 +159,10 @@ class Snapshot:
         splits = Counter(example.split for example in self.examples)
         if not splits["validation"]:
             warnings.append(
-                _("No picture is left for validation: the last head is kept, not the best. Add pictures.")
+                _("No image is left for validation: the last head is kept, not the best. Add images.")
             )
         if not splits["testing"]:
-            warnings.append(
-                _("No picture is left for testing: the accuracy cannot be measured. Add pictures.")
-            )
+            warnings.append(_("No image is left for testing: the accuracy cannot be measured. Add images."))
         return tuple(warnings)
 
     def write(self, path: Path) -> None:

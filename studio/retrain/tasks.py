@@ -13,7 +13,7 @@ from db.engine import Database
 from studio.arrays import Float32Array
 from studio.errors import AlreadyAtWork, Stopped, StudioError
 from studio.i18n import _
-from studio.images.store import PictureStore
+from studio.images.store import ImageStore
 from studio.jobs import queue
 from studio.jobs.context import JobContext, Task
 from studio.retrain.options import RunOptions
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 def retrain(
     database: Database,
-    store: PictureStore,
+    store: ImageStore,
     project_id: int,
     options: RunOptions,
     now: datetime,
@@ -51,7 +51,7 @@ def retrain(
 
 def sweep(
     database: Database,
-    store: PictureStore,
+    store: ImageStore,
     project_id: int,
     several: Sequence[RunOptions],
     now: datetime,
@@ -70,7 +70,7 @@ def sweep(
         frozen: dict[tuple[float, float, int], int] = {}
         run_ids = []
         for number, options in enumerate(several, 1):
-            # What deals pictures out; all else the runs may have each for itself.
+            # What deals images out; all else the runs may have each for itself.
             dealt = options.validation_percentage, options.testing_percentage, options.seed
             if dealt not in frozen:
                 frozen[dealt] = _frozen(session, store, project_id, options, now)
@@ -83,7 +83,7 @@ def sweep(
 
 
 def rerun(database: Database, run_id: int, now: datetime) -> int:
-    """Ask for a run to be done again, with the same pictures, labels, splits and options; returns the new id.
+    """Ask for a run to be done again, with the same images, labels, splits and options; returns the new id.
 
     A run that chose its options within so many minutes is done again with what it chose. Raises ProjectError
     where there is no such run, and AlreadyAtWork as `retrain` does.
@@ -121,9 +121,7 @@ def _refuse_two_at_once(session: Session, project_id: int) -> None:
         raise AlreadyAtWork(_("This project is being retrained already. Wait for it, or stop it first."))
 
 
-def _frozen(
-    session: Session, store: PictureStore, project_id: int, options: RunOptions, now: datetime
-) -> int:
+def _frozen(session: Session, store: ImageStore, project_id: int, options: RunOptions, now: datetime) -> int:
     snapshot = snapshot_records.snapshot_of(session, project_id, options, store)
     snapshot.check()
     return snapshot_records.freeze(session, project_id, snapshot, now)
@@ -175,7 +173,7 @@ def _sweep(work: JobContext, run_ids: Sequence[int]) -> dict[str, Any]:
     return {
         "run_ids": list(run_ids),
         "failed": failed,
-        # Several runs say the same of the same pictures.
+        # Several runs say the same of the same images.
         "warnings": list(dict.fromkeys(warning for each in done for warning in each["warnings"])),
         "refused": list({each["name"]: each for run in done for each in run["refused"]}.values()),
     }
@@ -196,14 +194,14 @@ class _Numbered:
 
 
 def _run(work: JobContext, run_id: int, progress: "Progress") -> dict[str, Any]:
-    from studio.images.store import PictureStore
+    from studio.images.store import ImageStore
     from studio.retrain.measure_confidence import measured
     from studio.retrain.run import retrain
     from studio.retrain.runs import run_records, snapshot_records
 
     with work.database.read() as session:
         run = run_records.run(session, run_id)
-        store = PictureStore(work.settings.pictures_dir)
+        store = ImageStore(work.settings.images_dir)
         snapshot = snapshot_records.load_snapshot(session, run_id, store)
 
     waiting: list[CurvePoint] = []
@@ -254,11 +252,11 @@ def _run(work: JobContext, run_id: int, progress: "Progress") -> dict[str, Any]:
 def _compare(
     work: JobContext, run_id: int, used: "Snapshot", vectors: Float32Array, progress: "Progress"
 ) -> None:
-    """Look for near copies among a run's pictures by their bottlenecks, which are there now."""
-    from studio.images.near_duplicates import pictures_of_run, refine
+    """Look for near copies among a run's images by their bottlenecks, which are there now."""
+    from studio.images.near_duplicates import images_of_run, refine
 
     with work.database.read() as session:
-        image_ids, new = pictures_of_run(session, run_id)
+        image_ids, new = images_of_run(session, run_id)
     if new:
         ids = [image_ids[example.sha256] for example in used.examples]
         refine(work.database, work.project_id, ids, vectors, new=new, progress=progress)

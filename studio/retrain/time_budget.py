@@ -38,7 +38,7 @@ class _Trial:
 
     @property
     def merit(self) -> tuple[float, bool, float]:
-        """On validation pictures; between equals, what is fine-tuned: it is better by experience."""
+        """On validation images; between equals, what is fine-tuned: it is better by experience."""
         point = self.learnt.validation
         if point is None:
             return 0.0, self.options.fine_tune, 0.0
@@ -100,7 +100,7 @@ class _Until:
 def learn_in_time(
     snapshot: Snapshot, options: RunOptions, means: Means, identity: str, on_points: OnPoints
 ) -> Learnt:
-    """Train in several ways until `options.minutes` are over; return the best by the validation pictures.
+    """Train in several ways until `options.minutes` are over; return the best by the validation images.
 
     First a head on the backbone that is asked for, which is finished whatever it takes, so that there is a
     model; then its last blocks too; then other backbones that are on this machine, the best by what is

@@ -29,7 +29,7 @@ from studio.retrain.snapshot import Example, Snapshot
 
 CHECKPOINT = "checkpoint.npz"
 _COMPARED = 8
-"""Pictures on which the written file must answer as the head did."""
+"""Images on which the written file must answer as the head did."""
 _TOLERANCE = 1e-4
 """The largest difference of a probability that rounding explains; measured differences are below 1e-6."""
 
@@ -51,7 +51,7 @@ class Means:
 
 @dataclass(frozen=True)
 class Learnt:
-    """What training came to. snapshot: without the pictures that could not be read, `refusals`.
+    """What training came to. snapshot: without the images that could not be read, `refusals`.
 
     model: the file's bytes. step, validation: when the stored weights were reached, and how they did then.
     probabilities: float32, (N, classes), of the testing examples in their order.
@@ -74,7 +74,7 @@ class Learnt:
 
 @dataclass(frozen=True)
 class Embedded:
-    """A snapshot's pictures as a backbone sees them. lesson: see there; rows are the snapshot's examples."""
+    """A snapshot's images as a backbone sees them. lesson: see there; rows are the snapshot's examples."""
 
     snapshot: Snapshot
     refusals: tuple[Refusal, ...]
@@ -88,7 +88,7 @@ def embedded(
 ) -> Iterator[Embedded]:
     """Compute what bottlenecks are missing, distorted views included, and yield them all.
 
-    Pictures that cannot be read are left out. Raises TooLittleToLearnFrom, Stopped.
+    Images that cannot be read are left out. Raises TooLittleToLearnFrom, Stopped.
     """
     began = time.monotonic()
     cache = BottleneckCache.of(means.bottleneck_dir, backbone)
@@ -105,12 +105,12 @@ def embedded(
         embed_views(taught, backbone, cache, distortions, count, seed, **working)  # type: ignore[arg-type]
         names = [view_digest(e.sha256, distortions, at + 1, seed) for e in taught for at in range(count)]
         rows = len(digests) + np.arange(len(names)).reshape(-1, count)
-        # The picture as it is stands among its views; not so with the peer, who distorts every one.
+        # The image as it is stands among its views; not so with the peer, who distorts every one.
         views = rows if options.compat else np.concatenate([training[:, np.newaxis], rows], axis=1)
         digests += names
     seconds = time.monotonic() - began
     means.run_dir.mkdir(parents=True, exist_ok=True)
-    # On disk, mapped: memory does not grow with the pictures. It goes when the array does.
+    # On disk, mapped: memory does not grow with the images. It goes when the array does.
     with tempfile.TemporaryFile(dir=means.run_dir) as scratch:
         vectors = np.memmap(scratch, np.float32, "w+", shape=(len(digests), backbone.features))
         try:
@@ -170,7 +170,7 @@ def learn_head(
 
 
 def identity_on(identity: str, backbone: BackboneFile, used: Snapshot) -> str:
-    """Return what a checkpoint must have been written with: also weights, and pictures that can be read."""
+    """Return what a checkpoint must have been written with: also weights, and images that can be read."""
     return " ".join((identity, backbone.fingerprint, backbone.preprocessing.fingerprint, used.hash))
 
 
@@ -191,7 +191,7 @@ def _compare(model: bytes, head: Head, backbone: BackboneFile, examples: tuple[E
     """Raise ModelUnreadable where the file about to be written does not answer as backbone and head do.
 
     Asked afresh, not compared with cached bottlenecks: those may have been made with another release of
-    the picture libraries, whose pixels differ by a shade.
+    the image libraries, whose pixels differ by a shade.
     """
     features = Engine(backbone.path.read_bytes())
     compare(
@@ -211,7 +211,7 @@ def compare(
     *,
     tolerance: float,
 ) -> None:
-    """Raise ModelUnreadable where a file does not answer as it should on some pictures.
+    """Raise ModelUnreadable where a file does not answer as it should on some images.
 
     expected: from pixels, uint8, (h, w, 3), to probabilities, float32, (classes,).
     """

@@ -1,4 +1,4 @@
-"""Training pictures of each class, to show what a model knows."""
+"""Training images of each class, to show what a model knows."""
 
 import csv
 from collections import defaultdict
@@ -14,8 +14,8 @@ from studio.retrain.run_folder import SNAPSHOT
 PER_CLASS = 3
 
 
-def example_pictures(session: Session, run_dir: Path, labels: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
-    """Return by class the SHA-256 of its first few training pictures that the studio still has.
+def example_images(session: Session, run_dir: Path, labels: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
+    """Return by class the SHA-256 of its first few training images that the studio still has.
 
     The first by their hash, which says nothing of what is in them: it is as fair as a lottery.
     """
@@ -34,5 +34,5 @@ def example_pictures(session: Session, run_dir: Path, labels: Sequence[str]) -> 
 
 
 def format_of(session: Session, sha256: str) -> str | None:
-    """Return the format of a picture, as Pillow calls it; None where there is none."""
+    """Return the format of an image, as Pillow calls it; None where there is none."""
     return session.scalar(select(models.Image.format).where(models.Image.sha256 == sha256))

@@ -1,4 +1,4 @@
-"""Answers that visitors marked as wrong: kept with the picture only where both sides wanted it."""
+"""Answers that visitors marked as wrong: kept with the image only where both sides wanted it."""
 
 import hashlib
 import io
@@ -19,13 +19,13 @@ from studio.datasets.sources import Source
 from studio.errors import StudioError
 from studio.i18n import _
 from studio.images.provenance import VISITOR, Papers
-from studio.images.store import PictureStore, fitted
+from studio.images.store import ImageStore, fitted
 from studio.progress import Silent
 from studio.share.links import Shared
 from studio.share.shared_models import decode_from_a_stranger
 
 MOST_MARKS = 5_000
-MOST_PICTURES = 500
+MOST_IMAGES = 500
 """So many of a link are kept; then it is full, so that nobody fills the disk or the project through it."""
 _SIDE_PX = 1_280
 _QUALITY = 92
@@ -35,14 +35,14 @@ _QUALITY = 92
 class Said:
     """What a visitor says of an answer. score: how sure the model was of it, 0 to 1.
 
-    meant: the class that it should have been; empty where it is none of them. picture: a file's bytes, where
+    meant: the class that it should have been; empty where it is none of them. image: a file's bytes, where
     the visitor leaves it.
     """
 
     answered: str
     score: float
     meant: str
-    picture: bytes | None
+    image: bytes | None
 
 
 class LinkFull(StudioError):
@@ -57,26 +57,26 @@ class Mark:
     score: float
     meant: str
     sha256: str | None
-    """The picture; None where none was left."""
+    """The image; None where none was left."""
     link: str
     """The link's name."""
     at: datetime
 
 
-def mark(database: Database, store: PictureStore, shared: Shared, said: Said, now: datetime) -> None:
-    """Write down that an answer was wrong, and take the picture, if there is one, into the project.
+def mark(database: Database, store: ImageStore, shared: Shared, said: Said, now: datetime) -> None:
+    """Write down that an answer was wrong, and take the image, if there is one, into the project.
 
-    The picture waits there unlabelled, with what was said of it as its title. Nothing of its file but its
-    pixels is kept: a photograph's place and time are the visitor's own. Raises PictureRefused, and LinkFull
+    The image waits there unlabelled, with what was said of it as its title. Nothing of its file but its
+    pixels is kept: a photograph's place and time are the visitor's own. Raises ImageRefused, and LinkFull
     where the link has as many marks as it may have.
     """
-    picture = said.picture if shared.keeps_pictures else None
-    pixels = None if picture is None else _pixels_alone(picture)
+    image = said.image if shared.keeps_images else None
+    pixels = None if image is None else _pixels_alone(image)
     with database.read() as session:
-        marks, pictures = session.execute(
+        marks, images = session.execute(
             select(func.count(), func.count(ShareMark.image_id)).where(ShareMark.link_id == shared.link_id)
         ).one()
-    if marks >= MOST_MARKS or (pixels is not None and pictures >= MOST_PICTURES):
+    if marks >= MOST_MARKS or (pixels is not None and images >= MOST_IMAGES):
         raise LinkFull(_("This link has taken as many remarks as it can. Thank you."))
     if pixels is not None:
         _take(database, store, shared, _title(said), pixels, now)
@@ -109,9 +109,9 @@ def marks(session: Session, project_id: int, limit: int = 100) -> tuple[Mark, ..
     return tuple(Mark(*found) for found in rows)
 
 
-def _pixels_alone(picture: bytes) -> bytes:
-    """Return a stranger's picture written anew, no larger than it needs to be for training and looking."""
-    image = fitted(decode_from_a_stranger(picture, fitting_px=_SIDE_PX), _SIDE_PX)
+def _pixels_alone(content: bytes) -> bytes:
+    """Return a stranger's image written anew, no larger than it needs to be for training and looking."""
+    image = fitted(decode_from_a_stranger(content, fitting_px=_SIDE_PX), _SIDE_PX)
     image.info.clear()  # comments and the like, which Pillow would write again
     written = io.BytesIO()
     image.save(written, "JPEG", quality=_QUALITY)
@@ -119,7 +119,7 @@ def _pixels_alone(picture: bytes) -> bytes:
 
 
 def _take(
-    database: Database, store: PictureStore, shared: Shared, title: str, content: bytes, now: datetime
+    database: Database, store: ImageStore, shared: Shared, title: str, content: bytes, now: datetime
 ) -> None:
     read: Callable[[], bytes] = partial(bytes, content)
     name = f"{shared.name}/{now:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}.jpg"

@@ -196,7 +196,7 @@ class GraphFile:
     def classify_file(self, source: Path | bytes, name: str) -> tuple[tuple[Prediction, ...], float]:
         """Return every class, surest first, and the seconds that the graph took for them.
 
-        Raises PictureRefused, and ModelUnreadable.
+        Raises ImageRefused, and ModelUnreadable.
         """
         pixels = self.preprocessing.read(source, name).astype(np.float32)[np.newaxis]
         began = time.perf_counter()

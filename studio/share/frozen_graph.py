@@ -28,7 +28,7 @@ SCRIPT_MEAN = SCRIPT_STD = 128.0
 """`--input_mean` and `--input_std` of the script, which scales the pixels itself."""
 _TOLERANCE = 1e-3
 _QUANTIZED_TOLERANCE = 0.9
-"""Only what is broken is further apart on pictures that no class is sure of."""
+"""Only what is broken is further apart on images that no class is sure of."""
 _COMPARED = 4
 
 
@@ -101,7 +101,7 @@ def write_frozen_graph(run_dir: Path, path: Path, name: str = FINAL) -> None:
 
 
 def network_of(run_dir: Path, card: dict[str, Any], head: Head) -> tuple[Backbone, Any]:
-    """Return a finished run's backbone, as its model takes pictures, and the Keras network for its head.
+    """Return a finished run's backbone, as its model takes images, and the Keras network for its head.
 
     The network: float32, (N, h, w, 3), scaled, in; float32, (N, features), out. Raises ModelUnreadable.
     """
@@ -120,9 +120,9 @@ def _compare(content: bytes, model: Model, preprocessing: Preprocessing, name: s
     # Blocks of colour: enough structure for the answers to differ from one another.
     blocks = np.random.default_rng(0).integers(0, 256, (_COMPARED, 4, 4, 3), dtype=np.uint8)
     tall, wide = -(-height_px // 4), -(-width_px // 4)
-    pictures = blocks.repeat(tall, axis=1).repeat(wide, axis=2)[:, :height_px, :width_px]
-    scaled = (pictures.astype(np.float32) - SCRIPT_MEAN) / SCRIPT_STD
-    expected = np.stack([model.probabilities(picture) for picture in pictures])
+    images = blocks.repeat(tall, axis=1).repeat(wide, axis=2)[:, :height_px, :width_px]
+    scaled = (images.astype(np.float32) - SCRIPT_MEAN) / SCRIPT_STD
+    expected = np.stack([model.probabilities(image) for image in images])
     difference = float(np.abs(run_frozen_graph(content, scaled, output=name) - expected).max())
     if not difference <= tolerance:  # NaN included
         raise JobFailed(

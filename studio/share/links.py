@@ -25,14 +25,14 @@ LinkState = Literal["open", "expired", "revoked"]
 class Link:
     """A link as its owner sees it; its token is not to be had any more.
 
-    opened: how often its page was; answered: pictures that were answered here and not in the visitor's
-    browser. marked: answers that visitors marked as wrong; pictures: how many of them left theirs.
+    opened: how often its page was; answered: images that were answered here and not in the visitor's
+    browser. marked: answers that visitors marked as wrong; images: how many of them left theirs.
     """
 
     id: int
     run_id: int
     name: str
-    keeps_pictures: bool
+    keeps_images: bool
     shows_examples: bool
     created_at: datetime
     expires_at: datetime | None
@@ -41,7 +41,7 @@ class Link:
     answered: int
     opened_at: datetime | None
     marked: int
-    pictures: int
+    images: int
 
     def state(self, now: datetime) -> LinkState:
         """Return how the link stands."""
@@ -58,7 +58,7 @@ class Shared:
     project_id: int
     folder: str
     name: str
-    keeps_pictures: bool
+    keeps_images: bool
     shows_examples: bool
 
 
@@ -74,14 +74,14 @@ def create(
     now: datetime,
     *,
     expires_at: datetime | None = None,
-    keeps_pictures: bool = False,
+    keeps_images: bool = False,
     shows_examples: bool = False,
     token: Callable[[], str] = new_token,
 ) -> tuple[int, str]:
     """Make a link to a finished run and return its id and its token, which is not kept.
 
-    expires_at: from when on it opens nothing; None: never. keeps_pictures: whether a visitor who marks an
-    answer wrong is asked to leave the picture. shows_examples: whether training pictures of each class are
+    expires_at: from when on it opens nothing; None: never. keeps_images: whether a visitor who marks an
+    answer wrong is asked to leave the image. shows_examples: whether training images of each class are
     shown. Raises ProjectError where there is no such run or it has not
     ended, and for a name that is empty or too long.
     """
@@ -100,7 +100,7 @@ def create(
         run_id=run_id,
         name=name,
         token_sha256=_hash(made),
-        keeps_pictures=keeps_pictures,
+        keeps_images=keeps_images,
         shows_examples=shows_examples,
         expires_at=expires_at,
         created_at=now,
@@ -132,11 +132,9 @@ def links(session: Session, project_id: int) -> tuple[Link, ...]:
         .where(ShareMark.link_id == ShareLink.id)
         .correlate(ShareLink)
     )
-    marked, pictures = (
-        marks.with_only_columns(column).scalar_subquery() for column in marks.selected_columns
-    )
+    marked, images = (marks.with_only_columns(column).scalar_subquery() for column in marks.selected_columns)
     rows = session.execute(
-        select(ShareLink, marked, pictures)
+        select(ShareLink, marked, images)
         .join(models.Run, models.Run.id == ShareLink.run_id)
         .where(models.Run.project_id == project_id, models.Run.deleted_at.is_(None))
         .order_by(ShareLink.id.desc())
@@ -146,7 +144,7 @@ def links(session: Session, project_id: int) -> tuple[Link, ...]:
             row.id,
             row.run_id,
             row.name,
-            row.keeps_pictures,
+            row.keeps_images,
             row.shows_examples,
             row.created_at,
             row.expires_at,
@@ -155,9 +153,9 @@ def links(session: Session, project_id: int) -> tuple[Link, ...]:
             row.answered,
             row.opened_at,
             marked,
-            pictures,
+            images,
         )
-        for row, marked, pictures in rows
+        for row, marked, images in rows
     )
 
 
@@ -166,7 +164,7 @@ def opened_by(session: Session, token: str, now: datetime) -> Shared | None:
     row = ShareLink
     found = session.execute(
         select(
-            row.id, models.Run.project_id, models.Run.folder, row.name, row.keeps_pictures, row.shows_examples
+            row.id, models.Run.project_id, models.Run.folder, row.name, row.keeps_images, row.shows_examples
         )
         .join(models.Run, models.Run.id == row.run_id)
         .where(

@@ -1,4 +1,4 @@
-"""The models that links open, kept ready for the next visitor, and how a stranger's picture is read."""
+"""The models that links open, kept ready for the next visitor, and how a stranger's image is read."""
 
 import hashlib
 import threading
@@ -15,16 +15,16 @@ from studio.retrain.confidence import SURENESS
 from studio.share.web_demo.web_demo import Demo
 
 _MOST_PIXELS = 50_000_000
-"""What a telephone's camera gives, and half of what the owner's own pictures may have."""
+"""What a telephone's camera gives, and half of what the owner's own images may have."""
 _KEPT = 4
 
 
 def decode_from_a_stranger(
-    picture: bytes, *, at_least_px: int | None = None, fitting_px: int | None = None
+    image: bytes, *, at_least_px: int | None = None, fitting_px: int | None = None
 ) -> Image.Image:
-    """Return a picture as `studio.images.decode.decode` does; fewer pixels are allowed. PictureRefused."""
-    name = _("This picture")
-    return decode(picture, name, at_least_px=at_least_px, fitting_px=fitting_px, most_pixels=_MOST_PIXELS)
+    """Return an image as `studio.images.decode.decode` does; fewer pixels are allowed. ImageRefused."""
+    name = _("This image")
+    return decode(image, name, at_least_px=at_least_px, fitting_px=fitting_px, most_pixels=_MOST_PIXELS)
 
 
 @dataclass(frozen=True)
@@ -36,15 +36,15 @@ class SharedModel:
     engine: Engine
     etag: str
 
-    def answer(self, picture: bytes) -> tuple[list[float], float | None]:
-        """Return a number for each of the labels, and how strange the picture is where the model tells.
+    def answer(self, content: bytes) -> tuple[list[float], float | None]:
+        """Return a number for each of the labels, and how strange the image is where the model tells.
 
         On the very pixels that training would take, and as the file gives them: the page calibrates them as
-        it does those of the visitor's browser. Raises PictureRefused.
+        it does those of the visitor's browser. Raises ImageRefused.
         """
         size = self.demo.preprocessing
-        # As `Preprocessing.read` does it, but for the pixels that a stranger's picture may have.
-        image = decode_from_a_stranger(picture, at_least_px=2 * max(size.width_px, size.height_px))
+        # As `Preprocessing.read` does it, but for the pixels that a stranger's image may have.
+        image = decode_from_a_stranger(content, at_least_px=2 * max(size.width_px, size.height_px))
         probabilities, *more = self.engine.outputs(size.pixels(image))
         return [float(each) for each in probabilities], float(more[0][0]) if more else None
 

@@ -1,13 +1,13 @@
-"""Our own HTTP routes: thumbnails and pictures, by hash, kept by the browser for ever; uploads; labels."""
+"""Our own HTTP routes: thumbnails and images, by hash, kept by the browser for ever; uploads; labels."""
 
 
 def thumbnail_address(sha256: str) -> str:
-    """Return where a picture's thumbnail is served."""
+    """Return where an image's thumbnail is served."""
     return f"/studio/thumbnails/{sha256}.jpg"
 
 
-def picture_address(sha256: str) -> str:
-    """Return where a picture is served in a size and a format for looking at."""
+def image_address(sha256: str) -> str:
+    """Return where an image is served in a size and a format for looking at."""
     return f"/studio/pictures/{sha256}"
 
 

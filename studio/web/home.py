@@ -13,7 +13,7 @@ from studio.images.provenance import VISITOR
 from studio.retrain.runs import run_records
 from studio.web.layout import go, heading, page_link
 from studio.web.state import database
-from studio.web.text import moment, percent, pictures, plain, way
+from studio.web.text import images, moment, percent, plain, way
 
 _BAR = "#0b8a60"
 _QUIET = {False: "#5f6963", True: "#a3ada7"}
@@ -21,7 +21,7 @@ _QUIET = {False: "#5f6963", True: "#a3ada7"}
 
 
 def bars(counts: Mapping[str, int], *, dark: bool, shares: bool = False) -> alt.LayerChart:
-    """Draw counts of pictures as horizontal bars with their numbers, in their order.
+    """Draw counts of images as horizontal bars with their numbers, in their order.
 
     dark: whether it stands on a dark page. shares: write each one's share of them all beside it.
     """
@@ -29,7 +29,7 @@ def bars(counts: Mapping[str, int], *, dark: bool, shares: bool = False) -> alt.
     rows = [
         {
             "name": name,
-            "pictures": count,
+            "images": count,
             "number": f"{count:,}" + (f" · {count / total:.0%}" if shares and total else ""),
         }
         for name, count in counts.items()
@@ -54,7 +54,7 @@ def bars(counts: Mapping[str, int], *, dark: bool, shares: bool = False) -> alt.
             ),
         ),
         x=alt.X("pictures:Q", title=None, axis=None, scale=longest),
-        tooltip=[alt.Tooltip("name:N", title=_("name")), alt.Tooltip("number:N", title=_("pictures"))],
+        tooltip=[alt.Tooltip("name:N", title=_("name")), alt.Tooltip("number:N", title=_("images"))],
     )
     drawn = base.mark_bar(color=_BAR, cornerRadiusEnd=3, height=16)
     numbers = base.mark_text(align="left", dx=6, fontSize=13, color=_QUIET[dark]).encode(text="number:N")
@@ -70,12 +70,12 @@ _KEPT_S = 60
 _WAITING: dict[str, Callable[[int], str]] = {
     "suggestion": lambda n: counted("{count} suggested label", "{count} suggested labels", n),
     "doubtful": lambda n: counted("{count} doubtful label", "{count} doubtful labels", n),
-    "blurred": lambda n: counted("{count} blurred picture", "{count} blurred pictures", n),
-    "dark": lambda n: counted("{count} dark picture", "{count} dark pictures", n),
-    "blank": lambda n: counted("{count} empty picture", "{count} empty pictures", n),
-    "small": lambda n: counted("{count} small picture", "{count} small pictures", n),
-    "shape": lambda n: counted("{count} very long or tall picture", "{count} very long or tall pictures", n),
-    "far": lambda n: counted("{count} picture unlike all others", "{count} pictures unlike all others", n),
+    "blurred": lambda n: counted("{count} blurred image", "{count} blurred images", n),
+    "dark": lambda n: counted("{count} dark image", "{count} dark images", n),
+    "blank": lambda n: counted("{count} empty image", "{count} empty images", n),
+    "small": lambda n: counted("{count} small image", "{count} small images", n),
+    "shape": lambda n: counted("{count} very long or tall image", "{count} very long or tall images", n),
+    "far": lambda n: counted("{count} image unlike all others", "{count} images unlike all others", n),
 }
 """What is said of so many open findings of a kind."""
 
@@ -103,8 +103,8 @@ def draw(project: Project) -> None:
         if found.counts.total:
             _draw(found, accuracy, project.name)
             return
-        st.info(_("There are no pictures in this project yet."), icon=":material/photo_library:")
-        if st.button(_("Collect pictures"), type="primary"):
+        st.info(_("There are no images in this project yet."), icon=":material/photo_library:")
+        if st.button(_("Collect images"), type="primary"):
             go("collect", project.name)
 
 
@@ -124,7 +124,7 @@ def _draw(found: Overview, accuracy: float | None, name: str) -> None:
 def _figures(found: Overview, accuracy: float | None) -> None:
     counts = found.counts
     figures = {
-        _("Pictures"): f"{counts.total:,}",
+        _("Images"): f"{counts.total:,}",
         _("Labelled"): f"{counts.labelled:,}",
         _("Unlabelled"): f"{counts.unlabelled:,}",
         _("Rejected"): f"{counts.rejected:,}",
@@ -137,7 +137,7 @@ def _figures(found: Overview, accuracy: float | None) -> None:
 
 def _ways(name: str) -> None:
     with st.container(horizontal=True, gap="medium", key="rooms"):
-        page_link("collect", _("Bring in pictures"), name, icon=":material/add_photo_alternate:")
+        page_link("collect", _("Bring in images"), name, icon=":material/add_photo_alternate:")
         page_link("curate", _("Look through and label"), name, icon=":material/grid_view:")
         page_link("retrain", _("Train a model"), name, icon=":material/model_training:")
         page_link("predict", _("Try the model"), name, icon=":material/center_focus_strong:")
@@ -151,7 +151,7 @@ def _to_look_at(found: Overview, name: str) -> None:
         for kind, said in _WAITING.items()
         if (number := found.findings.get(kind, 0))
     ]
-    copies = found.copies.pictures_beyond_keepers
+    copies = found.copies.images_beyond_keepers
     if copies:
         text = counted("{count} near copy", "{count} near copies", copies)
         links.append((text, {"copies": "1", "order": "group"}))
@@ -174,7 +174,7 @@ def _chart(title: str, counts: Mapping[str, int], about: str, *, shares: bool = 
 
 def _classes(found: Overview) -> None:
     by_class = found.counts.by_class
-    about = _("Labelled pictures. A class with far fewer than others is learnt less well.")
+    about = _("Labelled images. A class with far fewer than others is learnt less well.")
     if len(by_class) > _MOST_BARS:
         half = _MOST_BARS // 2
         largest = sorted(by_class.items(), key=lambda each: -each[1])
@@ -190,7 +190,7 @@ def _sources(found: Overview) -> None:
     _chart(
         _("Where they came from"),
         named,
-        _("All pictures that are not rejected. One that was found in two ways counts in both."),
+        _("All images that are not rejected. One that was found in two ways counts in both."),
     )
 
 
@@ -205,7 +205,7 @@ def _licences(found: Overview) -> None:
     _chart(
         _("Licences"),
         named,
-        _("Each picture once, by the first licence that is stated. Unknown: nobody has said."),
+        _("Each image once, by the first licence that is stated. Unknown: nobody has said."),
         shares=True,
     )
 
@@ -215,8 +215,8 @@ def _splits(found: Overview) -> None:
     _chart(
         _("How they are split"),
         {names[split]: number for split, number in found.by_split.items()},
-        _("{pictures}. Copies of a picture always fall on the same side.").format(
-            pictures=pictures(found.counts.labelled)
+        _("{images}. Copies of an image always fall on the same side.").format(
+            images=images(found.counts.labelled)
         ),
         shares=True,
     )

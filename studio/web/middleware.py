@@ -58,7 +58,7 @@ class Full(Exception):
 
 
 class Room:
-    """The memory that pictures on their way may take up together."""
+    """The memory that images on their way may take up together."""
 
     def __init__(self, most_bytes: int) -> None:
         self._left = most_bytes

@@ -1,4 +1,4 @@
-"""Our own HTTP routes: thumbnails and pictures, by hash, kept by the browser for ever; uploads; labels."""
+"""Our own HTTP routes: thumbnails and images, by hash, kept by the browser for ever; uploads; labels."""
 
 import re
 from collections.abc import Callable
@@ -13,9 +13,9 @@ from starlette.routing import BaseRoute, Route
 from db.engine import Database
 from db.models import Image
 from studio.errors import StudioError
-from studio.images.store import PictureStore
+from studio.images.store import ImageStore
 from studio.settings import Settings
-from studio.web.addresses import picture_address, preview_address, thumbnail_address
+from studio.web.addresses import image_address, preview_address, thumbnail_address
 from studio.web.collect.routes import upload_routes
 from studio.web.curate.export import export_routes
 from studio.web.curate.routes import curate_routes, detail_routes, hit_routes
@@ -27,7 +27,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PREVIEW = re.compile(r"[0-9a-f]{32}\.webp")
 _FOR_EVER = {
     "Cache-Control": "private, max-age=31536000, immutable",
-    # What is stored came from strangers: it is shown as a picture and as nothing else.
+    # What is stored came from strangers: it is shown as an image and as nothing else.
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; sandbox",
 }
@@ -35,7 +35,7 @@ _FOR_EVER = {
 
 def routes(settings: Settings, boards: TensorBoards | None = None) -> list[BaseRoute]:
     """Return the routes over one data folder. boards: what starts TensorBoard, for whoever is to stop it."""
-    store = PictureStore(settings.pictures_dir)
+    store = ImageStore(settings.images_dir)
     database = Database(settings.sqlalchemy_url)
 
     def serve(find: Callable[[str, str], Path]) -> Callable[[Request], object]:
@@ -73,5 +73,5 @@ def routes(settings: Settings, boards: TensorBoards | None = None) -> list[BaseR
         *predicting_routes(settings, database),
         Route(preview_address("{name}"), preview),
         Route(thumbnail_address("{sha256}"), serve(store.thumbnail)),
-        Route(picture_address("{sha256}"), serve(store.viewing)),
+        Route(image_address("{sha256}"), serve(store.viewing)),
     ]

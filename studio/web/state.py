@@ -1,4 +1,4 @@
-"""What the pages share: the database, the picture store, the project that a person is in."""
+"""What the pages share: the database, the image store, the project that a person is in."""
 
 from datetime import UTC, datetime
 
@@ -8,7 +8,7 @@ from db.engine import Database
 from studio.data import open_database
 from studio.datasets.projects import Project, find_project, list_projects
 from studio.i18n import _
-from studio.images.store import PictureStore
+from studio.images.store import ImageStore
 from studio.settings import settings
 from studio.web.layout import go, page_link
 
@@ -21,9 +21,9 @@ def database() -> Database:
     return open_database(settings())
 
 
-def store() -> PictureStore:
-    """Return where the pictures are."""
-    return PictureStore(settings().pictures_dir)
+def store() -> ImageStore:
+    """Return where the images are."""
+    return ImageStore(settings().images_dir)
 
 
 def now() -> datetime:

@@ -34,9 +34,9 @@ def moment(at: datetime) -> str:
     return f"{at.astimezone():%Y-%m-%d %H:%M}"
 
 
-def pictures(count: int) -> str:
-    """Return `1 picture`, `600 pictures`."""
-    return counted("{count} picture", "{count} pictures", count)
+def images(count: int) -> str:
+    """Return `1 image`, `600 images`."""
+    return counted("{count} image", "{count} images", count)
 
 
 def file_size(size_bytes: int) -> str:
@@ -47,7 +47,7 @@ def file_size(size_bytes: int) -> str:
 
 
 def way(kind: str) -> str:
-    """Return how pictures of a kind of provenance came: `found by a crawl`."""
+    """Return how images of a kind of provenance came: `found by a crawl`."""
     ways = {
         "folder": _("from a folder"),
         "archive": _("from an archive"),

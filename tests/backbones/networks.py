@@ -43,7 +43,7 @@ def untrained(name: str, keras_home: Path, also: tuple[str, ...] = ()) -> None:
 
 
 def fill(network: Any, seed: int = 0) -> None:
-    """Give a network weights that let a picture through: He's deviation, norms that do something."""
+    """Give a network weights that let an image through: He's deviation, norms that do something."""
     random = np.random.default_rng(seed)
     for layer in network.layers:
         if hasattr(layer, "layers"):
@@ -68,7 +68,7 @@ def _he(random: np.random.Generator, kind: str, shape: tuple[int, ...]) -> Any:
 
 
 def multiply_adds(network: Any) -> int:
-    """Return what one picture costs in convolutions and dense layers, nested networks included."""
+    """Return what one image costs in convolutions and dense layers, nested networks included."""
     import keras
 
     total = 0

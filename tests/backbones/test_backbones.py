@@ -108,23 +108,23 @@ def test_real_mobilenets_answer_as_keras_own(
         shape, alpha=width, include_top=False, weights=weights, pooling="avg"
     )
     engine = Engine(file.path.read_bytes())
-    pictures = _pictures(found)
-    scaled = keras.applications.mobilenet.preprocess_input(pictures.astype(np.float32))
+    images = _images(found)
+    scaled = keras.applications.mobilenet.preprocess_input(images.astype(np.float32))
     expected = theirs.predict(scaled, verbose=0)
-    answers = np.stack([engine(picture) for picture in pictures])
+    answers = np.stack([engine(image) for image in images])
     assert np.abs(expected).max() > 1
     np.testing.assert_allclose(answers, expected, atol=2e-3)
     assert theirs.count_params() == found.facts.parameters
 
 
-def _pictures(found: Backbone) -> np.typing.NDArray[np.uint8]:
+def _images(found: Backbone) -> np.typing.NDArray[np.uint8]:
     """Return photographs where there are any, and noise."""
     size_px = found.preprocessing.width_px
-    pictures = [np.random.default_rng(0).integers(0, 256, (size_px, size_px, 3), dtype=np.uint8)]
+    images = [np.random.default_rng(0).integers(0, 256, (size_px, size_px, 3), dtype=np.uint8)]
     for folder in sorted(FLOWERS.iterdir()) if FLOWERS.is_dir() else []:
         path = sorted(folder.iterdir())[0]
-        pictures.append(found.preprocessing.read(path, path.name))
-    return np.stack(pictures)
+        images.append(found.preprocessing.read(path, path.name))
+    return np.stack(images)
 
 
 def test_a_name_that_is_none_is_told_what_is_near() -> None:

@@ -81,7 +81,7 @@ def test_many_may_write_at_once(tmp_path: Path) -> None:
     def write(number: int) -> None:
         cache = BottleneckCache(tmp_path, FEATURES)
         for at in range(10):
-            # All write the same pictures, and each some of its own.
+            # All write the same images, and each some of its own.
             cache.add(digests(1, at), vectors(1, at))
             cache.add(digests(1, 100 * number + at), vectors(1, 100 * number + at))
 

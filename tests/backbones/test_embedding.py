@@ -17,17 +17,17 @@ from tests.retrain.material import Watched, backbone, draw
 ROOT = Path(__file__).parents[2]
 
 
-def pictures_in(folder: Path) -> tuple[Labelled, ...]:
-    return read_image_folder(folder, Silent()).pictures
+def images_in(folder: Path) -> tuple[Labelled, ...]:
+    return read_image_folder(folder, Silent()).images
 
 
-def test_every_picture_gets_its_own_vector_whatever_the_order(tmp_path: Path) -> None:
-    pictures = pictures_in(draw(tmp_path / "사진", count=8))
+def test_every_image_gets_its_own_vector_whatever_the_order(tmp_path: Path) -> None:
+    images = images_in(draw(tmp_path / "사진", count=8))
     cache = BottleneckCache(tmp_path / "cache", backbone().features)
-    assert embed(pictures, backbone(), cache, threads=3, progress=Silent()) == ()
+    assert embed(images, backbone(), cache, threads=3, progress=Silent()) == ()
     engine = Engine(backbone().path.read_bytes())
-    expected = [engine(backbone().preprocessing.read(picture.path, "x")) for picture in pictures]
-    assert np.array_equal(cache.vectors([picture.sha256 for picture in pictures]), np.array(expected))
+    expected = [engine(backbone().preprocessing.read(image.path, "x")) for image in images]
+    assert np.array_equal(cache.vectors([image.sha256 for image in images]), np.array(expected))
 
 
 def test_a_second_pass_computes_nothing_and_a_third_only_what_is_new(tmp_path: Path) -> None:
@@ -35,11 +35,11 @@ def test_a_second_pass_computes_nothing_and_a_third_only_what_is_new(tmp_path: P
     cache = BottleneckCache(tmp_path / "cache", backbone().features)
     for _pass in range(2):
         progress = Watched()
-        embed(pictures_in(tmp_path / "a"), backbone(), cache, threads=2, progress=progress)
+        embed(images_in(tmp_path / "a"), backbone(), cache, threads=2, progress=progress)
         assert progress.told[-1][1:] == (6, 6)
         assert len(list(cache.folder.iterdir())) == 1
     draw(tmp_path / "a", count=5)
-    embed(pictures_in(tmp_path / "a"), backbone(), cache, threads=2, progress=Silent())
+    embed(images_in(tmp_path / "a"), backbone(), cache, threads=2, progress=Silent())
     sizes = sorted(shard.stat().st_size for shard in cache.folder.iterdir())
     assert len(sizes) == 2
     assert sizes[0] < sizes[1]  # the second shard holds the four new ones only
@@ -48,34 +48,34 @@ def test_a_second_pass_computes_nothing_and_a_third_only_what_is_new(tmp_path: P
 def test_bad_files_are_named_and_the_others_go_on(tmp_path: Path) -> None:
     draw(tmp_path / "a", count=4)
     folder = tmp_path / "a" / "square"
-    (folder / "bad.jpg").write_bytes(b"no picture at all")
+    (folder / "bad.jpg").write_bytes(b"no image at all")
     (folder / "empty.png").write_bytes(b"")
-    pictures = pictures_in(tmp_path / "a")
+    images = images_in(tmp_path / "a")
     changed, gone = folder / "그림 000.png", folder / "그림 001.png"
     changed.write_bytes((folder / "그림 002.png").read_bytes())
     gone.unlink()
     cache = BottleneckCache(tmp_path / "cache", backbone().features)
-    refusals = embed(pictures, backbone(), cache, threads=2, progress=Silent())
+    refusals = embed(images, backbone(), cache, threads=2, progress=Silent())
     assert [refusal.path.name for refusal in refusals] == ["bad.jpg", "empty.png", changed.name, gone.name]
     assert [refusal.path.name in refusal.reason for refusal in refusals] == [True] * 4, refusals
     assert "changed" in refusals[2].reason
-    assert len(cache.missing([picture.sha256 for picture in pictures])) == 4
+    assert len(cache.missing([image.sha256 for image in images])) == 4
 
 
 def test_stop_is_quick_and_keeps_what_was_done(tmp_path: Path) -> None:
-    pictures = pictures_in(draw(tmp_path / "a", count=100))
+    images = images_in(draw(tmp_path / "a", count=100))
     cache = BottleneckCache(tmp_path / "cache", backbone().features)
     progress = Watched(stop_in="Computing bottlenecks", after=20)
     with pytest.raises(Stopped):
-        embed(pictures, backbone(), cache, threads=2, progress=progress)
-    assert len(cache.missing([picture.sha256 for picture in pictures])) == len(pictures) - 20
+        embed(images, backbone(), cache, threads=2, progress=progress)
+    assert len(cache.missing([image.sha256 for image in images])) == len(images) - 20
 
 
 _KILLED = """
 import os, sys
 from pathlib import Path
 from studio.backbones.embedding import embed
-from tests.backbones.test_embedding import pictures_in
+from tests.backbones.test_embedding import images_in
 from studio.backbones import ready
 from studio.backbones.bottleneck_cache import BottleneckCache
 from studio.progress import Silent
@@ -88,7 +88,7 @@ class Dies:
 
 folder, cache, backbones = map(Path, sys.argv[1:4])
 backbone = ready("efficientnet_lite0", backbones, Silent())
-embed(pictures_in(folder), backbone, BottleneckCache(cache, backbone.features), threads=2, progress=Dies())
+embed(images_in(folder), backbone, BottleneckCache(cache, backbone.features), threads=2, progress=Dies())
 """
 
 
@@ -100,16 +100,16 @@ def test_a_killed_pass_loses_at_most_a_batch(tmp_path: Path) -> None:
     words = [folder, tmp_path / "cache", backbone().path.parent, died_at]
     done = subprocess.run([sys.executable, str(script), *map(str, words)], check=False, capture_output=True)
     assert done.returncode == 9, done.stderr.decode()
-    pictures = pictures_in(folder)
-    missing = BottleneckCache(tmp_path / "cache", backbone().features).missing(p.sha256 for p in pictures)
-    assert len(pictures) - died_at <= len(missing) <= len(pictures) - died_at + BATCH
+    images = images_in(folder)
+    missing = BottleneckCache(tmp_path / "cache", backbone().features).missing(p.sha256 for p in images)
+    assert len(images) - died_at <= len(missing) <= len(images) - died_at + BATCH
     cache = BottleneckCache(tmp_path / "cache", backbone().features)
-    embed(pictures, backbone(), cache, threads=2, progress=Silent())
-    assert cache.missing(p.sha256 for p in pictures) == []
+    embed(images, backbone(), cache, threads=2, progress=Silent())
+    assert cache.missing(p.sha256 for p in images) == []
 
 
 def test_a_fault_in_a_thread_is_raised_not_swallowed(tmp_path: Path) -> None:
-    pictures = [Labelled("0" * 64, None, "x")]  # type: ignore[arg-type] # no path: a fault of ours
+    images = [Labelled("0" * 64, None, "x")]  # type: ignore[arg-type] # no path: a fault of ours
     cache = BottleneckCache(tmp_path, backbone().features)
     with pytest.raises(AttributeError):
-        embed(pictures, backbone(), cache, threads=2, progress=Silent())
+        embed(images, backbone(), cache, threads=2, progress=Silent())

@@ -47,9 +47,9 @@ def test_pixels_are_height_by_width() -> None:
 
 def test_a_large_jpeg_decoded_small_gives_nearly_the_same_pixels() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
-    picture = Image.fromarray(noise).resize((2000, 1500)).filter(ImageFilter.GaussianBlur(8))
+    image = Image.fromarray(noise).resize((2000, 1500)).filter(ImageFilter.GaussianBlur(8))
     file = BytesIO()
-    picture.save(file, "JPEG", quality=95)
+    image.save(file, "JPEG", quality=95)
     preprocessing = Preprocessing(224, 224)
     small = preprocessing.read(file.getvalue(), "x.jpg").astype(int)
     whole = preprocessing.pixels(Image.open(file).convert("RGB")).astype(int)

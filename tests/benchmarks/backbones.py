@@ -2,7 +2,7 @@
 
 python tests/benchmarks/backbones.py [--seeds N] [--names NAME ...] [folder of class folders]
 
-For each: test accuracy of the plain head, mean over seeds and splits, and pictures a second, inference alone.
+For each: test accuracy of the plain head, mean over seeds and splits, and images a second, inference alone.
 Then pooled features beside ImageNet's class outputs as features, on the same splits and steps: the way of
 `retrain.py`, with our head and with its. For those only whose classifier is here.
 """
@@ -86,17 +86,17 @@ class ClassOutputs:
 
 
 class Bench:
-    """Runs of one folder's pictures, with a cache between them."""
+    """Runs of one folder's images, with a cache between them."""
 
     def __init__(self, image_dir: Path, home: Path, seeds: int, threads: int) -> None:
-        self.pictures = read_image_folder(image_dir, Silent()).pictures
+        self.images = read_image_folder(image_dir, Silent()).images
         self.home, self.seeds, self.threads = home, range(seeds), threads
 
     def accuracies(self, name: str, **options: Any) -> list[float]:
         """Return test accuracies in percent, one a seed."""
         found = []
         for seed in self.seeds:
-            snapshot = Snapshot.of(self.pictures, seed=seed)
+            snapshot = Snapshot.of(self.images, seed=seed)
             with tempfile.TemporaryDirectory(dir=self.home, ignore_cleanup_errors=True) as run_dir:
                 result = retrain(
                     snapshot,
@@ -113,7 +113,7 @@ class Bench:
         return found
 
     def speed(self, name: str) -> float:
-        """Return pictures a second."""
+        """Return images a second."""
         return measure([name], self.home / "backbones", threads=self.threads, progress=Silent())[name]
 
 
@@ -162,12 +162,10 @@ def main() -> None:
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         bench = Bench(asked.image_dir, Path(temporary), asked.seeds, os.cpu_count() or 1)
-        print(f"{len(bench.pictures)} pictures, {_STEPS} steps, mean of {asked.seeds} seeds and splits")
+        print(f"{len(bench.images)} images, {_STEPS} steps, mean of {asked.seeds} seeds and splits")
         for found in _offline(asked.names):
             accuracies = bench.accuracies(found.name)
-            print(
-                f"{found.name:60} {_told(accuracies)}  {bench.speed(found.name):6.0f} pictures/s", flush=True
-            )
+            print(f"{found.name:60} {_told(accuracies)}  {bench.speed(found.name):6.0f} images/s", flush=True)
         for pooled, outputs in _with_classifier():
             print(f"{pooled}: pooled features, our head     {_told(bench.accuracies(pooled))}")
             print(f"{pooled}: class outputs, our head       {_told(bench.accuracies(outputs))}")

@@ -1,8 +1,8 @@
-"""Near copies: how long the search takes among 100,000 pictures, and how right it is.
+"""Near copies: how long the search takes among 100,000 images, and how right it is.
 
 python tests/benchmarks/copies.py [folder of class folders]
 
-A batch of 100 new pictures enters a project of 100,000, in the database; 20,000 bottlenecks are compared.
+A batch of 100 new images enters a project of 100,000, in the database; 20,000 bottlenecks are compared.
 Then edits of real photographs that are found, and unrelated ones that are taken for copies: by hash, as they
 come in, and once their bottlenecks are known. Each edit has a project of its own.
 """
@@ -48,11 +48,11 @@ from studio.images.near_duplicates import (
     copy_groups,
     refine,
 )
-from studio.images.store import PictureStore
+from studio.images.store import ImageStore
 from studio.progress import Silent
 from studio.retrain.snapshot import Labelled
 
-_PICTURES = 100_000
+_IMAGES = 100_000
 _BATCH = 100
 _ROUNDS = 5
 _EMBEDDED = 20_000
@@ -74,12 +74,12 @@ class Place:
     def __init__(self, folder: Path) -> None:
         self.database = Database(f"sqlite:///{(folder / 'studio.sqlite3').as_posix()}")
         migrate(self.database)
-        self.store = PictureStore(folder / "pictures")
+        self.store = ImageStore(folder / "pictures")
         with self.database.write() as session:
             self.project_id = create_project(session, "benchmark", _now()).id
 
     def take(self, sources: Iterator[Source]) -> int:
-        """Take pictures in and return how many of them are near copies."""
+        """Take images in and return how many of them are near copies."""
         report = ingest(self.database, self.store, self.project_id, sources, progress=Silent(), clock=_now)
         return report.near_copies
 
@@ -116,7 +116,7 @@ def _cropped(image: Image.Image, by: float) -> Image.Image:
 
 
 def fill(place: Place, rng: np.random.Generator) -> None:
-    """Put 100,000 pictures with random hashes into the project's tables."""
+    """Put 100,000 images with random hashes into the project's tables."""
     with place.database.write() as session:
         session.execute(
             insert(models.Image),
@@ -130,7 +130,7 @@ def fill(place: Place, rng: np.random.Generator) -> None:
                     "perceptual_hash": rng.bytes(8).hex(),
                     "created_at": _now(),
                 }
-                for number in range(_PICTURES)
+                for number in range(_IMAGES)
             ],
         )
         session.execute(
@@ -155,7 +155,7 @@ def search_time(rng: np.random.Generator, folder: Path) -> None:
     for number in range(_ROUNDS):
         batch = []
         for at in range(_BATCH):
-            digest = f"{_PICTURES + number * _BATCH + at:064x}"
+            digest = f"{_IMAGES + number * _BATCH + at:064x}"
             facts = Facts("JPEG", 640, 480, 1, rng.bytes(8).hex())
             batch.append(Arrived(Source(digest, lambda: b""), digest, facts))
         start = time.perf_counter()
@@ -171,7 +171,7 @@ def search_time(rng: np.random.Generator, folder: Path) -> None:
         whole = time.perf_counter() - start
         note = " (reads all hashes)" if number == 0 else ""
         print(
-            f"batch of {_BATCH} among {_PICTURES:,}: search {search.seconds * 1000:.0f} ms, "
+            f"batch of {_BATCH} among {_IMAGES:,}: search {search.seconds * 1000:.0f} ms, "
             f"with all its rows {whole * 1000:.0f} ms{note}",
             flush=True,
         )
@@ -222,10 +222,10 @@ def refine_all(place: Place, folder: Path) -> None:
     """Compute all bottlenecks and look at the groups again."""
     with place.database.read() as session:
         rows = session.execute(select(models.Image.id, models.Image.sha256, models.Image.format)).all()
-    pictures = [Labelled(sha256, place.store.original(sha256, kind), "") for _id, sha256, kind in rows]
+    images = [Labelled(sha256, place.store.original(sha256, kind), "") for _id, sha256, kind in rows]
     backbone = ready(DEFAULT, folder / "backbones", Silent())
     cache = BottleneckCache(folder / "bottlenecks", backbone.features)
-    embed(pictures, backbone, cache, threads=2, progress=Silent())
+    embed(images, backbone, cache, threads=2, progress=Silent())
     vectors = cache.vectors([sha256 for _id, sha256, _kind in rows])
     refine(place.database, place.project_id, [row[0] for row in rows], vectors, progress=Silent())
 

@@ -1,11 +1,11 @@
-"""Pictures per second of a crawl over twenty hosts, beside img2dataset fetching the same addresses.
+"""Images per second of a crawl over twenty hosts, beside img2dataset fetching the same addresses.
 
     python -m venv PEER
     PEER/bin/pip install img2dataset
     python tests/benchmarks/crawl.py PEER/bin/img2dataset
 
 Both ask as fast as they may, in turns, with nothing kept from the round before. The studio checks addresses
-and robots.txt, decodes each picture whole, compares it with all others, writes papers, thumbnails and labels;
+and robots.txt, decodes each image whole, compares it with all others, writes papers, thumbnails and labels;
 img2dataset decodes and resizes, as it does unless told otherwise, or keeps the bytes unread ("bytes only").
 """
 
@@ -21,10 +21,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.benchmarks.picture_hosts import HOSTS, address
+from tests.benchmarks.image_hosts import HOSTS, address
 
 ROOT = Path(__file__).resolve().parents[2]
-PICTURES = 2_000
+IMAGES = 2_000
 FEW = 20
 """So few that a command which fetches them shows what its start costs."""
 ROUNDS = 3
@@ -37,24 +37,24 @@ def free_port() -> int:
         return int(listening.getsockname()[1])
 
 
-def ours(pictures: int, port: int, folder: Path) -> list[str]:
+def ours(images: int, port: int, folder: Path) -> list[str]:
     """Return the command that crawls every host's page."""
-    pages = [f"http://{host}:{port}/{pictures}" for host in HOSTS]
-    limits = ["--depth", "0", "--max-pictures", str(pictures), "--min-size", "100"]
+    pages = [f"http://{host}:{port}/{images}" for host in HOSTS]
+    limits = ["--depth", "0", "--max-pictures", str(images), "--min-size", "100"]
     return [sys.executable, "-m", "studio", "crawl", *pages, "--project", "Bench", "--class", "a", *limits]
 
 
-def peers(program: str, pictures: int, port: int, folder: Path, *more: str) -> list[str]:
+def peers(program: str, images: int, port: int, folder: Path, *more: str) -> list[str]:
     """Return the peer's command for the same addresses."""
     listed = folder / "addresses.txt"
-    listed.write_text("\n".join(address(number, port) for number in range(pictures)), encoding="utf-8")
+    listed.write_text("\n".join(address(number, port) for number in range(images)), encoding="utf-8")
     where = ["--url_list", str(listed), "--output_folder", str(folder / "out")]
     work = ["--processes_count", "2", "--thread_count", "64"]
     return [program, *where, *work, "--output_format", "files", "--enable_wandb", "False", *more]
 
 
-def seconds(name: str, program: str, pictures: int, port: int) -> float:
-    """Run one command in an empty folder and return how long it took; all pictures must have come."""
+def seconds(name: str, program: str, images: int, port: int) -> float:
+    """Run one command in an empty folder and return how long it took; all images must have come."""
     folder = Path(tempfile.mkdtemp())
     environment = {
         **os.environ,
@@ -65,17 +65,17 @@ def seconds(name: str, program: str, pictures: int, port: int) -> float:
         "NO_ALBUMENTATIONS_UPDATE": "1",
     }
     command = {
-        "studio": lambda: ours(pictures, port, folder),
-        "img2dataset": lambda: peers(program, pictures, port, folder),
-        "bytes only": lambda: peers(program, pictures, port, folder, "--disable_all_reencoding", "True"),
+        "studio": lambda: ours(images, port, folder),
+        "img2dataset": lambda: peers(program, images, port, folder),
+        "bytes only": lambda: peers(program, images, port, folder, "--disable_all_reencoding", "True"),
     }[name]()
     began = time.monotonic()
     ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     took = time.monotonic() - began
     pattern = "pictures/originals/*/*.*" if name == "studio" else "out/*/*.jpg"
     originals = [*folder.glob(pattern)]
-    if ended.returncode or len(originals) != pictures:
-        sys.exit(f"{name}: {len(originals)} of {pictures} pictures\n{ended.stdout}\n{ended.stderr}")
+    if ended.returncode or len(originals) != images:
+        sys.exit(f"{name}: {len(originals)} of {images} images\n{ended.stdout}\n{ended.stderr}")
     shutil.rmtree(folder)
     return took
 
@@ -84,27 +84,27 @@ def main(program: str) -> None:
     """Serve, run the three in turns, and print."""
     port = free_port()
     hosts = subprocess.Popen(
-        [sys.executable, str(ROOT / "tests/benchmarks/picture_hosts.py"), str(PICTURES), str(port)],
+        [sys.executable, str(ROOT / "tests/benchmarks/picture_hosts.py"), str(IMAGES), str(port)],
         stdout=subprocess.PIPE,
         text=True,
     )
     try:
         assert hosts.stdout is not None
         ready = hosts.stdout.readline().split()
-        each_kb = int(ready[1]) / PICTURES / 1000
-        print(f"{PICTURES} pictures of {each_kb:.0f} kB on {len(HOSTS)} hosts, {ROUNDS} rounds")
+        each_kb = int(ready[1]) / IMAGES / 1000
+        print(f"{IMAGES} images of {each_kb:.0f} kB on {len(HOSTS)} hosts, {ROUNDS} rounds")
         whole: dict[str, list[float]] = {name: [] for name in ("studio", "img2dataset", "bytes only")}
         start: dict[str, list[float]] = {name: [] for name in whole}
         for _ in range(ROUNDS):
             for name, times in whole.items():
                 start[name].append(seconds(name, program, FEW, port))
-                times.append(seconds(name, program, PICTURES, port))
+                times.append(seconds(name, program, IMAGES, port))
         for name, times in whole.items():
             took, began = statistics.median(times), statistics.median(start[name])
-            running = (PICTURES - FEW) / (took - began)
+            running = (IMAGES - FEW) / (took - began)
             print(
-                f"{name:<12} {took:5.1f} s in all, {PICTURES / took:4.0f} pictures/s;"
-                f" {began:4.1f} s for {FEW}, then {running:4.0f} pictures/s"
+                f"{name:<12} {took:5.1f} s in all, {IMAGES / took:4.0f} images/s;"
+                f" {began:4.1f} s for {FEW}, then {running:4.0f} images/s"
             )
     finally:
         hosts.kill()

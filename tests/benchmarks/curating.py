@@ -5,8 +5,8 @@ python tests/benchmarks/curating.py [folder of class folders] [part …]
 Parts (all by default):
 doubtful  of labels flipped at random, how many are among the first so many
 copies    edits of photographs that are put into one group with their originals
-curve     test accuracy when pictures are labelled as the studio orders them, beside labelling them at random
-times     at 600 pictures, and at 100,000 made-up ones
+curve     test accuracy when images are labelled as the studio orders them, beside labelling them at random
+times     at 600 images, and at 100,000 made-up ones
 """
 
 import sys
@@ -43,7 +43,7 @@ from studio.curate.active_learning import (
     taught,
 )
 from studio.curate.analyse_images import (
-    pictures_of,
+    images_of,
     survey,
 )
 from studio.curate.analyse_labels import (
@@ -67,7 +67,7 @@ from studio.curate.label_issues import doubts
 from studio.curate.paging import alike
 from studio.datasets.projects import create_project
 from studio.images.near_duplicates import refine
-from studio.images.store import PictureStore
+from studio.images.store import ImageStore
 from studio.progress import Silent
 from studio.retrain.head.dataset import Lesson
 from studio.retrain.head.head import Head, train_head
@@ -89,13 +89,13 @@ def alone(count: int) -> Int64Array:
 
 def bottlenecks(image_dir: Path, folder: Path) -> tuple[Float32Array, Int64Array]:
     """Return the bottlenecks of a folder of class folders, and the classes."""
-    pictures = read_image_folder(image_dir, Silent()).pictures
+    images = read_image_folder(image_dir, Silent()).images
     backbone = ready(DEFAULT, folder / "backbones", Silent())
     cache = BottleneckCache(folder / "bottlenecks", backbone.features)
-    embed(pictures, backbone, cache, threads=2, progress=Silent())
-    classes = sorted({picture.label for picture in pictures})
-    labels = np.array([classes.index(picture.label) for picture in pictures], np.int64)
-    return cache.vectors([picture.sha256 for picture in pictures]), labels
+    embed(images, backbone, cache, threads=2, progress=Silent())
+    classes = sorted({image.label for image in images})
+    labels = np.array([classes.index(image.label) for image in images], np.int64)
+    return cache.vectors([image.sha256 for image in images]), labels
 
 
 def doubtful(vectors: Float32Array, labels: Int64Array) -> None:
@@ -143,7 +143,7 @@ def curve(vectors: Float32Array, labels: Int64Array, folder: Path) -> None:
                     known = pool[: FIRST + (step + 1) * BATCH]
                 else:
                     known = np.concatenate([known, waiting[_ordered(short, labels, known, waiting)[:BATCH]]])
-    print(f"mean of {len(SEEDS)} seeds, {TESTED} test pictures, {len(pool)} to label")
+    print(f"mean of {len(SEEDS)} seeds, {TESTED} test images, {len(pool)} to label")
     print(f"suggestions, retrained head, the same with suggestions accepted from {ACCEPTED:.0%} on")
     print("labels | random              | chosen")
     for step in range(STEPS):
@@ -213,17 +213,17 @@ def _head(vectors: Float32Array, labels: Int64Array, classes: int, folder: Path)
 
 
 def times(vectors: Float32Array, labels: Int64Array, folder: Path) -> None:
-    """Print how long looks take: at 600 photographs, and at 100,000 made-up pictures."""
+    """Print how long looks take: at 600 photographs, and at 100,000 made-up images."""
     for count in (len(labels), MANY):
         made = _made_up(folder / str(count), vectors, labels, count)
-        with timed(f"{count:,} pictures: survey, measured and embedded before"):
+        with timed(f"{count:,} images: survey, measured and embedded before"):
             made.survey()
-        with timed(f"{count:,} pictures: near copies, all with all (part of a first survey)"):
+        with timed(f"{count:,} images: near copies, all with all (part of a first survey)"):
             if count < MANY:
                 made.refine(None)
-        with timed(f"{count:,} pictures: near copies of 1,000 new ones"):
+        with timed(f"{count:,} images: near copies of 1,000 new ones"):
             made.refine(1_000)
-        with timed(f"{count:,} pictures, half labelled: review"):
+        with timed(f"{count:,} images, half labelled: review"):
             review(made.database, made.folder, made.project, progress=Silent(), now=_now())
         alike(made.folder, int(made.ids[0]), 10)
         waits = []
@@ -231,14 +231,12 @@ def times(vectors: Float32Array, labels: Int64Array, folder: Path) -> None:
             start = time.perf_counter()
             alike(made.folder, image, 8192)
             waits.append(time.perf_counter() - start)
-        print(
-            f"{count:,} pictures: alike {np.median(waits) * 1000:.1f} ms, at most {max(waits) * 1000:.1f} ms"
-        )
+        print(f"{count:,} images: alike {np.median(waits) * 1000:.1f} ms, at most {max(waits) * 1000:.1f} ms")
         made.database.close()
 
 
 class _Made:
-    """A project of pictures that are rows and vectors alone."""
+    """A project of images that are rows and vectors alone."""
 
     def __init__(self, folder: Path, vectors: Float32Array, labels: Int64Array, count: int) -> None:
         self.folder = folder / "studies"
@@ -283,20 +281,20 @@ class _Made:
                 ],
             )
         with self.database.read() as session:
-            self.pictures = pictures_of(session, self.project)
-        self.ids = np.array([picture.id for picture in self.pictures])
+            self.images = images_of(session, self.project)
+        self.ids = np.array([image.id for image in self.images])
         measures = np.zeros(count, _ROW)
         measures["id"], measures["values"] = self.ids, (-0.2, -0.5, -0.4, 200, 50)
         write_array(self.folder / _FILE, measures)
 
     def survey(self) -> None:
-        """Survey the pictures, whose measures are there."""
+        """Survey the images, whose measures are there."""
         survey(
             self.database,
-            PictureStore(self.folder),
+            ImageStore(self.folder),
             self.folder,
             self.project,
-            self.pictures,
+            self.images,
             self.vectors,
             last=None,
             identity="",

@@ -2,7 +2,7 @@
 
 python tests/benchmarks/distortions.py [folder of class folders]
 
-Distorting anew is what `retrain.py` does: a batch of pictures read, distorted and run through the network at
+Distorting anew is what `retrain.py` does: a batch of images read, distorted and run through the network at
 each step. A few such steps are measured and counted up to all. Accuracy: mean of five seeds and splits.
 """
 
@@ -47,22 +47,22 @@ _SETTINGS = {
 }
 
 
-def anew(pictures: tuple[Labelled, ...], backbone: BackboneFile, options: RunOptions, room: Path) -> float:
+def anew(images: tuple[Labelled, ...], backbone: BackboneFile, options: RunOptions, room: Path) -> float:
     """Return the seconds that all steps take with every batch distorted anew."""
     distortions = Distortions.of(options)
     assert distortions is not None
     cache = BottleneckCache(room, backbone.features)
     started = time.perf_counter()
     for step in range(_STEPS_MEASURED):
-        drawn = np.random.default_rng(step).integers(0, len(pictures), options.train_batch_size)
-        batch = [pictures[at] for at in np.unique(drawn)]
+        drawn = np.random.default_rng(step).integers(0, len(images), options.train_batch_size)
+        batch = [images[at] for at in np.unique(drawn)]
         embed_views(batch, backbone, cache, distortions, 1, step, threads=_THREADS, progress=Silent())
     return (time.perf_counter() - started) / _STEPS_MEASURED * options.how_many_training_steps
 
 
-def run(pictures: tuple[Labelled, ...], options: RunOptions, room: Path) -> tuple[float, float]:
+def run(images: tuple[Labelled, ...], options: RunOptions, room: Path) -> tuple[float, float]:
     """Return test accuracy, 0-1, and the seconds of a run whose plain bottlenecks are cached."""
-    snapshot = Snapshot.of(pictures, seed=options.seed)
+    snapshot = Snapshot.of(images, seed=options.seed)
     started = time.perf_counter()
     result = retrain(
         snapshot,
@@ -79,18 +79,18 @@ def run(pictures: tuple[Labelled, ...], options: RunOptions, room: Path) -> tupl
 
 def main(image_dir: Path) -> None:
     """Measure and print."""
-    pictures = read_image_folder(image_dir, Silent()).pictures
+    images = read_image_folder(image_dir, Silent()).images
     with tempfile.TemporaryDirectory() as temporary:
         room = Path(temporary)
         backbone = ready(DEFAULT, room / "backbones", Silent())
-        run(pictures, RunOptions(), room)  # plain bottlenecks are cached, and TensorFlow is warm
+        run(images, RunOptions(), room)  # plain bottlenecks are cached, and TensorFlow is warm
         for name, options in _SETTINGS.items():
             accuracies, ratios = [], []
             for seed in _SEEDS:
-                accuracy, cached_s = run(pictures, replace(options, seed=seed), room)
+                accuracy, cached_s = run(images, replace(options, seed=seed), room)
                 accuracies.append(accuracy)
                 if options.distorts:
-                    ratios.append(anew(pictures, backbone, options, room / f"anew-{seed}") / cached_s)
+                    ratios.append(anew(images, backbone, options, room / f"anew-{seed}") / cached_s)
             times = f", anew takes {np.median(ratios):.1f} times as long" if ratios else ""
             print(f"{name}: {mean(accuracies):.1%} of {len(_SEEDS)} seeds{times}", flush=True)
 

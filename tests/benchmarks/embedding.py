@@ -1,4 +1,4 @@
-"""Pictures a second, end to end, of the studio's pool beside the same backbone through Keras `predict`.
+"""Images a second, end to end, of the studio's pool beside the same backbone through Keras `predict`.
 
 python tests/benchmarks/embedding.py [folder of class folders]
 
@@ -34,42 +34,40 @@ _BATCH = 32
 _ROUNDS = 3
 
 
-def by_pool(pictures: tuple[Labelled, ...], backbone: BackboneFile, folder: Path) -> float:
-    """Return pictures a second of `embed` into an empty cache."""
+def by_pool(images: tuple[Labelled, ...], backbone: BackboneFile, folder: Path) -> float:
+    """Return images a second of `embed` into an empty cache."""
     cache = BottleneckCache(folder, backbone.features)
     start = time.perf_counter()
-    embed(pictures, backbone, cache, threads=os.cpu_count() or 1, progress=Silent())
-    return len(pictures) / (time.perf_counter() - start)
+    embed(images, backbone, cache, threads=os.cpu_count() or 1, progress=Silent())
+    return len(images) / (time.perf_counter() - start)
 
 
-def by_keras(pictures: tuple[Labelled, ...], backbone: BackboneFile, network: Any) -> float:
-    """Return pictures a second of `predict`, a batch at a time."""
+def by_keras(images: tuple[Labelled, ...], backbone: BackboneFile, network: Any) -> float:
+    """Return images a second of `predict`, a batch at a time."""
     preprocessing = backbone.preprocessing
     start = time.perf_counter()
-    for at in range(0, len(pictures), _BATCH):
-        batch = pictures[at : at + _BATCH]
-        pixels = np.stack([preprocessing.read(picture.path, picture.path.name) for picture in batch])
+    for at in range(0, len(images), _BATCH):
+        batch = images[at : at + _BATCH]
+        pixels = np.stack([preprocessing.read(image.path, image.path.name) for image in batch])
         scaled = (pixels.astype(np.float32) - preprocessing.mean) / preprocessing.scale
         network.predict(scaled, batch_size=_BATCH, verbose=0)
-    return len(pictures) / (time.perf_counter() - start)
+    return len(images) / (time.perf_counter() - start)
 
 
 def main(image_dir: Path) -> None:
     """Measure and print."""
-    pictures = read_image_folder(image_dir, Silent()).pictures
+    images = read_image_folder(image_dir, Silent()).images
     with tempfile.TemporaryDirectory() as temporary:
         backbone = ready(DEFAULT, Path(temporary) / "backbones", Silent())
         network = backbone_named(DEFAULT).network()
-        by_keras(pictures[: 2 * _BATCH], backbone, network)  # compiles
+        by_keras(images[: 2 * _BATCH], backbone, network)  # compiles
         ratios = []
         for number in range(_ROUNDS):
-            pool = by_pool(pictures, backbone, Path(temporary) / f"cache-{number}")
-            keras = by_keras(pictures, backbone, network)
+            pool = by_pool(images, backbone, Path(temporary) / f"cache-{number}")
+            keras = by_keras(images, backbone, network)
             ratios.append(pool / keras)
-            print(
-                f"pool {pool:.0f} pictures/s, Keras predict {keras:.0f}, {ratios[-1]:.2f} times", flush=True
-            )
-    print(f"median of {_ROUNDS}: {np.median(ratios):.2f} times, {len(pictures)} pictures")
+            print(f"pool {pool:.0f} images/s, Keras predict {keras:.0f}, {ratios[-1]:.2f} times", flush=True)
+    print(f"median of {_ROUNDS}: {np.median(ratios):.2f} times, {len(images)} images")
 
 
 if __name__ == "__main__":

@@ -28,11 +28,11 @@ FLOWERS = ROOT.parent / "shared" / "data" / "flowers"
 
 def trained(folder: Path) -> Path:
     """Train a head and return the run's folder."""
-    pictures = read_image_folder(FLOWERS, Silent()).pictures
+    images = read_image_folder(FLOWERS, Silent()).images
     options = RunOptions(how_many_training_steps=500, testing_percentage=20)
     home = settings()
     retrain(
-        Snapshot.of(pictures, testing_percentage=20),
+        Snapshot.of(images, testing_percentage=20),
         options,
         run_dir=folder,
         bottleneck_dir=home.bottleneck_dir,
@@ -49,7 +49,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as room:
         run_dir = Path(sys.argv[1]) if len(sys.argv) > 1 else trained(Path(room) / "run")
         context = Context("flowers", settings().downloads_dir, Silent(), settings().threads_used)
-        print("| form | agrees | largest difference | accuracy | MB | ms a picture (run) | seconds to make |")
+        print("| form | agrees | largest difference | accuracy | MB | ms an image (run) | seconds to make |")
         print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
         tested = 0
         for name in FORMATS:
@@ -70,7 +70,7 @@ def main() -> None:
                 f" {parity.size_bytes / 1e6:.1f} | {parity.ms:.1f} ({parity.ms_before:.1f}) | {took:.0f} |",
                 flush=True,
             )
-        print(f"\n{tested} test pictures")
+        print(f"\n{tested} test images")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from studio.collect import tasks
 from studio.data import open_database
 from studio.datasets.projects import find_project
-from studio.images.store import PictureStore
+from studio.images.store import ImageStore
 from studio.jobs import queue
 from studio.retrain.options import RunOptions
 from studio.retrain.runs import run_records
@@ -41,7 +41,7 @@ def main() -> None:
     """Make drawings, embed them once, and measure."""
     settings = Settings(home=Path(tempfile.mkdtemp()))
     database = open_database(settings)
-    store = PictureStore(settings.pictures_dir)
+    store = ImageStore(settings.images_dir)
     supervisor = Supervisor(settings)
     supervisor.start()
     try:

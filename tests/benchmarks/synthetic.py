@@ -29,16 +29,16 @@ from studio.retrain.run import RunResult, retrain
 from studio.retrain.snapshot import Labelled, Snapshot
 from studio.worker.child import warm
 
-PICTURES, CLASSES, STEPS = 3670, 5, 500
+IMAGES, CLASSES, STEPS = 3670, 5, 500
 
 
-def pictures(room: Path) -> list[Labelled]:
-    """Return pictures that share one file; only eight are ever looked at, when the model is checked."""
+def images(room: Path) -> list[Labelled]:
+    """Return images that share one file; only eight are ever looked at, when the model is checked."""
     path = room / "그림 one.png"
     Image.effect_mandelbrot((160, 120), (-2, -1.5, 1, 1.5), 100).convert("RGB").save(path)
     return [
         Labelled(hashlib.sha256(f"{number}".encode()).hexdigest(), path, f"class {number % CLASSES}")
-        for number in range(PICTURES)
+        for number in range(IMAGES)
     ]
 
 
@@ -48,9 +48,9 @@ def fill(cache: BottleneckCache, listed: list[Labelled]) -> None:
     centres = random.normal(size=(CLASSES, cache.features))
     for start in range(0, len(listed), 128):
         some = listed[start : start + 128]
-        at = np.array([int(picture.label[-1]) for picture in some])
+        at = np.array([int(image.label[-1]) for image in some])
         vectors = centres[at] + 8 * random.normal(size=(len(some), cache.features))
-        cache.add([picture.sha256 for picture in some], np.maximum(vectors, 0).astype(np.float32))
+        cache.add([image.sha256 for image in some], np.maximum(vectors, 0).astype(np.float32))
 
 
 def run(snapshot: Snapshot, room: Path, name: str) -> tuple[RunResult, float]:
@@ -75,7 +75,7 @@ def main() -> None:
         room = Path(temporary)
         warm(room / "backbones")
         backbone = ready(DEFAULT, room / "backbones", Silent())
-        listed = pictures(room)
+        listed = images(room)
         fill(BottleneckCache.of(room / "bottlenecks", backbone), listed)
         snapshot = Snapshot.of(listed)
         for name in ("first", "second", "third"):

@@ -58,7 +58,7 @@ def photographs() -> list[bytes]:
 def visit(server: psutil.Process, port: int, token: str, seconds: float) -> Visits:
     """Have fifty visitors at once for so long, or until each has had an answer."""
     found = Visits()
-    pictures = photographs()
+    images = photographs()
     lock, begun = threading.Lock(), time.monotonic()
     before = server.memory_info().rss
 
@@ -81,7 +81,7 @@ def visit(server: psutil.Process, port: int, token: str, seconds: float) -> Visi
             at = number
             while found.answers[number] == 0 or time.monotonic() - begun < seconds:  # each once, however slow
                 asked = time.monotonic()
-                told = json.loads(ask("POST", "/answer", pictures[at % len(pictures)]))
+                told = json.loads(ask("POST", "/answer", images[at % len(images)]))
                 assert abs(sum(told["probabilities"]) - 1) < 1e-3
                 with lock:
                     found.waits_s.append(time.monotonic() - asked)

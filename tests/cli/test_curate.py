@@ -8,7 +8,7 @@ import pytest
 
 from studio.curate import reports
 from tests.cli.test_command_line import studio
-from tests.collect.material import picture, write_files
+from tests.collect.material import image_bytes, write_files
 from tests.retrain.material import backbone
 
 
@@ -23,10 +23,10 @@ def test_a_project_that_is_not_there_is_named_and_not_made(command: str, home: P
     assert not (home / "x.csv").exists()
 
 
-def test_a_few_pictures_and_none_with_a_label(home: Path) -> None:
+def test_a_few_images_and_none_with_a_label(home: Path) -> None:
     (home / "backbones").mkdir()
     shutil.copy(backbone().path, home / "backbones")
-    files = {"b.jpg": picture(1), "=a.jpg": picture(0), "다른 이름.jpg": picture(0)}
+    files = {"b.jpg": image_bytes(1), "=a.jpg": image_bytes(0), "다른 이름.jpg": image_bytes(0)}
     write_files(home / "오늘 새 것", files)
     assert studio("import", str(home / "오늘 새 것"), "--project", "정원", home=home).returncode == 0
     done = studio("doubtful", "--project", "정원", "--csv", "-", home=home)

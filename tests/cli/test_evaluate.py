@@ -20,8 +20,8 @@ pytestmark = needs_flowers
 
 @pytest.fixture(scope="module")
 def tested(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run's test pictures in class folders, with a class it does not know and a file that is none."""
-    folder = tmp_path_factory.mktemp("tested") / "시험 pictures"
+    """The run's test images in class folders, with a class it does not know and a file that is none."""
+    folder = tmp_path_factory.mktemp("tested") / "시험 images"
     for example in flowers_run().snapshot.of_split("testing"):
         (folder / example.label).mkdir(parents=True, exist_ok=True)
         shutil.copy(example.path, folder / example.label)
@@ -53,7 +53,7 @@ def test_a_run_is_as_good_as_its_own_evaluation_says(tested: Path) -> None:
     assert sum(line.startswith("꽃 roses") for line in text) == 2  # in the table and in the matrix
 
 
-def test_each_picture_stands_in_the_table(tested: Path) -> None:
+def test_each_image_stands_in_the_table(tested: Path) -> None:
     done = run("--model", flowers_run().run_dir, "--image_dir", tested, "--csv", "-")
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
     assert len(rows) == flowers_run().evaluation.n
@@ -95,14 +95,14 @@ def test_files_of_every_kind_are_as_good(tested: Path, files: Sequence[Path]) ->
 
 
 def test_label_image_asks_them_with_the_same_answer(files: Sequence[Path]) -> None:
-    picture = flowers_run().snapshot.of_split("testing")[0].path
+    image = flowers_run().snapshot.of_split("testing")[0].path
     said = []
     for words in (
         ["--model", flowers_run().run_dir],
         *(["--graph", file] for file in files),
         ["--model", files[1], "--labels", flowers_run().run_dir / "labels.txt"],
     ):
-        done = CliRunner().invoke(label_image, [*map(str, words), "--image", str(picture)])
+        done = CliRunner().invoke(label_image, [*map(str, words), "--image", str(image)])
         assert done.exit_code == 0, done.stderr
         said.append([line for line in done.stdout.splitlines() if "score=" in line])
     for other in said[1:]:
@@ -115,14 +115,14 @@ def test_label_image_asks_them_with_the_same_answer(files: Sequence[Path]) -> No
 def test_what_is_missing_is_said(tmp_path: Path, files: Sequence[Path], tested: Path) -> None:
     alone = tmp_path / "model.keras"
     shutil.copy(files[0], alone)
-    picture = next(tested.glob("*/*.jpg"))
-    done = CliRunner().invoke(label_image, ["--graph", str(alone), "--image", str(picture)])
+    image = next(tested.glob("*/*.jpg"))
+    done = CliRunner().invoke(label_image, ["--graph", str(alone), "--image", str(image)])
     assert "--labels" in str(done.exception)
     (tmp_path / "labels.txt").write_text("one\ntwo\n", encoding="utf-8")
-    done = CliRunner().invoke(label_image, ["--graph", str(alone), "--image", str(picture)])
+    done = CliRunner().invoke(label_image, ["--graph", str(alone), "--image", str(image)])
     assert "3 numbers" in str(done.exception)
     alone.write_bytes(b"PK\x03\x04 not a model")
-    done = CliRunner().invoke(label_image, ["--graph", str(alone), "--image", str(picture)])
+    done = CliRunner().invoke(label_image, ["--graph", str(alone), "--image", str(image)])
     assert "cannot be asked" in str(done.exception)
     done = CliRunner().invoke(evaluate, ["--model", str(flowers_run().run_dir), "--image_dir", str(tmp_path)])
     assert "expected folders named after the model's classes" in str(done.exception)

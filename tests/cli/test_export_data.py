@@ -40,7 +40,7 @@ def test_out_and_in_again(home: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
-        f"4 pictures (3 labelled, 1 unlabelled, 0 rejected) in {home / '나간 것.zip'}; 1 file lost"
+        f"4 images (3 labelled, 1 unlabelled, 0 rejected) in {home / '나간 것.zip'}; 1 file lost"
     ]
     assert any(".jpg: its file is not there (" in line for line in done.stderr.splitlines())
     back = run(second, "import", home / "나간 것.zip", "--project", "꽃", "--json")

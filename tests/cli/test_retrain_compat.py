@@ -55,11 +55,11 @@ def run(*words: object) -> Result:
 @pytest.fixture(scope="module")
 def done(home: Path) -> tuple[Path, Result]:
     room = home.parent / "방"
-    pictures = jpegs(room / "그림 pictures")
+    images = jpegs(room / "그림 images")
     logs = room / "logs"
     (logs / "train").mkdir(parents=True)
     (logs / "train" / "events.out.tfevents.1.old").write_bytes(b"of an earlier run")
-    words: list[Any] = ["--image_dir", pictures, "--architecture", "efficientnet_lite0"]
+    words: list[Any] = ["--image_dir", images, "--architecture", "efficientnet_lite0"]
     words += ["--how_many_training_steps", 25, "--validation_percentage", 20, "--testing_percentage", 30]
     words += ["--output_graph", room / "out.pb", "--output_labels", room / "labels.txt"]
     words += ["--summaries_dir", logs, "--bottleneck_dir", room / "bottlenecks", "--run_dir", room / "run"]
@@ -78,7 +78,7 @@ def test_labels_and_split_are_the_peer_s(done: tuple[Path, Result]) -> None:
         assert example.split == split_of(str(example.path), 20, 30)
 
 
-def test_it_ends_with_accuracy_and_then_the_wrong_pictures(done: tuple[Path, Result]) -> None:
+def test_it_ends_with_accuracy_and_then_the_wrong_images(done: tuple[Path, Result]) -> None:
     room, result = done
     finished = read_run(room / "run")
     _where, last, *wrong = result.stdout.splitlines()
@@ -115,7 +115,7 @@ def test_graphs_in_between_and_at_the_end_answer(done: tuple[Path, Result]) -> N
     finished, model = read_run(room / "run"), Model.open(room / "run")
     pixels = np.stack([model.preprocessing.read(e.path, "x") for e in finished.snapshot.examples[:4]])
     scaled = (pixels.astype(np.float32) - GRAPH_SCALE) / GRAPH_SCALE
-    expected = np.stack([model.probabilities(picture) for picture in pixels])
+    expected = np.stack([model.probabilities(image) for image in pixels])
     answers = run_frozen_graph((room / "out.pb").read_bytes(), scaled, output="my_result")
     np.testing.assert_allclose(answers, expected, atol=1e-4)
     distances = []
@@ -139,7 +139,7 @@ def test_bottleneck_files_hold_the_values_under_the_peer_s_names(done: tuple[Pat
 
 def test_a_second_run_draws_its_test_and_overwrites(done: tuple[Path, Result]) -> None:
     room, _result = done
-    words: list[Any] = ["--image_dir", room / "그림 pictures", "--architecture", "efficientnet_lite0"]
+    words: list[Any] = ["--image_dir", room / "그림 images", "--architecture", "efficientnet_lite0"]
     words += ["--how_many_training_steps", 5, "--test_batch_size", 40, "--validation_batch_size", -1]
     words += ["--output_graph", room / "out.tflite", "--output_labels", room / "labels.txt"]
     words += ["--summaries_dir", room / "logs 2", "--bottleneck_dir", room / "bottlenecks"]
@@ -165,8 +165,8 @@ def test_the_companion_reads_both_kinds_of_graph(graph: str, done: tuple[Path, R
     room, _result = done
     if not (room / graph).exists():
         pytest.skip("the test before did not write it")
-    picture = next((room / "그림 pictures" / "Circle").iterdir())
-    words = ["--graph", room / graph, "--labels", room / "labels.txt", "--image", picture]
+    image = next((room / "그림 images" / "Circle").iterdir())
+    words = ["--graph", room / graph, "--labels", room / "labels.txt", "--image", image]
     asked = CliRunner().invoke(
         label_image, [*map(str, words), "--output_layer", "my_result"], catch_exceptions=False
     )
@@ -179,10 +179,10 @@ def test_the_companion_reads_both_kinds_of_graph(graph: str, done: tuple[Path, R
 
 def test_the_companion_says_what_is_wrong_with_a_graph(done: tuple[Path, Result], tmp_path: Path) -> None:
     room, _result = done
-    picture = next((room / "그림 pictures" / "Circle").iterdir())
+    image = next((room / "그림 images" / "Circle").iterdir())
     two = tmp_path / "둘.txt"
     two.write_text("a\nb\n", encoding="utf-8")
-    words = ["--graph", room / "out.pb", "--image", picture, "--output_layer", "my_result", "--labels"]
+    words = ["--graph", room / "out.pb", "--image", image, "--output_layer", "my_result", "--labels"]
     for more, said in (
         ([two], "3 numbers"),
         ([room / "labels.txt", "--input_layer", "Mul"], "--input_layer"),
@@ -190,4 +190,4 @@ def test_the_companion_says_what_is_wrong_with_a_graph(done: tuple[Path, Result]
     ):
         failed = CliRunner().invoke(label_image, [*map(str, words), *map(str, more)])
         assert said in str(failed.exception)
-    assert CliRunner().invoke(label_image, ["--image", str(picture)]).exit_code == 2
+    assert CliRunner().invoke(label_image, ["--image", str(image)]).exit_code == 2

@@ -16,7 +16,7 @@ from studio.cli.run_job import follow
 from studio.data import open_database
 from studio.datasets.projects import Project, find_project
 from studio.errors import JobFailed, OutputRefused, ProjectError, Stopped
-from studio.images.store import PictureStore
+from studio.images.store import ImageStore
 from studio.jobs import queue
 from studio.retrain import tasks
 from studio.retrain.options import RunOptions
@@ -33,8 +33,8 @@ WORDS = ["--project", NAME, "--how_many_training_steps", "15", "--optimizer", "a
 def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     """The database of a data folder that holds the backbone and one project."""
     with data_folder(tmp_path_factory.mktemp("project") / "studio 홈") as folder:
-        pictures = draw(folder.parent / "그림", count=25)
-        brought = CliRunner().invoke(import_, [str(pictures), "--project", NAME], catch_exceptions=False)
+        images = draw(folder.parent / "그림", count=25)
+        brought = CliRunner().invoke(import_, [str(images), "--project", NAME], catch_exceptions=False)
         assert brought.exit_code == 0
         opened = open_database(settings())
         yield opened
@@ -72,7 +72,7 @@ def test_a_run_stands_in_the_database_and_leaves_its_files(database: Database, t
 
 
 def test_a_run_that_was_stopped_is_gone_on_with(database: Database) -> None:
-    store, at = PictureStore(settings().pictures_dir), datetime.now(UTC)
+    store, at = ImageStore(settings().images_dir), datetime.now(UTC)
     seeded = replace(OPTIONS, seed=4)
     stopped = tasks.retrain(database, store, project(database).id, seeded, at)
     with database.write() as session:

@@ -16,7 +16,7 @@ from studio.cli.run_job import follow, run_here
 from studio.data import open_database
 from studio.datasets.projects import find_project
 from studio.errors import StudioError
-from studio.images.store import PictureStore
+from studio.images.store import ImageStore
 from studio.retrain import tasks
 from studio.retrain.options import RunOptions
 from studio.retrain.runs import run_records
@@ -51,7 +51,7 @@ class Home:
         self.runs.append(self.retrain(""))
 
     def retrain(self, name: str) -> int:
-        options, store = RunOptions(how_many_training_steps=20), PictureStore(settings().pictures_dir)
+        options, store = RunOptions(how_many_training_steps=20), ImageStore(settings().images_dir)
         run_id = tasks.retrain(self.database, store, self.project_id, options, NOW, name=name)
         with self.database.read() as session:
             job_id = run_records.run(session, run_id).job_id
@@ -141,7 +141,7 @@ def test_a_folder_done_again_is_the_same_and_others_are_told_apart(home: Home, t
     assert done.stdout.splitlines()[-1].startswith("The numbers are not the same")
 
 
-def test_pictures_that_are_gone_are_named(home: Home, tmp_path: Path) -> None:
+def test_images_that_are_gone_are_named(home: Home, tmp_path: Path) -> None:
     lost = tmp_path / "lost"
     shutil.copytree(drawings_run().run_dir, lost)
     table = (lost / "snapshot.csv").read_text(encoding="utf-8")

@@ -6,7 +6,7 @@ import pytest
 
 from db.engine import Database
 from studio.datasets.projects import create_project
-from studio.images.store import PictureStore
+from studio.images.store import ImageStore
 from tests.collect.material import Bench
 from tests.conftest import NOW
 
@@ -15,4 +15,4 @@ from tests.conftest import NOW
 def bench(database: Database, home: Path) -> Bench:
     with database.write() as session:
         project = create_project(session, "꽃 flowers", NOW)
-    return Bench(database, PictureStore(home / "pictures"), project.id)
+    return Bench(database, ImageStore(home / "pictures"), project.id)

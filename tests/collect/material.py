@@ -16,12 +16,12 @@ from db.engine import Database
 from studio.collect.ingest import Ingesting, IngestReport, ingest
 from studio.datasets.sources import Source
 from studio.errors import Stopped
-from studio.images.store import PictureStore
+from studio.images.store import ImageStore
 from tests.conftest import NOW
 
 
-def picture(seed: int = 0, width_px: int = 48, height_px: int = 32, format_name: str = "JPEG") -> bytes:
-    """A picture that no other seed gives, with more than noise in it."""
+def image_bytes(seed: int = 0, width_px: int = 48, height_px: int = 32, format_name: str = "JPEG") -> bytes:
+    """An image that no other seed gives, with more than noise in it."""
     rng = np.random.default_rng(seed)
     image = Image.fromarray(rng.integers(0, 256, (4, 6, 3), np.uint8)).resize((width_px, height_px))
     file = io.BytesIO()
@@ -30,8 +30,8 @@ def picture(seed: int = 0, width_px: int = 48, height_px: int = 32, format_name:
 
 
 def files(*names: str) -> dict[str, bytes]:
-    """A different picture for each name."""
-    return {name: picture(seed) for seed, name in enumerate(names)}
+    """A different image for each name."""
+    return {name: image_bytes(seed) for seed, name in enumerate(names)}
 
 
 def write_files(root: Path, content: dict[str, bytes]) -> Path:
@@ -57,10 +57,10 @@ class Watched:
 
 @dataclass
 class Bench:
-    """A project, and what is needed to put pictures into it."""
+    """A project, and what is needed to put images into it."""
 
     database: Database
-    store: PictureStore
+    store: ImageStore
     project_id: int
     progress: Watched = field(default_factory=Watched)
     ids: Iterable[int] = field(default_factory=count)
@@ -81,7 +81,7 @@ class Bench:
             return job.id
 
     def labels(self) -> dict[str, str | None]:
-        """The project's pictures by SHA-256, with their classes."""
+        """The project's images by SHA-256, with their classes."""
         label, image, image_class = models.Label, models.Image, models.ImageClass
         with self.database.read() as session:
             rows = session.execute(

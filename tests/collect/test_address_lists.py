@@ -9,7 +9,7 @@ from studio.collect import address_lists
 from studio.collect.address_lists import AddressList, is_address_list, parse_addresses, read_address_list
 from studio.errors import SourceMissing
 from studio.images.provenance import Papers
-from tests.collect.material import picture
+from tests.collect.material import image_bytes
 
 A, B, C = (f"https://example.org/{name}.jpg" for name in "abc")
 
@@ -140,7 +140,7 @@ def test_bytes_are_read_as_files_are() -> None:
         ("LICENSE.txt", f"All is free.\nSee {A}\nor ask us.\nThanks.\n".encode(), False),
         ("labels.csv", b"name,size\na,1\n", False),
         ("metadata.csv", f"file_name,url\na.jpg,{A}\n".encode(), False),
-        ("a.txt", picture(), False),
+        ("a.txt", image_bytes(), False),
         ("long.txt", (f"{A}\n" * 9_000).encode(), True),
         ("긴.txt", (f"# {'꽃' * 40_000}\n").encode(), False),
     ],

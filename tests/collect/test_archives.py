@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from studio.collect.archives import Limits, archive_offer, is_archive
-from studio.errors import ArchiveRefused, PictureRefused
-from tests.collect.material import files, picture
+from studio.errors import ArchiveRefused, ImageRefused
+from tests.collect.material import files, image_bytes
 
 CONTENT = files(
     "flower_photos/daisy/a.jpg", "flower_photos/해바라기 꽃/b 1.jpg", "flower_photos/daisy/more/c.jpg"
@@ -47,7 +47,7 @@ def outcome(path: Path, limits: Limits | None = None) -> tuple[dict[str, bytes],
     for source in archive_offer(path, limits=limits).sources:
         try:
             taken[source.name] = source.read()
-        except PictureRefused as refusal:
+        except ImageRefused as refusal:
             refused[source.name] = str(refusal)
     return taken, refused
 
@@ -69,13 +69,15 @@ def test_every_kind_gives_the_same_files_and_classes(home: Path, name: str) -> N
 def test_an_archive_is_known_by_its_bytes(home: Path) -> None:
     assert is_archive(zipped(home / "no ending", CONTENT))
     assert is_archive(tarred(home / "in.tar", CONTENT).rename(home / "neither"))
-    (home / "a.jpg").write_bytes(picture())
+    (home / "a.jpg").write_bytes(image_bytes())
     assert not is_archive(home / "a.jpg")
 
 
 def test_a_tar_whose_last_file_is_a_zip_is_a_tar(home: Path) -> None:
     inner = zipped(home / "inner", files("a.jpg")).read_bytes()
-    taken, refused = outcome(tarred(home / "in.tar", {"roses/a.jpg": picture(), "roses/inner.zip": inner}))
+    taken, refused = outcome(
+        tarred(home / "in.tar", {"roses/a.jpg": image_bytes(), "roses/inner.zip": inner})
+    )
     assert list(taken) == ["roses/a.jpg"]
     assert refused == {"roses/inner.zip": "roses/inner.zip is an archive inside an archive. Unpack it first."}
 
@@ -188,7 +190,7 @@ def test_a_compressed_tar_that_unpacks_to_far_more_than_it_is(home: Path) -> Non
 @pytest.mark.parametrize("write", [zipped, tarred])
 def test_too_many_bytes_in_all(home: Path, write: Written) -> None:
     path = write(
-        home / ("in.zip" if write is zipped else "in.tar"), {f"{n}.jpg": picture(n) for n in range(40)}
+        home / ("in.zip" if write is zipped else "in.tar"), {f"{n}.jpg": image_bytes(n) for n in range(40)}
     )
     with pytest.raises(ArchiveRefused, match="refused as a bomb"):
         outcome(path, Limits(total_bytes=20_000))
@@ -201,7 +203,7 @@ def test_too_large_a_member(home: Path, write: Written) -> None:
     )
     taken, refused = outcome(path, Limits(member_bytes=3_000_000))
     assert list(taken) == ["b.jpg"]
-    assert refused["a.jpg"] == "a.jpg is larger than 3 MB: too large for a picture."
+    assert refused["a.jpg"] == "a.jpg is larger than 3 MB: too large for an image."
 
 
 @pytest.mark.parametrize("write", [zipped, tarred])
@@ -263,9 +265,9 @@ def test_a_broken_archive_is_refused_before_any_of_it_is_taken(home: Path, name:
 
 
 def test_what_is_no_archive_is_refused(home: Path) -> None:
-    (home / "in.zip").write_bytes(picture())
+    (home / "in.zip").write_bytes(image_bytes())
     with gzip.open(home / "in.tgz", "wb") as file:
-        file.write(picture())
+        file.write(image_bytes())
     for name in ("in.zip", "in.tgz"):
         with pytest.raises(ArchiveRefused, match="is a broken archive, or none"):
             archive_offer(home / name)

@@ -9,7 +9,7 @@ from db import models
 from studio.collect.importers import ingest_codelab
 from studio.collect.sample_data import Credit, papers_of, parse_credits
 from studio.errors import ArchiveRefused
-from tests.collect.material import Bench, picture
+from tests.collect.material import Bench, image_bytes
 from tests.collect.one_file_site import OneFileSite
 from tests.collect.test_archives import tarred
 from tests.images.test_download import site  # noqa: F401 - a fixture
@@ -42,7 +42,10 @@ def test_a_photograph_without_a_credit_has_its_number_at_flickr() -> None:
 
 
 def test_they_are_fetched_and_taken_in_with_their_papers(bench: Bench, home: Path, site: OneFileSite) -> None:  # noqa: F811
-    content = {"flower_photos/daisy/1001_a.jpg": picture(1), "flower_photos/roses/1002_b.jpg": picture(2)}
+    content = {
+        "flower_photos/daisy/1001_a.jpg": image_bytes(1),
+        "flower_photos/roses/1002_b.jpg": image_bytes(2),
+    }
     archive = tarred(home / "in.tgz", {"flower_photos/LICENSE.txt": LICENCE.encode(), **content})
     site.content, site.breaks_after = archive.read_bytes(), [500]
     report = ingest_codelab(
@@ -75,5 +78,5 @@ def test_a_broken_download_is_fetched_anew(bench: Bench, home: Path, site: OneFi
 
     with pytest.raises(ArchiveRefused):
         run()
-    site.content = tarred(home / "in.tgz", {"flower_photos/daisy/1_a.jpg": picture()}).read_bytes()
+    site.content = tarred(home / "in.tgz", {"flower_photos/daisy/1_a.jpg": image_bytes()}).read_bytes()
     assert run() == 1

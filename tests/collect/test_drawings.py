@@ -1,4 +1,4 @@
-"""Drawings: the same from the same seed, different among themselves, and pictures like any others."""
+"""Drawings: the same from the same seed, different among themselves, and images like any others."""
 
 import numpy as np
 
@@ -23,7 +23,7 @@ def test_one_seed_gives_the_same_drawings_each_on_its_own() -> None:
     assert last.read() == whole[last.name]
 
 
-def test_every_drawing_is_another_picture_of_its_class() -> None:
+def test_every_drawing_is_another_image_of_its_class() -> None:
     content = drawn(1, 10)
     assert len(set(content.values())) == len(content) == 40
     assert {name.split("/")[0] for name in content} == {"circles", "squares", "triangles", "stars"}

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.collect.material import files, picture, write_files
+from tests.collect.material import files, image_bytes, write_files
 from tests.collect.test_archives import zipped
 
 
@@ -33,7 +33,7 @@ def test_it_counts_last_and_names_each_refused_file(home: Path) -> None:
     done = run(home, str(folder), "--project", "꽃")
     assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "added 2, copies 0, refused 2")
     lines = done.stderr.splitlines()
-    assert "d.jpg is empty: expected a picture." in lines
+    assert "d.jpg is empty: expected an image." in lines
     assert any("tulips/c.svg is SVG" in line for line in lines)
     assert run(home, str(folder), "--project", "꽃").stdout.splitlines()[-1] == "added 0, copies 2, refused 2"
 
@@ -84,7 +84,7 @@ def served(folder: Path) -> Iterator[int]:
 
 
 def test_a_list_of_addresses(home: Path) -> None:
-    write_files(home / "site", {"a.jpg": picture(1, 200, 150), "b.jpg": picture(2, 20, 15)})
+    write_files(home / "site", {"a.jpg": image_bytes(1, 200, 150), "b.jpg": image_bytes(2, 20, 15)})
     with served(home / "site") as port:
         rows = [
             f"http://127.0.0.1:{port}/{name},{kind}" for name, kind in [("a.jpg", "장미"), ("b.jpg", "장미")]

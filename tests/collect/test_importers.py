@@ -12,7 +12,7 @@ from db import models
 from studio.collect.importers import ingest_path, ingest_uploads, path_offer, what_is
 from studio.errors import ArchiveRefused, SourceMissing
 from studio.progress import Silent
-from tests.collect.material import Bench, files, picture, write_files
+from tests.collect.material import Bench, files, image_bytes, write_files
 from tests.collect.test_archives import tarred, zipped
 from tests.conftest import FLOWERS
 
@@ -37,7 +37,7 @@ def test_six_hundred_flowers_from_a_folder_a_zip_and_a_tgz_are_the_same(bench: B
     assert bench.labels() == labels
 
 
-def test_one_picture_by_its_path(bench: Bench, home: Path) -> None:
+def test_one_image_by_its_path(bench: Bench, home: Path) -> None:
     path = write_files(home, files("내 사진.jpg")) / "내 사진.jpg"
     report = ingest_path(
         bench.database, bench.store, bench.project_id, path, " red  roses ", **bench.ingesting()
@@ -55,14 +55,17 @@ def test_uploads_of_every_shape(bench: Bench, home: Path) -> None:
     folder = write_files(
         home / "uploads",
         {
-            "loose.jpg": picture(1),
-            "tulips/a.jpg": picture(2),
+            "loose.jpg": image_bytes(1),
+            "tulips/a.jpg": image_bytes(2),
             "broken.zip": b"PK\x03\x04 and no more",
-            "memo.txt": b"not a picture",
+            "memo.txt": b"not an image",
         },
     )
-    zipped(folder / unicodedata.normalize("NFD", "꽃.zip"), {"roses/a.jpg": picture(3), "b.jpg": picture(4)})
-    tarred(folder / "more.tgz", {"roses/a.jpg": picture(5), "copy.jpg": picture(1)})
+    zipped(
+        folder / unicodedata.normalize("NFD", "꽃.zip"),
+        {"roses/a.jpg": image_bytes(3), "b.jpg": image_bytes(4)},
+    )
+    tarred(folder / "more.tgz", {"roses/a.jpg": image_bytes(5), "copy.jpg": image_bytes(1)})
     report = ingest_uploads(
         bench.database, bench.store, bench.project_id, folder, "daisy", **bench.ingesting()
     )
@@ -93,7 +96,7 @@ def test_what_is_at_a_path(home: Path) -> None:
     write_files(
         home / "in",
         {
-            "roses/a.jpg": picture(),
+            "roses/a.jpg": image_bytes(),
             "목록.txt": LIST.encode(),
             "memo.txt": b"buy milk",
             "url.csv": b"url,class\nhttps://a.example/a.jpg,roses\n",
@@ -114,9 +117,9 @@ def test_what_is_at_a_path(home: Path) -> None:
         what_is(home / "nope")
 
 
-def test_a_list_of_addresses_is_no_picture(bench: Bench, home: Path) -> None:
-    folder = write_files(home / "uploads", {"목록.txt": LIST.encode(), "a.jpg": picture()})
-    said = "목록.txt is a list of addresses, not a picture: give it under Addresses."
+def test_a_list_of_addresses_is_no_image(bench: Bench, home: Path) -> None:
+    folder = write_files(home / "uploads", {"목록.txt": LIST.encode(), "a.jpg": image_bytes()})
+    said = "목록.txt is a list of addresses, not an image: give it under Addresses."
     offer = path_offer(folder / "목록.txt", None, progress=Silent())
     assert offer.total == 1
     report = bench.ingest(offer.sources)
@@ -128,8 +131,8 @@ def test_a_list_of_addresses_is_no_picture(bench: Bench, home: Path) -> None:
 def test_uploads_say_how_they_came_and_what_is_known_of_them(bench: Bench, home: Path) -> None:
     rows = [{"file_name": "a.jpg", "label": "장미", "creator": "Kim"}]
     metadata = "\n".join(json.dumps(row) for row in rows).encode()
-    folder = write_files(home / "uploads", {"a.jpg": picture(1), "metadata.jsonl": metadata})
-    zipped(folder / "more.zip", {"a.jpg": picture(2), "metadata.jsonl": metadata})
+    folder = write_files(home / "uploads", {"a.jpg": image_bytes(1), "metadata.jsonl": metadata})
+    zipped(folder / "more.zip", {"a.jpg": image_bytes(2), "metadata.jsonl": metadata})
     audio = {"manifest.json": b'{"type": "audio", "appdata": {}}'}
     zipped(folder / "sounds.tm", audio)
     report = ingest_uploads(
@@ -149,6 +152,8 @@ def test_uploads_say_how_they_came_and_what_is_known_of_them(bench: Bench, home:
 
 
 def test_a_folder_that_is_a_project_of_sounds_is_refused_whole(home: Path) -> None:
-    write_files(home / "in", {"manifest.json": b'{"type": "pose", "appdata": {}}', "Up-!-0.jpg": picture()})
+    write_files(
+        home / "in", {"manifest.json": b'{"type": "pose", "appdata": {}}', "Up-!-0.jpg": image_bytes()}
+    )
     with pytest.raises(ArchiveRefused, match=r"of another kind \(pose\)"):
         path_offer(home / "in", None, progress=Silent())

@@ -1,4 +1,4 @@
-"""The one ingest: rows and files agree, copies are one picture, and an end at any moment costs little."""
+"""The one ingest: rows and files agree, copies are one image, and an end at any moment costs little."""
 
 import os
 import threading
@@ -19,8 +19,8 @@ from studio.datasets.projects import create_project, project_classes
 from studio.datasets.sources import Source
 from studio.errors import ArchiveRefused, ProjectError, ServerError, Stopped
 from studio.images.provenance import Papers
-from studio.images.store import PictureStore
-from tests.collect.material import Bench, Watched, files, picture, sources
+from studio.images.store import ImageStore
+from tests.collect.material import Bench, Watched, files, image_bytes, sources
 from tests.conftest import NOW
 
 
@@ -32,8 +32,8 @@ def originals(bench: Bench) -> set[str]:
     return {path.stem for path in (bench.store.root / "originals").rglob("*.*")}
 
 
-def test_a_picture_is_stored_described_and_labelled(bench: Bench) -> None:
-    data = picture(1, 400, 300)
+def test_a_image_is_stored_described_and_labelled(bench: Bench) -> None:
+    data = image_bytes(1, 400, 300)
     papers = Papers(
         "https://example.org/page", "A rose", "Jane", "CC BY 2.0", "https://example.org/by", "allowed"
     )
@@ -71,8 +71,8 @@ def test_the_size_is_the_upright_one(bench: Bench) -> None:
 
 def test_classes_come_in_the_order_they_are_seen(bench: Bench) -> None:
     names = ["tulips", "daisy", "tulips", None, "roses"]
-    bench.ingest([Source(f"{n}", lambda n=n: picture(n), name) for n, name in enumerate(names)])  # type: ignore[misc]
-    bench.ingest([Source("later", lambda: picture(9), "asters")])
+    bench.ingest([Source(f"{n}", lambda n=n: image_bytes(n), name) for n, name in enumerate(names)])  # type: ignore[misc]
+    bench.ingest([Source("later", lambda: image_bytes(9), "asters")])
     with bench.database.read() as session:
         found = [(c.name, c.position) for c in project_classes(session, bench.project_id)]
     assert found == [("tulips", 0), ("daisy", 1), ("roses", 2), ("asters", 3)]
@@ -90,10 +90,10 @@ def test_classes_come_in_the_order_they_are_seen(bench: Bench) -> None:
 
 
 def offered(*each: tuple[str, int, str | None]) -> list[Source]:
-    return [Source(name, lambda seed=seed: picture(seed), class_name) for name, seed, class_name in each]  # type: ignore[misc]
+    return [Source(name, lambda seed=seed: image_bytes(seed), class_name) for name, seed, class_name in each]  # type: ignore[misc]
 
 
-def test_the_same_picture_twice_is_one(bench: Bench) -> None:
+def test_the_same_image_twice_is_one(bench: Bench) -> None:
     report = bench.ingest(
         offered(("a", 1, "roses"), ("b", 1, "roses"), ("c", 1, "tulips"), ("d", 2, "roses"))
     )
@@ -104,7 +104,7 @@ def test_the_same_picture_twice_is_one(bench: Bench) -> None:
         "c": ("copy", "already in the project as roses (a)"),
         "d": ("added", ""),
     }
-    assert bench.labels() == {digest(picture(1)): "roses", digest(picture(2)): "roses"}
+    assert bench.labels() == {digest(image_bytes(1)): "roses", digest(image_bytes(2)): "roses"}
 
 
 def test_again_gives_only_copies_and_changes_no_label(bench: Bench) -> None:
@@ -118,17 +118,17 @@ def test_again_gives_only_copies_and_changes_no_label(bench: Bench) -> None:
         assert session.scalar(select(func.count()).select_from(models.LabelChange)) == 2
 
 
-def test_a_copy_brings_a_class_to_a_picture_without(bench: Bench) -> None:
+def test_a_copy_brings_a_class_to_a_image_without(bench: Bench) -> None:
     bench.ingest(offered(("a", 1, None)))
     bench.ingest(offered(("b", 1, "roses"), ("c", 1, "tulips")))
-    assert bench.labels() == {digest(picture(1)): "roses"}
+    assert bench.labels() == {digest(image_bytes(1)): "roses"}
     assert bench.finds()["b"] == ("copy", "already in the project (a); now labelled roses")
     assert bench.finds()["c"] == ("copy", "already in the project as roses (a)")
     bench.ingest(offered(("d", 1, None)))
-    assert bench.labels() == {digest(picture(1)): "roses"}
+    assert bench.labels() == {digest(image_bytes(1)): "roses"}
 
 
-def test_a_copy_does_not_bring_a_rejected_picture_back(bench: Bench) -> None:
+def test_a_copy_does_not_bring_a_rejected_image_back(bench: Bench) -> None:
     bench.ingest(offered(("a", 1, "roses")))
     with bench.database.write() as session:
         image_id = session.scalars(select(models.Image.id)).one()
@@ -140,7 +140,7 @@ def test_a_copy_does_not_bring_a_rejected_picture_back(bench: Bench) -> None:
             targets={image_id: ("rejected", None)},
         )
     bench.ingest(offered(("b", 1, "roses")))
-    assert bench.labels() == {digest(picture(1)): None}
+    assert bench.labels() == {digest(image_bytes(1)): None}
     assert bench.finds()["b"] == ("copy", "already in the project, rejected (a)")
 
 
@@ -149,15 +149,18 @@ def test_another_project_shares_the_file_and_not_the_label(bench: Bench) -> None
         other = Bench(bench.database, bench.store, create_project(session, "other", NOW).id)
     bench.ingest(offered(("a", 1, "roses")))
     assert other.ingest(offered(("x", 1, "red"))) == IngestReport(1, 0, ())
-    assert (bench.labels(), other.labels()) == ({digest(picture(1)): "roses"}, {digest(picture(1)): "red"})
-    assert originals(bench) == {digest(picture(1))}
+    assert (bench.labels(), other.labels()) == (
+        {digest(image_bytes(1)): "roses"},
+        {digest(image_bytes(1)): "red"},
+    )
+    assert originals(bench) == {digest(image_bytes(1))}
 
 
 # --- Ends ahead of time ---------------------------------------------------------------------------------
 
 
 def test_stop_keeps_what_is_done_and_leaves_nothing_half_written(bench: Bench) -> None:
-    content = {f"{n}.jpg": picture(n) for n in range(60)}
+    content = {f"{n}.jpg": image_bytes(n) for n in range(60)}
     bench.progress = Watched(stop_at=20)
     with pytest.raises(Stopped):
         bench.ingest(sources(content))
@@ -168,7 +171,7 @@ def test_stop_keeps_what_is_done_and_leaves_nothing_half_written(bench: Bench) -
 
 
 def test_a_job_taken_up_again_reads_nothing_twice(bench: Bench) -> None:
-    content = {f"{n}.jpg": picture(n) for n in range(40)} | {"bad.jpg": b"", "copy.jpg": picture(0)}
+    content = {f"{n}.jpg": image_bytes(n) for n in range(40)} | {"bad.jpg": b"", "copy.jpg": image_bytes(0)}
     reads: list[str] = []
 
     def read(name: str, data: bytes) -> bytes:
@@ -207,7 +210,7 @@ def test_an_archive_that_breaks_on_the_way_costs_nothing_before_it(bench: Bench)
 
 def test_a_full_disk_ends_it_with_a_reason(bench: Bench, home: Path) -> None:
     (home / "full").write_bytes(b"")
-    bench.store = PictureStore(home / "full")
+    bench.store = ImageStore(home / "full")
     with pytest.raises(ServerError, match="cannot be written"):
         bench.ingest(sources(files("a.jpg", "b.jpg")))
     assert bench.labels() == {}
@@ -232,7 +235,7 @@ def test_progress_counts_every_file(bench: Bench) -> None:
 
 
 def test_two_ingests_at_once_share_the_work_without_a_row_twice(bench: Bench) -> None:
-    content = {f"{n}.jpg": picture(n) for n in range(80)}
+    content = {f"{n}.jpg": image_bytes(n) for n in range(80)}
     start = threading.Barrier(2)
 
     def run(order: int) -> IngestReport:
@@ -250,11 +253,11 @@ def test_two_ingests_at_once_share_the_work_without_a_row_twice(bench: Bench) ->
 
 
 def test_memory_stays_flat(bench: Bench) -> None:
-    noise = os.urandom(250_000)  # behind the picture's end, where no decoder looks
+    noise = os.urandom(250_000)  # behind the image's end, where no decoder looks
 
     def many(first: int, end: int) -> Iterator[Source]:
         for n in range(first, end):
-            yield Source(f"{n}.jpg", lambda n=n: picture(n) + noise, "daisy")  # type: ignore[misc]
+            yield Source(f"{n}.jpg", lambda n=n: image_bytes(n) + noise, "daisy")  # type: ignore[misc]
 
     process = psutil.Process()
     bench.ingest(many(0, 100))
@@ -265,5 +268,5 @@ def test_memory_stays_flat(bench: Bench) -> None:
 
 def test_one_bad_file_is_one_line(bench: Bench) -> None:
     report = bench.ingest(sources({"a.jpg": b"", **files("b.jpg")}))
-    assert report == IngestReport(1, 0, (Refusal("a.jpg", "a.jpg is empty: expected a picture.", "damaged"),))
-    assert bench.finds()["a.jpg"] == ("refused", "a.jpg is empty: expected a picture.")
+    assert report == IngestReport(1, 0, (Refusal("a.jpg", "a.jpg is empty: expected an image.", "damaged"),))
+    assert bench.finds()["a.jpg"] == ("refused", "a.jpg is empty: expected an image.")

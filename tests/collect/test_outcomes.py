@@ -17,10 +17,10 @@ from db import models
 from studio.collect import outcomes
 from studio.collect.outcomes import COPY, Counts, SiteCounts
 from studio.datasets.sources import Source, refused_source
-from studio.errors import PictureRefused
+from studio.errors import ImageRefused
 from studio.images.provenance import Papers
 from studio.images.reasons import Why, title
-from tests.collect.material import Bench, picture
+from tests.collect.material import Bench, image_bytes
 from tests.conftest import NOW
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,13 +29,13 @@ KNOWN = Papers(page_address="https://a.example/꽃", licence="CC BY 2.0", creato
 
 def gone(address: str, why: str, site: str) -> Source:
     def read() -> bytes:
-        raise PictureRefused(f"{address} was refused: {why}.", why)
+        raise ImageRefused(f"{address} was refused: {why}.", why)
 
     return Source(address, read, kind="crawl", papers=KNOWN, site=site)
 
 
 def there(address: str, seed: int, site: str) -> Source:
-    return Source(address, lambda: picture(seed), "장미", "crawl", KNOWN, site=site)
+    return Source(address, lambda: image_bytes(seed), "장미", "crawl", KNOWN, site=site)
 
 
 def fill(bench: Bench, job_id: int | None = None) -> None:
@@ -48,7 +48,7 @@ def fill(bench: Bench, job_id: int | None = None) -> None:
             gone("https://a.example/2.jpg", Why.ROBOTS, "a.example"),
             gone("https://a.example/3.jpg", Why.MISSING, "a.example"),
             gone("https://a.example/4.jpg", Why.MISSING, "a.example"),
-            refused_source("=cmd|'/c calc'!A1", "Not a picture.", "upload", Why.NOT_A_PICTURE),
+            refused_source("=cmd|'/c calc'!A1", "Not an image.", "upload", Why.NOT_AN_IMAGE),
         ],
         job_id=job_id,
     )
@@ -126,7 +126,7 @@ def test_what_came_before_kinds_were_kept_is_another_reason(bench: Bench) -> Non
 def test_every_address_is_written_down_once_a_job(bench: Bench) -> None:
     fill(bench)
     bench.ingest(
-        [Source("https://a.example/0.jpg", lambda: picture(0), kind="list")]
+        [Source("https://a.example/0.jpg", lambda: image_bytes(0), kind="list")]
     )  # the same, another way
     file = io.StringIO()
     with bench.database.read() as session:
@@ -144,7 +144,7 @@ def test_every_address_is_written_down_once_a_job(bench: Bench) -> None:
         ("https://a.example/꽃", "page"),
         ("https://a.example/0.jpg", "copy"),
     ]
-    assert table[0]["sha256"] == table[1]["sha256"] == sha256(picture(0)).hexdigest()
+    assert table[0]["sha256"] == table[1]["sha256"] == sha256(image_bytes(0)).hexdigest()
     assert (table[0]["licence"], table[0]["creator"]) == ("CC BY 2.0", "'@Anna")
     assert (table[3]["sha256"], table[3]["licence"], table[3]["why"]) == ("", "", "robots")
     assert table[3]["page"] == KNOWN.page_address

@@ -1,4 +1,4 @@
-"""Projects of many pictures, as rows alone: what a year of curating leaves, in a second."""
+"""Projects of many images, as rows alone: what a year of curating leaves, in a second."""
 
 import random
 from collections import Counter
@@ -30,15 +30,15 @@ _LICENCES = ("", "", "", "CC BY 2.0", "CC0 1.0")
 _KINDS = ("folder", "crawl", "openverse", "camera")
 
 
-def small(database: Database, pictures: int = 10, name: str = "정원", *, first: int = 1) -> int:
-    """Make a project of unlabelled pictures with ids from `first` on, and two classes; return its id."""
+def small(database: Database, images: int = 10, name: str = "정원", *, first: int = 1) -> int:
+    """Make a project of unlabelled images with ids from `first` on, and two classes; return its id."""
     with database.write() as session:
         project = Project(name=name, created_at=NOW)
         session.add(project)
         session.flush()
         made = [ImageClass(project_id=project.id, name=n, position=i) for i, n in enumerate(CLASSES[:2])]
         session.add_all(made)
-        session.execute(insert(Image), [_image(number) for number in range(first, first + pictures)])
+        session.execute(insert(Image), [_image(number) for number in range(first, first + images)])
         session.execute(
             insert(LabelOperation),
             [
@@ -48,11 +48,11 @@ def small(database: Database, pictures: int = 10, name: str = "정원", *, first
                     "number": 1,
                     "at": NOW,
                     "direction": "do",
-                    "outcome": [["unlabelled", None, 1, pictures]],
+                    "outcome": [["unlabelled", None, 1, images]],
                 }
             ],
         )
-        rows = [_label(project.id, i, "unlabelled", None, 1) for i in range(first, first + pictures)]
+        rows = [_label(project.id, i, "unlabelled", None, 1) for i in range(first, first + images)]
         session.execute(insert(Label), rows)
         session.execute(insert(LabelChange), [_change(f"{name} in", row, None, None) for row in rows])
         session.execute(
@@ -62,13 +62,13 @@ def small(database: Database, pictures: int = 10, name: str = "정원", *, first
         return project.id
 
 
-def large(database: Database, pictures: int = 100_000) -> int:
-    """Make a project as a year of curating leaves it; return its id. Picture ids are 1 to `pictures`.
+def large(database: Database, images: int = 100_000) -> int:
+    """Make a project as a year of curating leaves it; return its id. Image ids are 1 to `images`.
 
     A tenth is rejected, a half labelled; every kind of finding is there, groups of copies, clashes.
     """
     chance = random.Random(0)
-    ids = range(1, pictures + 1)
+    ids = range(1, images + 1)
     with database.write() as session:
         # Their ids are the database's to give: PostgreSQL would give them once more.
         session.add(Project(name="큰 정원", created_at=NOW))
@@ -108,7 +108,7 @@ def large(database: Database, pictures: int = 100_000) -> int:
     ]
     groups = [
         {"project_id": 1, "image_id": image + at, "group_id": image, "found_by": "hash"}
-        for image in range(10, pictures - 3, 40)
+        for image in range(10, images - 3, 40)
         for at in range(3)
     ]
     _insert(database, Image, [_image(image) for image in ids])
@@ -149,7 +149,7 @@ def _findings(labels: Sequence[dict[str, Any]], chance: random.Random) -> Iterat
 
     for row in labels:
         image = row["image_id"]
-        # Few digits, so that many pictures share a score.
+        # Few digits, so that many images share a score.
         if image % 10:
             yield found(image, "spread", round(chance.random(), 3))
         if row["state"] == "unlabelled" and image % 7:

@@ -1,4 +1,4 @@
-"""Reduced bottlenecks, the map, the pictures alike: on made-up directions."""
+"""Reduced bottlenecks, the map, the images alike: on made-up directions."""
 
 import threading
 from pathlib import Path
@@ -88,7 +88,7 @@ def test_files_that_are_being_replaced_are_waited_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 9, 80])
-def test_a_map_has_a_place_for_every_picture(count: int) -> None:
+def test_a_map_has_a_place_for_every_image(count: int) -> None:
     vectors, _kinds = directions(max(count, 3))
     unknown = np.full((count, 2), UNKNOWN)
     places = layout(vectors[:count], unknown, threads=2, seed=0)

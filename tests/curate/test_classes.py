@@ -19,7 +19,7 @@ ROSE, TULIP = 1, 2
 
 @pytest.fixture
 def project(database: Database) -> int:
-    """Ten pictures: 1 to 4 are 장미 (1), 5 and 6 튤립 (2)."""
+    """Ten images: 1 to 4 are 장미 (1), 5 and 6 튤립 (2)."""
     made = small(database)
     label(database, made, "roses", [1, 2, 3, 4], ROSE)
     label(database, made, "tulips", [5, 6], TULIP)
@@ -153,7 +153,7 @@ def test_an_empty_class_too(database: Database, project: int) -> None:
     assert shown(database, project) == {"장미": 4, "튤립": 2}
 
 
-def test_redoing_a_removal_takes_no_class_from_pictures_labelled_since(
+def test_redoing_a_removal_takes_no_class_from_images_labelled_since(
     database: Database, project: int
 ) -> None:
     act(database, project, classes.remove, TULIP, author="anna", operation_id="r")
@@ -163,9 +163,7 @@ def test_redoing_a_removal_takes_no_class_from_pictures_labelled_since(
     assert shown(database, project) == {"장미": 4, "튤립": 1}
 
 
-def test_undo_that_gives_pictures_back_to_a_removed_class_revives_it(
-    database: Database, project: int
-) -> None:
+def test_undo_that_gives_images_back_to_a_removed_class_revives_it(database: Database, project: int) -> None:
     label(database, project, "moved", [5, 6], ROSE)
     act(database, project, classes.remove, TULIP, author="anna")
     turn(database, project, "u", "undo", "moved")

@@ -1,13 +1,13 @@
-"""How many pictures a project has, and one of them."""
+"""How many images a project has, and one of them."""
 
 from db.engine import Database
 from db.labelling import Target, record
 from db.models import Image, ImageClass, Project, Provenance
-from studio.curate.items import counts, picture
+from studio.curate.items import counts, project_image
 from tests.conftest import NOW
 
 PLACES = {
-    # number of the picture: (kind, licence) of every place where it was found
+    # number of the image: (kind, licence) of every place where it was found
     0: [("crawl", "CC BY 2.0")],
     1: [("crawl", "")],
     2: [("crawl", ""), ("openverse", "CC0 1.0")],
@@ -21,7 +21,7 @@ PLACES = {
 
 
 def filled(database: Database, name: str, places: dict[int, list[tuple[str, str]]]) -> int:
-    """Make a project and return its id; even pictures are labelled, number 7 is rejected."""
+    """Make a project and return its id; even images are labelled, number 7 is rejected."""
     with database.write() as session:
         project = Project(name=name, created_at=NOW)
         session.add(project)
@@ -73,13 +73,13 @@ def test_counts_of_one_project_alone(database: Database) -> None:
     assert (found.labelled, found.unlabelled, found.rejected, found.total) == (5, 3, 1, 9)
 
 
-def test_one_picture_and_only_of_its_project(database: Database) -> None:
+def test_one_image_and_only_of_its_project(database: Database) -> None:
     project = filled(database, "정원", {0: PLACES[0], 7: PLACES[7]})
     other = filled(database, "other", {1: PLACES[1], 7: PLACES[7]})
     with database.read() as session:
-        found = picture(session, project, 1)
+        found = project_image(session, project, 1)
         assert found is not None
         assert (found.name, found.state, found.class_name) == ("0.png", "labelled", "장미")
         assert (found.width_px, found.height_px, found.format, found.size_bytes) == (4, 3, "PNG", 1234)
-        assert picture(session, other, 1) is None
-        assert picture(session, project, 99) is None
+        assert project_image(session, other, 1) is None
+        assert project_image(session, project, 99) is None

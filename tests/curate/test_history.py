@@ -13,7 +13,7 @@ from tests.curate.material import small
 
 @pytest.fixture
 def project(database: Database) -> int:
-    """Ten unlabelled pictures, 1 to 10, and the classes 장미 (1) and 튤립 (2)."""
+    """Ten unlabelled images, 1 to 10, and the classes 장미 (1) and 튤립 (2)."""
     return small(database)
 
 
@@ -57,9 +57,9 @@ def test_both_sides_hear_of_a_clash(database: Database, project: int) -> None:
 def test_too_many_changes_are_not_listed(database: Database) -> None:
     project = small(database, 2_001)
     done(database, project, SetLabels("a", [Group(range(1, 2_001), "labelled", 1)]))
-    pictures = since(database, project, 1).pictures
-    assert pictures is not None
-    assert len(pictures) == 2_000
+    images = since(database, project, 1).images
+    assert images is not None
+    assert len(images) == 2_000
     done(database, project, SetLabels("b", [Group([1], "rejected")]))
     assert since(database, project, 1) == Changes(3, None)
 
@@ -88,9 +88,9 @@ def test_acts_are_told_to_people(database: Database, project: int) -> None:
         "removed": "class <b>데이지</b> removed",
         "merged": "class 튤립 merged into Rose",
         "c": "2 left as somebody else decided",
-        "b": "1 picture to 튤립",
-        "a": "3 pictures to Rose, 2 pictures to 튤립, 1 picture to <b>데이지</b>, 2 more",
-        "정원 in": "10 pictures came in",
+        "b": "1 image to 튤립",
+        "a": "3 images to Rose, 2 images to 튤립, 1 image to <b>데이지</b>, 2 more",
+        "정원 in": "10 images came in",
     }
     assert [entry.number for entry in found.values()] == [9, 8, 7, 6, 4, 3, 2, 1]
     assert [entry.count for entry in found.values()] == [1, 1, 1, 2, 0, 1, 8, 10]

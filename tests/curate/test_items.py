@@ -21,7 +21,7 @@ ROSE, TULIP = 1, 2
 
 @pytest.fixture
 def project(database: Database) -> int:
-    """Ten unlabelled pictures, 1 to 10, and the classes 장미 (1) and 튤립 (2)."""
+    """Ten unlabelled images, 1 to 10, and the classes 장미 (1) and 튤립 (2)."""
     return small(database)
 
 
@@ -48,7 +48,7 @@ def shown(database: Database, project: int, *image_ids: int) -> dict[int, Item]:
         return {item.id: item for item in items(session, project, image_ids)}
 
 
-def test_a_picture_as_it_came(database: Database, project: int) -> None:
+def test_a_image_as_it_came(database: Database, project: int) -> None:
     with database.write() as session:
         session.execute(
             insert(Provenance),

@@ -36,7 +36,7 @@ def fitted(vectors: np.ndarray, labels: np.ndarray, groups: np.ndarray | None = 
     )
 
 
-def test_held_out_values_are_those_of_a_model_without_the_picture() -> None:
+def test_held_out_values_are_those_of_a_model_without_the_image() -> None:
     vectors, labels = directions(60)
     width = kernel_width(vectors)
     targets = np.eye(3)[labels] - 1 / 3
@@ -93,19 +93,19 @@ def test_probabilities_say_how_often_they_are_right() -> None:
     assert margins(np.array([[0.2, 0.7, 0.1], [0.5, 0.5, 0.0]])) == pytest.approx([0.5, 0.0])
 
 
-def test_more_pictures_than_are_learnt_from(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_images_than_are_learnt_from(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("studio.curate.kernel_model._TRAINED", 300)
     monkeypatch.setattr("studio.curate.kernel_model._LANDMARKS", 80)
     vectors, labels = directions(1_000)
     labels[:] = labels * (labels == 0)  # two classes vanish into the first …
-    labels[:2] = 1  # … and one of two pictures is left
+    labels[:2] = 1  # … and one of two images is left
     found = fitted(vectors, labels)
     assert found.held_out.shape == (1_000, 2)
     assert len(found.model.landmarks) == 80
     assert np.isfinite(found.held_out).all()
 
 
-def test_pictures_that_are_all_one_are_no_trouble() -> None:
+def test_images_that_are_all_one_are_no_trouble() -> None:
     vectors = np.zeros((30, 4), np.float32)
     vectors[:, 0] = 1
     labels = np.arange(30) % 2
@@ -175,7 +175,7 @@ def test_small_classes_are_not_judged() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 30, 2_500])
-def test_an_order_has_every_picture_once_and_copies_apart(count: int) -> None:
+def test_an_order_has_every_image_once_and_copies_apart(count: int) -> None:
     vectors, _kinds = directions(count + 3)
     vectors = vectors[:count]
     groups = alone(count)

@@ -15,7 +15,7 @@ from studio.curate.labels import Group, Operation, Result, SetLabels, TakeBack
 from tests.conftest import NOW
 from tests.curate.material import small
 
-PICTURES = 12
+IMAGES = 12
 Target = tuple[str, int | None]
 
 
@@ -36,7 +36,7 @@ class Model:
     """The rules, said as plainly as they can be; an act's number is its place in the list."""
 
     def __init__(self) -> None:
-        self.labels: dict[int, Target] = dict.fromkeys(range(1, PICTURES + 1), ("unlabelled", None))
+        self.labels: dict[int, Target] = dict.fromkeys(range(1, IMAGES + 1), ("unlabelled", None))
         self.decided = dict.fromkeys(self.labels, 0)
         self.acts = [Act("정원 in", "", "do", {})]
         self.living = {1, 2}
@@ -118,7 +118,7 @@ class Model:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_random_acts_of_two_people(database: Database, seed: int) -> None:
-    project = small(database, PICTURES)
+    project = small(database, IMAGES)
     chance, model = random.Random(seed), Model()
     asked: list[tuple[str, Operation]] = []
 
@@ -172,7 +172,7 @@ def check(model: Model, result: Result) -> None:
 
 
 def some_labels(model: Model, chance: random.Random, author: str, name: str) -> SetLabels:
-    images = chance.sample(range(1, PICTURES + 1), chance.randrange(1, 6))
+    images = chance.sample(range(1, IMAGES + 1), chance.randrange(1, 6))
     cut = chance.randrange(len(images) + 1)
     choices: list[Any] = [("labelled", c) for c in sorted(model.living)]
     choices += [("rejected", None), ("unlabelled", None)]

@@ -1,4 +1,4 @@
-"""Labelling, rejecting, undoing: what pictures are afterwards, whom it hurts, and what is never forgotten."""
+"""Labelling, rejecting, undoing: what images are afterwards, whom it hurts, and what is never forgotten."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,7 +18,7 @@ from tests.curate.material import small
 
 @pytest.fixture
 def project(database: Database) -> int:
-    """Ten unlabelled pictures, 1 to 10, and the classes 장미 (1) and 튤립 (2)."""
+    """Ten unlabelled images, 1 to 10, and the classes 장미 (1) and 튤립 (2)."""
     return small(database)
 
 
@@ -36,7 +36,7 @@ def to(
 
 
 def now(database: Database, project: int) -> dict[int, tuple[str, int | None]]:
-    """The pictures that are not unlabelled."""
+    """The images that are not unlabelled."""
     with database.read() as session:
         rows = session.execute(
             select(Label.image_id, Label.state, Label.class_id)
@@ -134,7 +134,7 @@ def test_without_a_project_nothing_is_done(database: Database) -> None:
         done(database, 99, to("a", [1]))
 
 
-def test_strangers_pictures_are_left_out(database: Database, project: int) -> None:
+def test_strangers_images_are_left_out(database: Database, project: int) -> None:
     other = small(database, 3, "other", first=21)
     (result,) = done(database, project, to("a", [2, 21, 999]))
     assert result.changes == ((2, "labelled", 1),)
@@ -204,13 +204,13 @@ def test_undo_leaves_a_newer_label_alone(database: Database, project: int) -> No
     assert now(database, project) == {2: ("rejected", None)}
 
 
-def test_pictures_stay_when_their_coming_is_undone(database: Database, project: int) -> None:
+def test_images_stay_when_their_coming_is_undone(database: Database, project: int) -> None:
     done(database, project, TakeBack("u", "undo", "정원 in"))
     with database.read() as session:
         assert counts(session, project).unlabelled == 10
 
 
-def test_many_pictures_are_not_listed(database: Database) -> None:
+def test_many_images_are_not_listed(database: Database) -> None:
     project = small(database, 2_500)
     (result,) = done(database, project, to("a", range(1, 2_501)))
     assert (result.number, result.changes) == (2, None)

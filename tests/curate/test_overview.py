@@ -1,4 +1,4 @@
-"""The overview of a project: every picture counted where it belongs, and nowhere twice that it should not."""
+"""The overview of a project: every image counted where it belongs, and nowhere twice that it should not."""
 
 from dataclasses import dataclass, field
 from typing import cast
@@ -17,7 +17,7 @@ from tests.conftest import NOW
 
 @dataclass(frozen=True)
 class Made:
-    """A picture to be made: its label (a class's name, "" for rejected, None for none) and its places."""
+    """An image to be made: its label (a class's name, "" for rejected, None for none) and its places."""
 
     label: str | None
     places: list[tuple[str, str]] = field(default_factory=list)
@@ -25,7 +25,7 @@ class Made:
     split: str | None = None
 
 
-PICTURES = {
+IMAGES = {
     1: Made("장미", [("crawl", ""), ("openverse", "CC BY 2.0"), ("commons", "CC0 1.0")]),
     2: Made("장미", [("camera", "")]),
     3: Made("장미", [("crawl", ""), ("crawl", "")]),
@@ -64,23 +64,23 @@ def project(database: Database) -> int:
                 perceptual_hash="0" * 16,
                 created_at=NOW,
             )
-            for number in PICTURES
+            for number in IMAGES
         )
         session.flush()
         add_places(session, made.id)
         ids = {each.name: each.id for each in classes}
         targets: dict[int, Target] = {
             number: ("unlabelled", None)
-            if picture.label is None
-            else ("labelled", ids[picture.label])
-            if picture.label
+            if image.label is None
+            else ("labelled", ids[image.label])
+            if image.label
             else ("rejected", None)
-            for number, picture in PICTURES.items()
+            for number, image in IMAGES.items()
         }
         record(session, operation_id="in", project_id=made.id, at=NOW, targets=targets)
-        for number, picture in PICTURES.items():
-            session.get_one(Label, (made.id, number)).split = picture.split
-        # The group's first picture, 2, is named by its own id.
+        for number, image in IMAGES.items():
+            session.get_one(Label, (made.id, number)).split = image.split
+        # The group's first image, 2, is named by its own id.
         session.add_all(
             CopyGroup(project_id=made.id, image_id=number, group_id=2, found_by="hash")
             for number in (2, 9, 10)
@@ -100,8 +100,8 @@ def add_places(session: Session, project_id: int) -> None:
                 "licence": licence,
                 "found_at": NOW,
             }
-            for number, picture in PICTURES.items()
-            for at, (kind, licence) in enumerate(picture.places)
+            for number, image in IMAGES.items()
+            for at, (kind, licence) in enumerate(image.places)
         ],
     )
 
@@ -117,7 +117,7 @@ def test_classes_and_states(database: Database, project: int) -> None:
     assert (counts.labelled, counts.unlabelled, counts.rejected, counts.total) == (8, 1, 1, 10)
 
 
-def test_a_picture_counts_under_each_source_once(database: Database, project: int) -> None:
+def test_a_image_counts_under_each_source_once(database: Database, project: int) -> None:
     by_source = look(database, project).by_source
     assert by_source == {"folder": 4, "camera": 2, "commons": 2, "crawl": 2, "drawing": 1, "openverse": 1}
     assert next(iter(by_source)) == "folder"
@@ -139,10 +139,10 @@ def test_splits_are_those_given_to_a_group_else_the_hash_of_its_first(
 ) -> None:
     group = {2, 9, 10}
     wanted = dict.fromkeys(SPLITS, 0)
-    for number, picture in PICTURES.items():
-        if picture.label:
-            of_group = (PICTURES[each].split for each in sorted(group)) if number in group else ()
-            given = next(filter(None, of_group), picture.split)
+    for number, image in IMAGES.items():
+        if image.label:
+            of_group = (IMAGES[each].split for each in sorted(group)) if number in group else ()
+            given = next(filter(None, of_group), image.split)
             key = sha256(2 if number in group else number)
             wanted[cast(Split, given) if given else split_of(key, 10, 10, 0)] += 1
     assert look(database, project).by_split == wanted
@@ -153,7 +153,7 @@ def test_splits_are_those_given_to_a_group_else_the_hash_of_its_first(
 def test_findings_are_those_that_nobody_has_answered(database: Database, project: int) -> None:
     assert look(database, project).findings == {}
     found = {
-        # (kind, picture): (score, after which operation)
+        # (kind, image): (score, after which operation)
         ("doubtful", 1): (0.9, 1),
         ("doubtful", 2): (0.5, 1),
         ("doubtful", 3): (0.49, 1),  # too sure
@@ -175,7 +175,7 @@ def test_findings_are_those_that_nobody_has_answered(database: Database, project
 
 def test_copies(database: Database, project: int) -> None:
     copies = look(database, project).copies
-    assert (copies.groups, copies.pictures_beyond_keepers) == (1, 2)
+    assert (copies.groups, copies.images_beyond_keepers) == (1, 2)
 
 
 def test_other_projects_do_not_matter_and_an_empty_one_is_empty(database: Database, project: int) -> None:

@@ -1,4 +1,4 @@
-"""Walking through pictures: each once, in order, whatever the filter, and never by reading whole tables."""
+"""Walking through images: each once, in order, whatever the filter, and never by reading whole tables."""
 
 import re
 from collections.abc import Iterator
@@ -60,8 +60,8 @@ FILTERS: list[dict[str, str]] = [
 
 
 @dataclass
-class Picture:
-    """All that a filter can ask of one picture, gathered without any of the code under test."""
+class ImageFacts:
+    """All that a filter can ask of one image, gathered without any of the code under test."""
 
     state: str
     class_id: int | None
@@ -100,15 +100,15 @@ class Picture:
         return self.found.get(kind, (-1.0, None))[0]
 
 
-def gather(session: Session) -> dict[int, Picture]:
-    pictures: dict[int, Picture] = {}
+def gather(session: Session) -> dict[int, ImageFacts]:
+    images: dict[int, ImageFacts] = {}
     digests = {row.id: row.sha256 for row in session.scalars(select(Image))}
     groups = {row.image_id: row.group_id for row in session.scalars(select(CopyGroup))}
     clashes = set(session.scalars(select(LabelClash.image_id)))
     labels = {row.image_id: row for row in session.scalars(select(Label))}
     for image, label in labels.items():
         group = groups.get(image)
-        pictures[image] = Picture(
+        images[image] = ImageFacts(
             state=label.state,
             class_id=label.class_id,
             found={},
@@ -129,18 +129,18 @@ def gather(session: Session) -> dict[int, Picture]:
             clash=image in clashes,
         )
     for place in session.scalars(select(Provenance)):
-        pictures[place.image_id].places.append(place)
+        images[place.image_id].places.append(place)
     for finding in session.scalars(select(Finding)):
         label = labels[finding.image_id]
         answered = finding.kind in WAITING and label.state != "unlabelled"
         answered |= finding.kind == "doubtful" and label.operation_number > finding.operation_number
         if not answered:
-            pictures[finding.image_id].found[finding.kind] = (finding.score, finding.class_id)
-    return pictures
+            images[finding.image_id].found[finding.kind] = (finding.score, finding.class_id)
+    return images
 
 
-def expected(pictures: dict[int, Picture], order: Order, asked: Filter) -> list[int]:
-    passing = {image: each for image, each in pictures.items() if each.passes(asked)}
+def expected(images: dict[int, ImageFacts], order: Order, asked: Filter) -> list[int]:
+    passing = {image: each for image, each in images.items() if each.passes(asked)}
     if order == "oldest":
         return sorted(passing)
     newest = sorted(passing, reverse=True)
@@ -171,7 +171,7 @@ def walked(session: Session, order: Order, asked: Filter, limit: int, **more: An
 def test_every_order_and_filter_against_plain_rules(database: Database) -> None:
     large(database, 700)
     with database.write() as session:
-        # Some given splits, some doubts answered since, and findings of what a picture is no more.
+        # Some given splits, some doubts answered since, and findings of what an image is no more.
         session.execute(update(Label).where(Label.image_id % 9 == 0).values(split="testing"))
         session.execute(update(Label).where(Label.image_id % 21 == 0).values(split="training"))
         session.execute(update(Label).where(Label.image_id % 11 == 0).values(operation_number=2))
@@ -179,14 +179,14 @@ def test_every_order_and_filter_against_plain_rules(database: Database) -> None:
         session.execute(update(Provenance).where(Provenance.image_id % 5 == 0).values(found_at=later))
     small(database, 5, "other", first=701)
     with database.read() as session:
-        pictures = gather(session)
-        pictures = {image: each for image, each in pictures.items() if image <= 700}
+        images = gather(session)
+        images = {image: each for image, each in images.items() if image <= 700}
         for asked in map(parse, FILTERS):
             for order in ORDERS[:-1]:
-                wanted = expected(pictures, order, asked)
+                wanted = expected(images, order, asked)
                 assert walked(session, order, asked, 97) == wanted, (order, asked)
                 assert walked(session, order, asked, 8_192) == wanted, (order, asked)
-    assert len(expected(pictures, "newest", parse({"found": "blurred"}))) > 0
+    assert len(expected(images, "newest", parse({"found": "blurred"}))) > 0
 
 
 def test_a_step_looks_at_no_more_than_it_may(database: Database) -> None:
@@ -273,9 +273,9 @@ def test_alike_comes_first_and_what_no_study_has_seen_last(database: Database, t
     np.save(tmp_path / "ids.npy", np.arange(1, 651, dtype=np.int64))
     nearest = (np.argsort(-(vectors @ vectors[41]), kind="stable") + 1).tolist()
     with database.read() as session:
-        pictures = gather(session)
+        images = gather(session)
         for asked in map(parse, ({}, {"state": "labelled"}, {"split": "testing", "licence": "known"})):
-            wanted = [i for i in [*nearest, *range(700, 650, -1)] if pictures[i].passes(asked)]
+            wanted = [i for i in [*nearest, *range(700, 650, -1)] if images[i].passes(asked)]
             for limit in (97, 8_192):
                 assert walked(session, "alike", asked, limit, like=(tmp_path, 42)) == wanted
         for folder, image in ((tmp_path, 700), (tmp_path / "none", 42)):
@@ -285,7 +285,7 @@ def test_alike_comes_first_and_what_no_study_has_seen_last(database: Database, t
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    """A hundred thousand pictures."""
+    """A hundred thousand images."""
     file = tmp_path_factory.mktemp("큰 정원") / "studio.sqlite3"
     database = Database(f"sqlite:///{file.as_posix()}")
     migrate(database)
@@ -294,7 +294,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     database.close()
 
 
-def test_a_hundred_thousand_pictures_each_once(many: Database) -> None:
+def test_a_hundred_thousand_images_each_once(many: Database) -> None:
     with many.read() as session:
         for order in ORDERS[:-1]:
             found = walked(session, order, Filter(), 8_192)

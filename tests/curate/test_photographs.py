@@ -1,6 +1,6 @@
-"""What the studio finds among real photographs: wrong labels, copies, odd pictures, what to label next.
+"""What the studio finds among real photographs: wrong labels, copies, odd images, what to label next.
 
-All through the real jobs and the command line, on one data folder: pictures are embedded once.
+All through the real jobs and the command line, on one data folder: images are embedded once.
 """
 
 import csv
@@ -76,7 +76,7 @@ def edited(path: Path, edit: str) -> bytes:
 
 @dataclass
 class Garden:
-    """A data folder with two projects, and what was done to their pictures."""
+    """A data folder with two projects, and what was done to their images."""
 
     database: Database
     settings: Settings
@@ -227,7 +227,7 @@ def surveyed(garden: Garden) -> Garden:
     assert garden.do(job, watched) is None
     # What was embedded and measured before the stop is not done again.
     first = {phase: done for phase, done, _total in reversed(watched.told)}
-    assert (first["Computing bottlenecks"], first["Looking at the pictures"]) == (0, 600)
+    assert (first["Computing bottlenecks"], first["Looking at the images"]) == (0, 600)
     ((review, kind),) = garden.waiting(project)
     assert kind == "review"
     assert garden.do(review) is None
@@ -329,7 +329,7 @@ def test_suggestions_and_what_is_next(surveyed: Garden, table: object) -> None:
     assert set(uncertain) == set(next_) == set(unlabelled)
     first = list(next_)[:20]
     assert np.mean([uncertain[name][0] for name in first]) > np.mean([u for u, _class in uncertain.values()])
-    # Pictures that are alike do not come together.
+    # Images that are alike do not come together.
     folder = surveyed.settings.studies_dir / str(project)
     for name in first:
         near = {image for image, cosine in alike(folder, ids[name], 600) if cosine > 0.9} - {ids[name]}
@@ -413,10 +413,10 @@ def test_odd_ones_are_found_with_few_false_alarms(garden: Garden, copies: object
 
 
 def test_copies_never_fall_on_both_sides(garden: Garden, copies: Sequence[dict[str, str]]) -> None:
-    from studio.images.store import PictureStore
+    from studio.images.store import ImageStore
 
     project = garden.project(OTHERS)
-    store = PictureStore(garden.settings.pictures_dir)
+    store = ImageStore(garden.settings.images_dir)
     groups = {row["sha256"]: row["group"] for row in copies}
     moved: Any = None
     for seed in range(5):
@@ -430,7 +430,7 @@ def test_copies_never_fall_on_both_sides(garden: Garden, copies: Sequence[dict[s
         assert all(len(splits) == 1 for splits in sides.values())
         assert len({example.split for example in snapshot.examples}) == 3
         moved = moved or next(e for e in snapshot.examples if e.split == "training" and e.sha256 in groups)
-    # The split that came with one picture takes its copies along.
+    # The split that came with one image takes its copies along.
     with garden.database.write() as session:
         image = session.scalars(select(models.Image).filter_by(sha256=moved.sha256)).one()
         session.get_one(models.Label, (project, image.id)).split = "testing"
@@ -440,7 +440,7 @@ def test_copies_never_fall_on_both_sides(garden: Garden, copies: Sequence[dict[s
     assert {e.split for e in snapshot.examples if groups.get(e.sha256) == group} == {"testing"}
 
 
-def test_more_pictures_leave_the_others_where_they_were(garden: Garden, copies: object) -> None:
+def test_more_images_leave_the_others_where_they_were(garden: Garden, copies: object) -> None:
     project = garden.project(OTHERS)
     folder = garden.settings.studies_dir / str(project)
     before = {name: np.load(folder / f"{name}.npy") for name in ("ids", "vectors", "map")}
@@ -462,7 +462,7 @@ def test_more_pictures_leave_the_others_where_they_were(garden: Garden, copies: 
     assert np.array_equal(vectors[known], before["vectors"])
     assert np.array_equal(places[known], before["map"])
     new = int(ids[~known][0])
-    # It lies by the picture that it is a copy of.
+    # It lies by the image that it is a copy of.
     _itself, (nearest, cosine) = alike(folder, new, 2)
     assert cosine > 0.9
     assert np.linalg.norm(places[ids == nearest] - places[~known]) < 0.1

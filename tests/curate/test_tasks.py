@@ -1,4 +1,4 @@
-"""When the studio looks again by itself: after pictures came, when enough is decided, never twice at once."""
+"""When the studio looks again by itself: after images came, when enough is decided, never twice at once."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -23,7 +23,7 @@ LATER = NOW + timedelta(hours=1)
 
 @pytest.fixture
 def project(database: Database) -> int:
-    """Forty unlabelled pictures, 1 to 40, and two classes, 1 and 2."""
+    """Forty unlabelled images, 1 to 40, and two classes, 1 and 2."""
     return small(database, 40)
 
 
@@ -66,7 +66,7 @@ def end(database: Database, job: int, state: queue.State, at: datetime = NOW) ->
     return found
 
 
-def test_pictures_that_came_are_surveyed_once_all_are_there(database: Database, project: int) -> None:
+def test_images_that_came_are_surveyed_once_all_are_there(database: Database, project: int) -> None:
     with database.write() as session:
         ingest = queue.enqueue(session, "ingest_path", {}, project, NOW)
     assert survey_soon(database, project, NOW) is None
@@ -84,7 +84,7 @@ def test_pictures_that_came_are_surveyed_once_all_are_there(database: Database, 
     assert survey_soon(database, project, NOW) is not None
 
 
-def test_a_stopped_ingest_leaves_pictures_too(database: Database, project: int) -> None:
+def test_a_stopped_ingest_leaves_images_too(database: Database, project: int) -> None:
     with database.write() as session:
         ingest = queue.enqueue(session, "ingest_crawl", {}, project, NOW)
     look_after(database, end(database, ingest, "stopped"), "stopped", NOW)

@@ -16,9 +16,9 @@ from studio.datasets.export import Exported, export
 from studio.datasets.projects import Project, create_project
 from studio.datasets.sources import Source
 from studio.images.provenance import Papers
-from studio.images.store import PictureStore
+from studio.images.store import ImageStore
 from studio.progress import Progress, Silent
-from tests.collect.material import picture
+from tests.collect.material import image_bytes
 from tests.conftest import NOW
 
 CLASSES = (
@@ -46,15 +46,15 @@ KNOWN = Papers(
 OTHER = Papers(page_address="https://blog.example/", title="'=quoted", creator="@someone")
 
 
-def studio(home: Path) -> tuple[Database, PictureStore]:
+def studio(home: Path) -> tuple[Database, ImageStore]:
     """A data folder with nothing in it."""
     database = Database(f"sqlite:///{(home / 'studio.sqlite3').as_posix()}")
     migrate(database)
-    return database, PictureStore(home / "pictures")
+    return database, ImageStore(home / "pictures")
 
 
-def fill(database: Database, store: PictureStore, name: str = "정원 = 1") -> Project:
-    """Make the project; every picture is another, but for two that are nearly the same."""
+def fill(database: Database, store: ImageStore, name: str = "정원 = 1") -> Project:
+    """Make the project; every image is another, but for two that are nearly the same."""
     with database.write() as session:
         project = create_project(session, name, NOW)
     sources = [
@@ -101,7 +101,7 @@ def fill(database: Database, store: PictureStore, name: str = "정원 = 1") -> P
 
 
 def _gives(seed: int, format_name: str = "JPEG", *, size: float = 1) -> Callable[[], bytes]:
-    return lambda: picture(seed, round(480 * size), round(320 * size), format_name)
+    return lambda: image_bytes(seed, round(480 * size), round(320 * size), format_name)
 
 
 def everything(database: Database, project: str) -> dict[str, Any]:
@@ -139,7 +139,7 @@ def everything(database: Database, project: str) -> dict[str, Any]:
 
 def exported(
     database: Database,
-    store: PictureStore,
+    store: ImageStore,
     project: Project,
     kind: str,
     output: Path,
@@ -156,7 +156,7 @@ def imported(home: Path, path: Path, **more: Any) -> tuple[Database, IngestRepor
 
 
 def imported_into(
-    database: Database, store: PictureStore, path: Path, name: str = "back", **more: Any
+    database: Database, store: ImageStore, path: Path, name: str = "back", **more: Any
 ) -> IngestReport:
     with database.write() as session:
         project = create_project(session, name, NOW)

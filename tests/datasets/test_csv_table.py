@@ -1,4 +1,4 @@
-"""Plain tables of pictures and their classes, and COCO's JSON, as other programs and people have them."""
+"""Plain tables of images and their classes, and COCO's JSON, as other programs and people have them."""
 
 import json
 import random
@@ -12,7 +12,7 @@ from studio.collect.archives import archive_offer
 from studio.collect.importers import ingest_path, path_offer, what_is
 from studio.datasets import coco
 from studio.datasets.sources import Offer, Source
-from studio.errors import PictureRefused
+from studio.errors import ImageRefused
 from studio.images.provenance import Papers
 from studio.progress import Silent
 from tests.collect.material import Bench, files, write_files
@@ -33,18 +33,18 @@ every_way = pytest.mark.parametrize("packed", [as_folder, as_zip])
 
 
 def taken(offer: Offer) -> tuple[dict[str, Source], dict[str, str]]:
-    """What comes as a picture, and what is refused with which reason."""
-    pictures: dict[str, Source] = {}
+    """What comes as an image, and what is refused with which reason."""
+    images: dict[str, Source] = {}
     refused: dict[str, str] = {}
     for source in offer.sources:
         try:
             source.read()
-        except PictureRefused as refusal:
+        except ImageRefused as refusal:
             refused[source.name] = str(refusal)
         else:
-            pictures[source.name] = source
-    assert offer.total == len(pictures) + len(refused)
-    return pictures, refused
+            images[source.name] = source
+    assert offer.total == len(images) + len(refused)
+    return images, refused
 
 
 @every_way
@@ -58,7 +58,7 @@ def taken(offer: Offer) -> tuple[dict[str, Source], dict[str, str]]:
         ("file,label", "./images/꽃 1.jpg"),
     ],
 )
-def test_a_table_names_classes_wherever_the_pictures_lie(
+def test_a_table_names_classes_wherever_the_images_lie(
     home: Path, packed: Packed, header: str, file: str
 ) -> None:
     delimiter = next(each for each in ",;\t" if each in header)
@@ -137,7 +137,7 @@ def test_tables_of_something_else_stay_what_they_were(home: Path, packed: Packed
     }
     found = {source.name: source.class_name for source in packed(home, content).sources}
     assert found["roses/a.jpg"] == "roses"
-    assert set(found) == set(content)  # each refused as what is no picture, once it is decoded
+    assert set(found) == set(content)  # each refused as what is no image, once it is decoded
 
 
 def test_a_table_alone_on_this_machine(bench: Bench, home: Path) -> None:
@@ -201,7 +201,7 @@ def test_coco(home: Path, packed: Packed, place: str) -> None:
     )
     assert found["images/deep/b.jpg"].papers == Papers()
     assert list(refused.values()) == [
-        f"{place}, picture 3: c.jpg has annotations of 2 categories: expected one. It comes without a class."
+        f"{place}, image 3: c.jpg has annotations of 2 categories: expected one. It comes without a class."
     ]
 
 

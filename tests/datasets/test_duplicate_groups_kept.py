@@ -7,24 +7,24 @@ from sqlalchemy import select
 
 from db import duplicate_groups, models
 from studio.datasets.studio_export import regroup
-from tests.collect.material import Bench, picture, sources
+from tests.collect.material import Bench, image_bytes, sources
 
 
 @pytest.fixture
 def ids(bench: Bench) -> dict[str, int]:
-    """Six pictures of the project, by their SHA-256."""
-    bench.ingest(sources({f"{number}.jpg": picture(number, 480, 320) for number in range(6)}))
+    """Six images of the project, by their SHA-256."""
+    bench.ingest(sources({f"{number}.jpg": image_bytes(number, 480, 320) for number in range(6)}))
     with bench.database.read() as session:
         rows = session.execute(select(models.Image.sha256, models.Image.id))
         return {found: image_id for found, image_id in rows}  # noqa: C416 - dict(rows) does not type-check
 
 
 def digest(number: int) -> str:
-    return sha256(picture(number, 480, 320)).hexdigest()
+    return sha256(image_bytes(number, 480, 320)).hexdigest()
 
 
 def groups(bench: Bench, ids: dict[str, int]) -> dict[int, int]:
-    """The first picture of each picture's group, all by their numbers."""
+    """The first image of each image's group, all by their numbers."""
     number = {ids[digest(each)]: each for each in range(6)}
     with bench.database.read() as session:
         found = duplicate_groups.memberships(session, bench.project_id)

@@ -24,15 +24,15 @@ from studio.datasets import tfrecord
 from studio.datasets.export import KINDS, about, export
 from studio.datasets.projects import Project, create_project
 from studio.errors import OutputRefused, ProjectError, Stopped
-from studio.images.store import PictureStore
+from studio.images.store import ImageStore
 from studio.progress import Silent
-from tests.collect.material import Watched, picture, write_files
+from tests.collect.material import Watched, image_bytes, write_files
 from tests.conftest import NOW
 from tests.datasets.material import everything, exported, fill, imported, studio
 
 
 @pytest.fixture
-def filled(home: Path) -> tuple[Database, PictureStore, Project]:
+def filled(home: Path) -> tuple[Database, ImageStore, Project]:
     database, store = studio(home)
     return database, store, fill(database, store)
 
@@ -44,7 +44,7 @@ def rows_of(data: bytes) -> list[dict[str, str]]:
 @pytest.mark.parametrize("output", ["out.zip", "out.tar"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_same_project_gives_the_same_bytes(
-    filled: tuple[Database, PictureStore, Project], home: Path, kind: str, output: str
+    filled: tuple[Database, ImageStore, Project], home: Path, kind: str, output: str
 ) -> None:
     first, second = home / "one" / output, home / "two" / output
     exported(*filled, kind, first)
@@ -55,27 +55,27 @@ def test_the_same_project_gives_the_same_bytes(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_archives_and_folders_hold_the_same_files(
-    filled: tuple[Database, PictureStore, Project], home: Path, kind: str
+    filled: tuple[Database, ImageStore, Project], home: Path, kind: str
 ) -> None:
     done = [exported(*filled, kind, home / name) for name in ("out.zip", "out.tar", "a folder")]
     with zipfile.ZipFile(home / "out.zip") as archive:
         assert archive.testzip() is None
         zipped = {info.filename: archive.read(info) for info in archive.infolist()}
         assert {info.date_time for info in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
-        pictures = [info for info in archive.infolist() if info.filename.endswith((".jpg", ".tfrecord"))]
-        assert {info.compress_type for info in pictures} == {zipfile.ZIP_STORED}
+        images = [info for info in archive.infolist() if info.filename.endswith((".jpg", ".tfrecord"))]
+        assert {info.compress_type for info in images} == {zipfile.ZIP_STORED}
     with tarfile.open(home / "out.tar") as archive:
         tarred = {info.name: archive.extractfile(info).read() for info in archive}  # type: ignore[union-attr]
     root = home / "a folder"
     loose = {p.relative_to(root).as_posix(): p.read_bytes() for p in root.rglob("*") if p.is_file()}
     assert zipped == tarred == loose
-    assert [each.pictures for each in done] == [20] * 3
+    assert [each.images for each in done] == [20] * 3
     assert done[0].size_bytes == (home / "out.zip").stat().st_size
     assert done[2].size_bytes == sum(map(len, loose.values()))
 
 
 def test_class_folders_hold_what_is_to_be_learnt_and_nothing_else(
-    filled: tuple[Database, PictureStore, Project], home: Path
+    filled: tuple[Database, ImageStore, Project], home: Path
 ) -> None:
     exported(*filled, "folders", home / "out")
     files = [path.relative_to(home / "out") for path in (home / "out").rglob("*.*") if path.is_file()]
@@ -93,12 +93,12 @@ def test_class_folders_hold_what_is_to_be_learnt_and_nothing_else(
 
 
 def test_the_table_says_everything_in_cells_that_no_spreadsheet_runs(
-    filled: tuple[Database, PictureStore, Project], home: Path
+    filled: tuple[Database, ImageStore, Project], home: Path
 ) -> None:
     exported(*filled, "csv", home / "out.zip")
     with zipfile.ZipFile(home / "out.zip") as archive:
         rows = rows_of(archive.read("labels.csv"))
-        pictures = {name: archive.read(name) for name in archive.namelist() if name.startswith("pictures/")}
+        images = {name: archive.read(name) for name in archive.namelist() if name.startswith("pictures/")}
         credits = rows_of(archive.read("ATTRIBUTION.csv"))
         text = archive.read("ATTRIBUTION.txt").decode()
     assert list(rows[0])[:11] == [
@@ -107,9 +107,9 @@ def test_the_table_says_everything_in_cells_that_no_spreadsheet_runs(
     ]
     assert not any(cell.startswith(("=", "+", "-", "@")) for row in rows for cell in row.values())
     assert {row["file_name"]: row["sha256"] for row in rows} == {
-        name: sha256(data).hexdigest() for name, data in pictures.items()
+        name: sha256(data).hexdigest() for name, data in images.items()
     }
-    assert all(int(row["bytes"]) == len(pictures[row["file_name"]]) for row in rows)
+    assert all(int(row["bytes"]) == len(images[row["file_name"]]) for row in rows)
     by_label = Counter(row["label"] for row in rows)
     assert (by_label["'=1+1"], by_label["'tis"], by_label["CON"]) == (1, 1, 3)
     assert Counter(row["state"] for row in rows) == {"labelled": 14, "unlabelled": 4, "rejected": 2}
@@ -124,11 +124,11 @@ def test_the_table_says_everything_in_cells_that_no_spreadsheet_runs(
     assert known["creator"].startswith("'-Anna")
     assert [place["kind"] for place in json.loads(known["places"])] == ["crawl", "openverse", "archive"]
     assert len(credits) == 22
-    assert "CC BY-SA 4.0: 1 picture" in text
+    assert "CC BY-SA 4.0: 1 image" in text
 
 
 def test_near_copies_fall_on_the_side_that_came_with_one_of_them(
-    filled: tuple[Database, PictureStore, Project], home: Path
+    filled: tuple[Database, ImageStore, Project], home: Path
 ) -> None:
     database, _store, project = filled
     exported(*filled, "csv", home / "before")
@@ -149,9 +149,7 @@ def test_near_copies_fall_on_the_side_that_came_with_one_of_them(
     assert [after[row["sha256"]]["split_given"] for row in groups].count(other) == 1
 
 
-def test_coco_has_what_its_readers_ask_for(
-    filled: tuple[Database, PictureStore, Project], home: Path
-) -> None:
+def test_coco_has_what_its_readers_ask_for(filled: tuple[Database, ImageStore, Project], home: Path) -> None:
     exported(*filled, "coco", home / "out")
     content = json.loads((home / "out" / "coco.json").read_text(encoding="utf-8"))
     assert set(content) == {"info", "licenses", "images", "annotations", "categories"}
@@ -179,7 +177,9 @@ def test_hugging_face_gets_splits_with_metadata_of_one_type(home: Path) -> None:
     with database.write() as session:
         project = create_project(session, "꽃", NOW)
     content = {
-        f"{kind}/{n}.jpg": picture(10 * n + i) for n in range(12) for i, kind in enumerate(("장미", "7월"))
+        f"{kind}/{n}.jpg": image_bytes(10 * n + i)
+        for n in range(12)
+        for i, kind in enumerate(("장미", "7월"))
     }
     ingest_path(
         database, store, project.id, write_files(home / "in", content), progress=Silent(), clock=lambda: NOW
@@ -192,14 +192,14 @@ def test_hugging_face_gets_splits_with_metadata_of_one_type(home: Path) -> None:
         rows = rows_of((home / "out" / folder / "metadata.csv").read_bytes())
         assert list(rows[0]) == ["file_name", "label", "state", "split", "sha256", "width", "height"]
         assert all(cell for row in rows for cell in row.values())
-        pictures = {path.name for path in (home / "out" / folder).iterdir()} - {"metadata.csv"}
-        assert {row["file_name"] for row in rows} == pictures
+        images = {path.name for path in (home / "out" / folder).iterdir()} - {"metadata.csv"}
+        assert {row["file_name"] for row in rows} == images
         total += len(rows)
     assert total == 24
 
 
 def test_metadata_are_json_where_a_class_would_be_taken_for_something_else(
-    filled: tuple[Database, PictureStore, Project], home: Path
+    filled: tuple[Database, ImageStore, Project], home: Path
 ) -> None:
     exported(*filled, "hf", home / "out")
     assert not list((home / "out").rglob("metadata.csv"))
@@ -208,7 +208,7 @@ def test_metadata_are_json_where_a_class_would_be_taken_for_something_else(
     assert {"=1+1", "None", "장미 꽃"} <= labels
 
 
-def test_tensorflow_reads_the_records(filled: tuple[Database, PictureStore, Project], home: Path) -> None:
+def test_tensorflow_reads_the_records(filled: tuple[Database, ImageStore, Project], home: Path) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     tf = pytest.importorskip("tensorflow")
     exported(*filled, "tfrecord", home / "out")
@@ -246,7 +246,7 @@ def test_tensorflow_reads_the_records(filled: tuple[Database, PictureStore, Proj
 
 
 def test_records_go_into_as_many_files_as_it_takes(
-    filled: tuple[Database, PictureStore, Project], home: Path, monkeypatch: pytest.MonkeyPatch
+    filled: tuple[Database, ImageStore, Project], home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tfrecord, "SHARD_BYTES", 30_000)
     before = everything(filled[0], filled[2].name)
@@ -263,7 +263,7 @@ def test_records_go_into_as_many_files_as_it_takes(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_lost_files_are_named_and_cost_nothing_else(
-    filled: tuple[Database, PictureStore, Project], home: Path, kind: str
+    filled: tuple[Database, ImageStore, Project], home: Path, kind: str
 ) -> None:
     database, store, project = filled
     originals = sorted(store.root.glob("originals/*/*"))
@@ -276,16 +276,16 @@ def test_lost_files_are_named_and_cost_nothing_else(
         altered.stem: "its file is not what it was when it came",
     }
     assert all(lost.name for lost in done.lost)
-    assert done.pictures == 20
+    assert done.images == 20
     other, report = imported(home / "다른", home / "out.zip")
     assert report.added == 18
     assert len(report.refused) == 2
     assert all("was lost before it was exported" in refusal.reason for refusal in report.refused)
     other.close()
-    store.put(picture(1), gone.stem, "JPEG")  # as a copy from elsewhere brings it back
+    store.put(image_bytes(1), gone.stem, "JPEG")  # as a copy from elsewhere brings it back
 
 
-def test_stop_leaves_nothing_behind(filled: tuple[Database, PictureStore, Project], home: Path) -> None:
+def test_stop_leaves_nothing_behind(filled: tuple[Database, ImageStore, Project], home: Path) -> None:
     for name in ("out.zip", "out.tar", "folder"):
         for after in (0, 5, 15):
             with pytest.raises(Stopped):
@@ -293,11 +293,11 @@ def test_stop_leaves_nothing_behind(filled: tuple[Database, PictureStore, Projec
             assert not (home / "out").exists() or list((home / "out").iterdir()) == []
     watched = Watched()
     exported(*filled, "folders", home / "out" / "out.zip", watched)
-    assert watched.reports[-1] == ("Writing pictures", 20, 20)
+    assert watched.reports[-1] == ("Writing images", 20, 20)
 
 
 def test_what_was_begun_before_is_cleared_away(
-    filled: tuple[Database, PictureStore, Project], home: Path
+    filled: tuple[Database, ImageStore, Project], home: Path
 ) -> None:
     out = home / "out"
     write_files(out / ".export-7.part", {"half.jpg": b"x"})
@@ -320,7 +320,7 @@ def test_what_was_begun_before_is_cleared_away(
     ],
 )
 def test_places_where_nothing_can_be_written(
-    filled: tuple[Database, PictureStore, Project], home: Path, kind: str, name: str, said: str
+    filled: tuple[Database, ImageStore, Project], home: Path, kind: str, name: str, said: str
 ) -> None:
     write_files(home, {"full/mine.txt": b"mine", "full.zip/mine.txt": b"mine", "file": b"mine"})
     with pytest.raises(OutputRefused, match=said):
@@ -329,7 +329,7 @@ def test_places_where_nothing_can_be_written(
 
 
 def test_an_archive_is_replaced_and_an_empty_folder_filled(
-    filled: tuple[Database, PictureStore, Project], home: Path
+    filled: tuple[Database, ImageStore, Project], home: Path
 ) -> None:
     (home / "empty").mkdir()
     (home / "out.zip").write_bytes(b"old")
@@ -339,7 +339,7 @@ def test_an_archive_is_replaced_and_an_empty_folder_filled(
     assert (home / "empty" / "labels.csv").is_file()
 
 
-def test_a_project_without_pictures_is_told_so(home: Path) -> None:
+def test_a_project_without_images_is_told_so(home: Path) -> None:
     database, store = studio(home)
     with database.write() as session:
         project = create_project(session, "빈", NOW)
@@ -352,7 +352,7 @@ def test_every_format_is_explained_in_a_line() -> None:
 
 
 @pytest.mark.parametrize("kind", ["folders", "tfrecord"])
-def test_two_thousand_pictures_pass_through_little_memory(home: Path, kind: str) -> None:
+def test_two_thousand_images_pass_through_little_memory(home: Path, kind: str) -> None:
     database, store = studio(home)
     noise = np.random.default_rng(0)
     with database.write() as session:
@@ -390,6 +390,6 @@ def test_two_thousand_pictures_pass_through_little_memory(home: Path, kind: str)
         _now, peak_bytes = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert (done.pictures, done.lost) == (2_000, ())
+    assert (done.images, done.lost) == (2_000, ())
     assert done.size_bytes > 100_000_000
     assert peak_bytes < 20_000_000

@@ -1,4 +1,4 @@
-"""Hugging Face imagefolders: what their metadata give to pictures, and what hostile ones do not."""
+"""Hugging Face imagefolders: what their metadata give to images, and what hostile ones do not."""
 
 import json
 import random
@@ -10,10 +10,10 @@ import pytest
 from studio.collect.archives import archive_offer
 from studio.collect.importers import ingest_path, ingest_uploads, path_offer
 from studio.datasets.sources import Offer, Source
-from studio.errors import PictureRefused, StudioError
+from studio.errors import ImageRefused, StudioError
 from studio.images.provenance import Papers
 from studio.progress import Silent
-from tests.collect.material import Bench, files, picture, write_files
+from tests.collect.material import Bench, files, image_bytes, write_files
 from tests.collect.test_archives import tarred, zipped
 
 Packed = Callable[[Path, dict[str, bytes]], Offer]
@@ -37,23 +37,23 @@ every_way = pytest.mark.parametrize("packed", [as_folder, as_zip, as_tgz])
 def reason(source: Source) -> str:
     try:
         source.read()
-    except PictureRefused as refusal:
+    except ImageRefused as refusal:
         return str(refusal)
     return ""
 
 
 def taken(offer: Offer) -> tuple[dict[str, Source], dict[str, str]]:
-    """What is on offer as a picture, and what is refused with which reason."""
-    pictures, refused = {}, {}
+    """What is on offer as an image, and what is refused with which reason."""
+    images, refused = {}, {}
     count = 0
     for source in offer.sources:
         count += 1
         if why := reason(source):
             refused[source.name] = why
         else:
-            pictures[source.name] = source
-    assert count == offer.total == len(pictures) + len(refused)
-    return pictures, refused
+            images[source.name] = source
+    assert count == offer.total == len(images) + len(refused)
+    return images, refused
 
 
 def classes(offer: Offer) -> dict[str, str | None]:
@@ -244,11 +244,11 @@ def test_metadata_that_names_no_file_and_parquet_are_said(home: Path, packed: Pa
     assert {name: source.class_name for name, source in found.items()} == {
         "roses/a.jpg": "roses",
         "tulips/b.jpg": "tulips",
-        "LICENSE.txt": None,  # refused once it is decoded, as any file that is no picture
+        "LICENSE.txt": None,  # refused once it is decoded, as any file that is no image
     }
     assert refused["metadata.parquet"].startswith("metadata.parquet is a Parquet table, which is not read.")
     for name in ("metadata.csv", "train/metadata.jsonl"):
-        assert refused[name] == f"{name} is not used: expected a column file_name with the pictures' paths."
+        assert refused[name] == f"{name} is not used: expected a column file_name with the images' paths."
     assert len(refused) == 3
 
 
@@ -259,7 +259,7 @@ def test_it_comes_into_a_project_from_a_path_and_from_uploads(bench: Bench, home
         "꽃 set/train/metadata.csv": table.encode(),
     }
     folder = write_files(home / "in", content)
-    write_files(folder, {"꽃 set/loose.jpg": picture(50)})
+    write_files(folder, {"꽃 set/loose.jpg": image_bytes(50)})
     report = ingest_path(bench.database, bench.store, bench.project_id, folder, "rest", **bench.ingesting())
     assert report.added == 3
     assert [refusal.name for refusal in report.refused] == ["꽃 set/train/metadata.csv, line 4: c.jpg"]
@@ -289,7 +289,7 @@ def test_any_bytes_for_metadata_raise_nothing_but_what_people_can_read(home: Pat
             (home / "in" / other).unlink(missing_ok=True)
         (home / "in" / name).write_bytes(data)
         try:
-            pictures, _refused = taken(path_offer(home / "in", None, progress=Silent()))
+            images, _refused = taken(path_offer(home / "in", None, progress=Silent()))
         except StudioError as error:
             pytest.fail(f"{data!r} refused the whole folder: {error}")
-        assert set(pictures) == {"a.jpg", "b.jpg"}
+        assert set(images) == {"a.jpg", "b.jpg"}

@@ -6,18 +6,18 @@ import pytest
 
 from db.engine import Database
 from studio.datasets.export import KINDS
-from studio.images.store import PictureStore
+from studio.images.store import ImageStore
 from tests.datasets.material import everything, exported, fill, imported, imported_into
 
 
 @pytest.mark.parametrize("output", ["내 꽃.zip", "내 꽃.tar", "내 꽃 v1.0"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_everything_comes_back(database: Database, home: Path, kind: str, output: str) -> None:
-    store = PictureStore(home / "pictures")
+    store = ImageStore(home / "pictures")
     project = fill(database, store)
     before = everything(database, project.name)
     done = exported(database, store, project, kind, home / "out" / output)
-    assert (done.pictures, done.labelled, done.unlabelled, done.rejected) == (20, 14, 4, 2)
+    assert (done.images, done.labelled, done.unlabelled, done.rejected) == (20, 14, 4, 2)
     assert done.lost == ()
     other, report = imported(home / "다른 스튜디오", home / "out" / output)
     assert report.refused == ()
@@ -29,7 +29,7 @@ def test_everything_comes_back(database: Database, home: Path, kind: str, output
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_comes_back_beside_itself(database: Database, home: Path, kind: str) -> None:
-    store = PictureStore(home / "pictures")
+    store = ImageStore(home / "pictures")
     project = fill(database, store)
     exported(database, store, project, kind, home / "out.zip")
     report = imported_into(database, store, home / "out.zip")
@@ -38,7 +38,7 @@ def test_it_comes_back_beside_itself(database: Database, home: Path, kind: str) 
 
 
 def test_the_table_alone_brings_back_what_the_studio_has(database: Database, home: Path) -> None:
-    store = PictureStore(home / "pictures")
+    store = ImageStore(home / "pictures")
     project = fill(database, store)
     exported(database, store, project, "csv", home / "labels.csv")
     report = imported_into(database, store, home / "labels.csv")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from studio.datasets.sources import folder_offer
-from studio.errors import PictureRefused, SourceMissing
+from studio.errors import ImageRefused, SourceMissing
 from tests.collect.material import files, write_files
 
 
@@ -45,7 +45,7 @@ def test_links_are_followed_only_inside(home: Path) -> None:
     for source in folder_offer(home / "in").sources:
         try:
             read[source.name] = len(source.read())
-        except PictureRefused as refusal:
+        except ImageRefused as refusal:
             assert "link" in str(refusal) or "not a plain file" in str(refusal)
     assert set(read) == {"roses/a.jpg", "roses/inside.jpg"}
 
@@ -61,7 +61,7 @@ def test_what_is_forbidden_is_refused(home: Path) -> None:
     for source in folder_offer(home / "in").sources:
         try:
             source.read()
-        except PictureRefused as refusal:
+        except ImageRefused as refusal:
             reasons.append(str(refusal))
     (home / "in" / "locked").chmod(0o755)
     assert reasons == ["The folder locked cannot be read.", "roses/c.jpg cannot be read: Permission denied."]

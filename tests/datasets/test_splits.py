@@ -9,7 +9,7 @@ KEYS = [hashlib.sha256(str(number).encode()).hexdigest() for number in range(500
 
 
 def test_golden_values() -> None:
-    # They may never change: a picture would move between training and test.
+    # They may never change: an image would move between training and test.
     assert [round(place_of(key, 0), 6) for key in ("a", KEYS[0], KEYS[1])] == [61.700094, 82.537988, 90.97835]
     assert round(place_of("a", 1), 6) == 25.541674
 

@@ -20,10 +20,10 @@ from studio.collect.ingest import IngestReport
 from studio.csv_cells import csv_cell, text_of_csv_cell
 from studio.datasets.layout import COLUMNS, places_json, places_of
 from studio.datasets.sources import Offer, Source
-from studio.errors import ArchiveRefused, PictureRefused, StudioError
+from studio.errors import ArchiveRefused, ImageRefused, StudioError
 from studio.images.provenance import PaperRecord
 from studio.progress import Silent
-from tests.collect.material import Bench, files, picture, write_files
+from tests.collect.material import Bench, files, image_bytes, write_files
 from tests.collect.test_archives import zipped
 
 PLACE = '[{"address": "a.jpg", "found_at": "2026-01-02T03:04:05+00:00", "kind": "folder"}]'
@@ -52,21 +52,21 @@ def offered(home: Path, content: dict[str, bytes], name: str = "in") -> Offer:
 
 
 def taken(offer: Offer) -> tuple[dict[str, Source], dict[str, str]]:
-    """What comes as a picture, and what is refused with which reason."""
-    pictures: dict[str, Source] = {}
+    """What comes as an image, and what is refused with which reason."""
+    images: dict[str, Source] = {}
     refused: dict[str, str] = {}
     for source in offer.sources:
         try:
             source.read()
-        except PictureRefused as refusal:
+        except ImageRefused as refusal:
             refused[source.name] = str(refusal)
         else:
-            pictures[source.name] = source
-    return pictures, refused
+            images[source.name] = source
+    return images, refused
 
 
 def labels(bench: Bench) -> dict[str, tuple[str, str | None, str | None]]:
-    """The state, the class and the split of each picture, by its SHA-256."""
+    """The state, the class and the split of each image, by its SHA-256."""
     label, image, kind = models.Label, models.Image, models.ImageClass
     with bench.database.read() as session:
         rows = session.execute(
@@ -82,7 +82,7 @@ def bring(bench: Bench, path: Path, class_name: str | None = None) -> IngestRepo
     return ingest_path(bench.database, bench.store, bench.project_id, path, class_name, **bench.ingesting())
 
 
-A, B, C = picture(1), picture(2), picture(3)
+A, B, C = image_bytes(1), image_bytes(2), image_bytes(3)
 
 
 def test_a_label_that_somebody_changed_in_the_table_counts(home: Path) -> None:
@@ -140,16 +140,16 @@ def test_columns_may_be_gone(home: Path) -> None:
     assert (source.class_name, source.papers.licence, source.papers.creator) == ("장미", "CC0", "-Kim")
 
 
-def test_pictures_that_were_moved_keep_their_papers_and_get_their_new_folders_class(home: Path) -> None:
+def test_images_that_were_moved_keep_their_papers_and_get_their_new_folders_class(home: Path) -> None:
     content = {
-        "classes/CON_/here.jpg": picture(9),
+        "classes/CON_/here.jpg": image_bytes(9),
         "classes/CON_/moved.jpg": A,
         "classes/새 반/b.jpg": B,
         "rejected/c.jpg": C,
-        "classes/장미/new.jpg": picture(4),
+        "classes/장미/new.jpg": image_bytes(4),
         "retrain-studio.json": manifest({"name": "CON"}, {"name": "장미"}),
         "labels.csv": table(
-            row("classes/CON_/here.jpg", picture(9), label="CON", state="labelled"),
+            row("classes/CON_/here.jpg", image_bytes(9), label="CON", state="labelled"),
             row("classes/장미/a.jpg", A, label="장미", state="labelled", split_given="testing"),
             row("unlabelled/b.jpg", B, state="unlabelled"),
             row("classes/장미/c.jpg", C, label="장미", state="labelled"),
@@ -180,9 +180,9 @@ def test_another_file_of_that_name_gets_the_label_and_it_is_said(bench: Bench, h
 
 
 def test_rows_that_lead_out_or_to_nothing_have_their_lines(bench: Bench, home: Path) -> None:
-    write_files(home, {"secret.jpg": picture(5)})
+    write_files(home, {"secret.jpg": image_bytes(5)})
     rows = [
-        row("../secret.jpg", picture(5), label="x", state="labelled"),
+        row("../secret.jpg", image_bytes(5), label="x", state="labelled"),
         row("/etc/passwd", b"x", label="x", state="labelled"),
         row("C:\\a.jpg", b"y", label="x", state="labelled"),
         row("없는 것.jpg", b"z", label="x", state="labelled"),
@@ -200,7 +200,7 @@ def test_rows_that_lead_out_or_to_nothing_have_their_lines(bench: Bench, home: P
     assert "leads out of the folder" in reasons["labels.csv, line 2: ../secret.jpg"]
     assert "leads out of the folder" in reasons["labels.csv, line 3: /etc/passwd"]
     assert "leads out of the folder" in reasons["labels.csv, line 4: C:/a.jpg"]
-    assert "has no picture of its SHA-256" in reasons["labels.csv, line 5: 없는 것.jpg"]
+    assert "has no image of its SHA-256" in reasons["labels.csv, line 5: 없는 것.jpg"]
     assert "was lost before it was exported" in reasons["labels.csv, line 6"]
     assert "names no file and has no SHA-256" in reasons["labels.csv, line 7"]
     assert "is not there" in reasons["labels.csv, line 8: gone.jpg"]
@@ -210,7 +210,7 @@ def test_rows_that_lead_out_or_to_nothing_have_their_lines(bench: Bench, home: P
     assert len(reasons) == 10
 
 
-def test_a_picture_of_the_project_keeps_its_label(bench: Bench, home: Path) -> None:
+def test_a_image_of_the_project_keeps_its_label(bench: Bench, home: Path) -> None:
     write_files(home / "before", {"tulips/a.jpg": A, "b.jpg": B, "c.jpg": C})
     bring(bench, home / "before")
     content = {
@@ -261,7 +261,7 @@ def test_uploads_bring_several_exports_and_other_things_at_once(bench: Bench, ho
     write_files(folder / "하나", export(A, "#111111"))
     write_files(folder / "둘", export(B, "#222222"))
     zipped(folder / "셋.zip", {f"셋/{name}": data for name, data in export(C, "#333333").items()})
-    write_files(folder, {"tulips/d.jpg": picture(4)})
+    write_files(folder, {"tulips/d.jpg": image_bytes(4)})
     report = ingest_uploads(bench.database, bench.store, bench.project_id, folder, None, **bench.ingesting())
     assert (report.added, report.refused) == (4, ())
     assert sorted(str(name) for _state, name, _split in labels(bench).values()) == [
@@ -286,7 +286,7 @@ def test_a_table_alone_among_uploads_is_for_what_the_studio_has(bench: Bench, ho
     folder = write_files(home / "up", content)
     report = ingest_uploads(bench.database, bench.store, bench.project_id, folder, None, **bench.ingesting())
     assert (report.added, report.copies) == (1, 1)
-    assert [refusal.name for refusal in report.refused] == ["labels.csv, line 3: pictures/b.jpg"]
+    assert [refusal.name for refusal in report.refused] == ["labels.csv, line 3: images/b.jpg"]
     assert labels(bench) == {
         sha256(A).hexdigest(): ("labelled", "장미", None),
         sha256(C).hexdigest(): ("labelled", "tulips", None),
@@ -378,7 +378,7 @@ def test_classes_that_are_there_keep_their_colours_and_no_key_is_given_twice(
         )
         bring(
             bench,
-            write_files(home / name, {"retrain-studio.json": looks, f"classes/x/{name}.jpg": picture(7)}),
+            write_files(home / name, {"retrain-studio.json": looks, f"classes/x/{name}.jpg": image_bytes(7)}),
         )
     with bench.database.read() as session:
         kind = models.ImageClass
@@ -432,7 +432,7 @@ def test_places_that_fill_a_cell_go_on_in_the_next_line() -> None:
     assert list(places_json(())) == ["[]"]
 
 
-def test_a_picture_of_very_many_places_comes_back(bench: Bench, home: Path) -> None:
+def test_a_image_of_very_many_places_comes_back(bench: Bench, home: Path) -> None:
     at = datetime(2026, 1, 2, tzinfo=UTC)
     places = tuple(
         PaperRecord(kind="crawl", address=f"https://x.example/{n}", found_at=at, title="t" * 900)
@@ -502,7 +502,7 @@ def test_any_bytes_for_a_table_raise_nothing_but_what_people_can_read(home: Path
             )
         (folder / "labels.csv").write_bytes(data)
         try:
-            pictures, _refused = taken(path_offer(folder, None, progress=Silent()))
+            images, _refused = taken(path_offer(folder, None, progress=Silent()))
         except StudioError as error:
             pytest.fail(f"{bytes(data)!r} refused the whole folder: {error}")
-        assert {"a.jpg", "b.jpg"} <= set(pictures)
+        assert {"a.jpg", "b.jpg"} <= set(images)

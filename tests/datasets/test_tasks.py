@@ -17,7 +17,7 @@ from studio.datasets import tasks
 from studio.datasets.projects import Project, create_project
 from studio.datasets.tasks import KEPT
 from studio.errors import AlreadyAtWork, ProjectError
-from studio.images.store import PictureStore
+from studio.images.store import ImageStore
 from studio.jobs import queue
 from studio.progress import Progress, Silent
 from studio.settings import Settings
@@ -34,7 +34,7 @@ class Bench:
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self.database, self.settings = database, settings
-        self.project = fill(database, PictureStore(settings.pictures_dir))
+        self.project = fill(database, ImageStore(settings.images_dir))
         self.minutes = 0
 
     def ask(self, kind: str = "csv") -> int:
@@ -72,7 +72,7 @@ def test_a_job_writes_an_export_that_is_listed_with_its_size(bench: Bench) -> No
     path = bench.path(found.name)
     assert path is not None and zipfile.is_zipfile(path)
     assert found.name == path.name == job.result["name"] == "정원 = 1 folders 2026-01-02 030505.zip"
-    assert (found.kind, found.pictures, found.lost_count) == ("folders", 20, 0)
+    assert (found.kind, found.images, found.lost_count) == ("folders", 20, 0)
     assert found.size_bytes == path.stat().st_size == job.result["size_bytes"]
     assert "export_data" in kinds_of("files")
 
@@ -128,7 +128,7 @@ def test_the_same_job_done_twice_gives_the_same(bench: Bench) -> None:
 
 
 def test_lost_files_are_in_the_result(bench: Bench) -> None:
-    next(bench.settings.pictures_dir.glob("originals/*/*")).unlink()
+    next(bench.settings.images_dir.glob("originals/*/*")).unlink()
     job = bench.do(bench.ask())
     assert job.result is not None
     assert job.result["lost_count"] == 1
@@ -178,7 +178,7 @@ def test_a_worker_that_is_killed_in_the_middle_is_followed_by_one_that_finishes(
 ) -> None:
     settings = Settings(home=tmp_path / "일꾼 home")
     database = open_database(settings)
-    store = PictureStore(settings.pictures_dir)
+    store = ImageStore(settings.images_dir)
     project = fill(database, store, "큰 것")
     many(database, store, project)
     supervisor = Supervisor(settings)
@@ -212,8 +212,8 @@ def test_a_worker_that_is_killed_in_the_middle_is_followed_by_one_that_finishes(
     database.close()
 
 
-def many(database: Database, store: PictureStore, project: Project) -> None:
-    """Add pictures with large files, which nobody looks into."""
+def many(database: Database, store: ImageStore, project: Project) -> None:
+    """Add images with large files, which nobody looks into."""
     noise = np.random.default_rng(0)
     with database.write() as session:
         for number in range(600):

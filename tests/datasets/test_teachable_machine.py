@@ -12,7 +12,7 @@ from studio.collect.importers import ingest_path, ingest_uploads, path_offer
 from studio.datasets.sources import Offer
 from studio.errors import ArchiveRefused, StudioError
 from studio.progress import Silent
-from tests.collect.material import Bench, files, picture, write_files
+from tests.collect.material import Bench, files, image_bytes, write_files
 from tests.collect.test_archives import tarred, zipped
 
 MANIFEST = {
@@ -59,7 +59,7 @@ def test_it_comes_into_a_project(bench: Bench, home: Path) -> None:
     assert (report.added, report.copies) == (4, 0)
     assert [refusal.name for refusal in report.refused] == ["notes.txt"]
     assert sorted(map(str, bench.labels().values())) == sorted(CLASSES.values())
-    shutil.move(path, write_files(home / "uploads", {"x.jpg": picture(99)}) / "꽃.tm")
+    shutil.move(path, write_files(home / "uploads", {"x.jpg": image_bytes(99)}) / "꽃.tm")
     again = ingest_uploads(
         bench.database, bench.store, bench.project_id, home / "uploads", None, **bench.ingesting()
     )

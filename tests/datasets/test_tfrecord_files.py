@@ -23,7 +23,7 @@ from studio.datasets.tfrecord import (
     records,
     write_record,
 )
-from studio.errors import PictureRefused
+from studio.errors import ImageRefused
 
 FEATURES: dict[str, Feature] = {
     "image/encoded": [b"\xff\xd8" * 40_000],
@@ -131,7 +131,7 @@ def read_on(data: bytes) -> tuple[list[bytes], str]:
     try:
         for record in records(io.BytesIO(data)):
             found.append(record)  # noqa: PERF402 - one after the other, to the fault
-    except PictureRefused as refusal:
+    except ImageRefused as refusal:
         return found, str(refusal)
     return found, ""
 
@@ -186,14 +186,14 @@ def test_any_bytes_for_an_example_raise_nothing_but_a_refusal() -> None:
                 data[rng.randrange(len(data))] = rng.randrange(256)
         try:
             found = decode(bytes(data), list(FEATURES))
-        except PictureRefused:
+        except ImageRefused:
             continue
         assert all(isinstance(values, list) for values in found.values())
 
 
 def test_examples_of_more_than_anyone_needs_are_refused() -> None:
-    with pytest.raises(PictureRefused, match="too many features"):
+    with pytest.raises(ImageRefused, match="too many features"):
         decode(encode({str(number): [number] for number in range(2_000)}), ["1"])
-    with pytest.raises(PictureRefused, match="too many values"):
+    with pytest.raises(ImageRefused, match="too many values"):
         decode(encode({"n": list(range(30_000))}), ["n"])
     assert decode(encode({"n": list(range(30_000)), "m": [1]}), ["m"]) == {"m": [1]}

@@ -1,4 +1,4 @@
-"""Pictures in TFRecord files of others, written by TensorFlow itself: they come, and faults are said."""
+"""Images in TFRecord files of others, written by TensorFlow itself: they come, and faults are said."""
 
 import os
 import tracemalloc
@@ -12,9 +12,9 @@ import pytest
 from studio.collect.importers import ingest_path, ingest_uploads, path_offer, what_is
 from studio.datasets.sources import Offer, Source
 from studio.datasets.tfrecord import Feature, encode, read_labels, write_record
-from studio.errors import PictureRefused
+from studio.errors import ImageRefused
 from studio.progress import Silent
-from tests.collect.material import Bench, files, picture, write_files
+from tests.collect.material import Bench, files, image_bytes, write_files
 from tests.collect.test_archives import zipped
 
 
@@ -32,16 +32,16 @@ def records(*examples: dict[str, Feature]) -> bytes:
 
 
 def taken(offer: Offer) -> tuple[dict[str, Source], dict[str, str]]:
-    pictures: dict[str, Source] = {}
+    images: dict[str, Source] = {}
     refused: dict[str, str] = {}
     for source in offer.sources:
         try:
             source.read()
-        except PictureRefused as refusal:
+        except ImageRefused as refusal:
             refused[source.name] = str(refusal)
         else:
-            pictures[source.name] = source
-    return pictures, refused
+            images[source.name] = source
+    return images, refused
 
 
 def written(tf: Any, path: Path, examples: Iterable[dict[str, Any]]) -> None:
@@ -62,7 +62,7 @@ def written(tf: Any, path: Path, examples: Iterable[dict[str, Any]]) -> None:
 def test_files_that_tensorflow_wrote(tf: Any, bench: Bench, home: Path) -> None:
     def example(number: int, **more: Any) -> dict[str, Any]:
         return {
-            "image/encoded": picture(number),
+            "image/encoded": image_bytes(number),
             "image/format": b"jpeg",
             "image/filename": f"roses/{number % 3}.jpg".encode(),
             "image/height": 32,
@@ -94,7 +94,7 @@ def test_files_that_tensorflow_wrote(tf: Any, bench: Bench, home: Path) -> None:
 
 @pytest.mark.parametrize("way", ["folder", "zip", "path", "uploads"])
 def test_every_way_in(bench: Bench, home: Path, way: str) -> None:
-    examples: list[dict[str, Feature]] = [{"image": [picture(n)], "label": [n % 2]} for n in range(4)]
+    examples: list[dict[str, Feature]] = [{"image": [image_bytes(n)], "label": [n % 2]} for n in range(4)]
     data = records(*examples)
     content = {"자료/train-00000-of-00001.tfrecord": data}
     folder = write_files(home / "in", content)
@@ -111,11 +111,11 @@ def test_every_way_in(bench: Bench, home: Path, way: str) -> None:
     assert max(total or 0 for _phase, _done, total in bench.progress.reports) == 4
 
 
-def test_records_that_give_no_picture_have_their_lines(home: Path) -> None:
-    good: dict[str, Feature] = {"image/encoded": [picture(1)], "image/class/text": [b"roses"]}
+def test_records_that_give_no_image_have_their_lines(home: Path) -> None:
+    good: dict[str, Feature] = {"image/encoded": [image_bytes(1)], "image/class/text": [b"roses"]}
     hostile = [b"../../etc/passwd", b"..", b"", b"a\\b\\c.jpg", b"\xff\xfe\x00.jpg", b"C:\\x.jpg"]
     examples: list[dict[str, Feature]] = [
-        {"image/class/text": [b"no picture"]},
+        {"image/class/text": [b"no image"]},
         {"image/encoded": [3, 4]},
         {"image/encoded": []},
         *({**good, "image/filename": [name]} for name in hostile),
@@ -149,7 +149,7 @@ def test_records_that_give_no_picture_have_their_lines(home: Path) -> None:
         (name.removeprefix("a.tfrecord, "), reason.split(" ", 3)[3]) for name, reason in refused.items()
     ] == [
         *(
-            (f"record {n}", "has no picture: expected a feature image/encoded with a picture's file.")
+            (f"record {n}", "has no image: expected a feature image/encoded with an image's file.")
             for n in (1, 2, 3)
         ),
         ("record 12: places", refused["a.tfrecord, record 12: places"].split(" ", 3)[3]),
@@ -159,7 +159,7 @@ def test_records_that_give_no_picture_have_their_lines(home: Path) -> None:
     ]
 
 
-def test_what_is_only_named_so_is_refused_as_no_picture(bench: Bench, home: Path) -> None:
+def test_what_is_only_named_so_is_refused_as_no_image(bench: Bench, home: Path) -> None:
     folder = write_files(home / "in", {**files("roses/a.jpg"), "x.tfrecord": b"nothing", "y.tfrecord": b""})
     report = ingest_path(bench.database, bench.store, bench.project_id, folder, **bench.ingesting())
     assert report.added == 1
@@ -171,7 +171,7 @@ def test_a_large_file_is_read_a_record_at_a_time(home: Path) -> None:
     filling = bytes(1_000_000)
     with path.open("wb") as file:
         for number in range(60):
-            write_record(file, encode({"image/encoded": [picture(number) + filling]}))
+            write_record(file, encode({"image/encoded": [image_bytes(number) + filling]}))
     tracemalloc.start()
     try:
         count = sum(len(source.read()) > 0 for source in path_offer(path, None, progress=Silent()).sources)

@@ -44,7 +44,7 @@ def test_an_act_is_done_once_however_often_it_is_asked(database: Database, proje
         assert session.scalar(select(func.count()).select_from(LabelChange)) == 1
 
 
-def test_a_bulk_act_of_more_pictures_than_a_statement_takes(database: Database, project: int) -> None:
+def test_a_bulk_act_of_more_images_than_a_statement_takes(database: Database, project: int) -> None:
     everything = dict.fromkeys(range(1, 1201), ("labelled", 1))
     with database.write() as session:
         record(session, operation_id="in", project_id=project, at=NOW, targets=everything)

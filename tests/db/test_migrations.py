@@ -186,7 +186,7 @@ INSERT INTO runs (id, project_id, snapshot_id, folder, options, evaluation, crea
 """
 
 
-def test_the_fifth_step_keeps_what_runs_came_to_and_counts_their_pictures(database: Database) -> None:
+def test_the_fifth_step_keeps_what_runs_came_to_and_counts_their_images(database: Database) -> None:
     Base.metadata.drop_all(database.engine)
     config = Config()
     config.set_main_option("script_location", "db:migrations")
@@ -212,8 +212,8 @@ def test_the_fifth_step_keeps_what_runs_came_to_and_counts_their_pictures(databa
     with database.read() as session:
         assert compare_metadata(MigrationContext.configure(session.connection()), Base.metadata) == []
         waiting, finished = runs(session, 1)
-        assert (waiting.id, waiting.pictures, waiting.evaluation) == (2, 0, None)
-        assert finished.pictures == 2
+        assert (waiting.id, waiting.images, waiting.evaluation) == (2, 0, None)
+        assert finished.images == 2
         assert finished.evaluation is not None
         assert (finished.evaluation.accuracy, finished.evaluation.predictions) == (1, ())
         whole = run(session, 1).evaluation
@@ -248,10 +248,10 @@ def test_the_sixth_step_keeps_runs_and_lets_them_be_shared(database: Database) -
         session.add(ShareMark(link_id=link_id, answered="장미", score=0.9, image_id=1, at=NOW))
         session.flush()
         (link,) = links(session, 1)
-        assert (link.name, link.opened, link.marked, link.pictures) == ("데모", 0, 1, 1)
+        assert (link.name, link.opened, link.marked, link.images) == ("데모", 0, 1, 1)
         assert opened_by(session, token, NOW) is not None
     with database.write() as session:
-        # A picture that goes leaves the mark; a run that goes takes its links along.
+        # An image that goes leaves the mark; a run that goes takes its links along.
         session.execute(text("DELETE FROM images"))
         assert session.scalars(select(ShareMark.image_id)).all() == [None]
         session.execute(text("DELETE FROM runs"))

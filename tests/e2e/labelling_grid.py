@@ -17,7 +17,7 @@ from studio.data import open_database
 from studio.datasets.projects import Project, create_project
 from studio.datasets.sources import Source
 from studio.images.provenance import Papers
-from studio.images.store import PictureStore
+from studio.images.store import ImageStore
 from studio.progress import Silent
 from studio.settings import Settings
 from tests.conftest import NOW
@@ -29,7 +29,7 @@ Target = tuple[str, str | None]
 
 
 def fill(home: Path, name: str, sources: Iterable[Source], *, looks: bool = False) -> Project:
-    """Make a project in a data folder, and take pictures into it as the studio does.
+    """Make a project in a data folder, and take images into it as the studio does.
 
     looks: whether the studio is to look through them by itself, as it does; else it believes it has.
     """
@@ -37,7 +37,7 @@ def fill(home: Path, name: str, sources: Iterable[Source], *, looks: bool = Fals
     database = open_database(settings)
     with database.write() as session:
         project = create_project(session, name, NOW)
-    store = PictureStore(settings.pictures_dir)
+    store = ImageStore(settings.images_dir)
     ingest(database, store, project.id, list(sources), progress=Silent(), clock=lambda: NOW)
     if not looks:
         with database.write() as session:
@@ -59,7 +59,7 @@ def source(
 
 
 def targets(home: Path, project_id: int) -> dict[int, Target]:
-    """Return what each picture is, as the database has it."""
+    """Return what each image is, as the database has it."""
     database = open_database(Settings(home=home))
     with database.read() as session:
         rows = session.execute(
@@ -72,9 +72,9 @@ def targets(home: Path, project_id: int) -> dict[int, Target]:
 
 
 def open_grid(page: Page, address: str, project: str, query: str = "") -> Locator:
-    """Open Curate, wait for the first pictures, and return the grid."""
+    """Open Curate, wait for the first images, and return the grid."""
     page.goto(f"{address}/curate?project={quote(project)}{query}")
-    grid = page.get_by_role("listbox", name="Pictures")
+    grid = page.get_by_role("listbox", name="Images")
     expect(page.locator(".tile img").first).to_be_visible(timeout=LONG_MS)
     grid.focus()
     return grid
@@ -86,7 +86,7 @@ def shelf(page: Page, name: str) -> Locator:
 
 
 def expect_count(page: Page, name: str, count: int) -> None:
-    """Expect that a row of the panel says so many pictures."""
+    """Expect that a row of the panel says so many images."""
     expect(shelf(page, name).locator(".count")).to_have_text(f"{count:,}", timeout=LONG_MS)
 
 
@@ -95,7 +95,7 @@ def tile(page: Page, image_id: int) -> Locator:
 
 
 def focused(page: Page) -> int:
-    """Return the id of the picture that has the focus."""
+    """Return the id of the image that has the focus."""
     return int(page.locator(".tile.focus").get_attribute("data-id") or 0)
 
 

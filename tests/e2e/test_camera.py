@@ -1,4 +1,4 @@
-"""A camera in the browser, played by Chromium: held, it takes pictures; let go, they go into the class."""
+"""A camera in the browser, played by Chromium: held, it takes images; let go, they go into the class."""
 
 import re
 import sqlite3
@@ -48,14 +48,14 @@ def strip(page: Page) -> Locator:
 
 
 def sent(page: Page) -> int:
-    """Wait until something is sent; return how many pictures are, in all."""
-    said = page.get_by_text("Pictures sent and handed over")
+    """Wait until something is sent; return how many images are, in all."""
+    said = page.get_by_text("Images sent and handed over")
     expect(said).to_be_visible(timeout=LONG_MS)
     return int(re.sub(r"\D", "", said.inner_text()))
 
 
 def stored(home: Path, class_name: str) -> list[tuple[str, str, int]]:
-    """Return the kind, the name and the width of the pictures of a class."""
+    """Return the kind, the name and the width of the images of a class."""
     with sqlite3.connect(home / "studio.sqlite3") as database:
         return database.execute(
             "SELECT p.kind, p.address, i.width_px FROM labels l JOIN classes c ON c.id = l.class_id"
@@ -71,13 +71,13 @@ def test_bursts_go_into_the_class(served: tuple[str, Path], context: BrowserCont
     begin(page, address, "사진기")
     shutter = turn_on(page)
     expect(shutter).to_be_disabled()
-    expect(page.get_by_text("Choose or type the class for these pictures first")).to_be_visible()
+    expect(page.get_by_text("Choose or type the class for these images first")).to_be_visible()
     look(page, "camera-without-class")
     choose_class(page, "컵")
     expect(shutter).to_be_enabled()
-    page.get_by_label("A picture every (ms)").fill("20")
-    page.get_by_label("A picture every (ms)").press("Tab")
-    expect(page.get_by_label("A picture every (ms)")).to_have_value("100")
+    page.get_by_label("An image every (ms)").fill("20")
+    page.get_by_label("An image every (ms)").press("Tab")
+    expect(page.get_by_label("An image every (ms)")).to_have_value("100")
     hold(page, shutter)
     page.wait_for_function("list => list.childElementCount >= 4", arg=strip(page).element_handle())
     look(page, "camera-held")
@@ -95,7 +95,7 @@ def test_bursts_go_into_the_class(served: tuple[str, Path], context: BrowserCont
     page.keyboard.up("Space")
     page.wait_for_function(
         """([status, first]) => Number(status.textContent.replace(/[^0-9]/g, "")) > first""",
-        arg=[page.get_by_text("Pictures sent and handed over").element_handle(), first],
+        arg=[page.get_by_text("Images sent and handed over").element_handle(), first],
     )
     total = sent(page)
     until(lambda: len(stored(home, "컵")) == total)
@@ -123,7 +123,7 @@ def test_looked_through_before_they_are_sent(served: tuple[str, Path], browser: 
     page.mouse.up()
     expect(page.get_by_role("button", name=re.compile("^Send"))).to_be_visible()
     count = strip(page).locator("li").count()
-    page.get_by_role("button", name="Leave out picture 1", exact=True).click()
+    page.get_by_role("button", name="Leave out image 1", exact=True).click()
     expect(page.get_by_role("button", name=f"Send {count - 1}")).to_be_visible()
     look(page, "phone-camera-review")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1")

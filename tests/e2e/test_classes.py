@@ -12,7 +12,7 @@ from studio.curate.classes import Shelf
 from studio.data import open_database
 from studio.datasets.projects import Project
 from studio.settings import Settings
-from tests.collect.material import picture
+from tests.collect.material import image_bytes
 from tests.conftest import NOW, until
 from tests.e2e.conftest import look
 from tests.e2e.labelling_grid import fill, open_grid, press, source, targets
@@ -30,7 +30,7 @@ def filled(home: Path, name: str) -> Project:
         home,
         name,
         [
-            source(f"사진 {number}.jpg", lambda number=number: picture(number), class_name)  # type: ignore[misc]
+            source(f"사진 {number}.jpg", lambda number=number: image_bytes(number), class_name)  # type: ignore[misc]
             for number, class_name in enumerate([*classes, *[None] * UNLABELLED])
         ],
     )
@@ -50,7 +50,7 @@ def names(home: Path, project: Project) -> list[str]:
 
 
 def sizes(home: Path, project: Project) -> Counter[str]:
-    """Return how many pictures have which class's name, or else which state."""
+    """Return how many images have which class's name, or else which state."""
     return Counter(name or state for state, name in targets(home, project.id).values())
 
 
@@ -62,7 +62,7 @@ def open_classes(page: Page) -> Locator:
 
 
 def acts_in(history: Locator) -> Locator:
-    """Return what people did: pictures may have come in at once or in two lots."""
+    """Return what people did: images may have come in at once or in two lots."""
     return history.get_by_role("listitem").filter(has_not_text="came in")
 
 
@@ -100,20 +100,20 @@ def test_classes_are_added_named_coloured_and_given_keys(served: tuple[str, Path
         "field => { field.value = '#0055aa'; field.dispatchEvent(new Event('change')); }"
     )
     until(lambda: kept(home, project)[0].colour == "#0055aa")
-    change(dialog.get_by_label("Key that labels pictures as 튤립"), "q")
+    change(dialog.get_by_label("Key that labels images as 튤립"), "q")
     until(lambda: kept(home, project)[2].hotkey == "q")
-    change(dialog.get_by_label("Key that labels pictures as 장미"), "q")
+    change(dialog.get_by_label("Key that labels images as 장미"), "q")
     until(lambda: [each.hotkey for each in kept(home, project)] == ["q", "", "", ""])
-    expect(dialog.get_by_label("Key that labels pictures as 튤립")).to_have_value("")
-    expect(dialog.get_by_label("Key that labels pictures as 튤립")).to_have_attribute("placeholder", "3")
-    change(dialog.get_by_label("Key that labels pictures as 튤립"), "!")
+    expect(dialog.get_by_label("Key that labels images as 튤립")).to_have_value("")
+    expect(dialog.get_by_label("Key that labels images as 튤립")).to_have_attribute("placeholder", "3")
+    change(dialog.get_by_label("Key that labels images as 튤립"), "!")
     expect(dialog.get_by_text("expected one digit or one letter as the key")).to_be_visible()
 
     # What was given holds in the grid.
     dialog.get_by_role("button", name="Close").click()
     expect(dialog).not_to_be_visible()
     before = sizes(home, project)
-    page.get_by_role("listbox", name="Pictures").focus()
+    page.get_by_role("listbox", name="Images").focus()
     press(page, "Home", "q")
     until(lambda: sizes(home, project)["장미"] == before["장미"] + 1)
     expect(page.get_by_role("button", name=re.compile("^튤립"))).to_be_visible()
@@ -157,7 +157,7 @@ def test_merged_deleted_and_brought_back_by_the_history(served: tuple[str, Path]
     open_grid(page, address, "합침")
     dialog = open_classes(page)
     dialog.get_by_role("button", name="Merge tulip into another class").click()
-    expect(dialog.get_by_text("Its 2 pictures move to")).to_be_visible()
+    expect(dialog.get_by_text("Its 2 images move to")).to_be_visible()
     look(page, "classes-merge")
     dialog.get_by_label("Class that tulip is merged into").select_option("장미")
     dialog.get_by_role("button", name="Merge", exact=True).click()
@@ -166,7 +166,7 @@ def test_merged_deleted_and_brought_back_by_the_history(served: tuple[str, Path]
     expect(dialog.get_by_label(f"Name of {HOSTILE}")).to_be_focused()  # the next one
 
     dialog.get_by_role("button", name=f"Delete {HOSTILE}").click()
-    expect(dialog.get_by_text("Its 3 pictures return to unlabelled.")).to_be_visible()
+    expect(dialog.get_by_text("Its 3 images return to unlabelled.")).to_be_visible()
     dialog.get_by_role("button", name="Cancel").click()
     expect(dialog.get_by_role("button", name=f"Delete {HOSTILE}")).to_be_focused()
     dialog.get_by_role("button", name=f"Delete {HOSTILE}").click()

@@ -1,4 +1,4 @@
-"""Pictures from the web: a crawl that is watched, its reasons, and a search that is picked from."""
+"""Images from the web: a crawl that is watched, its reasons, and a search that is picked from."""
 
 import re
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ def begin(page: Page, address: str, name: str, class_name: str) -> None:
     box.click()
     box.fill(class_name)
     page.keyboard.press("Enter")
-    expect(page.get_by_text("Pictures in no folder get the class")).to_be_visible()
+    expect(page.get_by_text("Images in no folder get the class")).to_be_visible()
 
 
 def test_a_crawl_is_watched_and_its_reasons_read(address: str, browser: Browser) -> None:
@@ -50,7 +50,7 @@ def test_a_crawl_is_watched_and_its_reasons_read(address: str, browser: Browser)
         page.get_by_label("Addresses of pages, one a line").fill(garden.address)
         page.get_by_role("radio", name="two links away").click()
         page.get_by_role("button", name="Crawl").click()
-        expect(page.get_by_text(re.compile(r"Fetching pictures · \d+ / \d+"))).to_be_visible(timeout=LONG_MS)
+        expect(page.get_by_text(re.compile(r"Fetching images · \d+ / \d+"))).to_be_visible(timeout=LONG_MS)
         look(page, "crawl-live")
         done = f"{len(ADDED)} added, 1 already there, {len(REFUSED)} refused."
         expect(page.get_by_text(done)).to_be_visible(timeout=LONG_MS)
@@ -78,7 +78,7 @@ def test_hits_are_looked_at_before_they_are_kept(address: str, browser: Browser)
     tiles.nth(0).click()
     tiles.nth(2).click()
     look(page, "search-hits")
-    page.get_by_role("button", name="Keep 2 pictures").click()
+    page.get_by_role("button", name="Keep 2 images").click()
     expect(page.get_by_text("2 added, 0 already there, 0 refused.")).to_be_visible(timeout=LONG_MS)
     look(page, "search-kept")
     page.close()

@@ -15,7 +15,7 @@ from studio.datasets.projects import Project, project_classes
 from studio.datasets.sources import Source
 from studio.images.provenance import Papers
 from studio.settings import Settings
-from tests.collect.material import picture
+from tests.collect.material import image_bytes
 from tests.conftest import FLOWERS
 from tests.e2e.conftest import go_to, look
 from tests.e2e.labelling_grid import (
@@ -42,11 +42,11 @@ def photographs() -> list[bytes]:
     count = LABELLED + UNLABELLED
     found = sorted(FLOWERS.rglob("*.jpg")) if FLOWERS.is_dir() else []
     data = [path.read_bytes() for path in found[:: max(1, len(found) // count)][:count]]
-    return data + [picture(n) for n in range(count - len(data))]
+    return data + [image_bytes(n) for n in range(count - len(data))]
 
 
 def filled(home: Path, name: str) -> tuple[Project, list[int]]:
-    """Make a project of labelled pictures and, newer, of others; return the ids of these, the newest first.
+    """Make a project of labelled images and, newer, of others; return the ids of these, the newest first.
 
     Of every two the studio suggests a tulip.
     """
@@ -155,7 +155,7 @@ def test_every_key_of_the_list(served: tuple[str, Path], page: Page) -> None:
     press(page, "Shift+ArrowRight", "Shift+ArrowDown")
     expect(selected(page)).to_have_count(wide + 2)
     press(page, "Control+a")
-    expect(page.get_by_text(f"{len(ids)} pictures · {len(ids)} selected")).to_be_visible()
+    expect(page.get_by_text(f"{len(ids)} images · {len(ids)} selected")).to_be_visible()
     press(page, "Escape", "Home")
     tried |= {"Space", "Esc", "Shift + ←↑→↓", "Ctrl/⌘ + A"}
 
@@ -277,7 +277,7 @@ def test_the_mouse_does_it_all(served: tuple[str, Path], page: Page) -> None:
     page.mouse.move(*middle(tile(page, ids[wide + 1])))
     page.mouse.down()
     page.mouse.move(*middle(first), steps=6)
-    expect(page.get_by_text("6 pictures", exact=True)).to_be_visible()
+    expect(page.get_by_text("6 images", exact=True)).to_be_visible()
     look(page, "curating-drop")
     page.mouse.up()
     band = [ids[row * wide + column] for row in range(2) for column in range(3)]
@@ -328,7 +328,7 @@ def test_the_mouse_does_it_all(served: tuple[str, Path], page: Page) -> None:
 
 
 def hold(page: Page, place: Locator) -> None:
-    """Touch a picture for longer than a tap, until it is selected."""
+    """Touch an image for longer than a tap, until it is selected."""
     x, y = middle(place)
     finger = page.context.new_cdp_session(page)
     finger.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [{"x": x, "y": y}]})
@@ -364,7 +364,7 @@ def test_a_finger_does_it_all(served: tuple[str, Path], browser: Browser) -> Non
     expect(dialog.locator("img")).to_be_visible()
     look(page, "phone-curating-closer")
     dialog.get_by_role("button", name=re.compile("tulip")).tap()
-    dialog.get_by_role("button", name="Next picture").tap()
+    dialog.get_by_role("button", name="Next image").tap()
     dialog.get_by_role("button", name="Reject", exact=True).tap()
     dialog.get_by_role("button", name="Close").tap()
     expect(chip(page, ids[1])).to_have_text("tulip")
@@ -403,18 +403,18 @@ def test_the_address_keeps_what_is_looked_at(served: tuple[str, Path], page: Pag
     expect(page.locator(".tile")).to_have_count(1, timeout=LONG_MS)
     expect(order).to_have_value("oldest")
     page.get_by_role("button", name="Licence: CC BY 4.0").click()
-    expect(page.get_by_text(f"{len(ids)} pictures", exact=True)).to_be_visible()
+    expect(page.get_by_text(f"{len(ids)} images", exact=True)).to_be_visible()
 
     # Each choice is a step that the back button takes back.
     page.go_back()
     expect(page.locator(".tile")).to_have_count(1)
     page.go_back()
-    expect(page.get_by_text(f"{len(ids)} pictures", exact=True)).to_be_visible()
+    expect(page.get_by_text(f"{len(ids)} images", exact=True)).to_be_visible()
     assert "licence" not in page.url
     page.go_back()
     expect(order).to_have_value("newest")
 
-    # The picture in focus comes back, too.
+    # The image in focus comes back, too.
     page.locator(".grid").focus()
     press(page, *["ArrowRight"] * 30)
     expect(page).to_have_url(re.compile(f"at={ids[30]}"))
@@ -422,9 +422,9 @@ def test_the_address_keeps_what_is_looked_at(served: tuple[str, Path], page: Pag
     expect(page.locator(".tile.focus")).to_have_attribute("data-id", str(ids[30]), timeout=LONG_MS)
 
     page.get_by_placeholder("Search names").fill("없는 이름")
-    expect(page.get_by_text("No pictures here.")).to_be_visible()
-    page.get_by_role("button", name="Show all pictures").click()
-    expect(page.get_by_text(f"{len(ids) + LABELLED} pictures", exact=True)).to_be_visible()
+    expect(page.get_by_text("No images here.")).to_be_visible()
+    page.get_by_role("button", name="Show all images").click()
+    expect(page.get_by_text(f"{len(ids) + LABELLED} images", exact=True)).to_be_visible()
     # Another room and back, and what was done can still be undone.
     image = focused(page)
     press(page, "2")
@@ -450,7 +450,7 @@ def test_what_a_screen_reader_hears(served: tuple[str, Path], page: Page) -> Non
     expect(grid).to_have_attribute("aria-activedescendant", "picture-0")
     live = page.locator(".live")
     press(page, "1")
-    expect(live).to_have_text(f"{CLASSES[0]} · 1 picture")
+    expect(live).to_have_text(f"{CLASSES[0]} · 1 image")
     expect(
         page.get_by_role("option", name=f"{names[0]}, {CLASSES[0]}, no longer belongs here")
     ).to_be_visible()
@@ -458,13 +458,13 @@ def test_what_a_screen_reader_hears(served: tuple[str, Path], page: Page) -> Non
     press(page, "Shift+ArrowRight")
     expect(page.locator(".tile.focus")).to_have_attribute("aria-selected", "true")
     press(page, "x")
-    expect(live).to_have_text("Rejected · 2 pictures")
+    expect(live).to_have_text("Rejected · 2 images")
     press(page, "u")
-    expect(live).to_have_text("Undone: Rejected · 2 pictures")
+    expect(live).to_have_text("Undone: Rejected · 2 images")
     expect(page.get_by_role("option", name=f"{names[1]}, unlabelled", exact=True)).to_be_visible()
     page.get_by_role("button", name="Copies").click()
     expect(page.get_by_role("option", name=re.compile("the best of its copies"))).to_have_count(1)
-    expect(page.get_by_role("option", name=re.compile("a copy of another picture"))).to_have_count(2)
+    expect(page.get_by_role("option", name=re.compile("a copy of another image"))).to_have_count(2)
 
 
 def test_more_like_this_the_map_classes_and_history_open(served: tuple[str, Path], page: Page) -> None:
@@ -472,7 +472,7 @@ def test_more_like_this_the_map_classes_and_history_open(served: tuple[str, Path
     filled(home, "창")
     open_grid(page, address, "창")
     page.get_by_role("button", name="Map", exact=True).click()
-    expect(page.get_by_role("region", name="Map of the pictures")).to_be_visible()
+    expect(page.get_by_role("region", name="Map of the images")).to_be_visible()
     page.get_by_role("button", name="Map", exact=True).click()
     expect(page.locator(".tile").first).to_be_visible()
     page.get_by_role("button", name="Classes…").click()

@@ -16,7 +16,7 @@ from studio.data import open_database
 from studio.datasets.projects import Project
 from studio.datasets.sources import Source
 from studio.settings import Settings
-from tests.collect.material import picture
+from tests.collect.material import image_bytes
 from tests.conftest import FLOWERS
 from tests.e2e.conftest import serving
 from tests.e2e.labelling_grid import (
@@ -40,14 +40,14 @@ CLASSES = ["장미 rose", "tulip", "daisy"]
 
 
 class Act(NamedTuple):
-    """What an act did to pictures (before and after), and where the focus was; None after a reload."""
+    """What an act did to images (before and after), and where the focus was; None after a reload."""
 
     changes: dict[int, tuple[Target, Target]]
     focus: int | None
 
 
 class Model:
-    """What the keys mean, in the plainest way: a row of pictures, a focus, a selection, acts undone."""
+    """What the keys mean, in the plainest way: a row of images, a focus, a selection, acts undone."""
 
     def __init__(self, row: Sequence[int], state: dict[int, Target]) -> None:
         self.row, self.state = list(row), state
@@ -127,15 +127,15 @@ class Model:
             self.key(key)
 
 
-def pictures() -> Iterator[Source]:
+def images() -> Iterator[Source]:
     photographs = sorted(FLOWERS.rglob("*.jpg"))[::3] if FLOWERS.is_dir() else []
     for number in range(FEW):
         if number < len(photographs):
             yield source(f"꽃 {number}.jpg", photographs[number].read_bytes)
         else:
-            yield source(f"그림 {number}.jpg", lambda n=number: picture(n))  # type: ignore[misc]
+            yield source(f"그림 {number}.jpg", lambda n=number: image_bytes(n))  # type: ignore[misc]
     for number in range(FEW, FEW + MANY):
-        yield source(f"많은 {number}.png", lambda n=number: picture(n, 24, 16, "PNG"), None, "upload")  # type: ignore[misc]
+        yield source(f"많은 {number}.png", lambda n=number: image_bytes(n, 24, 16, "PNG"), None, "upload")  # type: ignore[misc]
 
 
 @pytest.fixture(scope="module")
@@ -145,13 +145,13 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]
         yield address, home
 
 
-def few_pictures(home: Path, name: str) -> tuple[Project, list[int]]:
-    """Make a project of eight pictures, two of them labelled; return the ids, the newest first."""
+def few_images(home: Path, name: str) -> tuple[Project, list[int]]:
+    """Make a project of eight images, two of them labelled; return the ids, the newest first."""
     classes = ["rose", "tulip"]
     project = fill(
         home,
         name,
-        [source(f"{n}.jpg", lambda n=n: picture(n), classes[n] if n < 2 else None) for n in range(8)],  # type: ignore[misc]
+        [source(f"{n}.jpg", lambda n=n: image_bytes(n), classes[n] if n < 2 else None) for n in range(8)],  # type: ignore[misc]
     )
     return project, sorted(targets(home, project.id), reverse=True)
 
@@ -159,13 +159,13 @@ def few_pictures(home: Path, name: str) -> tuple[Project, list[int]]:
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[tuple[str, Path, Project, psutil.Process]]:
     home = tmp_path / "스튜디오 home"
-    project = fill(home, NAME, pictures())
+    project = fill(home, NAME, images())
     with serving(home) as (address, server):
         yield address, home, project, server
 
 
 def came(home: Path, kind: str) -> set[int]:
-    """Return the pictures that came in one way."""
+    """Return the images that came in one way."""
     database = open_database(Settings(home=home))
     with database.read() as session:
         found = set(session.scalars(select(Provenance.image_id).where(Provenance.kind == kind)))
@@ -174,7 +174,7 @@ def came(home: Path, kind: str) -> set[int]:
 
 
 def strokes(rng: random.Random, count: int) -> list[str]:
-    """Keys that label pictures one by one, now and then some at once, now and then with a step back."""
+    """Keys that label images one by one, now and then some at once, now and then with a step back."""
     keys: list[str] = []
     while sum(key in {"1", "2", "3", "x", "Backspace"} for key in keys) < count:
         kind = rng.random()
@@ -203,7 +203,7 @@ def test_every_key_ends_in_the_database(
 
     state = targets(home, project.id)
     assert set(state.values()) == {("unlabelled", None)}
-    assert len(state) >= FEW + MANY - 20  # copies of one another are one picture
+    assert len(state) >= FEW + MANY - 20  # copies of one another are one image
     open_grid(page, address, NAME, "&source=folder")
     few = sorted(came(home, "folder"), reverse=True)
     model = Model(few, state)
@@ -216,7 +216,7 @@ def test_every_key_ends_in_the_database(
         model.act(("labelled", name))
         expect(page.get_by_role("navigation", name="What to look at").get_by_text(name)).to_be_visible()
 
-    # 200 pictures by keyboard alone, 50 acts undone, 10 done again.
+    # 200 images by keyboard alone, 50 acts undone, 10 done again.
     model.press(page, *strokes(rng, 200))
     model.press(page, *["u"] * 50, *["Shift+U"] * 10)
     saved(page)
@@ -227,10 +227,10 @@ def test_every_key_ends_in_the_database(
     page.get_by_label("Came").select_option("upload")
     page.locator(".grid").focus()
     many = sorted(came(home, "upload"), reverse=True)
-    expect(page.get_by_text(f"{len(many):,} pictures", exact=True)).to_be_visible()
+    expect(page.get_by_text(f"{len(many):,} images", exact=True)).to_be_visible()
     wide = Model(many, state)
     wide.press(page, "Control+a", "2")
-    expect(page.locator(".live")).to_have_text(f"tulip · {len(many):,} pictures")
+    expect(page.locator(".live")).to_have_text(f"tulip · {len(many):,} images")
     wide.press(page, "u", "Shift+U", "Control+a", "3")
     saved(page)
     assert targets(home, project.id) == state
@@ -241,7 +241,7 @@ def test_every_key_ends_in_the_database(
     model.press(page, "ArrowRight", *strokes(rng, 60))
     page.reload()
     expect(page.locator(".tile img").first).to_be_visible(timeout=LONG_MS)
-    page.get_by_role("listbox", name="Pictures").focus()
+    page.get_by_role("listbox", name="Images").focus()
     model.reloaded(few.index(focused(page)))
     # Undoing needs nothing that was kept in the page.
     model.press(page, "u", "u", "Shift+U", *strokes(rng, 30))
@@ -268,7 +268,7 @@ def test_every_key_ends_in_the_database(
 
 def test_a_closed_tab_s_labels_are_sent_by_the_next_one(small: tuple[str, Path], page: Page) -> None:
     address, home = small
-    project, ids = few_pictures(home, "닫힘")
+    project, ids = few_images(home, "닫힘")
     before = targets(home, project.id)
     page.route("**/labels", lambda route: route.abort())
     open_grid(page, address, "닫힘")
@@ -296,7 +296,7 @@ def test_a_closed_tab_s_labels_are_sent_by_the_next_one(small: tuple[str, Path],
 def test_another_data_folder_at_the_same_address_gets_none_of_them(tmp_path: Path, page: Page) -> None:
     """A browser knows a studio by its address only; labels for one project must not end in another."""
     homes = [tmp_path / "하나", tmp_path / "둘"]
-    projects = [few_pictures(home, "같은 이름")[0] for home in homes]
+    projects = [few_images(home, "같은 이름")[0] for home in homes]
     with serving(homes[0]) as (address, _server):
         page.route("**/labels", lambda route: route.abort())
         open_grid(page, address, "같은 이름")
@@ -310,7 +310,7 @@ def test_another_data_folder_at_the_same_address_gets_none_of_them(tmp_path: Pat
 
 def test_two_tabs_send_in_turn_and_once(small: tuple[str, Path], page: Page) -> None:
     address, home = small
-    project, ids = few_pictures(home, "두 탭")
+    project, ids = few_images(home, "두 탭")
     other = page.context.new_page()
     for each in (page, other):
         open_grid(each, address, "두 탭")
@@ -329,7 +329,7 @@ def test_two_tabs_send_in_turn_and_once(small: tuple[str, Path], page: Page) -> 
 
 def test_a_full_storage_is_told_of_and_leaving_asked_about(small: tuple[str, Path], page: Page) -> None:
     address, home = small
-    project, ids = few_pictures(home, "가득")
+    project, ids = few_images(home, "가득")
     page.route("**/labels", lambda route: route.abort())
     open_grid(page, address, "가득")
     page.evaluate(
@@ -355,7 +355,7 @@ def test_the_secret_is_asked_for_and_a_refusal_gives_the_true_label_back(
     small: tuple[str, Path], page: Page
 ) -> None:
     address, home = small
-    project, ids = few_pictures(home, "거절")
+    project, ids = few_images(home, "거절")
     page.route("**/labels", lambda route: route.fulfill(status=401, content_type="text/html", body="<h1>"))
     open_grid(page, address, "거절")
     press(page, "1")

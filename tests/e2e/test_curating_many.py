@@ -1,4 +1,4 @@
-"""A hundred thousand pictures: few tiles, flat memory, the right pictures; how fast it is, is printed."""
+"""A hundred thousand images: few tiles, flat memory, the right images; how fast it is, is printed."""
 
 import statistics
 from collections.abc import Iterator
@@ -14,9 +14,9 @@ from db.models import Image, ImageClass, Label, LabelOperation, Provenance, Stud
 from studio.data import open_database
 from studio.datasets.projects import create_project
 from studio.images.decode import decode
-from studio.images.store import PictureStore
+from studio.images.store import ImageStore
 from studio.settings import Settings
-from tests.collect.material import picture
+from tests.collect.material import image_bytes
 from tests.conftest import FLOWERS, NOW, until
 from tests.e2e.conftest import serving
 from tests.e2e.labelling_grid import LONG_MS, looked_through, open_grid, press, saved, shown, tile
@@ -88,7 +88,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def fill(home: Path) -> None:
     settings = Settings(home=home)
     database = open_database(settings)
-    store = PictureStore(settings.pictures_dir)
+    store = ImageStore(settings.images_dir)
     with database.write() as session:
         project = create_project(session, NAME, NOW)
         add = session.execute
@@ -135,8 +135,8 @@ def fill(home: Path) -> None:
 
 def thumbnails() -> list[Pillow.Image]:
     photographs = sorted(FLOWERS.rglob("*.jpg"))[:WITH_FILES] if FLOWERS.is_dir() else []
-    data = [path.read_bytes() for path in photographs] or [picture(n, 320, 240) for n in range(40)]
-    return [decode(each, "picture", fitting_px=256) for each in data]
+    data = [path.read_bytes() for path in photographs] or [image_bytes(n, 320, 240) for n in range(40)]
+    return [decode(each, "image", fitting_px=256) for each in data]
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ def context(context: BrowserContext) -> BrowserContext:
 
 
 def all_read(page: Page) -> None:
-    expect(page.get_by_text(f"{COUNT:,} pictures", exact=True)).to_be_visible(timeout=LONG_MS)
+    expect(page.get_by_text(f"{COUNT:,} images", exact=True)).to_be_visible(timeout=LONG_MS)
 
 
 def tiles(page: Page) -> int:
@@ -195,7 +195,7 @@ def test_the_ends_are_near_and_keys_are_quick(address: str, page: Page) -> None:
         f"window.drawn((tiles) => tiles.some((tile) => tile.dataset.id === '{COUNT - 40}'))"
     )
     print(
-        f"\n{COUNT:,} pictures: first screen {first_ms - began_ms:.0f} ms after the grid stood, "
+        f"\n{COUNT:,} images: first screen {first_ms - began_ms:.0f} ms after the grid stood, "
         f"{first_ms:.0f} ms after the address was opened; far end {end_ms:.0f} ms; "
         f"another filter {unlabelled_ms - before_ms:.0f} ms; "
         f"key to label median {statistics.median(took):.1f} ms, slowest of {len(took)} {max(took):.1f} ms"
@@ -212,7 +212,7 @@ def test_tiles_are_few_and_memory_is_flat(address: str, page: Page) -> None:
     all_read(page)
     line = page.context.new_cdp_session(page)
     line.send("HeapProfiler.enable")
-    size = page.get_by_label("Size of the pictures")
+    size = page.get_by_label("Size of the images")
     most = 0
     for width in ("56", "320", "104"):
         size.fill(width)
@@ -231,7 +231,7 @@ def test_tiles_are_few_and_memory_is_flat(address: str, page: Page) -> None:
         expect(page.locator(".tile").first).to_have_attribute("title", f"{ids[0]:06}.jpg")
         heaps.append(heap_bytes(line))
     print(
-        f"\n{COUNT:,} pictures: {most} tiles at most; heap {heaps[0] / MEGABYTE:.1f} MB after one far jump, "
+        f"\n{COUNT:,} images: {most} tiles at most; heap {heaps[0] / MEGABYTE:.1f} MB after one far jump, "
         f"{heaps[-1] / MEGABYTE:.1f} MB after 30 more, {max(heaps) / MEGABYTE:.1f} MB at most"
     )
     assert most <= 200
@@ -244,7 +244,7 @@ def test_tiles_are_few_and_memory_is_flat(address: str, page: Page) -> None:
 
 
 def test_what_is_taller_than_browsers_allow_is_scrolled_through_whole(address: str, page: Page) -> None:
-    """Two million pictures, played: the grid is 30 million pixels high, and Firefox ends at 17.8 million."""
+    """Two million images, played: the grid is 30 million pixels high, and Firefox ends at 17.8 million."""
     count = 2_000_000
     walk = ",".join(map(str, range(count, 0, -1)))
     page.route(
@@ -264,7 +264,7 @@ def test_what_is_taller_than_browsers_allow_is_scrolled_through_whole(address: s
 
     page.route("**/items?*", items)
     page.goto(f"{address}/curate?project={NAME}")
-    expect(page.get_by_text(f"{count:,} pictures", exact=True)).to_be_visible(timeout=LONG_MS)
+    expect(page.get_by_text(f"{count:,} images", exact=True)).to_be_visible(timeout=LONG_MS)
     grid = page.locator(".grid")
     grid.focus()
     assert grid.evaluate("grid => grid.scrollHeight") <= 15_000_000

@@ -50,10 +50,10 @@ def test_what_the_studio_found_is_accepted(served: tuple[str, Path, Project], br
     expect(page.locator(".tile.suggested").first).to_be_visible()
     look(page, "curating-suggestions")
     assert "found=suggestion" in page.url and "order=suggestion" in page.url
-    page.get_by_role("listbox", name="Pictures").focus()
+    page.get_by_role("listbox", name="Images").focus()
     before = targets(home, project.id)
     press(page, *["Enter"] * 5)
-    expect(page.get_by_text("5 pictures no longer belong here.")).to_be_visible()
+    expect(page.get_by_text("5 images no longer belong here.")).to_be_visible()
     press(page, "Control+a")
     page.get_by_role("button", name="Accept suggestions").click()
     saved(page)
@@ -70,7 +70,7 @@ def test_what_the_studio_found_is_accepted(served: tuple[str, Path, Project], br
     expect(page.locator(".tile[aria-selected='true']").first).to_be_visible()
     expect(page.get_by_role("button", name="Chosen on the map")).to_be_visible()
     press(page, "Escape")
-    # Those most like one picture, itself first.
+    # Those most like one image, itself first.
     page.locator(".tile").nth(3).dblclick()
     image = page.locator(".tile.focus").get_attribute("data-id")
     page.get_by_role("button", name="More like this").click()

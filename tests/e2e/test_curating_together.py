@@ -1,4 +1,4 @@
-"""Two people label the same pictures: each sees what the other does, and a clash is theirs to settle."""
+"""Two people label the same images: each sees what the other does, and a clash is theirs to settle."""
 
 import re
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.collect.material import picture
+from tests.collect.material import image_bytes
 from tests.e2e.conftest import look, serving
 from tests.e2e.labelling_grid import fill, open_grid, press, saved, shown, source, tile
 
@@ -23,7 +23,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         home,
         NAME,
         [
-            source(f"{number}.jpg", lambda n=number: picture(n), classes[number] if number < 2 else None)  # type: ignore[misc]
+            source(f"{number}.jpg", lambda n=number: image_bytes(n), classes[number] if number < 2 else None)  # type: ignore[misc]
             for number in range(20)
         ],
     )
@@ -76,7 +76,7 @@ def test_a_clash_is_settled_either_way_or_later(address: str, two: tuple[Page, P
     saved(one)
     notice = other.locator(".notice")
     press(other, *["ArrowRight"] * 5, "2")
-    expect(notice).to_contain_text("Somebody else labelled 1 picture meanwhile.")
+    expect(notice).to_contain_text("Somebody else labelled 1 image meanwhile.")
     said = re.compile(r"\d+\.jpg, 장미, somebody else decided differently: 튤립")
     expect(tile(other, first)).to_have_attribute("aria-label", said)
     look(other, "curating-clash")
@@ -104,7 +104,7 @@ def test_a_clash_is_settled_either_way_or_later(address: str, two: tuple[Page, P
     one.get_by_role("button", name="Use the other label").click()
     expect(tile(one, third).locator(".chip")).to_have_text("튤립")
     expect(tile(other, third).locator(".chip")).to_have_text("튤립")
-    expect(one.get_by_text("1 picture no longer belongs here.")).to_be_visible()
+    expect(one.get_by_text("1 image no longer belongs here.")).to_be_visible()
     one.get_by_role("button", name="Refresh").click()
-    expect(one.get_by_text("No pictures here.")).to_be_visible()
+    expect(one.get_by_text("No images here.")).to_be_visible()
     expect(one.get_by_role("button", name="Clashes")).to_have_count(0)

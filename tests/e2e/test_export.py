@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, ViewportSize, expect
 
 from studio.data import open_database
-from studio.images.store import PictureStore
+from studio.images.store import ImageStore
 from studio.settings import Settings
 from tests.datasets.material import everything, fill
 from tests.e2e.conftest import look, serving, visit
@@ -23,7 +23,7 @@ PROJECT = "정원 <b> *1*"
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Settings]]:
     settings = Settings(home=tmp_path_factory.mktemp("스튜디오 export") / "data")
     database = open_database(settings)
-    fill(database, PictureStore(settings.pictures_dir), PROJECT)
+    fill(database, ImageStore(settings.images_dir), PROJECT)
     database.close()
     with serving(settings.home) as (address, _process):
         yield address, settings
@@ -49,7 +49,7 @@ def test_a_file_is_written_saved_and_brought_in_again(
     export(page, "Class folders")
     link = page.get_by_role("link", name=" folders ")
     expect(link).to_be_visible(timeout=LONG_MS)
-    expect(page.get_by_text("20 pictures,")).to_be_visible()
+    expect(page.get_by_text("20 images,")).to_be_visible()
     look(page, "export-done")
     with page.expect_download() as downloading:
         link.click()

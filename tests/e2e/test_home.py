@@ -15,11 +15,11 @@ from studio.data import open_database
 from studio.datasets.projects import create_project
 from studio.datasets.sources import Source
 from studio.images.provenance import Papers
-from studio.images.store import PictureStore
+from studio.images.store import ImageStore
 from studio.progress import Silent
 from studio.retrain.evaluation.evaluation import Evaluation
 from studio.settings import Settings
-from tests.collect.material import picture
+from tests.collect.material import image_bytes
 from tests.conftest import NOW
 from tests.e2e.conftest import go_to, look, serving, visit
 
@@ -60,7 +60,7 @@ def fill(settings: Settings) -> None:
     sources = [
         Source(
             f"{kind} {number}.jpg",
-            lambda number=number: picture(number),  # type: ignore[misc]
+            lambda number=number: image_bytes(number),  # type: ignore[misc]
             class_name,
             kind,
             Papers(licence=licence),
@@ -68,7 +68,7 @@ def fill(settings: Settings) -> None:
         for number, class_name in enumerate([*classes, None, None, None])
         for kind, licence in (ways[number % len(ways)],)
     ]
-    store = PictureStore(settings.pictures_dir)
+    store = ImageStore(settings.images_dir)
     ingest(database, store, project.id, sources, progress=Silent(), clock=lambda: NOW)
     with database.write() as session:
         add_what_was_found(session, project.id)
@@ -124,12 +124,12 @@ def test_open_shows_what_the_project_is_made_of(address: str, page: Page) -> Non
     card.get_by_role("button", name="Open").click()
     expect(page.get_by_role("heading", name=NAME, exact=True)).to_be_visible(timeout=LONG_MS)
     charts_drawn(page)
-    assert figure(page, "Pictures") == "34"
+    assert figure(page, "Images") == "34"
     assert figure(page, "Labelled") == "31"
     assert figure(page, "Unlabelled") == "3"
     assert figure(page, "Rejected") == "0"
     assert figure(page, "Test accuracy") == "91.4%"
-    for said in ("5 doubtful labels", "3 suggested labels", "1 blurred picture"):
+    for said in ("5 doubtful labels", "3 suggested labels", "1 blurred image"):
         expect(page.get_by_role("link", name=said)).to_be_visible()
     look(page, "project-home")
     assert page.evaluate("window.hacked") is None
@@ -161,10 +161,10 @@ def test_the_ways_to_the_rooms_and_back(address: str, page: Page) -> None:
     charts_drawn(page)
 
 
-def test_a_project_without_pictures_and_one_that_is_not_there(address: str, page: Page) -> None:
+def test_a_project_without_images_and_one_that_is_not_there(address: str, page: Page) -> None:
     visit(page, f"{address}/?project=빈 empty")
-    expect(page.get_by_text("There are no pictures in this project yet.")).to_be_visible()
-    page.get_by_role("button", name="Collect pictures").click()
+    expect(page.get_by_text("There are no images in this project yet.")).to_be_visible()
+    page.get_by_role("button", name="Collect images").click()
     expect(page.get_by_role("heading", name="Collect", exact=True)).to_be_visible()
     visit(page, f"{address}/?project=없음")
     expect(page.get_by_text("There is no project named 없음.")).to_be_visible()

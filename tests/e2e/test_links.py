@@ -53,15 +53,15 @@ def phone(browser: Browser) -> Iterator[BrowserContext]:
     context.close()
 
 
-def picture(number: int) -> Path:
+def image(number: int) -> Path:
     return ROOM / "drawings" / "square" / f"그림 {number:03d}.png"
 
 
 def answers_as_the_run_does(page: Page, made: Studio, number: int) -> None:
-    page.set_input_files("#files", picture(number))
-    card = page.locator(f".card[data-name='{picture(number).name}']")
+    page.set_input_files("#files", image(number))
+    card = page.locator(f".card[data-name='{image(number).name}']")
     expect(card).to_be_visible()
-    expected = Model.open(made.folder).classify_file(picture(number), "x")
+    expected = Model.open(made.folder).classify_file(image(number), "x")
     for place, each in enumerate(expected):
         bar = card.locator("li").nth(place)
         assert bar.get_attribute("data-label") == each.label
@@ -72,7 +72,7 @@ def test_a_telephone_asks_by_file_and_camera_and_says_what_is_wrong(
     shared: tuple[str, Studio], phone: BrowserContext, context: BrowserContext
 ) -> None:
     address, made = shared
-    link_id, token = made.link(keeps_pictures=True)
+    link_id, token = made.link(keeps_images=True)
     page = phone.new_page()
     asked: list[str] = []
     page.on("request", lambda request: asked.append(f"{request.method} {request.url}"))
@@ -84,16 +84,16 @@ def test_a_telephone_asks_by_file_and_camera_and_says_what_is_wrong(
     expect(page.locator("#live-answer .bars li")).to_have_count(2)
     page.get_by_role("button", name="Turn the camera off").click()
     look(page, "link-phone")
-    assert not [each for each in asked if each.startswith("POST")], "a picture left the device"
+    assert not [each for each in asked if each.startswith("POST")], "an image left the device"
     assert all(each.split()[1].startswith((f"{address}/share/", "blob:", "data:")) for each in asked)
 
     page.get_by_text("Is this wrong?").first.click()
     page.get_by_label("What it really is").select_option("원 circle")
-    page.get_by_label("Send the picture too").check()
+    page.get_by_label("Send the image too").check()
     page.get_by_role("button", name="Send").click()
     expect(page.get_by_text("Thank you")).to_be_visible()
     seen = made.seen(link_id)
-    assert (seen.marked, seen.pictures) == (1, 1)
+    assert (seen.marked, seen.images) == (1, 1)
 
     owner = context.new_page()
     visit(owner, f"{address}/curate?project=도형&source={VISITOR}&secret={SECRET}")
@@ -120,7 +120,7 @@ def test_where_the_browser_cannot_the_studio_answers(
     answers_as_the_run_does(page, made, 4)
     page.get_by_text("Is this wrong?").click()
     expect(page.get_by_label("What it really is")).to_be_visible()
-    expect(page.get_by_label("Send the picture too")).to_have_count(0)
+    expect(page.get_by_label("Send the image too")).to_have_count(0)
     until(lambda: (made.seen(link_id).opened, made.seen(link_id).answered) == (1, 1))
 
 
@@ -157,10 +157,10 @@ def test_the_owner_makes_a_link_hands_it_out_and_closes_it(
     told = owner.locator("[data-testid='stCode'] code")
     expect(told).to_contain_text("/share/")
     link = told.inner_text().strip()
-    picture = owner.locator(f".st-key-new-link-{made.project_id} img")
-    picture.evaluate("image => image.decode()")
+    image = owner.locator(f".st-key-new-link-{made.project_id} img")
+    image.evaluate("image => image.decode()")
     settled(owner)
-    code = picture.screenshot()
+    code = image.screenshot()
     look(owner, "links-owner")
     read = zxingcpp.read_barcodes(Image.open(io.BytesIO(code)))
     assert [each.text for each in read] == [link]

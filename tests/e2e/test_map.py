@@ -1,4 +1,4 @@
-"""The map of the pictures in a browser: a lasso takes exactly what lies in it; filter, keys, touch."""
+"""The map of the images in a browser: a lasso takes exactly what lies in it; filter, keys, touch."""
 
 import math
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ from studio.data import open_database
 from studio.datasets.projects import Project
 from studio.images import provenance
 from studio.settings import Settings
-from tests.collect.material import picture
+from tests.collect.material import image_bytes
 from tests.conftest import FLOWERS, until
 from tests.e2e.conftest import look
 from tests.e2e.labelling_grid import LONG_MS, fill, open_grid, source, targets
@@ -38,7 +38,7 @@ Corner = tuple[float, float]
 
 
 class Mapped(NamedTuple):
-    """A project whose pictures stand in rows and columns on the map."""
+    """A project whose images stand in rows and columns on the map."""
 
     project: Project
     ids: list[int]
@@ -49,7 +49,7 @@ class Mapped(NamedTuple):
 def mapped(home: Path, name: str) -> Mapped:
     found = sorted(FLOWERS.rglob("*.jpg"))[:: 3000 // (COLUMNS * ROWS)] if FLOWERS.is_dir() else []
     data = [path.read_bytes() for path in found][: COLUMNS * ROWS]
-    data += [picture(seed) for seed in range(COLUMNS * ROWS - len(data))]
+    data += [image_bytes(seed) for seed in range(COLUMNS * ROWS - len(data))]
     sources = [
         source(f"사진 {name} {number}.jpg", lambda data=data: data, CLASSES[number % 3])  # type: ignore[misc]
         for number, data in enumerate(data)
@@ -83,9 +83,9 @@ def open_map(page: Page, address: str, project: str) -> Locator:
     """Open the grid, then the map, and return what is drawn on."""
     open_grid(page, address, project)
     page.get_by_role("button", name="Map", exact=True).click()
-    surface = page.get_by_role("application", name="Map of the pictures")
+    surface = page.get_by_role("application", name="Map of the images")
     expect(surface).to_be_visible()
-    expect(page.get_by_text("pictures in sight")).to_be_visible(timeout=LONG_MS)
+    expect(page.get_by_text("images in sight")).to_be_visible(timeout=LONG_MS)
     return surface
 
 
@@ -155,7 +155,7 @@ def test_a_lasso_takes_exactly_what_lies_in_it(served: tuple[str, Path], page: P
     address, home = served
     on = mapped(home, "정원")
     surface = open_map(page, address, "정원")
-    expect(page.get_by_text("60 of 60 pictures in sight")).to_be_visible()
+    expect(page.get_by_text("60 of 60 images in sight")).to_be_visible()
     page.wait_for_timeout(600)
     look(page, "map")
     wanted = inside(on, BAY)
@@ -163,7 +163,7 @@ def test_a_lasso_takes_exactly_what_lies_in_it(served: tuple[str, Path], page: P
 
     page.get_by_role("button", name="Lasso").click()
     circle(page, Screen(surface), BAY)
-    expect(page.get_by_text(f"{len(wanted)} pictures selected in the grid")).to_be_visible()
+    expect(page.get_by_text(f"{len(wanted)} images selected in the grid")).to_be_visible()
     expect(page.get_by_text(f"{len(wanted)} selected", exact=True).first).to_be_visible()
     look(page, "map-lasso")
     before = targets(home, on.project.id)
@@ -188,15 +188,15 @@ def test_what_the_legend_hides_is_not_taken(served: tuple[str, Path], page: Page
     now = targets(home, on.project.id)
 
     legend.get_by_role("button", name="Only 튤립").click()
-    expect(page.get_by_text("20 of 60 pictures in sight")).to_be_visible()
+    expect(page.get_by_text("20 of 60 images in sight")).to_be_visible()
     page.keyboard.down("Shift")
     circle(page, Screen(surface), everything)
     page.keyboard.up("Shift")
-    expect(page.get_by_text("20 pictures selected in the grid")).to_be_visible()
+    expect(page.get_by_text("20 images selected in the grid")).to_be_visible()
     page.get_by_role("toolbar", name="With what is selected").get_by_role("button", name="Reject").click()
     until(lambda: rejected(home, on) == {image for image in on.ids if now[image] == ("labelled", "튤립")})
     # The rejected are a class of their own, hidden by now.
-    expect(page.get_by_text("0 of 60 pictures in sight")).to_be_hidden()
+    expect(page.get_by_text("0 of 60 images in sight")).to_be_hidden()
     legend.get_by_role("button", name="Show all").click()
     toggle = legend.get_by_role("button", name=HOSTILE).first
     expect(toggle).to_have_attribute("aria-pressed", "true")
@@ -212,10 +212,10 @@ def test_all_of_it_by_the_keyboard(served: tuple[str, Path], page: Page) -> None
     for key in ("+", "+", "ArrowLeft", "ArrowUp"):
         page.keyboard.press(key)
         still(page)
-    status = page.get_by_text("of 60 pictures in sight")
+    status = page.get_by_text("of 60 images in sight")
     seen = int(status.inner_text().split()[0])
     assert 0 < seen < 60
-    expect(page.locator(".map-tip")).to_be_visible()  # of the picture nearest to the middle
+    expect(page.locator(".map-tip")).to_be_visible()  # of the image nearest to the middle
     look(page, "map-keys")
     page.get_by_role("button", name="Select what is in sight").press("Enter")
     chosen = page.get_by_text("selected in the grid")
@@ -225,7 +225,7 @@ def test_all_of_it_by_the_keyboard(served: tuple[str, Path], page: Page) -> None
     page.get_by_role("button", name="Clear", exact=True).press("Enter")
     surface.focus()
     page.keyboard.press("0")
-    expect(page.get_by_text("60 of 60 pictures in sight")).to_be_visible()
+    expect(page.get_by_text("60 of 60 images in sight")).to_be_visible()
     page.keyboard.press("l")
     expect(page.get_by_role("button", name="Lasso")).to_have_attribute("aria-pressed", "true")
     page.keyboard.press("Enter")
@@ -255,7 +255,7 @@ def test_pointing_and_clicking(served: tuple[str, Path], page: Page) -> None:
     page.wait_for_timeout(600)
     look(page, "map-close")
     page.get_by_role("button", name="The whole map").click()
-    expect(page.get_by_text("60 of 60 pictures in sight")).to_be_visible()
+    expect(page.get_by_text("60 of 60 images in sight")).to_be_visible()
     still(page)
     page.mouse.click(*screen(*on.places[37].tolist()))
     expect(page.locator("dialog.closer")).to_contain_text(on.names[37])
@@ -276,14 +276,14 @@ def test_by_touch_and_in_the_dark(served: tuple[str, Path], browser: Browser) ->
     drag(touch, [[screen(*corner)] for corner in corners])
     wanted = inside(on, corners)
     assert len(wanted) == 15
-    expect(page.get_by_text("15 pictures selected in the grid")).to_be_visible()
+    expect(page.get_by_text("15 images selected in the grid")).to_be_visible()
     look(page, "map-phone-lasso")
     expect(page.get_by_text("Chosen on the map")).to_be_visible()  # it moves what is below it
     page.get_by_role("button", name="Clear", exact=True).tap()
     x, y = screen(0.5, 0.5)
     drag(touch, [[(x - far, y), (x + far, y)] for far in (20, 40, 60, 80, 100)])  # two fingers, apart
     expect(page.get_by_text("60 of 60")).not_to_be_visible()
-    expect(page.get_by_text("of 60 pictures in sight")).to_be_visible()  # and no lasso was drawn
+    expect(page.get_by_text("of 60 images in sight")).to_be_visible()  # and no lasso was drawn
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1")
     context.close()
 
@@ -316,7 +316,7 @@ def drag(touch: CDPSession, frames: Sequence[Sequence[Corner]]) -> None:
 
 def test_without_a_map_it_is_said_so(served: tuple[str, Path], page: Page) -> None:
     address, home = served
-    project = fill(home, "아직", [source("a.jpg", lambda: picture(0))])
+    project = fill(home, "아직", [source("a.jpg", lambda: image_bytes(0))])
     open_grid(page, address, "아직")
     page.get_by_role("button", name="Map", exact=True).click()
     expect(page.get_by_text("There is no map yet.")).to_be_visible()
@@ -327,12 +327,12 @@ def test_without_a_map_it_is_said_so(served: tuple[str, Path], page: Page) -> No
     page.unroute("**/map")
     leave_a_map(home, project, list(targets(home, project.id)), np.array([[0.5, 0.5]], np.float32))
     page.get_by_role("button", name="Look again").click()
-    expect(page.get_by_text("1 of 1 pictures in sight")).to_be_visible()
+    expect(page.get_by_text("1 of 1 images in sight")).to_be_visible()
 
 
-def test_a_hundred_thousand_pictures(served: tuple[str, Path], page: Page) -> None:
+def test_a_hundred_thousand_images(served: tuple[str, Path], page: Page) -> None:
     address, home = served
-    fill(home, "많은", [source("a.jpg", lambda: picture(1))])
+    fill(home, "많은", [source("a.jpg", lambda: image_bytes(1))])
     many = 100_000
     chance = np.random.default_rng(0)
     places = chance.random((many, 2)).astype("<f4")
@@ -343,8 +343,8 @@ def test_a_hundred_thousand_pictures(served: tuple[str, Path], page: Page) -> No
     page.route("**/map", lambda route: answer(route, body))
     open_grid(page, address, "많은")
     page.get_by_role("button", name="Map", exact=True).click()
-    expect(page.get_by_text("100,000 of 100,000 pictures in sight")).to_be_visible()
-    surface = page.get_by_role("application", name="Map of the pictures")
+    expect(page.get_by_text("100,000 of 100,000 images in sight")).to_be_visible()
+    surface = page.get_by_role("application", name="Map of the images")
     screen = Screen(surface)
     look(page, "map-100000")
     # A star of many corners, that crosses itself.
@@ -354,11 +354,11 @@ def test_a_hundred_thousand_pictures(served: tuple[str, Path], page: Page) -> No
     ]
     page.get_by_role("button", name="Lasso").click()
     circle(page, screen, star)
-    said = page.get_by_text("pictures selected in the grid")
+    said = page.get_by_text("images selected in the grid")
     expect(said).to_be_visible()
     count = int(said.inner_text().split()[0].replace(",", ""))
     wanted = sum(holds(star, x, y) for x, y in places.astype(float).tolist())
-    # The browser's mouse stands on whole pixels: along the star's rim some pictures fall to either side.
+    # The browser's mouse stands on whole pixels: along the star's rim some images fall to either side.
     assert abs(count - wanted) < 0.01 * many
     look(page, "map-100000-star")
 

@@ -1,4 +1,4 @@
-"""Looking at a picture's papers in a browser: strangers' words are text, and licences can be filtered by."""
+"""Looking at an image's papers in a browser: strangers' words are text, and licences can be filtered by."""
 
 import re
 from collections.abc import Iterator
@@ -12,10 +12,10 @@ from studio.data import open_database
 from studio.datasets.projects import create_project
 from studio.datasets.sources import Source
 from studio.images.provenance import Papers
-from studio.images.store import PictureStore
+from studio.images.store import ImageStore
 from studio.progress import Silent
 from studio.settings import Settings
-from tests.collect.material import picture
+from tests.collect.material import image_bytes
 from tests.conftest import NOW
 from tests.e2e.conftest import look, serving
 from tests.e2e.labelling_grid import open_grid, shelf
@@ -50,7 +50,7 @@ def fill(home: Path) -> None:
         project = create_project(session, "정원", NOW)
 
     def found(number: int, address: str, papers: Papers, class_name: str, kind: str = "crawl") -> Source:
-        return Source(address, lambda: picture(number, 640, 480), class_name, kind, papers)
+        return Source(address, lambda: image_bytes(number, 640, 480), class_name, kind, papers)
 
     sources = [
         found(0, "https://정원.example/rose.jpg?w=640", KNOWN, "장미"),
@@ -58,7 +58,7 @@ def fill(home: Path) -> None:
         *(found(n, f"folder/장미 {n}.jpg", Papers(), "장미", "folder") for n in range(1, 4)),
         *(found(n, f"webcam {n}.jpg", Papers(), "튤립", "camera") for n in range(4, 6)),
     ]
-    store = PictureStore(settings.pictures_dir)
+    store = ImageStore(settings.images_dir)
     ingest(database, store, project.id, sources, progress=Silent(), clock=lambda: NOW)
     database.close()
 
@@ -75,7 +75,7 @@ def named(page: Page, name: str) -> Locator:
 
 
 def open_papers(page: Page, address: str) -> None:
-    """Open Curate, and the details of the picture that was found on the web."""
+    """Open Curate, and the details of the image that was found on the web."""
     open_curate(page, address)
     named(page, "rose.jpg").click()
     page.keyboard.press("i")
@@ -87,7 +87,7 @@ def test_papers_are_shown_as_text_with_links_of_the_web_only(address: str, page:
     dialog = page.locator("dialog.closer")
     expect(dialog.get_by_text(HOSTILE, exact=True)).to_be_visible()
     expect(dialog.get_by_text(KNOWN.creator, exact=True)).to_be_visible()
-    assert dialog.locator("img").count() == 1  # the picture itself
+    assert dialog.locator("img").count() == 1  # the image itself
     assert page.evaluate("window.hacked") is None
 
     links = dialog.get_by_role("link")
@@ -107,7 +107,7 @@ def test_papers_are_shown_as_text_with_links_of_the_web_only(address: str, page:
 
     page.keyboard.press("Escape")
     expect(dialog).not_to_be_visible()
-    expect(page.get_by_role("listbox", name="Pictures")).to_be_focused()
+    expect(page.get_by_role("listbox", name="Images")).to_be_focused()
     expect(named(page, "rose.jpg")).to_have_class(re.compile("focus"))
     named(page, "장미 1.jpg").dblclick()
     page.keyboard.press("i")
@@ -122,7 +122,7 @@ def test_a_studio_that_does_not_answer_is_told_of(address: str, page: Page) -> N
     expect(page.get_by_text("Its papers could not be read")).to_be_visible()
 
 
-def test_pictures_of_unknown_licence_are_found(address: str, page: Page) -> None:
+def test_images_of_unknown_licence_are_found(address: str, page: Page) -> None:
     open_curate(page, address)
     tiles = page.locator(".tile")
     page.get_by_text("Filters").click()
@@ -131,7 +131,7 @@ def test_pictures_of_unknown_licence_are_found(address: str, page: Page) -> None
     expect(tiles).to_have_count(3)
     look(page, "curate-unknown")
     shelf(page, "튤립").click()  # what narrows stays
-    expect(page.get_by_text("No pictures here.")).to_be_visible()
+    expect(page.get_by_text("No images here.")).to_be_visible()
     page.get_by_text("Filters · 1").click()
     licence.select_option("Known")
     expect(tiles).to_have_count(2)  # own work has no unknown licence

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, BrowserContext, FilePayload, Page, expe
 from studio.collect import tasks
 from studio.data import open_database
 from studio.datasets.projects import create_project, list_projects
-from studio.images.store import PictureStore
+from studio.images.store import ImageStore
 from studio.jobs import queue
 from studio.progress import Silent
 from studio.retrain.options import RunOptions
@@ -53,7 +53,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Pa
         do(tasks.ingest_path(database, project.id, drawings, None, NOW))
         for name in ("short", "long"):
             options = RunOptions(how_many_training_steps=40 if name == "short" else 200)
-            store = PictureStore(settings.pictures_dir)
+            store = ImageStore(settings.images_dir)
             run_id = retrain(database, store, project.id, options, NOW, name=name)
             with database.read() as session:
                 job_id = run_records.run(session, run_id).job_id
@@ -103,7 +103,7 @@ def payload(path: Path) -> FilePayload:
 
 
 def labels(home: Path) -> dict[str, int]:
-    """Return how many labelled pictures each class has."""
+    """Return how many labelled images each class has."""
     with sqlite3.connect(home / "studio.sqlite3") as database:
         rows: list[Any] = database.execute(
             "SELECT c.name, count(*) FROM labels l JOIN classes c ON c.id = l.class_id"
@@ -112,14 +112,14 @@ def labels(home: Path) -> dict[str, int]:
     return dict(rows)
 
 
-def test_a_picture_is_answered_explained_and_put_right(
+def test_a_image_is_answered_explained_and_put_right(
     page: Page, address: str, trained: tuple[Path, Path]
 ) -> None:
     home, new = trained
     opened(page, address)
-    picture = sorted((new / SQUARE).iterdir())[0]
+    image = sorted((new / SQUARE).iterdir())[0]
     page.locator('input[type="file"]').first.set_input_files(
-        [payload(picture), FilePayload(name="나쁜.jpg", mimeType="image/jpeg", buffer=b"<svg></svg>")]
+        [payload(image), FilePayload(name="나쁜.jpg", mimeType="image/jpeg", buffer=b"<svg></svg>")]
     )
     expect(page.get_by_role("heading", name=SQUARE)).to_be_visible()
     expect(page.get_by_text("SVG")).to_be_visible()
@@ -143,10 +143,10 @@ def test_two_runs_answer_side_by_side_and_say_when_they_are_not_sure(
     _home, new = trained
     opened(page, address)
     page.locator('input[type="file"]').first.set_input_files([payload(next((new / SQUARE).iterdir()))])
-    expect(page.get_by_text("Nearest training pictures")).to_have_count(1)
+    expect(page.get_by_text("Nearest training images")).to_have_count(1)
     page.get_by_label("Beside it").click()
     page.get_by_role("option", name="short").click()
-    expect(page.get_by_text("Nearest training pictures")).to_have_count(2)
+    expect(page.get_by_text("Nearest training images")).to_have_count(2)
     expect(page.get_by_text("Not sure below")).to_have_count(2)
     page.get_by_text("Not sure below").first.click()
     expect(page.get_by_text("Measured on")).to_be_visible()
@@ -166,8 +166,8 @@ def test_the_chosen_way_stays_when_something_goes_above_it(
         short = [run.id for run in run_records.runs(session, project.id) if run.name == "short"]
         run_records.delete(session, short, NOW)
     try:
-        picture = sorted((new / SQUARE).iterdir())[3]
-        page.get_by_label("A picture's address").fill(f"{_sites[address]}/{SQUARE}/{picture.name}")
+        image = sorted((new / SQUARE).iterdir())[3]
+        page.get_by_label("An image's address").fill(f"{_sites[address]}/{SQUARE}/{image.name}")
         page.get_by_role("button", name="Fetch it").click()
         expect(page.get_by_role("heading", name=SQUARE)).to_have_count(1)
         expect(page.get_by_label("Beside it")).to_have_count(0)
@@ -178,14 +178,14 @@ def test_the_chosen_way_stays_when_something_goes_above_it(
         database.close()
 
 
-def test_a_pasted_and_a_fetched_picture_are_answered(
+def test_a_pasted_and_a_fetched_image_are_answered(
     page: Page, address: str, trained: tuple[Path, Path]
 ) -> None:
     _home, new = trained
-    picture = sorted((new / SQUARE).iterdir())[1]
+    image = sorted((new / SQUARE).iterdir())[1]
     opened(page, address)
     choose_tab(page, "Paste")
-    target = page.get_by_role("textbox", name="Paste a picture here")
+    target = page.get_by_role("textbox", name="Paste an image here")
     expect(target).to_be_visible()
     paste = """(place, [bytes, kind]) => {
         const data = new DataTransfer();
@@ -194,18 +194,18 @@ def test_a_pasted_and_a_fetched_picture_are_answered(
         place.dispatchEvent(new ClipboardEvent("paste", told));
     }"""
     target.evaluate(paste, [[], ""])
-    expect(page.get_by_text("There is no picture in the clipboard.")).to_be_visible()
-    target.evaluate(paste, [list(picture.read_bytes()), "image/png"])
+    expect(page.get_by_text("There is no image in the clipboard.")).to_be_visible()
+    target.evaluate(paste, [list(image.read_bytes()), "image/png"])
     expect(page.get_by_role("heading", name=SQUARE)).to_have_count(1)
     choose_tab(page, "Address")
     other = sorted((new / SQUARE).iterdir())[2]
-    page.get_by_label("A picture's address").fill(f"{_sites[address]}/{SQUARE}/{other.name}")
+    page.get_by_label("An image's address").fill(f"{_sites[address]}/{SQUARE}/{other.name}")
     page.get_by_role("button", name="Fetch it").click()
     expect(page.get_by_role("heading", name=SQUARE)).to_have_count(2)
-    page.get_by_label("A picture's address").fill("http://169.254.169.254/latest/meta-data/x.png")
+    page.get_by_label("An image's address").fill("http://169.254.169.254/latest/meta-data/x.png")
     page.get_by_role("button", name="Fetch it").click()
     expect(page.get_by_text("is not asked").first).to_be_visible()
-    page.get_by_role("button", name="Clear pasted and fetched pictures").click()
+    page.get_by_role("button", name="Clear pasted and fetched images").click()
     expect(page.get_by_role("heading", name=SQUARE)).to_have_count(0)
 
 
@@ -217,11 +217,11 @@ def test_the_live_camera_says_what_it_sees_until_it_is_off(page: Page, address: 
     choose_tab(page, "Camera")
     page.get_by_text("Live", exact=True).click()
     page.get_by_role("button", name="Start the live camera").click()
-    expect(page.get_by_text("pictures a second")).to_be_visible()
+    expect(page.get_by_text("images a second")).to_be_visible()
     expect(page.locator("ol li")).to_have_count(2)
     look(page, "predicting-live")
     page.get_by_role("button", name="Stop the live camera").click()
-    expect(page.get_by_text("pictures a second")).to_have_count(0)
+    expect(page.get_by_text("images a second")).to_have_count(0)
     count = len(asked)
     page.wait_for_timeout(1_500)
     assert len(asked) == count, "a camera that is off must not be asked about"
@@ -237,10 +237,10 @@ def test_a_whole_folder_is_a_table_that_can_be_fetched_and_picked_from(
     choose_tab(page, "Folder")
     page.get_by_label("A folder on this machine").fill(str(new / "nowhere"))
     page.get_by_role("button", name="Ask about all of it").click()
-    expect(page.get_by_text("expected a folder with pictures")).to_be_visible()
+    expect(page.get_by_text("expected a folder with images")).to_be_visible()
     page.get_by_label("A folder on this machine").fill(str(new))
     page.get_by_role("button", name="Ask about all of it").click()
-    expect(page.get_by_text("60 pictures in")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("60 images in")).to_be_visible(timeout=60_000)
     with page.expect_download() as coming:
         page.get_by_role("button", name="Table as CSV").click()
     text = Path(coming.value.path()).read_text(encoding="utf-8")
@@ -269,7 +269,7 @@ def test_a_phone_has_all_of_it_and_nothing_beside_it(
     page = context.new_page()
     opened(page, address)
     page.locator('input[type="file"]').first.set_input_files([payload(next((new / SQUARE).iterdir()))])
-    expect(page.get_by_text("Nearest training pictures")).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("Nearest training images")).to_be_visible(timeout=30_000)
     for tab in ("Paste", "Address", "Camera", "Folder"):
         choose_tab(page, tab)
         page.wait_for_timeout(300)

@@ -127,7 +127,7 @@ def test_from_a_first_run_to_mended_labels(garden: str, page: Page) -> None:
     page.get_by_role("link", name=re.compile("in the labelling grid")).click()
     expect(page.get_by_text("Run 1: wrong answers")).to_be_visible()
     expect(page.locator(".tile img").first).to_be_visible()
-    grid = page.get_by_role("listbox", name="Pictures")
+    grid = page.get_by_role("listbox", name="Images")
     grid.focus()
     while ROSES not in tile(page, focused(page)).locator(".chip").inner_text():
         press(page, "ArrowRight")
@@ -137,20 +137,20 @@ def test_from_a_first_run_to_mended_labels(garden: str, page: Page) -> None:
     saved(page)
     expect_count(page, TULIPS, _EACH - _MISLABELLED + 1)
 
-    # Trained again, the difference is seen: the picture, the classes, the accuracy.
+    # Trained again, the difference is seen: the image, the classes, the accuracy.
     go_to(page, "Retrain")
     set_steps(page, 400)
     retrain(page)
     finished(page, "Run 3")
     page.get_by_label("Compare with").select_option(label="Run 1")
     differences = page.locator(".differences")
-    expect(differences).to_contain_text("1 picture was relabelled")
+    expect(differences).to_contain_text("1 image was relabelled")
     expect(differences).to_contain_text(f"{ROSES} → {TULIPS} 1")
     expect(differences).to_contain_text("All settings are the same.")
     expect(differences.locator("tr.differs").first).to_contain_text(first_accuracy)
     expect(differences.get_by_role("row", name=re.compile(TULIPS))).to_contain_text(re.compile(r"[+±-]"))
     look(page, "retraining-difference")
-    differences.get_by_role("link", name="1 picture was relabelled").click()
+    differences.get_by_role("link", name="1 image was relabelled").click()
     expect(page.locator(".tile")).to_have_count(1)
     expect(tile(page, mended)).to_be_visible()
     expect(page.get_by_text("Relabelled between runs 1 and 3")).to_be_visible()

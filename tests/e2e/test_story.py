@@ -1,4 +1,4 @@
-"""The whole story, as a person walks it in a browser: from pictures to a model that answers."""
+"""The whole story, as a person walks it in a browser: from images to a model that answers."""
 
 import io
 import re
@@ -35,8 +35,8 @@ def context(context: BrowserContext) -> BrowserContext:
     return context
 
 
-def the_pictures() -> tuple[dict[str, list[tuple[str, bytes]]], str]:
-    """Return pictures by class, and the class of which one is kept for Predict."""
+def the_images() -> tuple[dict[str, list[tuple[str, bytes]]], str]:
+    """Return images by class, and the class of which one is kept for Predict."""
     if FLOWERS.is_dir():
         folders = sorted(path for path in FLOWERS.iterdir() if path.is_dir())
         return {
@@ -49,13 +49,13 @@ def the_pictures() -> tuple[dict[str, list[tuple[str, bytes]]], str]:
     return made, sorted(made)[0]
 
 
-def zipped(pictures: dict[str, list[tuple[str, bytes]]]) -> bytes:
+def zipped(images: dict[str, list[tuple[str, bytes]]]) -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
-        for name, members in pictures.items():
+        for name, members in images.items():
             for member, data in members:
                 archive.writestr(f"사진/{name}/{member}", data)
-        archive.writestr("사진/README.pdf", b"%PDF-1.4 not a picture")
+        archive.writestr("사진/README.pdf", b"%PDF-1.4 not an image")
     return file.getvalue()
 
 
@@ -71,9 +71,9 @@ def no_overflow(page: Page) -> bool:
 
 
 def test_from_photographs_to_an_answer(address: str, page: Page, browser: Browser) -> None:
-    pictures, asked_about = the_pictures()
-    asked_name, asked_data = pictures[asked_about].pop()
-    total = sum(map(len, pictures.values()))
+    images, asked_about = the_images()
+    asked_name, asked_data = images[asked_about].pop()
+    total = sum(map(len, images.values()))
     name = "나의 *정원* [1]"
 
     visit(page, address)
@@ -86,7 +86,7 @@ def test_from_photographs_to_an_answer(address: str, page: Page, browser: Browse
     expect(page.get_by_text(name)).to_be_visible()  # letter by letter, not as Markdown
     look(page, "collect-empty")
     page.get_by_label("Choose files").set_input_files(
-        {"name": "내 꽃.zip", "mimeType": "application/zip", "buffer": zipped(pictures)}
+        {"name": "내 꽃.zip", "mimeType": "application/zip", "buffer": zipped(images)}
     )
     expect(page.get_by_text(f"{total} added")).to_be_visible(timeout=LONG_MS)
     expect(page.get_by_text("1 refused")).to_be_visible()
@@ -94,23 +94,23 @@ def test_from_photographs_to_an_answer(address: str, page: Page, browser: Browse
 
     page.get_by_role("button", name="Next: curate").click()
     expect(page.get_by_role("heading", name="Curate")).to_be_visible()
-    first, second = list(pictures)[:2]
-    count = len(pictures[first])
+    first, second = list(images)[:2]
+    count = len(images[first])
     expect_count(page, first, count)
     shelf(page, first).click()
     tiles = page.locator(".tile")
-    expect(page.get_by_text(f"{count} pictures", exact=True)).to_be_visible()
+    expect(page.get_by_text(f"{count} images", exact=True)).to_be_visible()
     expect(tiles.first.locator("img")).to_be_visible()
     shown_px = tiles.first.locator("img").evaluate("image => image.decode().then(() => image.naturalWidth)")
     assert shown_px > 0  # a thumbnail came, not only a place for one
-    page.get_by_role("listbox", name="Pictures").focus()
+    page.get_by_role("listbox", name="Images").focus()
     press(page, "Space", "ArrowRight", "Space")
     expect(page.get_by_text("2 selected", exact=True)).to_be_visible()
     look(page, "curate-selected")
     page.get_by_role("button", name="Label…").click()
     page.locator(".chooser").get_by_role("option", name=second).click()
     expect_count(page, first, count - 2)
-    expect_count(page, second, len(pictures[second]) + 2)
+    expect_count(page, second, len(images[second]) + 2)
     page.get_by_role("button", name="Undo").click()
     expect_count(page, first, count)
     tiles.nth(3).click()

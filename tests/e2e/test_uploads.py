@@ -24,7 +24,7 @@ def begin(page: Page, address: str, name: str) -> None:
     visit(page, address)
     page.get_by_label("Project name").fill(name)
     page.get_by_role("button", name="Create project").click()
-    expect(page.get_by_text("Drop pictures, folders or archives here")).to_be_visible(timeout=LONG_MS)
+    expect(page.get_by_text("Drop images, folders or archives here")).to_be_visible(timeout=LONG_MS)
 
 
 def choose_class(page: Page, name: str) -> None:
@@ -39,7 +39,7 @@ def draw(path: Path, seed: int) -> None:
     Image.fromarray(pixels).save(path, quality=60)
 
 
-def picture(seed: int) -> bytes:
+def image(seed: int) -> bytes:
     file = io.BytesIO()
     Image.fromarray(np.random.default_rng(seed).integers(0, 255, (60, 80, 3), np.uint8)).save(file, "PNG")
     return file.getvalue()
@@ -64,7 +64,7 @@ def test_a_folder_of_class_folders(served: tuple[str, Path], page: Page, tmp_pat
     for number in range(60):
         draw(folder / ("개나리" if number % 2 else "진달래 #1") / f"{number}.jpg", number)
     draw(folder / "mixed" / ".hidden.jpg", 99)
-    (folder / "mixed" / "note.txt").write_text("no picture")
+    (folder / "mixed" / "note.txt").write_text("no image")
     begin(page, address, "폴더")
     look(page, "uploads-empty")
     page.get_by_label("Choose a folder").set_input_files(folder)
@@ -83,14 +83,14 @@ def test_files_and_archives_into_a_class(served: tuple[str, Path], page: Page) -
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
         for number in range(3):
-            file.writestr(f"해바라기/{number}.png", picture(number + 10))
+            file.writestr(f"해바라기/{number}.png", image(number + 10))
     begin(page, address, "파일")
     choose_class(page, "장미")
-    expect(page.get_by_text("Pictures in no folder get the class 장미")).to_be_visible()
+    expect(page.get_by_text("Images in no folder get the class 장미")).to_be_visible()
     page.get_by_label("Choose files").set_input_files(
         [
-            FilePayload(name="a <b> #1.png", mimeType="image/png", buffer=picture(1)),
-            FilePayload(name="b.png", mimeType="image/png", buffer=picture(2)),
+            FilePayload(name="a <b> #1.png", mimeType="image/png", buffer=image(1)),
+            FilePayload(name="b.png", mimeType="image/png", buffer=image(2)),
             FilePayload(name="꽃.zip", mimeType="application/zip", buffer=archive.getvalue()),
         ]
     )
@@ -108,7 +108,7 @@ def test_a_dropped_folder_is_gone_through(served: tuple[str, Path], page: Page, 
     draw(folder / "반" / "깊은 곳" / "one.jpg", 1000)
     (folder / "반" / ".DS_Store").write_bytes(b"litter")
     begin(page, address, "놓기")
-    zone = page.get_by_text("Drop pictures, folders or archives here").bounding_box()
+    zone = page.get_by_text("Drop images, folders or archives here").bounding_box()
     assert zone is not None
     hand = page.context.new_cdp_session(page)
     what = {"items": [], "files": [str(folder)], "dragOperationsMask": 1}
@@ -150,7 +150,7 @@ def test_a_sending_goes_on_while_its_owner_is_elsewhere_and_can_be_cancelled(
     expect(bar).to_be_visible()
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_text("Cancelled. Nothing was taken in.")).to_be_visible()
-    expect(page.get_by_text("Drop pictures, folders or archives here")).to_be_visible()
+    expect(page.get_by_text("Drop images, folders or archives here")).to_be_visible()
     look(page, "phone-uploads-cancelled")
     context.close()
 
@@ -159,9 +159,9 @@ def test_a_server_that_comes_back_gets_the_rest(page: Page, tmp_path: Path) -> N
     archive = tmp_path / "꽃.zip"
     noise = np.random.default_rng(0)
     with zipfile.ZipFile(archive, "w") as file:
-        file.writestr("장미/1.png", picture(1))
-        file.writestr("장미/2.png", picture(2))
-        file.writestr("no picture.jpg", noise.bytes(40_000_000))
+        file.writestr("장미/1.png", image(1))
+        file.writestr("장미/2.png", image(2))
+        file.writestr("no image.jpg", noise.bytes(40_000_000))
     home = tmp_path / "data"
     with serving(home) as (address, server):
         command = server.cmdline()

@@ -36,15 +36,15 @@ NEAR = 1e-4
 @cache
 def exported() -> tuple[Path, Path]:
     """Return a run's folder, on photographs where there are any, and its export."""
-    pictures = ROOM / "사진 for demo"
+    images = ROOM / "사진 for demo"
     if FLOWERS.is_dir():
         for folder in FLOWERS.iterdir():
-            (pictures / f"{folder.name} 꽃").mkdir(parents=True)
+            (images / f"{folder.name} 꽃").mkdir(parents=True)
             for path in sorted(folder.glob("*.jpg"))[:30]:
-                (pictures / f"{folder.name} 꽃" / path.name).symlink_to(path)
+                (images / f"{folder.name} 꽃" / path.name).symlink_to(path)
     else:
-        draw(pictures)
-    run_dir = run_on(snapshot_of(pictures), ROOM / "runs" / "demo run 꽃").run_dir
+        draw(images)
+    run_dir = run_on(snapshot_of(images), ROOM / "runs" / "demo run 꽃").run_dir
     measured(run_dir, ROOM / "bottlenecks", threads=2, progress=Silent())
     output = ROOM / "내 demo"
     output.mkdir()
@@ -119,10 +119,10 @@ def opened(context: BrowserContext, address: str, state: str = "here") -> tuple[
     return page, asked
 
 
-def answers(page: Page, pictures: list[Path]) -> dict[str, dict[str, Any]]:
-    """Give the page pictures; return by name what it says: its verdict, and the probability of each class."""
-    page.locator("#files").set_input_files(pictures)
-    expect(page.locator("article.card")).to_have_count(len(pictures), timeout=60_000)
+def answers(page: Page, images: list[Path]) -> dict[str, dict[str, Any]]:
+    """Give the page images; return by name what it says: its verdict, and the probability of each class."""
+    page.locator("#files").set_input_files(images)
+    expect(page.locator("article.card")).to_have_count(len(images), timeout=60_000)
     for button in page.get_by_role("button", name="All classes").all():
         button.click()
     read: dict[str, dict[str, Any]] = page.evaluate(
@@ -158,21 +158,21 @@ def test_twenty_photographs_are_answered_as_the_run_answers(
     else:
         assert [address for address in asked if not address.startswith(("data:", "blob:"))] == [page.url]
     before = len(asked)
-    pictures = [path for folder in sorted(FLOWERS.iterdir()) for path in sorted(folder.glob("*.jpg"))[40:44]]
-    assert len(pictures) == 20
-    found = answers(page, pictures)
+    images = [path for folder in sorted(FLOWERS.iterdir()) for path in sorted(folder.glob("*.jpg"))[40:44]]
+    assert len(images) == 20
+    found = answers(page, images)
     model = Model.open(run_dir)
-    apart = [same(found[path.name], model.answer_file(path, path.name)) for path in pictures]
+    apart = [same(found[path.name], model.answer_file(path, path.name)) for path in images]
     assert max(apart) < NEAR
     print(f"{shape}: {page.locator('#speed').inner_text()} Largest difference {max(apart):.1e}")
-    # The pictures went nowhere: what the page asked for since are they themselves, out of its own memory.
+    # The images went nowhere: what the page asked for since are they themselves, out of its own memory.
     assert all(address.startswith("blob:") for address in asked[before:])
     look(page, f"web-demo-{shape}")
 
 
 def test_the_page_may_ask_nobody_else(host: str, context: BrowserContext, tmp_path: Path) -> None:
     elsewhere = """async (address) => {
-        try { await fetch(address, { method: "POST", body: "a picture" }); return "sent"; }
+        try { await fetch(address, { method: "POST", body: "an image" }); return "sent"; }
         catch { return "held"; }
     }"""
     site, _asked = opened(context, f"{host}/")
@@ -216,24 +216,24 @@ def _base64(content: bytes) -> str:
 def test_odd_files_are_answered_as_the_studio_does_or_refused(
     host: str, context: BrowserContext, tmp_path: Path
 ) -> None:
-    picture = Image.new("RGB", (640, 300), "white")
-    pen = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (640, 300), "white")
+    pen = ImageDraw.Draw(image)
     pen.ellipse((20, 20, 200, 200), fill="orange")
     pen.rectangle((400, 100, 639, 299), fill="navy")
     made = []
     for turned in range(1, 9):
         exif = Image.Exif()
         exif[0x0112] = turned
-        picture.save(tmp_path / f"돌린 {turned}.jpg", exif=exif, quality=95)
+        image.save(tmp_path / f"돌린 {turned}.jpg", exif=exif, quality=95)
         made.append(tmp_path / f"돌린 {turned}.jpg")
-    clear = picture.convert("RGBA")
+    clear = image.convert("RGBA")
     clear.putalpha(Image.linear_gradient("L").resize(clear.size))
     clear.save(tmp_path / "clear.png")
-    picture.convert("L").save(tmp_path / "grey.png")
-    picture.convert("P").save(tmp_path / "palette.gif")
-    picture.resize((900, 5000)).save(tmp_path / "tall.png")
+    image.convert("L").save(tmp_path / "grey.png")
+    image.convert("P").save(tmp_path / "palette.gif")
+    image.resize((900, 5000)).save(tmp_path / "tall.png")
     Image.new("RGB", (1, 1), "red").save(tmp_path / "dot.bmp")
-    picture.save(tmp_path / "profile.png", icc_profile=_wide_profile())
+    image.save(tmp_path / "profile.png", icc_profile=_wide_profile())
     others = ("clear.png", "grey.png", "palette.gif", "tall.png", "dot.bmp", "profile.png")
     made += [tmp_path / name for name in others]
     page, _asked = opened(context, f"{host}/")
@@ -265,7 +265,7 @@ def test_the_camera_answers_live_on_a_phone(host: str, browser: Browser) -> None
     expect(live.locator(".bars li")).not_to_have_count(0)
     page.wait_for_function(r"() => /over (\d+)/.exec(document.querySelector('#speed').textContent)?.[1] >= 5")
     expect(page.locator("#said")).not_to_be_empty()  # read out once it has settled
-    keep = page.get_by_role("button", name="Keep this picture")
+    keep = page.get_by_role("button", name="Keep this image")
     expect(keep).to_be_focused()
     page.keyboard.press("Enter")
     card = page.locator("article.card")
@@ -287,12 +287,12 @@ def test_where_the_model_cannot_run_a_server_answers_and_hears_what_is_wrong(
     run_dir, _output = exported()
     demo = Demo.of_run(run_dir, "꽃 flowers")
     places = Places(
-        model="/nothing-there.tflite", server="/answer", feedback="/feedback", asks_for_picture=True
+        model="/nothing-there.tflite", server="/answer", feedback="/feedback", asks_for_image=True
     )
     Host.pages["/asking"] = html(demo, places)
     Host.told.clear()
     page, _asked = opened(context, f"{host}/asking", "server")
-    expect(page.get_by_text("your pictures are sent there")).to_be_visible()
+    expect(page.get_by_text("your images are sent there")).to_be_visible()
     Image.effect_noise((300, 200), 80).convert("RGB").save(tmp_path / "noise.png")
     found = answers(page, [tmp_path / "noise.png"])
     model = Model.open(run_dir)
@@ -301,7 +301,7 @@ def test_where_the_model_cannot_run_a_server_answers_and_hears_what_is_wrong(
     assert Host.told == [("/answer", (tmp_path / "noise.png").read_bytes())]
     page.get_by_text("Is this wrong?").click()
     page.get_by_label("What it really is").select_option(demo.labels[1])
-    page.get_by_label("Send the picture too").check()
+    page.get_by_label("Send the image too").check()
     page.get_by_role("button", name="Send").click()
     expect(page.get_by_text("Thank you.")).to_be_visible()
     path, body = Host.told[-1]
@@ -319,4 +319,4 @@ def test_a_browser_that_can_do_neither_is_told(host: str, context: BrowserContex
     Host.pages["/nothing"] = html(demo, Places(model="/nothing-there.tflite"))
     page, _asked = opened(context, f"{host}/nothing", "fault")
     expect(page.locator("#status")).to_contain_text("The model cannot run in this browser")
-    expect(page.get_by_role("button", name="Choose pictures")).not_to_be_visible()
+    expect(page.get_by_role("button", name="Choose images")).not_to_be_visible()

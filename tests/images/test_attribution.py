@@ -1,4 +1,4 @@
-"""Credit for pictures: a table with every place, and a text that can be put beside what is made of them."""
+"""Credit for images: a table with every place, and a text that can be put beside what is made of them."""
 
 import csv
 import io
@@ -6,7 +6,7 @@ from hashlib import sha256
 
 from studio.images import attribution
 from studio.images.provenance import Papers
-from tests.collect.material import Bench, picture
+from tests.collect.material import Bench, image_bytes
 from tests.images.test_provenance import ROSE, found_at
 
 PINE = Papers(
@@ -33,23 +33,23 @@ def credits_of(bench: Bench, class_of: dict[str, str] | None = None) -> tuple[at
 
 
 def digest(seed: int) -> str:
-    return sha256(picture(seed)).hexdigest()
+    return sha256(image_bytes(seed)).hexdigest()
 
 
 def test_the_text_credits_by_licence_and_names_the_unknown_last(bench: Bench) -> None:
     fill(bench)
     assert attribution.as_text(credits_of(bench)) == (
-        "CC BY 2.0: 2 pictures\n"
+        "CC BY 2.0: 2 images\n"
         "“<b>Rose</b>” by Anna & Söhne (https://정원.example/꽃), CC BY 2.0"
         " (https://creativecommons.org/licenses/by/2.0/)\n"
         "“bud.jpg” (https://a.example/bud.jpg), CC BY 2.0\n"
         "\n"
-        "CC0 1.0: 1 picture\n"
+        "CC0 1.0: 1 image\n"
         "“A pine [31m” by Zoë (https://b.example/pine), CC0 1.0\n"
         "\n"
-        "Own work: 1 picture\n"
+        "Own work: 1 image\n"
         "\n"
-        "Licence unknown: 1 picture\n"
+        "Licence unknown: 1 image\n"
         "“=1+1.jpg” by =HYPERLINK(1)\n"
     )
 
@@ -95,7 +95,7 @@ def test_a_licence_found_later_is_credited(bench: Bench) -> None:
     assert len(credit.places) == 2
 
 
-def test_the_pictures_and_classes_that_were_frozen_are_credited_whatever_they_are_now(bench: Bench) -> None:
+def test_the_images_and_classes_that_were_frozen_are_credited_whatever_they_are_now(bench: Bench) -> None:
     fill(bench)
     found = credits_of(bench, {digest(5): "then", digest(0): "then"})
     assert [(credit.class_name, credit.places[0].name) for credit in found] == sorted(

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from studio.collect.importers import ingest_path
-from tests.collect.material import Bench, picture, write_files
+from tests.collect.material import Bench, image_bytes, write_files
 
 
 def noise(format_name: str) -> bytes:
@@ -36,7 +36,7 @@ def huge(side_px: int) -> bytes:
 def small_zip() -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr("a.jpg", picture())
+        archive.writestr("a.jpg", image_bytes())
     return file.getvalue()
 
 
@@ -98,7 +98,7 @@ def test_a_folder_of_them_costs_the_good_ones_nothing(bench: Bench, home: Path) 
     folder = write_files(
         home / "섞인 것 mixed",
         {f"daisy/{name}": data for name, (data, _) in BAD.items()}
-        | {f"daisy/good {n}.jpg": picture(n) for n in range(10)},
+        | {f"daisy/good {n}.jpg": image_bytes(n) for n in range(10)},
     )
     if hasattr(os, "mkfifo"):
         os.mkfifo(folder / "daisy" / "pipe.jpg")

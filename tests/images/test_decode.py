@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from studio.errors import PictureRefused
+from studio.errors import ImageRefused
 from studio.images.decode import decode, decode_whole
 
 RED, BLUE = (220, 30, 30), (30, 30, 220)
@@ -38,7 +38,7 @@ def near(pixel: object, expected: tuple[int, int, int], tolerance: int = 30) -> 
 
 @pytest.mark.parametrize("format_name", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "HEIF", "AVIF"])
 def test_every_admitted_format_comes_out_as_rgb(format_name: str) -> None:
-    found = decode_whole(saved(two_halves(), format_name), "a picture")
+    found = decode_whole(saved(two_halves(), format_name), "an image")
     assert (found.format, found.width_px, found.height_px) == (format_name, 64, 40)
     assert (found.image.mode, found.image.size) == ("RGB", (64, 40))
     assert near(found.image.getpixel((5, 20)), RED)
@@ -47,7 +47,7 @@ def test_every_admitted_format_comes_out_as_rgb(format_name: str) -> None:
 
 @pytest.mark.parametrize("format_name", ["JPEG", "PNG", "WEBP", "TIFF", "HEIF", "AVIF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_picture_is_turned_upright(format_name: str, orientation: int) -> None:
+def test_a_image_is_turned_upright(format_name: str, orientation: int) -> None:
     """The file holds what a camera held askew would write: turned, it must look as it did."""
     upright = Image.new("RGB", (64, 40), "white")
     upright.paste(RED, (0, 0, 16, 10))  # one corner tells all eight apart, for 64 is not 40
@@ -72,7 +72,7 @@ def test_a_picture_is_turned_upright(format_name: str, orientation: int) -> None
     assert near(found.image.getpixel((32, 36)), (255, 255, 255), 60)
 
 
-def test_garbled_metadata_costs_no_picture() -> None:
+def test_garbled_metadata_costs_no_image() -> None:
     data = saved(two_halves(), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff\x12\x01garbage")
     assert decode(data, "a photograph").size == (64, 40)
 
@@ -114,7 +114,7 @@ def test_16_bit_colour_is_scaled() -> None:
         + chunk(b"IDAT", zlib.compress(row))
         + chunk(b"IEND", b"")
     )
-    image = decode(data, "a picture")
+    image = decode(data, "an image")
     assert near(image.getpixel((0, 0)), (255, 0, 128), 1)
     assert near(image.getpixel((1, 0)), (0, 255, 1), 1)
 
@@ -186,7 +186,7 @@ def test_a_jpeg_may_come_smaller_but_never_too_small() -> None:
     assert decode(data, "a photograph", fitting_px=751).size == (1500, 1000)
 
 
-def test_two_pictures_in_one_jpeg_are_the_first() -> None:
+def test_two_images_in_one_jpeg_are_the_first() -> None:
     data = saved(two_halves(), "MPO", save_all=True, append_images=[Image.new("RGB", (64, 40))])
     found = decode_whole(data, "a 3D photograph")
     assert found.format == "JPEG"
@@ -203,7 +203,7 @@ def test_a_file_is_read_by_its_path_whatever_its_ending(tmp_path: Path) -> None:
 
 
 def reason(data: bytes | Path, name: str = "cat.jpg") -> str:
-    with pytest.raises(PictureRefused) as refused:
+    with pytest.raises(ImageRefused) as refused:
         decode(data, name)
     assert "\n" not in str(refused.value)
     assert name in str(refused.value)
@@ -254,7 +254,7 @@ def test_a_damaged_file_is_told_from_a_truncated_one() -> None:
 
 
 def test_other_refusals(tmp_path: Path) -> None:
-    assert reason(b"") == "cat.jpg is empty: expected a picture."
+    assert reason(b"") == "cat.jpg is empty: expected an image."
     assert "none of them" in reason(bytes(range(256)) * 4)
     assert "is a folder" in reason(tmp_path)
     assert "cannot be read: No such file" in reason(tmp_path / "missing.jpg")
@@ -268,14 +268,14 @@ def test_too_many_pixels_are_refused_before_they_are_decoded() -> None:
         assert "more than 100 megapixels" in reason(header)
 
 
-def test_a_picture_without_any_pixels_is_refused() -> None:
+def test_a_image_without_any_pixels_is_refused() -> None:
     header = struct.pack("<2sIHHIIiiHHIIiiII", b"BM", 54, 0, 0, 54, 40, 0, 9, 1, 24, 0, 0, 0, 0, 0, 0)
     reason(header)
 
 
 @pytest.mark.parametrize("format_name", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "HEIF", "AVIF"])
 def test_no_damage_lets_another_error_out(format_name: str) -> None:
-    """Bytes changed, cut out and put in at random: a picture or PictureRefused, nothing else."""
+    """Bytes changed, cut out and put in at random: an image or ImageRefused, nothing else."""
     rng = np.random.default_rng(7)
     whole = saved(two_halves(), format_name)
     for _ in range(120):
@@ -285,8 +285,8 @@ def test_no_damage_lets_another_error_out(format_name: str) -> None:
         start, length = rng.integers(0, len(data)), rng.integers(0, 40)
         if rng.random() < 0.5:
             del data[start : start + length]
-        with contextlib.suppress(PictureRefused):
-            assert decode(bytes(data), "a picture", at_least_px=20).mode == "RGB"
+        with contextlib.suppress(ImageRefused):
+            assert decode(bytes(data), "an image", at_least_px=20).mode == "RGB"
 
 
 def test_many_threads_decode_at_once() -> None:

@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from studio.images.file_names import UniqueNames, is_system_file, picture_name, safe_name
+from studio.images.file_names import UniqueNames, image_name, is_system_file, safe_name
 
 
 @pytest.mark.parametrize(
@@ -75,8 +75,8 @@ def test_a_long_name_is_cut_between_letters(name: str) -> None:
         ("../.jpg", "JPEG", "_.._.jpg"),
     ],
 )
-def test_a_pictures_name_says_its_format(name: str, format_name: str, expected: str) -> None:
-    assert picture_name(name, format_name, "else") == expected
+def test_a_images_name_says_its_format(name: str, format_name: str, expected: str) -> None:
+    assert image_name(name, format_name, "else") == expected
 
 
 def test_no_two_names_of_a_folder_are_the_same_on_any_system() -> None:

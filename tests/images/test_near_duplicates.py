@@ -1,4 +1,4 @@
-"""Near copies: found while pictures come in, looked at again with bottlenecks, set aside only when asked."""
+"""Near copies: found while images come in, looked at again with bottlenecks, set aside only when asked."""
 
 import io
 import threading
@@ -28,13 +28,13 @@ from studio.images.near_duplicates import (
     NearCopies,
     copy_groups,
     count,
-    pictures_of_run,
+    images_of_run,
     refine,
     set_copies_aside,
 )
 from studio.images.similarity import NEAR_BITS, alike, bits_apart, look, perceptual_hash
 from studio.progress import Silent
-from tests.collect.material import Bench, Watched, picture, sources
+from tests.collect.material import Bench, Watched, image_bytes, sources
 from tests.conftest import FLOWERS, NOW
 
 Edit = Callable[[Image.Image], Image.Image]
@@ -77,7 +77,7 @@ def counted(bench: Bench) -> CopyCounts:
 
 
 def ids(bench: Bench) -> dict[str, int]:
-    """The image ids of the project's pictures by their names."""
+    """The image ids of the project's images by their names."""
     with bench.database.read() as session:
         rows = session.execute(
             select(models.Provenance.address, models.Provenance.image_id)
@@ -92,24 +92,26 @@ def set_aside(bench: Bench, operation_id: str = "aside") -> int:
         return set_copies_aside(session, bench.project_id, operation_id=operation_id, now=NOW)
 
 
-# --- While pictures come in ------------------------------------------------------------------------------
+# --- While images come in ------------------------------------------------------------------------------
 
 
-def test_edits_of_a_picture_are_added_and_grouped_with_it(bench: Bench) -> None:
-    big = picture(1, 600, 400)
+def test_edits_of_a_image_are_added_and_grouped_with_it(bench: Bench) -> None:
+    big = image_bytes(1, 600, 400)
     others = {f"{edit} 장미.jpg": edited(big, edit) for edit in EDITS}
-    bench.ingest(sources({"a.jpg": big, "b.jpg": picture(2, 600, 400)}))
+    bench.ingest(sources({"a.jpg": big, "b.jpg": image_bytes(2, 600, 400)}))
     report = bench.ingest(sources(others, "tulips"))
     assert report == IngestReport(added=4, copies=0, refused=(), near_copies=4)
     assert groups(bench) == [{"a.jpg", *others}]
     assert {bench.finds()[name] for name in others} == {("added", "nearly the same as a.jpg")}
     assert bench.finds()["b.jpg"] == ("added", "")
-    assert counted(bench) == CopyCounts(groups=1, pictures_beyond_keepers=4)
+    assert counted(bench) == CopyCounts(groups=1, images_beyond_keepers=4)
 
 
 def test_those_of_one_batch_are_compared_with_each_other(bench: Bench) -> None:
-    big = picture(1, 600, 400)
-    report = bench.ingest(sources({"small.jpg": edited(big, "smaller"), "x.jpg": picture(2), "big.jpg": big}))
+    big = image_bytes(1, 600, 400)
+    report = bench.ingest(
+        sources({"small.jpg": edited(big, "smaller"), "x.jpg": image_bytes(2), "big.jpg": big})
+    )
     assert report == IngestReport(added=3, copies=0, refused=(), near_copies=1)
     assert bench.finds()["big.jpg"] == ("added", "nearly the same as small.jpg")
     (group,) = found(bench)
@@ -118,7 +120,7 @@ def test_those_of_one_batch_are_compared_with_each_other(bench: Bench) -> None:
 
 
 def test_one_that_resembles_two_groups_makes_them_one(bench: Bench) -> None:
-    bench.ingest(sources({name: picture(seed) for seed, name in enumerate("abcde")}))
+    bench.ingest(sources({name: image_bytes(seed) for seed, name in enumerate("abcde")}))
     at = ids(bench)
     with bench.database.write() as session:
         join(session, bench.project_id, [(at["c"], at["d"]), (at["a"], at["b"])])
@@ -130,7 +132,7 @@ def test_one_that_resembles_two_groups_makes_them_one(bench: Bench) -> None:
 
 
 def test_the_keeper_is_the_largest_by_pixels_then_bytes_then_age(bench: Bench) -> None:
-    big = picture(1, 600, 400)
+    big = image_bytes(1, 600, 400)
     content = {
         "light": edited(big, "compressed"),
         "heavy": big,
@@ -146,7 +148,7 @@ def test_the_keeper_is_the_largest_by_pixels_then_bytes_then_age(bench: Bench) -
     assert keeper.class_name == "daisy"
 
 
-def test_plain_pictures_are_copies_of_nothing(bench: Bench) -> None:
+def test_plain_images_are_copies_of_nothing(bench: Bench) -> None:
     report = bench.ingest(
         sources({f"{c} {w}": plain(c, w) for c in ("white", "black", "red") for w in (200, 300)})
     )
@@ -158,19 +160,19 @@ def test_plain_pictures_are_copies_of_nothing(bench: Bench) -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_hashes_are_those_of_the_library(seed: int) -> None:
-    image = Image.open(io.BytesIO(picture(seed, 200, 100 + seed))).convert("RGB")
+    image = Image.open(io.BytesIO(image_bytes(seed, 200, 100 + seed))).convert("RGB")
     assert perceptual_hash(image) == str(imagehash.phash(image))
 
 
-def test_a_mirrored_picture_is_as_near_as_itself() -> None:
-    image = Image.open(io.BytesIO(picture(1, 200, 100))).convert("RGB")
+def test_a_mirrored_image_is_as_near_as_itself() -> None:
+    image = Image.open(io.BytesIO(image_bytes(1, 200, 100))).convert("RGB")
     hashes = np.array([int(perceptual_hash(i), 16) for i in (image, ImageOps.mirror(image))], np.uint64)
     assert np.bitwise_count(hashes[0] ^ hashes[1]) > NEAR_BITS
     assert bits_apart(hashes[:1], hashes[1]) <= NEAR_BITS
 
 
 @pytest.mark.parametrize("colour", ["white", "black", "red"])
-def test_hashes_of_plain_pictures_are_those_of_the_library(colour: str) -> None:
+def test_hashes_of_plain_images_are_those_of_the_library(colour: str) -> None:
     image = Image.new("RGB", (70, 50), colour)
     assert perceptual_hash(image) == str(imagehash.phash(image))
 
@@ -191,7 +193,7 @@ def test_photographs_are_found_again_and_not_taken_for_each_other(bench: Bench) 
 
 
 def test_a_job_taken_up_again_counts_near_copies_of_the_whole_job(bench: Bench) -> None:
-    big = [picture(seed, 600, 400) for seed in range(8)]
+    big = [image_bytes(seed, 600, 400) for seed in range(8)]
     content = {f"{n}": data for n, data in enumerate(big)}
     content |= {f"{n} small": edited(data, "smaller") for n, data in enumerate(big)}
     job = bench.job()
@@ -205,8 +207,8 @@ def test_a_job_taken_up_again_counts_near_copies_of_the_whole_job(bench: Bench) 
     assert counted(bench) == CopyCounts(8, 8)
 
 
-def test_two_ingests_at_once_find_each_others_pictures(bench: Bench) -> None:
-    big = {f"{n}": picture(n, 400, 300) for n in range(40)}
+def test_two_ingests_at_once_find_each_others_images(bench: Bench) -> None:
+    big = {f"{n}": image_bytes(n, 400, 300) for n in range(40)}
     small = {f"{name} small": edited(data, "smaller") for name, data in big.items()}
     start = threading.Barrier(2)
 
@@ -220,8 +222,8 @@ def test_two_ingests_at_once_find_each_others_pictures(bench: Bench) -> None:
     assert sorted(map(sorted, groups(bench))) == sorted(sorted((name, f"{name} small")) for name in big)
 
 
-def test_a_picture_that_another_project_had_first_is_compared_too(bench: Bench) -> None:
-    big = picture(1, 600, 400)
+def test_a_image_that_another_project_had_first_is_compared_too(bench: Bench) -> None:
+    big = image_bytes(1, 600, 400)
     small = edited(big, "smaller")
     with bench.database.write() as session:
         other = Bench(bench.database, bench.store, create_project(session, "other", NOW).id)
@@ -234,12 +236,12 @@ def test_a_picture_that_another_project_had_first_is_compared_too(bench: Bench) 
 
 
 def test_the_search_sees_what_others_added_with_older_ids(bench: Bench) -> None:
-    big = picture(1, 600, 400)
+    big = image_bytes(1, 600, 400)
     with bench.database.write() as session:
         other = Bench(bench.database, bench.store, create_project(session, "other", NOW).id)
     other.ingest(sources({"old": big}))
     search = NearCopies(bench.store, bench.project_id)
-    bench.ingest(sources({"x": picture(5)}))
+    bench.ingest(sources({"x": image_bytes(5)}))
     with bench.database.write() as session:
         assert search.of(session, [ids(bench)["x"]]) == []
     bench.ingest(sources({"old": big}))  # by another search, as by another process
@@ -249,8 +251,8 @@ def test_the_search_sees_what_others_added_with_older_ids(bench: Bench) -> None:
         assert search.of(session, [at["small"]]) == [(at["old"], at["small"])]
 
 
-def test_a_picture_whose_file_is_lost_is_a_copy_of_nothing(bench: Bench) -> None:
-    big = picture(1, 600, 400)
+def test_a_image_whose_file_is_lost_is_a_copy_of_nothing(bench: Bench) -> None:
+    big = image_bytes(1, 600, 400)
     bench.ingest(sources({"a": big}))
     for path in bench.store.root.rglob("*.*"):
         path.unlink()
@@ -261,11 +263,11 @@ def test_a_picture_whose_file_is_lost_is_a_copy_of_nothing(bench: Bench) -> None
 
 
 class Embedded:
-    """Pictures a … f of a project, with vectors of our choosing: at right angles but where said otherwise."""
+    """Images a … f of a project, with vectors of our choosing: at right angles but where said otherwise."""
 
     def __init__(self, bench: Bench, names: str = "abcdef") -> None:
         self.bench = bench
-        bench.ingest(sources({name: picture(seed) for seed, name in enumerate(names)}))
+        bench.ingest(sources({name: image_bytes(seed) for seed, name in enumerate(names)}))
         self.ids = ids(bench)
         self.names = {image_id: name for name, image_id in self.ids.items()}
         self.vectors = {
@@ -386,7 +388,7 @@ def test_only_new_ones_are_compared_where_that_is_asked(embedded: Embedded) -> N
     assert embedded.refine() == ["ab", "cdf"]
 
 
-def test_a_picture_without_a_vector_stays_where_its_hash_is(embedded: Embedded) -> None:
+def test_a_image_without_a_vector_stays_where_its_hash_is(embedded: Embedded) -> None:
     embedded.hashes(a="f", b="f", c="f", d="f0000", e="f0000")
     embedded.join("ab", "bc", "de")
     assert embedded.refine("abf") == ["abc", "de"]  # c links a and b: nothing is known of it
@@ -438,11 +440,11 @@ def test_what_a_finished_run_trained_on_is_not_new_to_the_next(embedded: Embedde
             session.flush()
             runs.append(run.id)
     with bench.database.read() as session:
-        pictures, new = pictures_of_run(session, runs[1])
-        assert {embedded.names[image_id] for image_id in pictures.values()} == set("abcd")
+        images, new = images_of_run(session, runs[1])
+        assert {embedded.names[image_id] for image_id in images.values()} == set("abcd")
         assert new == {embedded.ids["d"]}
-        assert pictures[digest(picture(0))] == embedded.ids["a"]
-        assert pictures_of_run(session, runs[2])[1] == set()
+        assert images[digest(image_bytes(0))] == embedded.ids["a"]
+        assert images_of_run(session, runs[2])[1] == set()
 
 
 def test_a_stop_leaves_the_groups_as_they_were(embedded: Embedded) -> None:
@@ -462,8 +464,8 @@ def test_a_stop_leaves_the_groups_as_they_were(embedded: Embedded) -> None:
 
 
 def test_all_but_the_keepers_are_set_aside_at_once_and_can_come_back(bench: Bench) -> None:
-    big = [picture(seed, 600, 400) for seed in (1, 2)]
-    bench.ingest(sources({"small": edited(big[0], "smaller"), "other": picture(3)}, "roses"))
+    big = [image_bytes(seed, 600, 400) for seed in (1, 2)]
+    bench.ingest(sources({"small": edited(big[0], "smaller"), "other": image_bytes(3)}, "roses"))
     bench.ingest(sources({"big": big[0]}, None))
     bench.ingest(sources({"b": big[1]}, "tulips"))
     bench.ingest(sources({"b small": edited(big[1], "smaller")}, "roses"))
@@ -495,7 +497,7 @@ def test_all_but_the_keepers_are_set_aside_at_once_and_can_come_back(bench: Benc
 
 
 def test_a_keeper_gets_no_class_where_its_copies_differ(bench: Bench) -> None:
-    big = picture(1, 600, 400)
+    big = image_bytes(1, 600, 400)
     bench.ingest(sources({"a": edited(big, "smaller")}, "roses"))
     bench.ingest(sources({"b": edited(big, "brighter")}, "tulips"))
     bench.ingest(sources({"big": big}, None))
@@ -504,7 +506,7 @@ def test_a_keeper_gets_no_class_where_its_copies_differ(bench: Bench) -> None:
 
 
 def test_what_was_rejected_is_no_keeper(bench: Bench) -> None:
-    big = picture(1, 600, 400)
+    big = image_bytes(1, 600, 400)
     bench.ingest(sources({"big": big, "small": edited(big, "smaller"), "light": edited(big, "compressed")}))
     with bench.database.write() as session:
         record(
@@ -521,15 +523,15 @@ def test_what_was_rejected_is_no_keeper(bench: Bench) -> None:
 
 
 def test_nothing_is_set_aside_without_being_asked(bench: Bench) -> None:
-    frames = {f"{n}": edited(picture(1, 600, 400), edit) for n, edit in enumerate(EDITS)}
+    frames = {f"{n}": edited(image_bytes(1, 600, 400), edit) for n, edit in enumerate(EDITS)}
     bench.ingest([Source(name, lambda data=data: data, "me", "camera") for name, data in frames.items()])  # type: ignore[misc]
-    assert counted(bench).pictures_beyond_keepers == 3
+    assert counted(bench).images_beyond_keepers == 3
     assert set(bench.labels().values()) == {"me"}
     assert set_aside(bench) == 3
 
 
 def test_no_copies_make_no_operation(bench: Bench) -> None:
-    bench.ingest(sources({"a": picture(1)}))
+    bench.ingest(sources({"a": image_bytes(1)}))
     assert set_aside(bench) == 0
     with bench.database.read() as session:
         assert session.get(models.LabelOperation, "aside") is None

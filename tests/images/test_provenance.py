@@ -1,4 +1,4 @@
-"""The papers of pictures: every place where each was found, and which pictures have no licence."""
+"""The papers of images: every place where each was found, and which images have no licence."""
 
 from hashlib import sha256
 
@@ -10,7 +10,7 @@ from studio.datasets.projects import create_project
 from studio.datasets.sources import Source
 from studio.images import provenance
 from studio.images.provenance import Papers, file_name
-from tests.collect.material import Bench, picture
+from tests.collect.material import Bench, image_bytes
 from tests.conftest import NOW
 
 ROSE = Papers(
@@ -30,17 +30,17 @@ def found_at(
     known: Papers | None = None,
     class_name: str | None = None,
 ) -> Source:
-    return Source(address, lambda: picture(seed), class_name, kind, known or Papers())
+    return Source(address, lambda: image_bytes(seed), class_name, kind, known or Papers())
 
 
 def id_of(bench: Bench, seed: int) -> int:
     with bench.database.read() as session:
         return session.scalars(
-            select(models.Image.id).filter_by(sha256=sha256(picture(seed)).hexdigest())
+            select(models.Image.id).filter_by(sha256=sha256(image_bytes(seed)).hexdigest())
         ).one()
 
 
-def test_all_of_a_pictures_papers_are_kept_in_the_order_in_which_it_was_found(bench: Bench) -> None:
+def test_all_of_a_images_papers_are_kept_in_the_order_in_which_it_was_found(bench: Bench) -> None:
     bench.ingest(
         [
             found_at("https://a.example/rose.jpg", known=ROSE),
@@ -76,7 +76,7 @@ def test_another_projects_papers_are_its_own(bench: Bench) -> None:
         assert [p.licence for p in provenance.of(session, bench.project_id, [rose])[rose]] == ["CC BY 2.0"]
 
 
-def test_more_pictures_than_a_database_takes_in_one_question(bench: Bench) -> None:
+def test_more_images_than_a_database_takes_in_one_question(bench: Bench) -> None:
     bench.ingest([found_at("https://a.example/rose.jpg", known=ROSE)])
     rose = id_of(bench, 0)
     asked = range(rose, rose + 70_000)

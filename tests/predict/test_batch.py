@@ -1,4 +1,4 @@
-"""A whole folder at once: in order, with what is no picture, as a CSV file that comes back as it went."""
+"""A whole folder at once: in order, with what is no image, as a CSV file that comes back as it went."""
 
 import io
 import shutil
@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 from studio.errors import SourceMissing, Stopped
-from studio.predict.batch import COLUMNS, Row, answers, picture_files, read_csv, write_csv
+from studio.predict.batch import COLUMNS, Row, answers, image_files, read_csv, write_csv
 from studio.predict.model import ModelPool
 from tests.retrain.material import Watched, drawings_run
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Twelve drawings, a text file, and a picture that is none."""
-    folder = tmp_path / "새 pictures"
+    """Twelve drawings, a text file, and an image that is none."""
+    folder = tmp_path / "새 images"
     for number, example in enumerate(drawings_run().snapshot.examples[:12]):
         place = folder / f"{'가나'[number % 2]} folder" / f"그림 {number:02d}.png"
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_every_file_gets_a_row_in_order(folder: Path) -> None:
-    files = picture_files(folder)
+    files = image_files(folder)
     assert len(files) == 13
     pool = ModelPool(drawings_run().run_dir, 2)
     watched = Watched()
@@ -73,7 +73,7 @@ def test_a_stop_is_heard(folder: Path) -> None:
     with pytest.raises(Stopped):
         list(
             answers(
-                picture_files(folder),
+                image_files(folder),
                 folder,
                 pool.answer_file,
                 threads=2,
@@ -84,5 +84,5 @@ def test_a_stop_is_heard(folder: Path) -> None:
 
 def test_no_folder_and_an_empty_one_are_said_to_be_so(tmp_path: Path) -> None:
     for path in (tmp_path / "없음", tmp_path):
-        with pytest.raises(SourceMissing, match=r"expected a folder with pictures"):
-            picture_files(path)
+        with pytest.raises(SourceMissing, match=r"expected a folder with images"):
+            image_files(path)

@@ -22,27 +22,27 @@ def label_image(*words: object, runs_in: Path = ROOM) -> subprocess.CompletedPro
     )
 
 
-def picture() -> Path:
+def image() -> Path:
     return next(e.path for e in drawings_run().snapshot.examples if e.label == "원 circle")
 
 
-def test_one_picture_by_the_run_s_folder() -> None:
-    done = label_image("--model", drawings_run().run_dir, "--image", picture())
+def test_one_image_by_the_run_s_folder() -> None:
+    done = label_image("--model", drawings_run().run_dir, "--image", image())
     assert (done.returncode, done.stderr) == (0, "")
     first, second = done.stdout.splitlines()
     assert re.fullmatch(r"원 circle \(score=[01]\.\d{5}\)", first)
     assert re.fullmatch(r"square \(score=0\.\d{5}\)", second)
 
 
-def test_several_pictures_by_the_run_s_name_and_a_bad_one_among_them(tmp_path: Path) -> None:
+def test_several_images_by_the_run_s_name_and_a_bad_one_among_them(tmp_path: Path) -> None:
     bad = tmp_path / "나쁜.jpg"
     bad.write_bytes(b"bad")
     words = ["--model", drawings_run().run_dir.name]
-    for path in (picture(), bad, tmp_path / "gone.png", picture()):
+    for path in (image(), bad, tmp_path / "gone.png", image()):
         words += ["--image", str(path)]
     done = label_image(*words)
     assert done.returncode == 1
-    assert done.stdout.splitlines()[0::3] == [str(picture())] * 2
+    assert done.stdout.splitlines()[0::3] == [str(image())] * 2
     assert len(done.stdout.splitlines()) == 6
     reasons = done.stderr.splitlines()
     assert len(reasons) == 2
@@ -53,7 +53,7 @@ def test_several_pictures_by_the_run_s_name_and_a_bad_one_among_them(tmp_path: P
 def test_wrong_usage_is_two_and_a_missing_model_one_readable_line(tmp_path: Path) -> None:
     assert label_image("--model", "x").returncode == 2
     for model in (tmp_path, "no such run"):
-        done = label_image("--model", model, "--image", picture())
+        done = label_image("--model", model, "--image", image())
         assert done.returncode == 1
         assert done.stdout == ""
         assert len(done.stderr.splitlines()) == 1
@@ -62,7 +62,7 @@ def test_wrong_usage_is_two_and_a_missing_model_one_readable_line(tmp_path: Path
 
 
 def test_never_imports_tensorflow() -> None:
-    words = ["-m", "studio", "label_image", "--model", drawings_run().run_dir, "--image", picture()]
+    words = ["-m", "studio", "label_image", "--model", drawings_run().run_dir, "--image", image()]
     done = subprocess.run(
         [sys.executable, "-X", "importtime", *map(str, words)], cwd=ROOT, capture_output=True, check=True
     )

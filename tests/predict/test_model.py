@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from studio.errors import ModelUnreadable, PictureRefused
+from studio.errors import ImageRefused, ModelUnreadable
 from studio.images.decode import decode
 from studio.predict.model import Model
 from tests.retrain.material import drawings_run
@@ -54,9 +54,9 @@ def test_many_threads_may_ask_one_model(folder: Path) -> None:
             assert found == expected[path]
 
 
-def test_a_bad_picture_is_refused_and_the_model_goes_on(folder: Path) -> None:
+def test_a_bad_image_is_refused_and_the_model_goes_on(folder: Path) -> None:
     model = Model.open(folder)
-    with pytest.raises(PictureRefused, match=r"bad\.jpg"):
+    with pytest.raises(ImageRefused, match=r"bad\.jpg"):
         model.classify_file(b"bad", "bad.jpg")
     assert model.classify_file(drawings_run().snapshot.examples[0].path, "x")
 
@@ -100,7 +100,7 @@ def test_says_what_is_wrong_with_the_card(folder: Path, change: dict[str, object
 
 
 def test_neither_embedding_nor_predicting_imports_tensorflow(folder: Path, tmp_path: Path) -> None:
-    picture = drawings_run().snapshot.examples[0].path
+    image = drawings_run().snapshot.examples[0].path
     code = f"""
 import sys
 from pathlib import Path
@@ -111,11 +111,11 @@ from studio.backbones import ready
 from studio.backbones.bottleneck_cache import BottleneckCache
 from studio.backbones.embedding import embed
 from studio.retrain.image_folder import read_image_folder
-assert Model.open(Path({str(folder)!r})).classify_file(Path({str(picture)!r}), "x")
+assert Model.open(Path({str(folder)!r})).classify_file(Path({str(image)!r}), "x")
 backbone = ready("efficientnet_lite0", Path(sys.argv[1]), Silent())
 cache = BottleneckCache.of(Path({str(tmp_path)!r}), backbone)
-pictures = read_image_folder(Path({str(picture.parents[1])!r}), Silent()).pictures[:3]
-assert not embed(pictures, backbone, cache, threads=2, progress=Silent())
+images = read_image_folder(Path({str(image.parents[1])!r}), Silent()).images[:3]
+assert not embed(images, backbone, cache, threads=2, progress=Silent())
 heavy = {{"tensorflow", "keras", "streamlit", "sqlalchemy"}} & set(sys.modules)
 assert not heavy, heavy
 """

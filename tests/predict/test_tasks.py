@@ -14,14 +14,14 @@ from sqlalchemy import select
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from db import models
 from db.engine import Database
-from db.models import Image as Picture
 from db.models import ImageClass, Label, LabelOperation
 from studio.collect import tasks
 from studio.data import open_database
 from studio.datasets.projects import create_project
-from studio.errors import PictureRefused, SourceMissing
-from studio.images.store import PictureStore
+from studio.errors import ImageRefused, SourceMissing
+from studio.images.store import ImageStore
 from studio.jobs import queue
 from studio.predict.correction import put_back
 from studio.predict.model import Model
@@ -91,7 +91,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
             project = create_project(session, "그림", NOW)
         ingested = tasks.ingest_path(database, project.id, drawings, None, NOW)
         assert done(database, settings, ingested).state == "done"
-        store = PictureStore(settings.pictures_dir)
+        store = ImageStore(settings.images_dir)
         options = RunOptions(how_many_training_steps=60)
         run_id = retrain(database, store, project.id, options, NOW)
         with database.read() as session:
@@ -111,7 +111,7 @@ def jpeg(colour: str = "red") -> bytes:
 def test_the_job_that_trains_leaves_how_sure_the_model_may_be(bench: Bench) -> None:
     found = Sureness.read(bench.run_dir)
     assert found is not None and found.costs is not None
-    assert found.costs.pictures > 0
+    assert found.costs.images > 0
     assert Model.open(bench.run_dir).sureness == found
 
 
@@ -120,7 +120,7 @@ def test_a_folder_is_answered_to_a_table(bench: Bench) -> None:
     job = bench.do(job_id)
     found = folder_answers(bench.settings.answers_dir, job)
     assert found is not None
-    assert (found.pictures, found.refused, found.folder) == (48, 0, bench.drawings)
+    assert (found.images, found.refused, found.folder) == (48, 0, bench.drawings)
     with found.table.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 48
@@ -163,7 +163,7 @@ def test_the_live_camera_gets_the_model_s_answer(bench: Bench) -> None:
 
 
 def test_the_live_camera_is_refused_what_is_not_its_own(bench: Bench) -> None:
-    assert bench.ask(b"not a picture").status_code == 400
+    assert bench.ask(b"not an image").status_code == 400
     assert bench.ask(b"").status_code == 400
     assert bench.ask(b"0" * 4_000_001).status_code == 413
     assert bench.ask(jpeg(), run_id=10_000).status_code == 404
@@ -176,7 +176,7 @@ def test_the_live_camera_is_refused_what_is_not_its_own(bench: Bench) -> None:
 
 def label_of(bench: Bench, digest: str) -> tuple[str, str | None]:
     with bench.database.read() as session:
-        image_id = session.scalar(select(Picture.id).where(Picture.sha256 == digest))
+        image_id = session.scalar(select(models.Image.id).where(models.Image.sha256 == digest))
         row = session.scalars(
             select(Label).where(Label.image_id == image_id, Label.project_id == bench.project_id)
         ).one()
@@ -187,7 +187,7 @@ def label_of(bench: Bench, digest: str) -> tuple[str, str | None]:
 def put(bench: Bench, data: bytes, name: str, label: str) -> str:
     return put_back(
         bench.database,
-        PictureStore(bench.settings.pictures_dir),
+        ImageStore(bench.settings.images_dir),
         bench.project_id,
         data,
         name,
@@ -197,14 +197,14 @@ def put(bench: Bench, data: bytes, name: str, label: str) -> str:
     )
 
 
-def test_a_new_picture_goes_into_the_project_with_its_label(bench: Bench) -> None:
-    digest = put(bench, jpeg("navy"), "새 picture.jpg", "square")
+def test_a_new_image_goes_into_the_project_with_its_label(bench: Bench) -> None:
+    digest = put(bench, jpeg("navy"), "새 image.jpg", "square")
     assert label_of(bench, digest) == ("labelled", "square")
-    store = PictureStore(bench.settings.pictures_dir)
+    store = ImageStore(bench.settings.images_dir)
     assert store.original(digest, "JPEG").exists() or store.thumbnail(digest, "JPEG").exists()
 
 
-def test_a_picture_that_is_there_gets_the_right_label_as_one_step(bench: Bench) -> None:
+def test_a_image_that_is_there_gets_the_right_label_as_one_step(bench: Bench) -> None:
     path = next((bench.drawings / "square").iterdir())
     with bench.database.read() as session:
         before = len(session.scalars(select(LabelOperation.id)).all())
@@ -216,6 +216,6 @@ def test_a_picture_that_is_there_gets_the_right_label_as_one_step(bench: Bench) 
         assert len(session.scalars(select(LabelOperation.id)).all()) >= before + 2
 
 
-def test_what_is_no_picture_does_not_get_in(bench: Bench) -> None:
-    with pytest.raises(PictureRefused, match=r"나쁜\.jpg"):
+def test_what_is_no_image_does_not_get_in(bench: Bench) -> None:
+    with pytest.raises(ImageRefused, match=r"나쁜\.jpg"):
         put(bench, b"bad", "나쁜.jpg", "square")

@@ -49,7 +49,7 @@ def data_folder(folder: Path) -> Iterator[Path]:
 
 
 def draw(folder: Path, classes: tuple[str, ...] = ("원 circle", "square"), count: int = 24) -> Path:
-    """Draw `count` pictures of each class, each different from the others, and return the folder."""
+    """Draw `count` images of each class, each different from the others, and return the folder."""
     for number, label in enumerate(classes):
         random = np.random.default_rng(number)
         (folder / label).mkdir(parents=True, exist_ok=True)
@@ -85,8 +85,8 @@ class Watched:
 
 
 def snapshot_of(folder: Path, seed: int = 0) -> Snapshot:
-    """Return a folder's pictures, dealt out."""
-    return Snapshot.of(read_image_folder(folder, Silent()).pictures, seed=seed)
+    """Return a folder's images, dealt out."""
+    return Snapshot.of(read_image_folder(folder, Silent()).images, seed=seed)
 
 
 def run_on(

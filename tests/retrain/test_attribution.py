@@ -1,4 +1,4 @@
-"""A run on a project's pictures leaves their papers beside the model."""
+"""A run on a project's images leaves their papers beside the model."""
 
 import csv
 from pathlib import Path
@@ -9,7 +9,7 @@ from studio.datasets.projects import create_project
 from studio.datasets.sources import Source
 from studio.images import attribution
 from studio.images.provenance import Papers
-from studio.images.store import PictureStore
+from studio.images.store import ImageStore
 from studio.progress import Silent
 from studio.retrain.options import RunOptions
 from studio.retrain.run import read_run, retrain
@@ -20,7 +20,7 @@ from tests.retrain.material import backbone, draw
 
 
 def test_the_papers_of_what_was_trained_on_come_with_the_model(database: Database, home: Path) -> None:
-    store = PictureStore(home / "pictures")
+    store = ImageStore(home / "pictures")
     files = sorted(draw(home / "그림", count=5).rglob("*.png"))
     with database.write() as session:
         project = create_project(session, "꽃", NOW)

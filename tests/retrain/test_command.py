@@ -95,12 +95,12 @@ def test_all_places_may_be_chosen_and_a_second_run_reads_the_cache(tmp_path: Pat
     assert not (home / "runs").exists()
 
 
-def test_no_test_picture_is_said_plainly(tmp_path: Path) -> None:
+def test_no_test_image_is_said_plainly(tmp_path: Path) -> None:
     words = ["--image_dir", draw(tmp_path / "a", count=3), "--testing_percentage", 0]
     words += ["--how_many_training_steps", 5]
     done = CliRunner().invoke(retrain, list(map(str, words)), catch_exceptions=False)
     assert done.stdout.splitlines()[-1] == "Final test accuracy = not measured (N=0)"
-    assert sum("3 pictures" in line for line in done.stderr.splitlines()) == 2
+    assert sum("3 images" in line for line in done.stderr.splitlines()) == 2
 
 
 @pytest.mark.parametrize(

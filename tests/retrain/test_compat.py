@@ -118,7 +118,7 @@ def test_only_four_endings_are_looked_at_and_copies_stay(tmp_path: Path) -> None
     assert folder.warnings == ()
 
 
-def test_under_twenty_pictures_are_warned_of_and_empty_folders_passed_over(tmp_path: Path) -> None:
+def test_under_twenty_images_are_warned_of_and_empty_folders_passed_over(tmp_path: Path) -> None:
     fill(tmp_path / "few", 19)
     fill(tmp_path / "enough", 20)
     (tmp_path / "empty").mkdir()
@@ -154,7 +154,7 @@ def test_no_class_stops_and_so_does_one_alone(tmp_path: Path) -> None:
         read(tmp_path / "nowhere")
 
 
-def test_a_class_without_a_training_picture_stops(tmp_path: Path) -> None:
+def test_a_class_without_a_training_image_stops(tmp_path: Path) -> None:
     fill(tmp_path / "a", 3)
     fill(tmp_path / "b", 3)
     with pytest.raises(TooLittleToLearnFrom, match="left for training"):

@@ -120,7 +120,7 @@ def test_a_stopped_run_goes_on_to_the_same_bits(tmp_path: Path) -> None:
     assert again == points
 
 
-def test_pictures_are_drawn_by_class_and_with_replacement() -> None:
+def test_images_are_drawn_by_class_and_with_replacement() -> None:
     labels = np.array([0] * 96 + [2] * 4)
     assert np.array_equal(sampled(labels, -1, np.random.default_rng(0)), np.arange(100))
     drawn = sampled(labels, 400, np.random.default_rng(0))

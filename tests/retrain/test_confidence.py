@@ -51,7 +51,7 @@ def test_thresholds_hold_back_no_more_right_answers_than_they_may() -> None:
     assert 0.01 * costs.right < costs.strange.right <= 0.02 * costs.right
     assert costs.unlikely.wrong / costs.wrong > 2 * costs.unlikely.right / costs.right
     assert max(costs.unlikely.right, costs.strange.right) <= costs.both.right
-    assert costs.accuracy is not None and costs.accuracy > costs.right / costs.pictures
+    assert costs.accuracy is not None and costs.accuracy > costs.right / costs.images
     # What is counted is what is then done.
     scores = found.calibrated(probabilities).max(axis=1)
     doubts = [
@@ -62,7 +62,7 @@ def test_thresholds_hold_back_no_more_right_answers_than_they_may() -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
-def test_few_validation_pictures_or_none_are_no_fault(count: int) -> None:
+def test_few_validation_images_or_none_are_no_fault(count: int) -> None:
     probabilities, labels = overconfident(count)
     found = Sureness.of(probabilities, labels, np.zeros(count, np.float32))
     assert 0.1 <= found.temperature <= 10
@@ -70,7 +70,7 @@ def test_few_validation_pictures_or_none_are_no_fault(count: int) -> None:
     assert found.doubt(1.0, 0.0) is None
 
 
-def test_a_few_pictures_that_are_all_right_make_it_neither_surer_nor_less_sure_than_they_tell() -> None:
+def test_a_few_images_that_are_all_right_make_it_neither_surer_nor_less_sure_than_they_tell() -> None:
     hesitant = np.full((40, 2), 0.4, np.float32)
     hesitant[:, 0] = 0.6
     found = Sureness.of(hesitant, np.zeros(40, np.intp), None)
@@ -93,7 +93,7 @@ def test_a_run_keeps_what_was_measured_and_is_not_measured_twice(tmp_path: Path)
     run_dir = flowers_run().run_dir
     found = Sureness.read(run_dir)
     assert found is not None and found.costs is not None
-    assert found.costs.pictures == len(flowers_run().snapshot.of_split("validation"))
+    assert found.costs.images == len(flowers_run().snapshot.of_split("validation"))
     assert found.model_sha256 == hashlib.sha256((run_dir / MODEL).read_bytes()).hexdigest()
     written = json.loads((run_dir / SURENESS).read_text(encoding="utf-8"))
     assert {"version", "temperature", "least_probability", "most_strangeness", "costs"} <= set(written)
@@ -159,7 +159,7 @@ def test_what_is_damaged_or_another_model_s_is_as_good_as_nothing(tmp_path: Path
 
 
 @needs_flowers
-def test_a_run_whose_pictures_are_gone_is_answered_without(tmp_path: Path) -> None:
+def test_a_run_whose_images_are_gone_is_answered_without(tmp_path: Path) -> None:
     import shutil
 
     folder = tmp_path / "alone"

@@ -25,7 +25,7 @@ SMALL = Preprocessing(40, 30)
 
 
 def noise(width_px: int = 160, height_px: int = 120) -> Image.Image:
-    """A picture with no two parts alike, coarse enough that a filter's edges matter little."""
+    """An image with no two parts alike, coarse enough that a filter's edges matter little."""
     blocks = np.random.default_rng(3).integers(0, 256, (height_px // 8, width_px // 8, 3), dtype=np.uint8)
     return Image.fromarray(blocks).resize((width_px, height_px), Image.Resampling.BICUBIC)
 
@@ -36,8 +36,8 @@ def views(distortions: Distortions, image: Image.Image, count: int = 40) -> list
     ]
 
 
-def pictures_in(folder: Path) -> tuple[Labelled, ...]:
-    return read_image_folder(folder, Silent()).pictures
+def images_in(folder: Path) -> tuple[Labelled, ...]:
+    return read_image_folder(folder, Silent()).images
 
 
 def test_options_without_a_distortion_ask_for_none() -> None:
@@ -57,7 +57,7 @@ def test_a_flip_is_a_mirror_every_other_time() -> None:
 
 
 @pytest.mark.parametrize("crop", [10, 50])
-def test_a_crop_is_cut_anywhere_out_of_the_picture_made_larger(crop: int) -> None:
+def test_a_crop_is_cut_anywhere_out_of_the_image_made_larger(crop: int) -> None:
     wide, high = int(40 * (1 + crop / 100)), int(30 * (1 + crop / 100))
     whole = np.asarray(noise().resize((wide, high), Image.Resampling.BILINEAR), np.int16)
     places = set()
@@ -74,8 +74,8 @@ def test_a_crop_is_cut_anywhere_out_of_the_picture_made_larger(crop: int) -> Non
     assert len({left for _top, left in places}) > 3
 
 
-def test_scale_goes_from_the_whole_picture_to_the_largest() -> None:
-    # A ramp: how far it climbs within a view says how much of the picture is in it.
+def test_scale_goes_from_the_whole_image_to_the_largest() -> None:
+    # A ramp: how far it climbs within a view says how much of the image is in it.
     ramp = Image.fromarray(np.tile(np.linspace(0, 255, 160).astype(np.uint8)[:, None], (120, 1, 3)))
     distortions = Distortions(random_scale=100)
     shares = [(view[0, -1, 0] - view[0, 0, 0]) / 250 for view in views(distortions, ramp, 200)]
@@ -157,11 +157,11 @@ def test_a_view_has_a_name_for_everything_that_makes_it() -> None:
 def test_views_are_cached_once_and_are_what_the_preview_shows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pictures = pictures_in(draw(tmp_path / "사진 a", count=3))
+    images = images_in(draw(tmp_path / "사진 a", count=3))
     cache = BottleneckCache(tmp_path / "cache", backbone().features)
     distortions = Distortions(True, 20, 10, 10, 10, 10)
     read: list[str] = []
-    real = decode.read_picture_file
+    real = decode.read_image_file
 
     def counted(path: Path, name: str) -> bytes:
         read.append(name)
@@ -172,7 +172,7 @@ def test_views_are_cached_once_and_are_what_the_preview_shows(
     def fill(count: int) -> Watched:
         watched = Watched()
         assert (
-            embed_views(pictures, backbone(), cache, distortions, count, 7, threads=2, progress=watched) == ()
+            embed_views(images, backbone(), cache, distortions, count, 7, threads=2, progress=watched) == ()
         )
         assert watched.told[-1][1:] == (6 * count, 6 * count)
         return watched
@@ -185,36 +185,36 @@ def test_views_are_cached_once_and_are_what_the_preview_shows(
     assert len(read) == 12
 
     engine = Engine(backbone().path.read_bytes())
-    for picture in pictures:
-        shown = preview(picture.path, distortions, backbone().preprocessing, 3, 7)
-        digests = [view_digest(picture.sha256, distortions, number, 7) for number in (1, 2, 3)]
+    for image in images:
+        shown = preview(image.path, distortions, backbone().preprocessing, 3, 7)
+        digests = [view_digest(image.sha256, distortions, number, 7) for number in (1, 2, 3)]
         assert np.array_equal(cache.vectors(digests), [engine(pixels) for pixels in shown])
         assert all(not np.array_equal(one, other) for one, other in pairwise(shown))
     # The plain bottlenecks have names of their own.
-    assert len(cache.missing(picture.sha256 for picture in pictures)) == 6
+    assert len(cache.missing(image.sha256 for image in images)) == 6
 
 
 def test_a_flip_alone_has_two_views_however_many_are_asked_for(tmp_path: Path) -> None:
-    pictures = pictures_in(draw(tmp_path / "a", count=2))
+    images = images_in(draw(tmp_path / "a", count=2))
     cache = BottleneckCache(tmp_path / "cache", backbone().features)
     flip, watched = Distortions(flip_left_right=True), Watched()
-    embed_views(pictures, backbone(), cache, flip, 5, 3, threads=2, progress=watched)
+    embed_views(images, backbone(), cache, flip, 5, 3, threads=2, progress=watched)
     assert watched.told[-1][1:] == (8, 8)
-    plain = backbone().preprocessing.read(pictures[0].path, "x")
-    for number, view in enumerate(preview(pictures[0].path, flip, backbone().preprocessing, 5, 3), 1):
+    plain = backbone().preprocessing.read(images[0].path, "x")
+    for number, view in enumerate(preview(images[0].path, flip, backbone().preprocessing, 5, 3), 1):
         assert np.array_equal(view, plain[:, ::-1] if number % 2 else plain)
-    names = [view_digest(pictures[0].sha256, flip, number, seed) for number in (1, 2, 3) for seed in (0, 9)]
+    names = [view_digest(images[0].sha256, flip, number, seed) for number in (1, 2, 3) for seed in (0, 9)]
     assert len(set(names)) == 2
     assert cache.missing(names) == []
 
 
 def test_bad_files_are_named_once_whatever_the_number_of_views(tmp_path: Path) -> None:
     folder = draw(tmp_path / "a", count=2)
-    (folder / "square" / "bad 나쁜.jpg").write_bytes(b"no picture")
+    (folder / "square" / "bad 나쁜.jpg").write_bytes(b"no image")
     cache = BottleneckCache(tmp_path / "cache", backbone().features)
     watched = Watched()
     (refusal,) = embed_views(
-        pictures_in(folder),
+        images_in(folder),
         backbone(),
         cache,
         Distortions(random_crop=5),
@@ -224,17 +224,17 @@ def test_bad_files_are_named_once_whatever_the_number_of_views(tmp_path: Path) -
         progress=watched,
     )
     assert refusal.path.name == "bad 나쁜.jpg"
-    assert refusal.sha256 == hashlib.sha256(b"no picture").hexdigest()
+    assert refusal.sha256 == hashlib.sha256(b"no image").hexdigest()
     assert watched.told[-1][1:] == (15, 15)
 
 
 def test_stop_keeps_the_views_that_were_done(tmp_path: Path) -> None:
-    pictures = pictures_in(draw(tmp_path / "a", count=30))
+    images = images_in(draw(tmp_path / "a", count=30))
     cache = BottleneckCache(tmp_path / "cache", backbone().features)
     distortions = Distortions(flip_left_right=True)
     with pytest.raises(Stopped):
         embed_views(
-            pictures,
+            images,
             backbone(),
             cache,
             distortions,
@@ -243,7 +243,7 @@ def test_stop_keeps_the_views_that_were_done(tmp_path: Path) -> None:
             threads=2,
             progress=Watched("Computing distorted views", 10),
         )
-    names = [view_digest(p.sha256, distortions, number, 0) for p in pictures for number in (1, 2)]
+    names = [view_digest(p.sha256, distortions, number, 0) for p in images for number in (1, 2)]
     assert len(cache.missing(names)) == 110
 
 

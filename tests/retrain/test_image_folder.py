@@ -13,8 +13,8 @@ def test_classes_are_sorted_composed_folder_names(tmp_path: Path) -> None:
     decomposed = unicodedata.normalize("NFD", "튤립")
     draw(tmp_path, (decomposed, "daisy"), count=2)
     folder = read_image_folder(tmp_path, Silent())
-    assert [picture.label for picture in folder.pictures] == ["daisy", "daisy", "튤립", "튤립"]
-    assert all(picture.path.is_file() for picture in folder.pictures)
+    assert [image.label for image in folder.images] == ["daisy", "daisy", "튤립", "튤립"]
+    assert all(image.path.is_file() for image in folder.images)
 
 
 def test_a_copy_is_named_with_its_first(tmp_path: Path) -> None:
@@ -22,7 +22,7 @@ def test_a_copy_is_named_with_its_first(tmp_path: Path) -> None:
     copy = tmp_path / "b" / "copy.png"
     copy.write_bytes((tmp_path / "a" / "그림 000.png").read_bytes())
     folder = read_image_folder(tmp_path, Silent())
-    assert len(folder.pictures) == 4
+    assert len(folder.images) == 4
     assert [(refusal.path, refusal.reason) for refusal in folder.refusals] == [
         (copy, "copy.png is a copy of a/그림 000.png.")
     ]
@@ -35,7 +35,7 @@ def test_leaves_out_what_systems_leave_behind(tmp_path: Path) -> None:
     for name in (".DS_Store", "Thumbs.db"):
         (tmp_path / "a" / name).write_bytes(b"x")
     folder = read_image_folder(tmp_path, Silent())
-    assert len(folder.pictures) == 1
+    assert len(folder.images) == 1
     assert folder.refusals == ()
 
 

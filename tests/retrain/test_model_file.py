@@ -21,7 +21,7 @@ def test_one_file_answers_as_backbone_and_head_do(classes: int) -> None:
     model = with_head(content, head(classes))
     features, grafted = Engine(content), Engine(model)
     random = np.random.default_rng(0)
-    for _picture in range(3):
+    for _image in range(3):
         pixels = random.integers(0, 256, (224, 224, 3), dtype=np.uint8)
         expected = head(classes).probabilities(features(pixels)[np.newaxis])[0]
         np.testing.assert_allclose(grafted(pixels), expected, atol=1e-6)

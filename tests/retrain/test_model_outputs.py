@@ -8,7 +8,7 @@ import pytest
 from studio.backbones.conversion import converted_on_pixels
 from studio.backbones.interpreter import Engine
 from studio.backbones.preprocessing import Preprocessing
-from studio.predict.explain import NearestPictures, evidence, over
+from studio.predict.explain import NearestImages, evidence, over
 from studio.predict.model import Model
 from studio.retrain.head.head import Head
 from studio.retrain.model_file import head_of, with_head
@@ -123,7 +123,7 @@ def test_heat_of_a_run_is_exact_and_drawn_at_the_network_s_size() -> None:
 
 @needs_flowers
 def test_heat_lies_where_the_flower_is() -> None:
-    """A flower on one half of a grey picture: most of what speaks for it is on that half."""
+    """A flower on one half of a grey image: most of what speaks for it is on that half."""
     run = flowers_run()
     model = Model.open(run.run_dir)
     size = model.preprocessing.width_px
@@ -131,10 +131,10 @@ def test_heat_lies_where_the_flower_is() -> None:
     for example in run.snapshot.of_split("training")[:24]:
         flower = model.preprocessing.read(example.path, "x")[::2, ::2]
         for left in (True, False):
-            picture = np.full((size, size, 3), 127, np.uint8)
+            image = np.full((size, size, 3), 127, np.uint8)
             at = 0 if left else size // 2
-            picture[size // 4 : size // 4 + size // 2, at : at + size // 2] = flower
-            heat = model.look(picture, example.label).heat
+            image[size // 4 : size // 4 + size // 2, at : at + size // 2] = flower
+            heat = model.look(image, example.label).heat
             assert heat is not None
             good = np.maximum(heat, 0)
             halves = good[:, : good.shape[1] // 2].sum(), good[:, -(good.shape[1] // 2) :].sum()
@@ -144,15 +144,15 @@ def test_heat_lies_where_the_flower_is() -> None:
 
 
 @needs_flowers
-def test_the_nearest_training_pictures_of_one_begin_with_itself() -> None:
+def test_the_nearest_training_images_of_one_begin_with_itself() -> None:
     run = flowers_run()
     model = Model.open(run.run_dir)
-    pictures = NearestPictures.of(run.run_dir, ROOM / "bottlenecks")
+    images = NearestImages.of(run.run_dir, ROOM / "bottlenecks")
     same = asked = 0
     for example in run.snapshot.of_split("training")[:5]:
         features = model.look(model.preprocessing.read(example.path, "x")).features
         assert features is not None
-        first, *others = pictures.to(features, 4)
+        first, *others = images.to(features, 4)
         assert (first.sha256, first.label, first.path) == (example.sha256, example.label, example.path)
         assert first.likeness == pytest.approx(1, abs=1e-3)
         assert [each.likeness for each in others] == sorted((e.likeness for e in others), reverse=True)
@@ -160,5 +160,5 @@ def test_the_nearest_training_pictures_of_one_begin_with_itself() -> None:
         features = model.look(model.preprocessing.read(example.path, "x")).features
         assert features is not None
         asked += 1
-        same += pictures.to(features, 1)[0].label == example.label
+        same += images.to(features, 1)[0].label == example.label
     assert same / asked > 0.6

@@ -138,9 +138,9 @@ def test_a_stopped_run_goes_on_and_ends_as_the_other(tmp_path: Path, phase: str,
     )
 
 
-def test_unreadable_pictures_are_left_out_and_named(tmp_path: Path) -> None:
+def test_unreadable_images_are_left_out_and_named(tmp_path: Path) -> None:
     folder = draw(tmp_path / "a")
-    (folder / "square" / "bad.png").write_bytes(b"not a picture")
+    (folder / "square" / "bad.png").write_bytes(b"not an image")
     (folder / "nothing good").mkdir()
     (folder / "nothing good" / "notes.txt").write_text("hello", encoding="utf-8")
     result = run_on(snapshot_of(folder), tmp_path / "run")

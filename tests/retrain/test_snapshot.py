@@ -19,33 +19,33 @@ def labelled(label: str, count: int) -> list[Labelled]:
 
 
 def test_order_changes_nothing_and_labels_do() -> None:
-    pictures = labelled("b", 30) + labelled("a", 30)
-    snapshot = Snapshot.of(pictures)
-    assert Snapshot.of(reversed(pictures)) == snapshot
+    images = labelled("b", 30) + labelled("a", 30)
+    snapshot = Snapshot.of(images)
+    assert Snapshot.of(reversed(images)) == snapshot
     assert snapshot.classes == ("a", "b")
-    relabelled = [*pictures[:-1], Labelled(pictures[-1].sha256, pictures[-1].path, "b")]
+    relabelled = [*images[:-1], Labelled(images[-1].sha256, images[-1].path, "b")]
     assert Snapshot.of(relabelled).hash != snapshot.hash
-    assert Snapshot.of(pictures, seed=1).hash != snapshot.hash
+    assert Snapshot.of(images, seed=1).hash != snapshot.hash
 
 
 def test_hash_is_of_content_not_of_place() -> None:
-    pictures = labelled("a", 3) + labelled("b", 3)
-    moved = [Labelled(p.sha256, Path("elsewhere") / p.path.name, p.label) for p in pictures]
+    images = labelled("a", 3) + labelled("b", 3)
+    moved = [Labelled(p.sha256, Path("elsewhere") / p.path.name, p.label) for p in images]
     assert (
         Snapshot.of(moved).hash
-        == Snapshot.of(pictures).hash
+        == Snapshot.of(images).hash
         == "02ceb6982d4fa7677328ee3528ef72d9bc5d461c4232075e8c71ba1f192e6e1b"
     )
 
 
-def test_no_picture_moves_when_others_come() -> None:
+def test_no_image_moves_when_others_come() -> None:
     few = Snapshot.of(labelled("a", 50) + labelled("b", 50))
     many = Snapshot.of(labelled("a", 500) + labelled("b", 500) + labelled("c", 40))
     splits = {example.sha256: example.split for example in many.examples}
     assert all(splits[example.sha256] == example.split for example in few.examples)
 
 
-def test_every_class_has_a_training_picture_however_few() -> None:
+def test_every_class_has_a_training_image_however_few() -> None:
     for count in (1, 2, 3):
         for seed in range(30):
             snapshot = Snapshot.of(
@@ -57,21 +57,21 @@ def test_every_class_has_a_training_picture_however_few() -> None:
             assert {example.label for example in snapshot.of_split("training")} == {"a", "b"}
 
 
-def test_warns_of_few_pictures_and_of_empty_splits() -> None:
+def test_warns_of_few_images_and_of_empty_splits() -> None:
     warnings = Snapshot.of(labelled("a", 19) + labelled("b", 20), testing_percentage=0).check()
     assert [warning.split()[0] for warning in warnings] == ["“a”", "No"]
-    assert "19 pictures" in warnings[0]
+    assert "19 images" in warnings[0]
     assert "testing" in warnings[1]
     assert Snapshot.of(labelled("a", 100) + labelled("b", 100)).check() == ()
 
 
 @pytest.mark.parametrize(("pictures", "found"), [([], "none"), (labelled("only one", 40), "only one")])
-def test_one_class_is_too_little(pictures: list[Labelled], found: str) -> None:
+def test_one_class_is_too_little(images: list[Labelled], found: str) -> None:
     with pytest.raises(TooLittleToLearnFrom, match=f"{found}.*Add a second class"):
-        Snapshot.of(pictures).check()
+        Snapshot.of(images).check()
 
 
-def test_without_drops_pictures_and_emptied_classes_and_moves_no_other() -> None:
+def test_without_drops_images_and_emptied_classes_and_moves_no_other() -> None:
     snapshot = Snapshot.of(labelled("a", 30) + labelled("b", 30) + labelled("c", 2))
     gone = {example.sha256 for example in snapshot.examples if example.label == "c"}
     left = snapshot.without(gone)
@@ -80,7 +80,7 @@ def test_without_drops_pictures_and_emptied_classes_and_moves_no_other() -> None
     assert snapshot.without(()) is snapshot
 
 
-def test_a_picture_may_stand_once() -> None:
+def test_a_image_may_stand_once() -> None:
     with pytest.raises(ValueError, match="once"):
         Snapshot.of([*labelled("a", 1), *labelled("a", 1)])
 
@@ -96,11 +96,11 @@ def test_comes_back_from_its_file(tmp_path: Path) -> None:
 
 
 def in_groups(label: str, groups: int, each: int = 3) -> list[Labelled]:
-    """Pictures of which every few are copies of each other."""
-    pictures = labelled(label, groups * each)
+    """Images of which every few are copies of each other."""
+    images = labelled(label, groups * each)
     return [
-        Labelled(p.sha256, p.path, p.label, group=pictures[at // each * each].sha256)
-        for at, p in enumerate(pictures)
+        Labelled(p.sha256, p.path, p.label, group=images[at // each * each].sha256)
+        for at, p in enumerate(images)
     ]
 
 
@@ -115,9 +115,9 @@ def test_copies_fall_on_one_side_and_take_each_other_along() -> None:
     many = Snapshot.of(in_groups("a", 100) + in_groups("b", 100))
     assert all(len(splits) == 1 for splits in sides(many).values())
     assert {example.split for example in many.examples} == {"training", "validation", "testing"}
-    first = {picture.sha256 for picture in in_groups("a", 100)[::3]}
+    first = {image.sha256 for image in in_groups("a", 100)[::3]}
     alone = {e.sha256: e.split for e in Snapshot.of(labelled("a", 300) + labelled("b", 300)).examples}
-    # The group goes where its first picture goes.
+    # The group goes where its first image goes.
     assert all(e.split == alone[e.group] for e in many.examples if e.group in first)
     for seed in range(30):
         few = Snapshot.of(
@@ -129,14 +129,14 @@ def test_copies_fall_on_one_side_and_take_each_other_along() -> None:
         assert all(len(splits) == 1 for splits in sides(few.without(gone)).values())
 
 
-def test_a_split_that_came_with_pictures_goes_before_the_hash() -> None:
-    pictures = labelled("a", 100) + labelled("b", 100)
-    given = [Labelled(p.sha256, p.path, p.label, given="testing") for p in pictures[:50]]
-    snapshot = Snapshot.of(given + pictures[50:])
+def test_a_split_that_came_with_images_goes_before_the_hash() -> None:
+    images = labelled("a", 100) + labelled("b", 100)
+    given = [Labelled(p.sha256, p.path, p.label, given="testing") for p in images[:50]]
+    snapshot = Snapshot.of(given + images[50:])
     splits = {example.sha256: example.split for example in snapshot.examples}
-    assert {splits[picture.sha256] for picture in given} == {"testing"}
-    hashed = {example.sha256: example.split for example in Snapshot.of(pictures).examples}
-    assert all(splits[picture.sha256] == hashed[picture.sha256] for picture in pictures[50:])
+    assert {splits[image.sha256] for image in given} == {"testing"}
+    hashed = {example.sha256: example.split for example in Snapshot.of(images).examples}
+    assert all(splits[image.sha256] == hashed[image.sha256] for image in images[50:])
 
 
 def test_copies_are_tested_with_the_one_that_was_given_to_be() -> None:

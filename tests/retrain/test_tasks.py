@@ -18,7 +18,7 @@ from studio.backbones import BACKBONES, DEFAULT
 from studio.backbones.speed import measured
 from studio.datasets.projects import create_project
 from studio.errors import ProjectError, Stopped, TooLittleToLearnFrom
-from studio.images.store import PictureStore
+from studio.images.store import ImageStore
 from studio.jobs import queue
 from studio.progress import Progress, Silent
 from studio.retrain import tasks
@@ -42,7 +42,7 @@ class Bench:
 
         self.database = database
         self.settings = Settings(home=home, threads=2)
-        self.store = PictureStore(self.settings.pictures_dir)
+        self.store = ImageStore(self.settings.images_dir)
         self.settings.backbones_dir.mkdir()
         shutil.copy(backbone().path, self.settings.backbones_dir)
         cached = ROOM / "bottlenecks"

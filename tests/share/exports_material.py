@@ -25,7 +25,7 @@ needs_flowers = pytest.mark.skipif(not FLOWERS.is_dir(), reason=f"the photograph
 @cache
 def flowers_run() -> RunResult:
     """Return a finished run on half of the photographs, of which two fifths are for testing."""
-    half = sorted(read_image_folder(FLOWERS, Silent()).pictures, key=lambda picture: picture.sha256)[::2]
+    half = sorted(read_image_folder(FLOWERS, Silent()).images, key=lambda image: image.sha256)[::2]
     options = RunOptions(how_many_training_steps=300, testing_percentage=40)
     return run_on(Snapshot.of(half, testing_percentage=40), ROOM / "runs" / "나갈 꽃 run", options)
 
@@ -43,7 +43,7 @@ def exported(form: str) -> Exported:
 
 @cache
 def asked() -> tuple[tuple[Path, ...], tuple[Uint8Array, ...], Float32Array]:
-    """Return twelve test pictures: their files, their pixels, and what the run's own model says of them."""
+    """Return twelve test images: their files, their pixels, and what the run's own model says of them."""
     model = Model.open(flowers_run().run_dir)
     tested = flowers_run().snapshot.of_split("testing")[::9][:12]
     pixels = tuple(model.preprocessing.read(example.path, "x") for example in tested)

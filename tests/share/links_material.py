@@ -49,7 +49,7 @@ def studio(database: Database, home: Path) -> Studio:
         project = models.Project(name="도형", created_at=NOW)
         session.add(project)
         session.flush()
-        snapshot = models.Snapshot(project_id=project.id, hash="h", pictures=48, created_at=NOW)
+        snapshot = models.Snapshot(project_id=project.id, hash="h", images=48, created_at=NOW)
         session.add(snapshot)
         session.flush()
         run_id = create_run(session, project.id, snapshot.id, RunOptions(), NOW)

@@ -25,13 +25,13 @@ HEAVY = ("tensorflow", "keras", "torch", "studio")
 ASK = """
 import json, sys
 from pathlib import Path
-from demo_model import DemoModel, NotAPicture
+from demo_model import DemoModel, NotAImage
 model = DemoModel(Path("."))
 def said(path):
     try:
         answer = model.answer(Path(path).read_bytes())
         return {"classes": answer.classes, "doubt": answer.doubt}
-    except NotAPicture:
+    except NotAImage:
         return None
 heavy = [name for name in sys.argv[1].split(",") if name in sys.modules]
 print(json.dumps({"heavy": heavy, "said": [said(path) for path in sys.argv[2:]]}))
@@ -65,8 +65,8 @@ def python_of_its_own() -> Path:
     return python
 
 
-def pictures(folder: Path) -> list[Path]:
-    """Pictures of many kinds: turned by EXIF, large, transparent, grey; photographs where there are any."""
+def images(folder: Path) -> list[Path]:
+    """Images of many kinds: turned by EXIF, large, transparent, grey; photographs where there are any."""
     folder.mkdir()
     noise = Image.fromarray(np.random.default_rng(3).integers(0, 255, (60, 80, 3), np.uint8))
     turned = Image.Exif()
@@ -87,7 +87,7 @@ def pictures(folder: Path) -> list[Path]:
 
 
 def test_it_answers_as_the_run_does_with_litert_alone(tmp_path: Path) -> None:
-    asked = pictures(tmp_path / "사진")
+    asked = images(tmp_path / "사진")
     bad = tmp_path / "bad.jpg"
     bad.write_bytes(b"hello")
     told = subprocess.run(
@@ -115,9 +115,9 @@ def test_the_app_runs_where_nothing_else_is_installed() -> None:
         [python, "-m", "pip", "list", "--format=freeze"], capture_output=True, text=True, check=True
     ).stdout.lower()
     assert not [name for name in HEAVY if f"\n{name}" in f"\n{listed}"]
-    # The whole page, with a picture given to it, as Streamlit itself tests pages.
-    picture = io.BytesIO()
-    Image.open(ROOM / "drawings" / "square" / "그림 003.png").save(picture, "PNG")
+    # The whole page, with an image given to it, as Streamlit itself tests pages.
+    image = io.BytesIO()
+    Image.open(ROOM / "drawings" / "square" / "그림 003.png").save(image, "PNG")
     drawn = """
 from pathlib import Path
 import sys

@@ -106,8 +106,8 @@ def test_a_saved_model_has_the_signature_that_servers_ask_for() -> None:
     serve = loaded.signatures["serving_default"]
     ((), taken) = serve.structured_input_signature
     assert taken == {"input": tf.TensorSpec((None, 224, 224, 3), tf.uint8, name="input")}
-    _paths, pictures, expected = asked()
-    answers = serve(input=tf.constant(np.stack(pictures)))  # several at once
+    _paths, images, expected = asked()
+    answers = serve(input=tf.constant(np.stack(images)))  # several at once
     assert list(answers) == ["final_result"]
     np.testing.assert_allclose(answers["final_result"].numpy(), expected, atol=NEAR)
 
@@ -124,26 +124,26 @@ def in_plain_python(code: str, *arguments: str) -> np.ndarray:
 
 
 def test_plain_keras_loads_the_file(tmp_path: Path) -> None:
-    picture = tmp_path / "그림.npy"
-    np.save(picture, asked()[1][1])
+    image = tmp_path / "그림.npy"
+    np.save(image, asked()[1][1])
     code = (
         "import sys, keras, numpy as np; model = keras.models.load_model(sys.argv[1]); "
         "print(*model.predict(np.load(sys.argv[2])[np.newaxis], verbose=0)[0])"
     )
-    answer = in_plain_python(code, str(exported("keras").path / "model.keras"), str(picture))
+    answer = in_plain_python(code, str(exported("keras").path / "model.keras"), str(image))
     np.testing.assert_allclose(answer, asked()[2][1], atol=NEAR)
 
 
-def test_onnx_runtime_takes_one_picture_or_several() -> None:
+def test_onnx_runtime_takes_one_image_or_several() -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     path = exported("onnx").path / "model.onnx"
     session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
     (taken,), (given,) = session.get_inputs(), session.get_outputs()
     assert (taken.name, taken.type, taken.shape) == ("input", "tensor(uint8)", ["N", 224, 224, 3])
     assert (given.name, given.shape) == ("final_result", ["N", 5])
-    _paths, pictures, expected = asked()
+    _paths, images, expected = asked()
     for some in (slice(0, 1), slice(0, 7)):
-        (answers,) = session.run(None, {"input": np.stack(pictures[some])})
+        (answers,) = session.run(None, {"input": np.stack(images[some])})
         np.testing.assert_allclose(answers, expected[some], atol=NEAR)
 
 
@@ -152,8 +152,8 @@ def test_teachable_machines_snippets_go_on_working(tmp_path: Path) -> None:
     labels = flowers_run().snapshot.classes
     lines = (folder / "labels.txt").read_text(encoding="utf-8").splitlines()
     assert lines == [f"{number} {label}" for number, label in enumerate(labels)]
-    picture = tmp_path / "a picture.png"
-    Image.fromarray(asked()[1][2]).save(picture)
+    image = tmp_path / "an image.png"
+    Image.fromarray(asked()[1][2]).save(image)
     snippet = """
 import sys
 from keras.models import load_model
@@ -166,7 +166,7 @@ image = ImageOps.fit(image, (224, 224), Image.Resampling.LANCZOS)
 data[0] = (np.asarray(image).astype(np.float32) / 127.5) - 1
 print(*model.predict(data, verbose=0)[0])
 """
-    answer = in_plain_python(snippet, str(folder / "keras_model.h5"), str(picture))
+    answer = in_plain_python(snippet, str(folder / "keras_model.h5"), str(image))
     np.testing.assert_allclose(answer, asked()[2][2], atol=NEAR)
 
 

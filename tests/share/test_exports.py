@@ -123,7 +123,7 @@ def test_a_form_that_answers_otherwise_is_not_written(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_stop_is_heard_while_pictures_are_compared_and_while_it_is_calibrated(tmp_path: Path) -> None:
+def test_stop_is_heard_while_images_are_compared_and_while_it_is_calibrated(tmp_path: Path) -> None:
     for form, phase in ((RUN, "Comparing with the run's own answers"), ("tflite-int8", "Calibrating")):
         watched = Watched(stop_in=phase, after=1)
         with pytest.raises(Stopped):
@@ -131,16 +131,16 @@ def test_stop_is_heard_while_pictures_are_compared_and_while_it_is_calibrated(tm
         assert list(tmp_path.iterdir()) == []
 
 
-def test_pictures_that_are_gone_are_said_to_be_gone(tmp_path: Path) -> None:
-    pictures = draw(tmp_path / "그림")
-    snapshot = Snapshot.of(read_image_folder(pictures, Silent()).pictures)
+def test_images_that_are_gone_are_said_to_be_gone(tmp_path: Path) -> None:
+    images = draw(tmp_path / "그림")
+    snapshot = Snapshot.of(read_image_folder(images, Silent()).images)
     run = run_on(snapshot, tmp_path / "run")
-    shutil.rmtree(pictures)
+    shutil.rmtree(images)
     made = export(run.run_dir, RUN, tmp_path / "out", context())
     assert made.parity.n == 0 and made.parity.missing == len(snapshot.of_split("testing"))
     assert made.parity.agreement is None and not made.parity.loses_much
     assert "not measured" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
-    with pytest.raises(OutputRefused, match="training pictures"):
+    with pytest.raises(OutputRefused, match="training images"):
         export(run.run_dir, "tflite-int8", tmp_path / "int8", context())
 
 

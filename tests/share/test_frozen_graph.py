@@ -13,7 +13,7 @@ from tests.backbones.networks import SHARED_KERAS
 from tests.retrain.material import drawings_run, run_on
 
 
-def test_answers_on_pictures_as_the_run_does_scaled_as_the_script_does(tmp_path: Path) -> None:
+def test_answers_on_images_as_the_run_does_scaled_as_the_script_does(tmp_path: Path) -> None:
     run = drawings_run()
     path = tmp_path / "새 폴더" / "output_graph.pb"
     write_frozen_graph(run.run_dir, path)
@@ -22,7 +22,7 @@ def test_answers_on_pictures_as_the_run_does_scaled_as_the_script_does(tmp_path:
     answers = run_frozen_graph(
         path.read_bytes(), (pixels.astype(np.float32) - np.float32(128)) / np.float32(128)
     )
-    expected = np.stack([model.probabilities(picture) for picture in pixels])
+    expected = np.stack([model.probabilities(image) for image in pixels])
     np.testing.assert_allclose(answers, expected, atol=1e-4)
 
 
@@ -45,14 +45,14 @@ def test_a_graph_that_answers_otherwise_is_not_written(
 
 
 def _largest_difference(run: RunResult, path: Path) -> float:
-    """Return how far graph and model are apart on a few of a run's pictures."""
+    """Return how far graph and model are apart on a few of a run's images."""
     write_frozen_graph(run.run_dir, path)
     model = Model.open(run.run_dir)
     pixels = np.stack([model.preprocessing.read(e.path, "x") for e in run.snapshot.examples[:6]])
     answers = run_frozen_graph(
         path.read_bytes(), (pixels.astype(np.float32) - np.float32(128)) / np.float32(128)
     )
-    expected = np.stack([model.probabilities(picture) for picture in pixels])
+    expected = np.stack([model.probabilities(image) for image in pixels])
     return float(np.abs(answers - expected).max())
 
 

@@ -34,7 +34,7 @@ def test_a_token_is_random_and_stands_nowhere(made: Studio) -> None:
 
 
 def test_a_link_opens_its_run_until_it_is_closed(made: Studio) -> None:
-    link_id, token = made.link(expires_at=in_a_day(), keeps_pictures=True)
+    link_id, token = made.link(expires_at=in_a_day(), keeps_images=True)
     with made.database.read() as session:
         found = links.opened_by(session, token, now())
         assert found == links.Shared(link_id, made.project_id, made.folder.name, "도형 demo", True, False)
@@ -62,7 +62,7 @@ def test_a_renewed_link_has_another_token_and_its_counts(made: Studio) -> None:
         assert links.opened_by(session, old, now()) is None
         assert links.opened_by(session, new, now()) is not None
     seen = made.seen(link_id)
-    assert (seen.opened, seen.answered, seen.opened_at, seen.marked, seen.pictures) == (2, 6, NOW, 0, 0)
+    assert (seen.opened, seen.answered, seen.opened_at, seen.marked, seen.images) == (2, 6, NOW, 0, 0)
 
 
 def test_a_deleted_run_is_shared_no_more_and_comes_back(made: Studio) -> None:

@@ -40,7 +40,7 @@ class Bench:
             session.add(project)
             session.flush()
             self.project_id = project.id
-            snapshot = models.Snapshot(project_id=project.id, hash="h", pictures=48, created_at=NOW)
+            snapshot = models.Snapshot(project_id=project.id, hash="h", images=48, created_at=NOW)
             session.add(snapshot)
             session.flush()
             self.snapshot_id = snapshot.id

@@ -48,10 +48,10 @@ def test_mediapipe_opens_the_file_and_names_the_classes(form: str) -> None:
         base_options=mediapipe.tasks.BaseOptions(model_asset_buffer=path.read_bytes())
     )
     labels = flowers_run().snapshot.classes
-    _paths, pictures, expected = asked()
+    _paths, images, expected = asked()
     answer = exported_answers(form)
     with mediapipe.tasks.vision.ImageClassifier.create_from_options(options) as classifier:
-        for pixels, ours, own in zip(pictures, answer, expected, strict=True):
+        for pixels, ours, own in zip(images, answer, expected, strict=True):
             image = mediapipe.Image(
                 image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(pixels)
             )

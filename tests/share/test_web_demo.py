@@ -129,7 +129,7 @@ def test_a_folder_and_one_file_are_written() -> None:
         "runtime": "./litert/",
         "server": None,
         "feedback": None,
-        "asks_for_picture": False,
+        "asks_for_image": False,
         "language": "en",
         "texts": {},
     }

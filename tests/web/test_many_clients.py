@@ -22,7 +22,7 @@ SECONDS = 12
 CLIENTS = 8
 LEAST = 30
 """Operations of each, however long they take: to see whether some wait far longer than others."""
-PICTURES = 2_000
+IMAGES = 2_000
 
 
 @dataclass
@@ -75,7 +75,7 @@ class Client:
     def operation(self, chance: random.Random, name: str, seen: int) -> dict[str, Any]:
         if chance.random() < 0.2:
             return {"id": name, "kind": chance.choice(["undo", "undo", "redo"])}
-        first = chance.randrange(1, PICTURES - 60)
+        first = chance.randrange(1, IMAGES - 60)
         images = f"{first}-{first + chance.choice((0, 0, 5, 50))}"
         target: dict[str, Any] = chance.choice([
             {"state": "labelled", "class": 1},
@@ -106,7 +106,7 @@ class Client:
 
 
 def test_eight_label_at_once(database: Database, home: Path) -> None:
-    project = small(database, PICTURES)
+    project = small(database, IMAGES)
     seconds = float(os.environ.get("STUDIO_TEST_SECONDS", SECONDS))
     url = database.url.render_as_string(hide_password=False)
     with serving(home, STUDIO_DATABASE_URL=url) as (address, _process):

@@ -93,7 +93,7 @@ def test_jobs_that_come_and_go_move_nothing(made: Studio, page: str, kind: str) 
     assert before == during == after
 
 
-def test_retrain_shows_the_pictures_that_are_on_their_way(made: Studio) -> None:
+def test_retrain_shows_the_images_that_are_on_their_way(made: Studio) -> None:
     with made.database.write() as session:
         project = create_project(session, "새 꽃", NOW)
         queue.enqueue(session, "ingest_drawings", {"seed": 1}, project.id, NOW)

@@ -1,4 +1,4 @@
-"""Pictures by their hash: cached for ever, shown as pictures only, and nothing else served."""
+"""Images by their hash: cached for ever, shown as images only, and nothing else served."""
 
 import io
 from pathlib import Path
@@ -12,19 +12,19 @@ from starlette.testclient import TestClient
 from db.engine import Database
 from db.models import Project
 from studio.collect.importers import ingest_path
-from studio.images.store import PictureStore
+from studio.images.store import ImageStore
 from studio.progress import Silent
 from studio.settings import Settings
-from studio.web.addresses import picture_address, thumbnail_address
+from studio.web.addresses import image_address, thumbnail_address
 from studio.web.routes import routes
 from tests.conftest import NOW
 
 
 @pytest.fixture
-def served(database: Database, home: Path) -> tuple[TestClient, PictureStore, dict[str, str]]:
-    """A client, the store, and the SHA-256 of a picture of each format by its format."""
+def served(database: Database, home: Path) -> tuple[TestClient, ImageStore, dict[str, str]]:
+    """A client, the store, and the SHA-256 of an image of each format by its format."""
     settings = Settings(home=home, database_url=database.url.render_as_string(hide_password=False))
-    store = PictureStore(settings.pictures_dir)
+    store = ImageStore(settings.images_dir)
     folder = home / "들어올 것" / "꽃"
     folder.mkdir(parents=True)
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (900, 1200, 3), np.uint8))
@@ -34,12 +34,12 @@ def served(database: Database, home: Path) -> tuple[TestClient, PictureStore, di
         project = Project(name="p", created_at=NOW)
         session.add(project)
     ingest_path(database, store, project.id, folder.parent, progress=Silent(), clock=lambda: NOW)
-    found = {path.suffix: path.stem for path in (settings.pictures_dir / "originals").rglob("*.*")}
+    found = {path.suffix: path.stem for path in (settings.images_dir / "originals").rglob("*.*")}
     return TestClient(Starlette(routes=routes(settings))), store, found
 
 
 def test_thumbnails_are_small_and_kept_for_ever(
-    served: tuple[TestClient, PictureStore, dict[str, str]],
+    served: tuple[TestClient, ImageStore, dict[str, str]],
 ) -> None:
     client, _store, found = served
     for suffix in (".jpg", ".tif"):
@@ -50,26 +50,26 @@ def test_thumbnails_are_small_and_kept_for_ever(
         assert max(Image.open(io.BytesIO(answer.content)).size) == 256
 
 
-def test_a_lost_thumbnail_is_made_again(served: tuple[TestClient, PictureStore, dict[str, str]]) -> None:
+def test_a_lost_thumbnail_is_made_again(served: tuple[TestClient, ImageStore, dict[str, str]]) -> None:
     client, store, found = served
     store.thumbnail(found[".jpg"], "JPEG").unlink()
     assert client.get(thumbnail_address(found[".jpg"])).status_code == 200
 
 
 def test_what_no_browser_shows_is_shown_as_what_it_does(
-    served: tuple[TestClient, PictureStore, dict[str, str]],
+    served: tuple[TestClient, ImageStore, dict[str, str]],
 ) -> None:
     client, _store, found = served
-    answer = client.get(picture_address(found[".tif"]))
+    answer = client.get(image_address(found[".tif"]))
     assert Image.open(io.BytesIO(answer.content)).format == "WEBP"
     assert "sandbox" in answer.headers["content-security-policy"]
-    assert Image.open(io.BytesIO(client.get(picture_address(found[".jpg"])).content)).format == "JPEG"
+    assert Image.open(io.BytesIO(client.get(image_address(found[".jpg"])).content)).format == "JPEG"
 
 
 @pytest.mark.parametrize(
     "name", ["0" * 64, "../../studio.sqlite3", "..%2f..%2fstudio.sqlite3", "A" * 64, "", "x"]
 )
-def test_nothing_else_is_served(served: tuple[TestClient, PictureStore, dict[str, str]], name: str) -> None:
+def test_nothing_else_is_served(served: tuple[TestClient, ImageStore, dict[str, str]], name: str) -> None:
     client, _store, _found = served
-    assert client.get(picture_address(name)).status_code == 404
+    assert client.get(image_address(name)).status_code == 404
     assert client.get(thumbnail_address(name)).status_code == 404

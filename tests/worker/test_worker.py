@@ -17,7 +17,7 @@ from studio import errors
 from studio.collect import tasks
 from studio.collect.web.crawl import Plan
 from studio.datasets.projects import create_project, find_project
-from studio.images.store import PictureStore
+from studio.images.store import ImageStore
 from studio.jobs import queue
 from studio.retrain.options import RunOptions
 from studio.retrain.runs import run_records
@@ -37,7 +37,7 @@ class Studio:
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self.database, self.settings = database, settings
-        self.store = PictureStore(settings.pictures_dir)
+        self.store = ImageStore(settings.images_dir)
 
     def job(self, job_id: int) -> queue.Job:
         with self.database.read() as session:
@@ -241,7 +241,7 @@ def test_a_stop_ends_a_crawl_while_it_waits_for_a_slow_site(studio: Studio) -> N
             project = create_project(session, "느린 정원", now())
         plan = Plan((garden.address,), None, depth=0)
         job_id = tasks.start_crawl(studio.database, project.id, plan, now())
-        until(lambda: len(garden.log) > 3)  # a page has been read, and pictures are waited for
+        until(lambda: len(garden.log) > 3)  # a page has been read, and images are waited for
         with studio.database.write() as session:
             queue.ask_to_stop(session, job_id, now())
         until(lambda: not studio.job(job_id).live)

@@ -39,7 +39,7 @@ class Commons:
         self._visitor, self._address, self._contact, self._pause = visitor, address, contact, pause
 
     def find(self, words: str, *, licences: frozenset[str], min_side_px: int) -> Iterator[Hit]:
-        """Yield pictures as `Service.find` says."""
+        """Yield images as `Service.find` says."""
         refuse_long(words)
         parameters = {
             "action": "query",

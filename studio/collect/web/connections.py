@@ -24,7 +24,7 @@ from urllib3.util import wait_for_write
 
 from studio.collect.web.rate_limits import VisitEnded
 from studio.collect.web.urls import is_public, origin
-from studio.errors import PictureRefused
+from studio.errors import ImageRefused
 from studio.i18n import _
 from studio.images.reasons import Why
 
@@ -313,9 +313,7 @@ class _Checked:
             else:
                 return line
         why = fault.strerror if fault and fault.strerror else _("it has no address")
-        raise PictureRefused(
-            _("{host} cannot be reached: {why}.").format(host=host, why=why), Why.UNREACHABLE
-        )
+        raise ImageRefused(_("{host} cannot be reached: {why}.").format(host=host, why=why), Why.UNREACHABLE)
 
     def _look_up(self, host: str) -> list[Any]:
         """Return the places where a host is, without waiting longer than this request lives.
@@ -339,7 +337,7 @@ class _Checked:
                 continue
             if isinstance(found, list):
                 return found
-            raise PictureRefused(
+            raise ImageRefused(
                 _("{host} cannot be reached: its name is not known.").format(host=host), Why.UNREACHABLE
             ) from found
 
@@ -367,8 +365,8 @@ class _Secure(_Checked, HTTPSConnection):
     """A connection to a checked address, encrypted, its certificate checked by the host's name."""
 
 
-def _refused(host: str, why: str) -> PictureRefused:
-    return PictureRefused(
+def _refused(host: str, why: str) -> ImageRefused:
+    return ImageRefused(
         _(
             "{host} is not asked: {why}. If it is yours, name it with --allow-host or in STUDIO_ALLOW_HOSTS."
         ).format(host=host, why=why),

@@ -1,4 +1,4 @@
-"""Crawling: pages read from a few addresses on, and the pictures that they show."""
+"""Crawling: pages read from a few addresses on, and the images that they show."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping
@@ -14,14 +14,14 @@ from studio.collect.web.crawler import Followed, Limits, harvest
 from studio.collect.web.fetcher import AGENT_TOKEN, Answer, Visitor
 from studio.collect.web.frontier import Target
 from studio.collect.web.page import Reading
-from studio.collect.web.robots import NO_LINKS, NO_PICTURES, directives
+from studio.collect.web.robots import NO_IMAGES, NO_LINKS, directives
 from studio.collect.web.urls import normal, site
 from studio.datasets.names import class_name_of
 from studio.errors import SourceMissing
 from studio.i18n import _, counted
 from studio.images.provenance import Papers
 from studio.images.reasons import Why
-from studio.images.store import PictureStore
+from studio.images.store import ImageStore
 
 DEEPEST = 3
 
@@ -37,7 +37,7 @@ class Plan:
     sites: tuple[str, ...] = ()
     """Hosts whose pages are read besides those of the addresses."""
     max_pages: int = 200
-    max_pictures: int = 500
+    max_images: int = 500
     max_bytes: int = 2_000_000_000
     max_minutes: float = 60
     min_side_px: int = 100
@@ -45,17 +45,19 @@ class Plan:
     @classmethod
     def of(cls, arguments: Mapping[str, Any]) -> "Plan":
         """Return the plan that a job's arguments describe."""
+        values = {name: value for name, value in arguments.items() if name != "max_pictures"}
         lists = {name: tuple(arguments.get(name, ())) for name in ("addresses", "sites")}
-        return cls(**{**arguments, **lists})
+        return cls(**{**values, **lists, "max_images": arguments["max_pictures"]})
 
     def arguments(self) -> dict[str, Any]:
         """Return the plan as a job's arguments; `of` reads them."""
-        return {**vars(self), "addresses": list(self.addresses), "sites": list(self.sites)}
+        values = {**vars(self), "addresses": list(self.addresses), "sites": list(self.sites)}
+        return {"max_pictures": values.pop("max_images"), **values}
 
     def checked(self) -> "Plan":
         """Return the plan with its addresses in their normal form.
 
-        Raises PictureRefused for one that is not asked, SourceMissing when there is none, or the depth is
+        Raises ImageRefused for one that is not asked, SourceMissing when there is none, or the depth is
         not 0 to 3.
         """
         addresses = tuple(dict.fromkeys(normal(address) for address in self.addresses))
@@ -77,24 +79,24 @@ _PAGING_PATH = re.compile(r"/page/\d+/?$", re.IGNORECASE)
 
 
 class Crawling:
-    """The rules of a crawl: pictures from anywhere, links to the same or listed sites, no endless paging."""
+    """The rules of a crawl: images from anywhere, links to the same or listed sites, no endless paging."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._sites = {_bare(site(address)) for address in plan.addresses} | {_bare(s) for s in plan.sites}
 
     def follow(self, page: Target, answer: Answer, reading: Reading, known: Collection[str]) -> Followed:
-        """Return the pictures that a page shows, and its links where the crawl goes deeper."""
+        """Return the images that a page shows, and its links where the crawl goes deeper."""
         said = directives(answer.robots_tags, reading.robots, AGENT_TOKEN)
-        forbidden = sorted(said & NO_PICTURES)
-        found = {picture.address: picture for picture in reading.pictures if picture.address not in known}
+        forbidden = sorted(said & NO_IMAGES)
+        found = {image.address: image for image in reading.images if image.address not in known}
         refused = [
             Find(address, "refused", reason, Why.ORNAMENT)
             for address, reason in dict(reading.dropped).items()
             if address not in known and address not in found
         ]
         targets: list[Target] = []
-        for address, picture in found.items():
+        for address, image in found.items():
             if forbidden:
                 reason = _("{address} is not taken: its page says {directive}.").format(
                     address=address, directive=", ".join(forbidden)
@@ -102,14 +104,14 @@ class Crawling:
                 refused.append(Find(address, "refused", reason, Why.NOAI))
             else:
                 targets.append(
-                    Target(address, "picture", page.depth + 1, self._plan.class_name, picture.papers)
+                    Target(address, "picture", page.depth + 1, self._plan.class_name, image.papers)
                 )
         if not said & NO_LINKS:
             # A page that shows nothing new ends a series: calendars and loops have no end of their own.
             fresh = bool(found) or page.depth == 0
             pages = self._pages(page, answer.address, reading, fresh=fresh)
             targets.extend(target for target in pages if target.address not in known)
-        summary = counted("{count} new picture", "{count} new pictures", len(found))
+        summary = counted("{count} new image", "{count} new images", len(found))
         return Followed(targets, refused, summary)
 
     def _pages(self, page: Target, address: str, reading: Reading, *, fresh: bool) -> Iterable[Target]:
@@ -125,7 +127,7 @@ class Crawling:
 
 def ingest_crawl(
     database: Database,
-    store: PictureStore,
+    store: ImageStore,
     project_id: int,
     plan: Plan,
     visitor: Visitor,
@@ -145,7 +147,7 @@ def ingest_crawl(
         visitor,
         kind="crawl",
         min_side_px=plan.min_side_px,
-        limits=Limits(plan.max_pages, plan.max_pictures, plan.max_bytes, plan.max_minutes),
+        limits=Limits(plan.max_pages, plan.max_images, plan.max_bytes, plan.max_minutes),
         follow=Crawling(plan).follow,
         **ingesting,
     )

@@ -23,14 +23,14 @@ from studio.collect.web.page import Reading
 from studio.collect.web.rate_limits import VisitEnded
 from studio.collect.web.read_page import read_page
 from studio.datasets.sources import Source, refuse
-from studio.errors import PictureRefused
+from studio.errors import ImageRefused
 from studio.i18n import _
 from studio.images.reasons import Why
-from studio.images.store import PictureStore
+from studio.images.store import ImageStore
 from studio.progress import Progress, Silent
 
-_PICTURES_AHEAD = 200
-"""While fewer pictures wait than this, pages are read first: they lead to more."""
+_IMAGES_AHEAD = 200
+"""While fewer images wait than this, pages are read first: they lead to more."""
 
 
 class Turns:
@@ -46,7 +46,7 @@ class Turns:
     def __init__(self, connections: int, ready_in: Callable[[str], float]) -> None:
         self._connections, self._ready_in = connections, ready_in
         self._pages: defaultdict[str, deque[Target]] = defaultdict(deque)
-        self._pictures: defaultdict[str, deque[Target]] = defaultdict(deque)
+        self._images: defaultdict[str, deque[Target]] = defaultdict(deque)
         self._under_way: defaultdict[str, int] = defaultdict(int)
         self._rotation: deque[str] = deque()
         self._resting: list[tuple[float, str]] = []
@@ -54,14 +54,14 @@ class Turns:
         self._deeper: defaultdict[int, list[Target]] = defaultdict(list)
         self._depth = 0
         self._level = 0  # pages of this depth that wait or are under way
-        self.pages = self.pictures = 0
+        self.pages = self.images = 0
         """How many wait."""
 
     def add(self, target: Target) -> None:
         """Put a target behind the others of its site."""
         if target.kind == "picture":
-            self._pictures[target.site].append(target)
-            self.pictures += 1
+            self._images[target.site].append(target)
+            self.images += 1
             self._list(target.site)
             return
         self.pages += 1
@@ -75,15 +75,15 @@ class Turns:
         self._pages[target.site].append(target)
         self._list(target.site)
 
-    def next(self, *, pages: bool, pictures: bool) -> Target | None:
+    def next(self, *, pages: bool, images: bool) -> Target | None:
         """Return a target that may be asked now, or None. `back` is to be told when it has been."""
         while self._resting and self._resting[0][0] <= time.monotonic():
             self._rotation.append(heapq.heappop(self._resting)[1])
         for _turn in range(len(self._rotation)):
             site = self._rotation.popleft()
-            waiting = self._choose(site, pages=pages, pictures=pictures)
+            waiting = self._choose(site, pages=pages, images=images)
             if waiting is None:
-                if self._pages[site] or self._pictures[site]:
+                if self._pages[site] or self._images[site]:
                     self._rotation.append(site)  # its turn comes when more may be asked for
                 else:
                     self._listed.discard(site)
@@ -96,7 +96,7 @@ class Turns:
             if target.kind == "page":
                 self.pages -= 1
             else:
-                self.pictures -= 1
+                self.images -= 1
             self._under_way[site] += 1
             self._listed.discard(site)
             self._list(site)
@@ -119,20 +119,20 @@ class Turns:
 
     def drain(self) -> Iterator[Target]:
         """Give up and yield everything that waits."""
-        for waiting in (*self._pages.values(), *self._pictures.values(), *map(deque, self._deeper.values())):
+        for waiting in (*self._pages.values(), *self._images.values(), *map(deque, self._deeper.values())):
             while waiting:
                 yield waiting.popleft()
         self._deeper.clear()
-        self.pages = self.pictures = 0
+        self.pages = self.images = 0
 
-    def _choose(self, site: str, *, pages: bool, pictures: bool) -> deque[Target] | None:
-        page, picture = self._pages[site] if pages else None, self._pictures[site] if pictures else None
-        if page and picture:
-            return page if self.pictures < _PICTURES_AHEAD else picture
-        return page or picture or None
+    def _choose(self, site: str, *, pages: bool, images: bool) -> deque[Target] | None:
+        page, image = self._pages[site] if pages else None, self._images[site] if images else None
+        if page and image:
+            return page if self.images < _IMAGES_AHEAD else image
+        return page or image or None
 
     def _list(self, site: str) -> None:
-        waits = self._pages[site] or self._pictures[site]
+        waits = self._pages[site] or self._images[site]
         if waits and site not in self._listed and self._under_way[site] < self._connections:
             self._listed.add(site)
             self._rotation.append(site)
@@ -143,7 +143,7 @@ class Limits:
     """Where a harvest ends at the latest."""
 
     pages: int = 1_000_000
-    pictures: int = 1_000_000
+    images: int = 1_000_000
     """New ones; copies and refusals do not count."""
     total_bytes: int = 1_000_000_000_000
     minutes: float = 1_000_000
@@ -186,7 +186,7 @@ class Harvest:
     def __init__(
         self,
         database: Database,
-        store: PictureStore,
+        store: ImageStore,
         project_id: int,
         job_id: int,
         visitor: Visitor,
@@ -249,9 +249,9 @@ class Harvest:
 
     def tell(self) -> None:
         """Report how far it is."""
-        known = self._finds + self._in_hand + self._under_way["picture"] + self._turns.pictures
-        total = min(known, max(self._limits.pictures, self._finds))
-        self._progress.report(_("Fetching pictures"), self._finds, total or None)
+        known = self._finds + self._in_hand + self._under_way["picture"] + self._turns.images
+        total = min(known, max(self._limits.images, self._finds))
+        self._progress.report(_("Fetching images"), self._finds, total or None)
 
     def _take_up(self) -> None:
         with self._database.write() as session:
@@ -260,7 +260,7 @@ class Harvest:
             targets = frontier.waiting(session, self._job_id)
             self._known = frontier.known(session, self._job_id)
             self._pages = frontier.pages_asked(session, self._job_id)
-            self._finds, self._added = frontier.pictures_found(session, self._job_id)
+            self._finds, self._added = frontier.images_found(session, self._job_id)
         self._add(targets)
         self._turns.go_deeper()
 
@@ -272,9 +272,9 @@ class Harvest:
 
     def _over(self) -> str:
         """Return which limit has been reached that ends everything, or nothing."""
-        if self._added >= self._limits.pictures:
-            return _("not asked: the limit of {count} pictures was reached").format(
-                count=f"{self._limits.pictures:,}"
+        if self._added >= self._limits.images:
+            return _("not asked: the limit of {count} images was reached").format(
+                count=f"{self._limits.images:,}"
             )
         if self._bytes >= self._limits.total_bytes:
             return _("not asked: the limit of {count} MB was reached").format(
@@ -290,7 +290,7 @@ class Harvest:
         return self._pages < self._limits.pages
 
     def _waits(self) -> bool:
-        return bool(self._turns.pictures or (self._turns.pages and self._may_page()))
+        return bool(self._turns.images or (self._turns.pages and self._may_page()))
 
     def _may_go_on(self) -> bool:
         return self._waits() and not self._over()
@@ -298,7 +298,7 @@ class Harvest:
     def _send_out(self, pool: ThreadPoolExecutor) -> None:
         while sum(self._under_way.values()) < _AT_ONCE and not self._over():
             hoped_for = self._added + self._in_hand + self._under_way["picture"]
-            target = self._turns.next(pages=self._may_page(), pictures=hoped_for < self._limits.pictures)
+            target = self._turns.next(pages=self._may_page(), images=hoped_for < self._limits.images)
             if target is None:
                 return
             self._under_way[target.kind] += 1
@@ -346,7 +346,7 @@ class Harvest:
             self._keep_answers()
         target = outcome.target
         fault = outcome.fault
-        if fault is not None and not isinstance(fault, PictureRefused):
+        if fault is not None and not isinstance(fault, ImageRefused):
             raise fault
         if outcome.reading is not None and outcome.answer is not None and self._follow is not None:
             followed = self._follow(target, outcome.answer, outcome.reading, self._known)
@@ -405,7 +405,7 @@ class Harvest:
 
 def harvest(
     database: Database,
-    store: PictureStore,
+    store: ImageStore,
     project_id: int,
     visitor: Visitor,
     *,
@@ -417,8 +417,8 @@ def harvest(
 ) -> IngestReport:
     """Ask all addresses that wait for the job, take in what comes, and say what became of everything.
 
-    kind: of the pictures' provenance: crawl, list, openverse, commons. follow: what is made of pages; none
-    where all addresses are of pictures. ingesting: must name the job. Raises what `ingest` raises.
+    kind: of the images' provenance: crawl, list, openverse, commons. follow: what is made of pages; none
+    where all addresses are of images. ingesting: must name the job. Raises what `ingest` raises.
     """
     job_id = ingesting["job_id"]
     assert job_id is not None  # noqa: S101 - its addresses are the job's

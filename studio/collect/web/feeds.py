@@ -1,4 +1,4 @@
-"""RSS, Atom and sitemaps: the pictures that they name and the pages that they lead to."""
+"""RSS, Atom and sitemaps: the images that they name and the pages that they lead to."""
 
 import io
 import re
@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from xml.etree.ElementTree import Element, ParseError, iterparse
 
 from studio.collect.web.html_page import read_html
-from studio.collect.web.image_candidates import is_picture_file, why_ornament
-from studio.collect.web.page import FoundPicture, Reading
+from studio.collect.web.image_candidates import is_image_file, why_ornament
+from studio.collect.web.page import FoundImage, Reading
 from studio.collect.web.urls import joined, plain
-from studio.errors import PictureRefused
+from studio.errors import ImageRefused
 from studio.i18n import _
 from studio.images.provenance import Papers, licence_name
 from studio.images.reasons import Why
@@ -28,7 +28,7 @@ def read_feed(text: str, address: str) -> Reading:
     """Return what a feed or a sitemap names, up to where it is broken, if it is.
 
     text: from its first element on. What stands before it, a document type for one, is not ours to pass on:
-    entities of its own have no place in a feed, and serve attacks. Raises PictureRefused when nothing can be
+    entities of its own have no place in a feed, and serve attacks. Raises ImageRefused when nothing can be
     read.
     """
     text = _NO_XML.sub("", text)
@@ -38,15 +38,15 @@ def read_feed(text: str, address: str) -> Reading:
         # HTML's entities and lone ampersands are what most broken feeds suffer from.
         feed = _Feed(address)
         fault = feed.read(_NO_ENTITY.sub("&amp;", text))
-    if fault and not feed.pictures and not feed.links:
-        raise PictureRefused(
+    if fault and not feed.images and not feed.links:
+        raise ImageRefused(
             _("expected a feed or a sitemap; {address} cannot be read: {why}.").format(
                 address=address, why=fault
             ),
             Why.DAMAGED,
         )
     return Reading(
-        tuple(feed.pictures.values()),
+        tuple(feed.images.values()),
         tuple(feed.dropped.items()),
         tuple(feed.links),
         tuple(feed.next_links),
@@ -58,7 +58,7 @@ class _Feed:
     """A feed as it is read, entry by entry: none stays in memory."""
 
     address: str
-    pictures: dict[str, FoundPicture] = field(default_factory=dict)
+    images: dict[str, FoundImage] = field(default_factory=dict)
     dropped: dict[str, str] = field(default_factory=dict)
     links: dict[str, None] = field(default_factory=dict)
     next_links: dict[str, None] = field(default_factory=dict)
@@ -97,13 +97,13 @@ class _Feed:
     def _read_entry(self, entry: Element) -> None:
         papers = self._papers(entry)
         page = papers.page_address
-        if is_picture_file(page):
+        if is_image_file(page):
             papers = replace(papers, page_address=self.address)
-            self._keep(FoundPicture(page, papers))
+            self._keep(FoundImage(page, papers))
         elif page != self.address:
             self.links[page] = None
-        contents: list[FoundPicture] = []
-        thumbnails: list[FoundPicture] = []
+        contents: list[FoundImage] = []
+        thumbnails: list[FoundImage] = []
         for each in entry.iter():
             name = _name(each)
             found = self._named(each, papers)
@@ -114,10 +114,10 @@ class _Feed:
             elif found is not None:
                 self._keep(found)
             elif name == "image":
-                self._read_sitemap_picture(each, papers)
+                self._read_sitemap_image(each, papers)
             elif name in ("encoded", "description", "summary", "content") and "<img" in (each.text or ""):
                 self._read_text(each.text or "", papers)
-        # One picture in several sizes; a small copy counts where there is nothing else.
+        # One image in several sizes; a small copy counts where there is nothing else.
         for found in contents or thumbnails:
             if found is max(contents or thumbnails, key=_area):
                 self._keep(found)
@@ -148,8 +148,8 @@ class _Feed:
         page = said.get("page") or self.address
         return Papers(page, said.get("title", ""), creator, licence_name(licence), licence)
 
-    def _named(self, element: Element, papers: Papers) -> FoundPicture | None:
-        """Return the picture of an enclosure, of one of Media RSS' elements, of an img in XHTML."""
+    def _named(self, element: Element, papers: Papers) -> FoundImage | None:
+        """Return the image of an enclosure, of one of Media RSS' elements, of an img in XHTML."""
         name = _name(element)
         address = None
         if name == "img":
@@ -163,21 +163,21 @@ class _Feed:
         if address is None:
             return None
         width, height = (_pixels(element.get(side, "")) for side in ("width", "height"))
-        return FoundPicture(address, papers, width, height)
+        return FoundImage(address, papers, width, height)
 
-    def _read_sitemap_picture(self, image: Element, papers: Papers) -> None:
+    def _read_sitemap_image(self, image: Element, papers: Papers) -> None:
         said = {_name(each): each for each in image}
         if "loc" in said and (address := joined(said["loc"].text, self.address)):
             title = next((text for name in ("title", "caption") if (text := _text(said.get(name)))), "")
             papers = replace(papers, title=title)
             if "license" in said and (licence := joined(said["license"].text, self.address)):
                 papers = replace(papers, licence=licence_name(licence), licence_address=licence)
-            self._keep(FoundPicture(address, papers))
+            self._keep(FoundImage(address, papers))
 
     def _read_text(self, text: str, papers: Papers) -> None:
-        """Read an entry's HTML: what it does not say of a picture, the entry does."""
+        """Read an entry's HTML: what it does not say of an image, the entry does."""
         shown = read_html(text, papers.page_address)
-        for found in shown.pictures:
+        for found in shown.images:
             own = {name: value for name, value in vars(found.papers).items() if value}
             if own.get("licence_address"):
                 own.setdefault("licence", "")
@@ -185,11 +185,11 @@ class _Feed:
         for address, reason in shown.dropped:
             self.dropped.setdefault(address, reason)
 
-    def _keep(self, found: FoundPicture) -> None:
+    def _keep(self, found: FoundImage) -> None:
         if reason := why_ornament(found.address, found.width_px, found.height_px):
             self.dropped.setdefault(found.address, reason)
         else:
-            self.pictures.setdefault(found.address, found)
+            self.images.setdefault(found.address, found)
 
 
 def first_element(text: str) -> tuple[str, int]:
@@ -212,10 +212,10 @@ def first_element(text: str) -> tuple[str, int]:
 
 
 def _shows(address: str | None) -> bool:
-    return address is not None and is_picture_file(address)
+    return address is not None and is_image_file(address)
 
 
-def _area(found: FoundPicture) -> int:
+def _area(found: FoundImage) -> int:
     return (found.width_px or 0) * (found.height_px or 1)
 
 

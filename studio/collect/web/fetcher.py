@@ -1,4 +1,4 @@
-"""Asking the web for pages and pictures: the only place in the studio that does, safely and politely."""
+"""Asking the web for pages and images: the only place in the studio that does, safely and politely."""
 
 import socket
 from collections.abc import Mapping
@@ -10,9 +10,9 @@ from urllib.parse import urlencode
 from studio.collect.web.connections import Checks, Lifelines, Resolver
 from studio.collect.web.http import Exchanges, Request, Response
 from studio.collect.web.rate_limits import Manners, retry_after, too_busy
-from studio.collect.web.robots import MAX_BYTES, NO_PICTURES, Rules, directives
+from studio.collect.web.robots import MAX_BYTES, NO_IMAGES, Rules, directives
 from studio.collect.web.urls import normal, origin, site
-from studio.errors import PictureRefused
+from studio.errors import ImageRefused
 from studio.i18n import _
 from studio.images.reasons import Why
 
@@ -109,7 +109,7 @@ class Visitor:
 
         kind: what is hoped for; a service is made for programs, so that its robots.txt is not asked.
         etag, last_modified: of the answer that is known already. headers: told to this site and no other.
-        Raises PictureRefused with the kind of refusal when nothing comes of it, VisitEnded after `close`.
+        Raises ImageRefused with the kind of refusal when nothing comes of it, VisitEnded after `close`.
         """
         known = {"If-None-Match": etag, "If-Modified-Since": last_modified}
         known = {name: value for name, value in known.items() if value}
@@ -177,14 +177,14 @@ class Visitor:
                     return response.body
                 if _BAD_REQUEST <= response.status < _SERVER_FAULT:
                     return None
-                raise PictureRefused(
+                raise ImageRefused(
                     _("its site answered {status}.").format(status=response.status), Why.ROBOTS
                 )
             address = normal(response.headers["Location"], address)
         raise self._too_many_redirects(address)
 
-    def _too_many_redirects(self, address: str) -> PictureRefused:
-        return PictureRefused(
+    def _too_many_redirects(self, address: str) -> ImageRefused:
+        return ImageRefused(
             _("{address} leads on and on: more than {limit} redirects.").format(
                 address=address, limit=self._limits.redirects
             ),
@@ -204,14 +204,14 @@ def _answer(address: str, response: Response, robots: str) -> Answer:
 def _forbidden(tags: list[str] | tuple[str, ...], kind: Kind) -> frozenset[str]:
     if kind != "picture" or not tags:
         return frozenset()
-    return directives(tags, (), AGENT_TOKEN) & NO_PICTURES
+    return directives(tags, (), AGENT_TOKEN) & NO_IMAGES
 
 
 def _usable(answer: Answer, kind: Kind) -> Answer:
     status, address = answer.status, answer.address
     if status in (_OK, _NOT_MODIFIED):
         if forbidden := _forbidden(answer.robots_tags, kind):
-            raise PictureRefused(
+            raise ImageRefused(
                 _("{address} is not taken: its X-Robots-Tag says {directive}.").format(
                     address=address, directive=", ".join(sorted(forbidden))
                 ),
@@ -223,7 +223,7 @@ def _usable(answer: Answer, kind: Kind) -> Answer:
     raise _no_use(address, status)
 
 
-def _no_use(address: str, status: int) -> PictureRefused:
+def _no_use(address: str, status: int) -> ImageRefused:
     if status in _MISSING:
         said, why = _("{address} is not there ({status})."), Why.MISSING
     elif status in _FORBIDDEN:
@@ -231,4 +231,4 @@ def _no_use(address: str, status: int) -> PictureRefused:
     else:
         said = _("{address} cannot be had: its site answered {status}.")
         why = Why.UNREACHABLE if status >= _SERVER_FAULT else Why.OTHER
-    return PictureRefused(said.format(address=address, status=status), why)
+    return ImageRefused(said.format(address=address, status=status), why)

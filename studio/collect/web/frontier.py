@@ -94,7 +94,7 @@ def pages_asked(session: Session, job_id: int) -> int:
     return session.scalar(select(func.count()).where(*wanted)) or 0
 
 
-def pictures_found(session: Session, job_id: int) -> tuple[int, int]:
+def images_found(session: Session, job_id: int) -> tuple[int, int]:
     """Return of how many addresses, pages aside, it is written what became, and how many were added."""
     find = models.Find
     rows = session.execute(
@@ -114,7 +114,7 @@ def note(
     *,
     at: datetime,
 ) -> None:
-    """Write what became of addresses that gave no picture, each with the page that named it."""
+    """Write what became of addresses that gave no image, each with the page that named it."""
     noted = (
         Noted(find, page_address, site(find.name) if "://" in find.name else "")
         for find, page_address in finds
@@ -134,19 +134,19 @@ def done(session: Session, job_id: int, addresses: Sequence[str]) -> None:
 
 @dataclass(frozen=True)
 class Kept:
-    """An earlier answer: its tags, and the picture or the page's reading that they stand for."""
+    """An earlier answer: its tags, and the image or the page's reading that they stand for."""
 
     address: str
     etag: str
     last_modified: str
     sha256: str | None = None
     format: str = ""
-    """The picture's, as in the database."""
+    """The image's, as in the database."""
     reading: Mapping[str, Any] | None = None
 
 
 def recall(session: Session, addresses: Sequence[str]) -> dict[str, Kept]:
-    """Return what is kept of these addresses, by address; of pictures only what the database still has."""
+    """Return what is kept of these addresses, by address; of images only what the database still has."""
     row, image = WebAnswer, models.Image
     kept = {}
     for start in range(0, len(addresses), _CHUNK):

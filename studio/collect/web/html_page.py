@@ -1,4 +1,4 @@
-"""What an HTML page shows: its pictures with their papers, its links, and what it tells robots."""
+"""What an HTML page shows: its images with their papers, its links, and what it tells robots."""
 
 import re
 import warnings
@@ -13,13 +13,13 @@ from studio.collect.web.fetcher import AGENT_TOKEN
 from studio.collect.web.image_candidates import (
     attribute,
     is_drawing,
+    is_image_file,
     is_inline,
-    is_picture_file,
     references,
     why_ornament,
 )
 from studio.collect.web.json_ld import Described, described
-from studio.collect.web.page import FoundPicture, Reading
+from studio.collect.web.page import FoundImage, Reading
 from studio.collect.web.urls import joined, line
 from studio.images.provenance import Papers, licence_name
 
@@ -36,7 +36,7 @@ _MOST_STRINGS = 100
 
 @dataclass
 class Scope:
-    """What a figure, an article or the whole page states for the pictures in it."""
+    """What a figure, an article or the whole page states for the images in it."""
 
     within: "Scope | None" = None
     is_figure: bool = False
@@ -76,11 +76,11 @@ class Markup:
     whole: Scope = field(default_factory=Scope)
     images: list[tuple[Tag, Place]] = field(default_factory=list)
     sources: dict[int, list[Tag]] = field(default_factory=dict)
-    """Those of each picture, by the id of its tag."""
+    """Those of each image, by the id of its tag."""
     others: list[tuple[str, Tag | None, Place]] = field(default_factory=list)
     """References to backgrounds, posters, objects; with the tag whose size and words are theirs."""
     cards: list[str] = field(default_factory=list)
-    """References to the pictures for those who share the page."""
+    """References to the images for those who share the page."""
     links: list[tuple[Tag, Place]] = field(default_factory=list)
     scripts: list[str] = field(default_factory=list)
     robots: list[tuple[str, str]] = field(default_factory=list)
@@ -152,7 +152,7 @@ class Markup:
         if name in _CARDS:
             self.cards.append(content)
         elif name == "og:image:secure_url" and content:
-            self.cards[-1:] = [content]  # the same picture as the one before it
+            self.cards[-1:] = [content]  # the same image as the one before it
         elif name == "og:title":
             self.card_title = self.card_title or line(content)
         elif name == "author":
@@ -263,7 +263,7 @@ def read_html(text: str, address: str) -> Reading:
 
 @dataclass
 class _Seen:
-    """A picture, from all places of the page that name it."""
+    """An image, from all places of the page that name it."""
 
     scope: Scope
     words: str
@@ -294,7 +294,7 @@ class _Page:
             self._keep(address, None, self._anywhere)
         return Reading(
             tuple(
-                FoundPicture(address, self._papers(seen, said.get(address)), seen.width_px, seen.height_px)
+                FoundImage(address, self._papers(seen, said.get(address)), seen.width_px, seen.height_px)
                 for address, seen in self._found.items()
                 if not seen.drop
             ),
@@ -321,8 +321,8 @@ class _Page:
     def _image(self, image: Tag, place: Place) -> bool:
         """Keep the best that an img offers, and return whether there was anything."""
         linked = self._join(attribute(place.link, "href")) if place.link is not None else None
-        if linked is not None and is_picture_file(linked):
-            # The small picture leads to the whole one, of which the page gives no size.
+        if linked is not None and is_image_file(linked):
+            # The small image leads to the whole one, of which the page gives no size.
             self._keep(linked, image, place, sized=False)
             return True
         sources = self._markup.sources.get(id(place.picture), [])
@@ -383,7 +383,7 @@ class _Page:
                 kind = attribute(tag, "type").lower()
                 if not ("next" in rel or ("alternate" in rel and ("rss" in kind or "atom" in kind))):
                     continue
-            elif is_picture_file(target) or is_drawing(target):
+            elif is_image_file(target) or is_drawing(target):
                 self._keep(target, tag, place)
                 continue
             links[target] = None

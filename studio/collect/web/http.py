@@ -16,7 +16,7 @@ from urllib3.exceptions import TimeoutError as UrllibTimeout
 from studio.collect.web.connections import Checks, HeaderTooLarge, Life, Pools
 from studio.collect.web.rate_limits import VisitEnded
 from studio.collect.web.urls import origin, shown
-from studio.errors import PictureRefused
+from studio.errors import ImageRefused
 from studio.i18n import _
 from studio.images.reasons import Why
 
@@ -31,7 +31,7 @@ PACKINGS = "gzip, deflate"
 def read_body(response: BaseHTTPResponse, address: str, most_bytes: int, *, cut: bool = False) -> bytes:
     """Return an answer's body.
 
-    cut: of a body longer than `most_bytes` the beginning is wanted; else PictureRefused is raised, as it is
+    cut: of a body longer than `most_bytes` the beginning is wanted; else ImageRefused is raised, as it is
     for a damaged one. What a header says of the length is believed only when that is too much.
     """
     if (response.length_remaining or 0) > most_bytes and not cut:
@@ -56,7 +56,7 @@ def _unpacked(response: BaseHTTPResponse, address: str, most_bytes: int) -> Iter
         yield from chunks
         return
     if packing not in ("gzip", "x-gzip", "deflate"):
-        raise PictureRefused(
+        raise ImageRefused(
             _("{address} came packed as {packing}, which was not asked for.").format(
                 address=address, packing=shown(packing)
             ),
@@ -90,14 +90,14 @@ def _deflation(packed: bytes) -> int:
     return _ZLIB if headed else _BARE
 
 
-def _broken_package(address: str) -> PictureRefused:
-    return PictureRefused(
+def _broken_package(address: str) -> ImageRefused:
+    return ImageRefused(
         _("{address} is damaged: it cannot be unpacked.").format(address=address), Why.DAMAGED
     )
 
 
-def _too_large(address: str, most_bytes: int) -> PictureRefused:
-    return PictureRefused(
+def _too_large(address: str, most_bytes: int) -> ImageRefused:
+    return ImageRefused(
         _("{address} is larger than {limit} MB.").format(address=address, limit=f"{most_bytes / 1e6:g}"),
         Why.TOO_LARGE,
     )
@@ -144,7 +144,7 @@ class Exchanges:
         """Ask once.
 
         wanted: how many bytes of an answer's body are wanted at most, judged by its header. cut: of a longer
-        one the beginning is. Raises PictureRefused when no whole answer comes, VisitEnded after `close`.
+        one the beginning is. Raises ImageRefused when no whole answer comes, VisitEnded after `close`.
         """
         began = time.monotonic()
         life = self._lifelines.begin(began + self._first_byte_s)
@@ -159,7 +159,7 @@ class Exchanges:
                 answer = Response(response.status, response.headers, body)
             else:
                 _drain(response)
-        except PictureRefused:
+        except ImageRefused:
             if self._lifelines.closed:
                 raise VisitEnded from None
             raise
@@ -217,17 +217,17 @@ def _header_too_large(error: Exception) -> bool:
     return isinstance(error, HeaderTooLarge) or any(isinstance(arg, HeaderTooLarge) for arg in error.args)
 
 
-def _too_slow(address: str) -> PictureRefused:
-    return PictureRefused(
+def _too_slow(address: str) -> ImageRefused:
+    return ImageRefused(
         _("{address} is too slow: it did not come in time.").format(address=address), Why.SLOW
     )
 
 
-def _refusal(error: Exception, address: str, *, late: bool) -> PictureRefused:
+def _refusal(error: Exception, address: str, *, late: bool) -> ImageRefused:
     if late or isinstance(error, UrllibTimeout | TimeoutError):
         return _too_slow(address)
     if _header_too_large(error):
-        return PictureRefused(
+        return ImageRefused(
             _("{address} is not read: its answer's header is too large.").format(address=address),
             Why.TOO_LARGE,
         )
@@ -237,4 +237,4 @@ def _refusal(error: Exception, address: str, *, late: bool) -> PictureRefused:
     else:
         said = _("{address} broke off, or did not speak HTTP ({why}).")
     why = shown(" ".join(str(inner).split())) or _("nothing came")
-    return PictureRefused(said.format(address=address, why=why), Why.UNREACHABLE)
+    return ImageRefused(said.format(address=address, why=why), Why.UNREACHABLE)

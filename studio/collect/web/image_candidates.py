@@ -1,4 +1,4 @@
-"""Which of the addresses that an img offers is the whole picture."""
+"""Which of the addresses that an img offers is the whole image."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -10,10 +10,10 @@ from bs4 import Tag
 from studio.i18n import _
 
 ICON_PX = 32
-_PICTURE = re.compile(r"\.(jpe?g|jpe|jfif|pjpeg|png|webp|gif|bmp|tiff?|heic|heif|avif)$", re.IGNORECASE)
+_IMAGE = re.compile(r"\.(jpe?g|jpe|jfif|pjpeg|png|webp|gif|bmp|tiff?|heic|heif|avif)$", re.IGNORECASE)
 _DRAWING = re.compile(r"\.(svgz?|ico|cur)$", re.IGNORECASE)
 _SPRITE = re.compile(r"(?<![a-z])sprites?(?![a-z])", re.IGNORECASE)
-# The whole name: pixel-art.png is a picture. And no JPEG: it has no clear pixel, but there are beacons.
+# The whole name: pixel-art.png is an image. And no JPEG: it has no clear pixel, but there are beacons.
 _TRACKER = re.compile(
     r"((tracker|tracking|track|pixel|beacon|spacer|blank|clear|transparent|1x1)[._-]?)+\d*"
     r"(\.(?!jpe?g$)[a-z]{2,4})?",
@@ -26,10 +26,10 @@ def file_of(address: str) -> str:
     return unquote(address.partition("?")[0].rpartition("/")[2])
 
 
-def is_picture_file(address: str) -> bool:
-    """Whether an address names a picture by its ending. `File:Rose.jpg` of a wiki is the page about one."""
+def is_image_file(address: str) -> bool:
+    """Whether an address names an image by its ending. `File:Rose.jpg` of a wiki is the page about one."""
     name = file_of(address)
-    return ":" not in name and _PICTURE.search(name) is not None
+    return ":" not in name and _IMAGE.search(name) is not None
 
 
 def is_drawing(address: str) -> bool:
@@ -40,7 +40,7 @@ def is_drawing(address: str) -> bool:
 def why_ornament(
     address: str, width_px: int | None = None, height_px: int | None = None, *, hidden: bool = False
 ) -> str:
-    """Return why a picture is not asked for, in a sentence; empty for most.
+    """Return why an image is not asked for, in a sentence; empty for most.
 
     width_px, height_px: as its page shows it, where it says so. hidden: its page does not show it at all.
     """
@@ -54,14 +54,14 @@ def why_ornament(
         said = _("{address} is not asked: by its name it counts visitors or fills a gap.")
     elif sides and min(sides) < ICON_PX:
         said = _("{address} is not asked: its page shows it {side} px large, as an icon or a tracker.")
-    elif hidden and not is_picture_file(address):
+    elif hidden and not is_image_file(address):
         said = _("{address} is not asked: its page hides it, as it would a tracker.")
     else:
         return ""
     return said.format(address=address, side=min(sides, default=0))
 
 
-# From what galleries and shops call the picture that opens on a click.
+# From what galleries and shops call the image that opens on a click.
 _WHOLE = (
     "data-orig-file", "data-full-src", "data-full", "data-hi-res-src", "data-hi-res", "data-highres",
     "data-zoom-image", "data-large_image", "data-large-file",
@@ -93,14 +93,14 @@ def attribute(tag: Tag, name: str) -> str:
 
 
 def is_inline(reference: str) -> bool:
-    """Whether a reference holds a picture itself, or is none at all."""
+    """Whether a reference holds an image itself, or is none at all."""
     return reference.lower().startswith(("data:", "blob:", "javascript:", "about:", "#"))
 
 
 def references(image: Tag | None, sources: Iterable[Tag]) -> list[str]:
-    """Return what an img and the sources of its picture offer, the best first.
+    """Return what an img and the sources of its image offer, the best first.
 
-    That is: the whole picture where an attribute says so, the largest of all srcsets, what is loaded late,
+    That is: the whole image where an attribute says so, the largest of all srcsets, what is loaded late,
     and `src`. Of equals the img's own, which every browser can show.
     """
     candidates: list[_Candidate] = []
@@ -172,4 +172,4 @@ def _is_one_word(value: str) -> bool:
 
 
 def _is_late(name: str, value: str) -> bool:
-    return name.startswith("data-") and _names_a_file(value) and is_picture_file(value.partition("#")[0])
+    return name.startswith("data-") and _names_a_file(value) and is_image_file(value.partition("#")[0])

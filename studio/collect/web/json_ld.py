@@ -1,4 +1,4 @@
-"""What a page says of its pictures in JSON-LD, in the words of schema.org."""
+"""What a page says of its images in JSON-LD, in the words of schema.org."""
 
 import json
 import re
@@ -19,7 +19,7 @@ _Node = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Described:
-    """What is said of one picture; empty for what is not."""
+    """What is said of one image; empty for what is not."""
 
     title: str = ""
     creator: str = ""
@@ -28,7 +28,7 @@ class Described:
 
 
 def described(scripts: Iterable[str], join: Callable[[str], str | None]) -> dict[str, Described]:
-    """Return what is said of each picture, by its address.
+    """Return what is said of each image, by its address.
 
     join: makes an address whole, or None where it is none.
     """
@@ -37,7 +37,7 @@ def described(scripts: Iterable[str], join: Callable[[str], str | None]) -> dict
     whole = {node["@id"]: node for node in nodes if isinstance(node.get("@id"), str) and len(node) > 1}
     found: dict[str, Described] = {}
     for node in nodes:
-        for reference, own, around in _pictures(node):
+        for reference, own, around in _images(node):
             address = join(reference)
             if address is None:
                 continue
@@ -74,8 +74,8 @@ def _nodes(data: Any) -> Iterator[_Node]:
         waiting.extend(value for value in reversed(inside) if isinstance(value, dict | list))
 
 
-def _pictures(node: _Node) -> Iterator[tuple[str, _Node, _Node]]:
-    """Yield references to pictures, each with the object that describes it and the one around that."""
+def _images(node: _Node) -> Iterator[tuple[str, _Node, _Node]]:
+    """Yield references to images, each with the object that describes it and the one around that."""
     if _is_image(node) and (reference := _reference(node)):
         yield reference, node, {}
     for name in _NAMING:

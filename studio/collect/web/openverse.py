@@ -1,4 +1,4 @@
-"""Searching Openverse, which knows the openly licensed pictures of many collections."""
+"""Searching Openverse, which knows the openly licensed images of many collections."""
 
 import json
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from studio.collect.web import service
 from studio.collect.web.fetcher import Answer, Kind, Visitor
 from studio.collect.web.service import MOST_PAGES, Hit, asked, content, link, pixels, plain, refuse_long
-from studio.errors import PictureRefused, SearchFailed
+from studio.errors import ImageRefused, SearchFailed
 from studio.i18n import _
 from studio.images.provenance import Papers, licence_name, name_of_code
 
@@ -31,7 +31,7 @@ class Openverse:
         self._token = ""
 
     def find(self, words: str, *, licences: frozenset[str], min_side_px: int) -> Iterator[Hit]:
-        """Yield pictures as `Service.find` says."""
+        """Yield images as `Service.find` says."""
         refuse_long(words)
         # Nothing is said of `mature`: it is false by itself, and Openverse has taken any word for yes.
         parameters: dict[str, Any] = {
@@ -89,7 +89,7 @@ class Openverse:
         }
         try:
             answer = self._visitor.post(f"{self._address}/v1/auth_tokens/token/", form)
-        except PictureRefused as refusal:
+        except ImageRefused as refusal:
             raise service.failure(refusal, name="Openverse", busy=self._busy) from refusal
         token = content(answer, "Openverse").get("access_token") if answer.status == _OK else None
         if not isinstance(token, str) or not token.isascii() or not token.isprintable():
@@ -131,7 +131,7 @@ def _detail(found: dict[str, Any]) -> str:
 
 
 def _sizes(min_side_px: int) -> str:
-    """Return the sizes to ask for, where some hold no picture whose shorter side is long enough."""
+    """Return the sizes to ask for, where some hold no image whose shorter side is long enough."""
     if min_side_px**2 >= _MEDIUM_PIXELS:
         return "large"
     return "medium,large" if min_side_px**2 >= _SMALL_PIXELS else ""

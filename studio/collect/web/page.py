@@ -8,8 +8,8 @@ from studio.images.provenance import Papers
 
 
 @dataclass(frozen=True)
-class FoundPicture:
-    """A picture that a page names; the size is as the page states it."""
+class FoundImage:
+    """An image that a page names; the size is as the page states it."""
 
     address: str
     papers: Papers
@@ -21,7 +21,7 @@ class FoundPicture:
 class Reading:
     """All that is taken from one page; addresses are in their normal form."""
 
-    pictures: tuple[FoundPicture, ...] = ()
+    images: tuple[FoundImage, ...] = ()
     dropped: tuple[tuple[str, str], ...] = ()
     """Addresses of icons, sprites and trackers, each with its reason."""
     links: tuple[str, ...] = ()
@@ -32,17 +32,18 @@ class Reading:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain JSON, for `from_json`."""
-        return asdict(self)
+        found = asdict(self)
+        return {"pictures": found.pop("images"), **found}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Reading":
         """Return what `to_json` wrote."""
-        pictures = tuple(
-            FoundPicture(p["address"], Papers(**p["papers"]), p["width_px"], p["height_px"])
+        images = tuple(
+            FoundImage(p["address"], Papers(**p["papers"]), p["width_px"], p["height_px"])
             for p in data["pictures"]
         )
         return cls(
-            pictures,
+            images,
             tuple((address, reason) for address, reason in data["dropped"]),
             tuple(data["links"]),
             tuple(data["next_links"]),

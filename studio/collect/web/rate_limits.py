@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from studio.errors import PictureRefused
+from studio.errors import ImageRefused
 from studio.i18n import _
 from studio.images.reasons import Why
 
@@ -54,7 +54,7 @@ class Manners:
     def turn(self, site: str) -> Iterator[float]:
         """Wait for the site's next turn, and hold it; yields when it began, as time.monotonic counts.
 
-        Raises PictureRefused when the site rests, VisitEnded when all is closed meanwhile.
+        Raises ImageRefused when the site rests, VisitEnded when all is closed meanwhile.
         """
         with self._lock:
             place = self._place(site)
@@ -155,9 +155,9 @@ def retry_after(value: str, now: datetime) -> float | None:
     return max(0.0, ((date if date.tzinfo else date.replace(tzinfo=UTC)) - now).total_seconds())
 
 
-def too_busy(site: str, wait_s: float) -> PictureRefused:
+def too_busy(site: str, wait_s: float) -> ImageRefused:
     """Return the refusal that names how long a site is to be left alone."""
-    return PictureRefused(
+    return ImageRefused(
         _("{site} is too busy: it is to be left alone for {wait} s. Ask again later.").format(
             site=site, wait=f"{max(1, round(wait_s)):,}"
         ),

@@ -7,7 +7,7 @@ from studio.collect.web.feeds import ROOTS, first_element, read_feed
 from studio.collect.web.html_page import read_html
 from studio.collect.web.page import Reading
 from studio.collect.web.urls import decoded
-from studio.errors import PictureRefused
+from studio.errors import ImageRefused
 from studio.i18n import _
 from studio.images.decode import admitted_format, foreign_format
 from studio.images.reasons import Why
@@ -26,7 +26,7 @@ def read_page(body: bytes, content_type: str, address: str) -> Reading:
     """Return what a page shows. address: where it was found, against which its links are read.
 
     What it is, is told by its content; `content_type` is asked only for its letters (charset).
-    Raises PictureRefused when it is no page (a PDF, a program, a text without a tag), or a feed of which
+    Raises ImageRefused when it is no page (a PDF, a program, a text without a tag), or a feed of which
     nothing can be read.
     """
     if body.startswith(b"\x1f\x8b"):
@@ -59,11 +59,11 @@ def _unpacked(body: bytes, address: str) -> bytes:
     try:
         whole = unpacker.decompress(body, _UNPACKED_BYTES + 1)
     except zlib.error as error:
-        raise PictureRefused(
+        raise ImageRefused(
             _("{address} is damaged: it cannot be unpacked.").format(address=address), Why.DAMAGED
         ) from error
     if len(whole) > _UNPACKED_BYTES:
-        raise PictureRefused(
+        raise ImageRefused(
             _("{address} is larger than {limit} MB unpacked.").format(
                 address=address, limit=_UNPACKED_BYTES // 1_000_000
             ),
@@ -72,8 +72,8 @@ def _unpacked(body: bytes, address: str) -> bytes:
     return whole
 
 
-def _no_page(address: str, kind: str) -> PictureRefused:
-    return PictureRefused(
-        _("expected a page or a picture; {address} is {kind}.").format(address=address, kind=kind),
-        Why.NOT_A_PICTURE,
+def _no_page(address: str, kind: str) -> ImageRefused:
+    return ImageRefused(
+        _("expected a page or an image; {address} is {kind}.").format(address=address, kind=kind),
+        Why.NOT_AN_IMAGE,
     )

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable
 from protego import Protego
 
 from studio.collect.web.urls import origin
-from studio.errors import PictureRefused
+from studio.errors import ImageRefused
 from studio.i18n import _
 from studio.images.reasons import Why
 
-NO_PICTURES = frozenset({"noai", "noimageai", "noindex", "noimageindex", "none"})
+NO_IMAGES = frozenset({"noai", "noimageai", "noindex", "noimageindex", "none"})
 NO_LINKS = frozenset({"nofollow", "none"})
 MAX_BYTES = 512 * 1024
 LONGEST_DELAY_S = 60.0
@@ -56,24 +56,24 @@ class Rules:
     """The robots.txt of every site, fetched when it is first asked about.
 
     fetch: gives the body of an address, or None where there is none (then all is allowed); raises
-    PictureRefused when it cannot be had, and then nothing is allowed (RFC 9309, 2.3.1.4).
+    ImageRefused when it cannot be had, and then nothing is allowed (RFC 9309, 2.3.1.4).
     """
 
     def __init__(self, fetch: Callable[[str], bytes | None], agent_token: str) -> None:
         self._fetch, self._agent = fetch, agent_token
         self._lock = threading.Lock()
         self._locks: dict[str, threading.Lock] = {}
-        self._rules: dict[str, Protego | PictureRefused | None] = {}
+        self._rules: dict[str, Protego | ImageRefused | None] = {}
 
     def check(self, address: str) -> tuple[str, float]:
         """Return what the rules say, in a few words, and the delay in seconds that they ask for.
 
-        Raises PictureRefused where they forbid the address.
+        Raises ImageRefused where they forbid the address.
         """
         place = origin(address)
         rules = self._of(place)
-        if isinstance(rules, PictureRefused):
-            raise PictureRefused(
+        if isinstance(rules, ImageRefused):
+            raise ImageRefused(
                 _("{address} is not asked, as {origin}/robots.txt cannot be read: {why}").format(
                     address=address, origin=place, why=rules
                 ),
@@ -82,7 +82,7 @@ class Rules:
         if rules is None:
             return _("no robots.txt"), 0.0
         if not rules.can_fetch(address, self._agent):
-            raise PictureRefused(
+            raise ImageRefused(
                 _("{address} is not asked: {origin}/robots.txt forbids it.").format(
                     address=address, origin=place
                 ),
@@ -96,7 +96,7 @@ class Rules:
             return said, LONGEST_DELAY_S
         return _("robots.txt allows it"), delay_s
 
-    def _of(self, place: str) -> Protego | PictureRefused | None:
+    def _of(self, place: str) -> Protego | ImageRefused | None:
         if place in self._rules:
             return self._rules[place]
         with self._lock:
@@ -105,7 +105,7 @@ class Rules:
             if place not in self._rules:
                 try:
                     body = self._fetch(f"{place}/robots.txt")
-                except PictureRefused as refusal:
+                except ImageRefused as refusal:
                     if refusal.why == Why.BUSY:
                         return refusal  # which passes
                     self._rules[place] = refusal

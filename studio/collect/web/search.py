@@ -1,4 +1,4 @@
-"""Searching services for pictures, to be looked at before anything is kept."""
+"""Searching services for images, to be looked at before anything is kept."""
 
 import math
 import time
@@ -22,7 +22,7 @@ from studio.collect.web.commons import Commons
 from studio.collect.web.fetcher import Kind, Visitor
 from studio.collect.web.openverse import Openverse
 from studio.collect.web.service import Hit, Service, checked_phrases
-from studio.errors import PictureRefused, SearchFailed, ServerError
+from studio.errors import ImageRefused, SearchFailed, ServerError
 from studio.files import atomic_bytes
 from studio.i18n import _
 from studio.images.decode import decode_whole
@@ -90,7 +90,7 @@ class Previews:
         return self._folder / name
 
     def fetch(self, visitor: Visitor, address: str, kind: Kind) -> str:
-        """Fetch a picture, keep a small copy and return its name; empty when nothing can be shown.
+        """Fetch an image, keep a small copy and return its name; empty when nothing can be shown.
 
         Raises VisitEnded after the visitor's end, ServerError when the disk refuses.
         """
@@ -99,7 +99,7 @@ class Previews:
         try:
             data = visitor.get(address, kind=kind, max_bytes=_MAX_BYTES).body
             image = decode_whole(data, address, at_least_px=THUMBNAIL_PX).image
-        except PictureRefused:
+        except ImageRefused:
             return ""
         name = f"{uuid4().hex}.webp"
         try:
@@ -165,9 +165,9 @@ def search(
     settings: Settings,
     progress: Progress,
 ) -> Searched:
-    """Find about `count` pictures and keep them as the job's hits, which can be read while this goes on.
+    """Find about `count` images and keep them as the job's hits, which can be read while this goes on.
 
-    The phrases get even shares, in turn; what one leaves over goes to those after it. A picture that several
+    The phrases get even shares, in turn; what one leaves over goes to those after it. An image that several
     find belongs to the first. A job taken up again goes on: what it has found stays. The visitor is closed
     at the end. Raises what `checked_phrases` raises, SearchFailed when the service refuses before anything
     is found, Stopped when a person asks for an end.

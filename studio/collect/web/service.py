@@ -11,7 +11,7 @@ from bs4 import BeautifulSoup
 
 from studio.collect.web.fetcher import Answer, Kind, Visitor
 from studio.collect.web.urls import joined, line
-from studio.errors import PictureRefused, SearchFailed
+from studio.errors import ImageRefused, SearchFailed
 from studio.i18n import _
 from studio.images.provenance import CODES, Papers
 from studio.images.reasons import Why
@@ -24,7 +24,7 @@ _LONGEST_SIDE_PX = 1_000_000
 
 @dataclass(frozen=True)
 class Hit:
-    """A picture that a service knows."""
+    """An image that a service knows."""
 
     address: str
     preview_address: str
@@ -43,15 +43,15 @@ class Hit:
 
 
 class Service(Protocol):
-    """Finds pictures by words."""
+    """Finds images by words."""
 
     preview_kind: ClassVar[Kind]
     """As what its previews are asked for."""
 
     def find(self, words: str, *, licences: frozenset[str], min_side_px: int) -> Iterator[Hit]:
-        """Yield pictures, those that fit best first, asking for more as they are taken.
+        """Yield images, those that fit best first, asking for more as they are taken.
 
-        licences: codes as in `studio.images.provenance.CODES`; empty: any. A picture that is known to have a
+        licences: codes as in `studio.images.provenance.CODES`; empty: any. An image that is known to have a
         shorter side than `min_side_px` is left out. Raises SearchFailed when the service does not answer or
         refuses.
         """
@@ -73,11 +73,11 @@ def asked(
     """
     try:
         return visitor.get(f"{address}?{urlencode(parameters)}", kind="service", headers=headers)
-    except PictureRefused as refusal:
+    except ImageRefused as refusal:
         raise failure(refusal, name=name, busy=busy) from refusal
 
 
-def failure(refusal: PictureRefused, *, name: str, busy: str) -> SearchFailed:
+def failure(refusal: ImageRefused, *, name: str, busy: str) -> SearchFailed:
     """Return what a person is told when a service gave no answer."""
     if refusal.why == Why.BUSY:
         return SearchFailed(busy)
@@ -148,7 +148,7 @@ def checked_phrases(service: str, phrases: Sequence[str], licences: Collection[s
         )
     searched = tuple(dict.fromkeys(words for phrase in phrases if (words := " ".join(phrase.split()))))
     if not searched:
-        raise SearchFailed(_("expected words to search for; there are none. Type what the pictures show."))
+        raise SearchFailed(_("expected words to search for; there are none. Type what the images show."))
     for words in searched:
         refuse_long(words)
     return searched

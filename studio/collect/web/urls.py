@@ -9,7 +9,7 @@ from urllib.parse import quote, urljoin, urlsplit, urlunsplit
 import idna
 from bs4.dammit import EncodingDetector
 
-from studio.errors import PictureRefused
+from studio.errors import ImageRefused
 from studio.i18n import _
 from studio.images.reasons import Why
 
@@ -39,7 +39,7 @@ _NOT_PUBLIC = (
 def normal(address: str, base: str = "") -> str:
     """Return an address as an absolute http or https one, without fragment, everything in its plainest form.
 
-    base: the page that names it. Raises PictureRefused for anything that is not surely such an address: other
+    base: the page that names it. Raises ImageRefused for anything that is not surely such an address: other
     schemes, user names and passwords, backslashes, numbers that stand for an IP address in other than the
     usual form, more than 2,000 characters.
     """
@@ -141,12 +141,12 @@ def _host(host: str, address: str) -> str:
     return name
 
 
-def _too_long(address: str) -> PictureRefused:
+def _too_long(address: str) -> ImageRefused:
     return _refused(address, _("it is longer than {limit} characters").format(limit=f"{LONGEST:,}"))
 
 
-def _refused(address: str, why: str) -> PictureRefused:
-    return PictureRefused(
+def _refused(address: str, why: str) -> ImageRefused:
+    return ImageRefused(
         _(
             "expected a public web address such as https://example.org/; {address} is not asked: {why}."
         ).format(address=shown(address), why=why),
@@ -217,5 +217,5 @@ def joined(reference: str | None, base: str) -> str | None:
         return None
     try:
         return normal(reference, base)
-    except (PictureRefused, UnicodeError):  # JSON can hold halves of letters, which no address can
+    except (ImageRefused, UnicodeError):  # JSON can hold halves of letters, which no address can
         return None

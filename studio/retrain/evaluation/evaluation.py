@@ -1,4 +1,4 @@
-"""How good a head is on pictures it has never seen."""
+"""How good a head is on images it has never seen."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
@@ -13,17 +13,17 @@ from studio.retrain.snapshot import Example
 
 _Z_95 = 1.959963984540054
 _DIGITS = 6
-"""Of a probability that is kept: no list of ten thousand pictures need be twice as long for more."""
+"""Of a probability that is kept: no list of ten thousand images need be twice as long for more."""
 
 ANSWERS = ("predictions", "precision_recall")
-"""The parts of `Evaluation.to_json` that grow with the test pictures and the classes: not for lists."""
+"""The parts of `Evaluation.to_json` that grow with the test images and the classes: not for lists."""
 
 
 @dataclass(frozen=True)
 class ClassScore:
-    """One class on the test pictures, 0-1 each; None where there is nothing to divide by.
+    """One class on the test images, 0-1 each; None where there is nothing to divide by.
 
-    count: test pictures that are of this class. average_precision: as in `PrecisionRecall`; None also of runs
+    count: test images that are of this class. average_precision: as in `PrecisionRecall`; None also of runs
     older than that.
     """
 
@@ -37,10 +37,10 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class TestPrediction:
-    """What the head said of one test picture. true, predicted: labels; score: 0-1, of `predicted`.
+    """What the head said of one test image. true, predicted: labels; score: 0-1, of `predicted`.
 
     true_score: 0-1, of `true`; None of runs older than that. copy: whether it is nearly the same as a
-    picture that was trained on.
+    image that was trained on.
     """
 
     __test__ = False  # not one of pytest's
@@ -55,7 +55,7 @@ class TestPrediction:
 
 @dataclass(frozen=True)
 class Tally:
-    """accuracy: 0-1, None if n is 0; interval: 95% of it, None likewise; n: pictures."""
+    """accuracy: 0-1, None if n is 0; interval: 95% of it, None likewise; n: images."""
 
     accuracy: float | None
     n: int
@@ -69,11 +69,11 @@ class Tally:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A head's answers on the test pictures, counted.
+    """A head's answers on the test images, counted.
 
     accuracy: 0-1, None if n is 0. confusion: rows true, columns predicted, in the order of `classes`.
     interval: 95% confidence interval of the accuracy (Wilson 1927), None if n is 0.
-    without_copies: the same after near copies of training pictures are taken out; None where
+    without_copies: the same after near copies of training images are taken out; None where
     nobody looked for them. calibration: None where n is 0. Runs older than these have None or nothing there.
     predictions, precision_recall: empty where only a list was asked for.
     """
@@ -99,7 +99,7 @@ class Evaluation:
     ) -> "Evaluation":
         """Count. probabilities: float32, (len(examples), len(classes)).
 
-        copies: the SHA-256 of those that are near copies of training pictures; None where nobody looked.
+        copies: the SHA-256 of those that are near copies of training images; None where nobody looked.
         """
         true = np.array([classes.index(example.label) for example in examples], np.intp)
         predicted = probabilities.argmax(axis=1) if len(examples) else true
@@ -177,7 +177,7 @@ class Evaluation:
 
 
 def misclassified(evaluation: Evaluation) -> tuple[TestPrediction, ...]:
-    """Return the test pictures that the head got wrong, those first of which it was surest."""
+    """Return the test images that the head got wrong, those first of which it was surest."""
     wrong = (each for each in evaluation.predictions if each.true != each.predicted)
     return tuple(sorted(wrong, key=lambda each: (-each.score, each.sha256)))
 

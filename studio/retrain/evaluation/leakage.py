@@ -1,4 +1,4 @@
-"""Which test pictures are near copies of training pictures: they tell nothing about pictures never seen."""
+"""Which test images are near copies of training images: they tell nothing about images never seen."""
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from studio.arrays import Float32Array, IndexArray
 from studio.backbones import BackboneFile
 from studio.backbones.bottleneck_cache import BottleneckCache
-from studio.errors import PictureRefused
+from studio.errors import ImageRefused
 from studio.i18n import _
 from studio.images.decode import decode
 from studio.images.similarity import DENIED, THE_SAME, UNSEEN_BITS, bits_apart, perceptual_hash
@@ -21,11 +21,11 @@ from studio.retrain.snapshot import Example, Snapshot
 
 _ROWS = 8192
 _HASHED_PX = 64
-"""A picture need be no larger for its hash, and a JPEG is read at a smaller scale many times faster."""
+"""An image need be no larger for its hash, and a JPEG is read at a smaller scale many times faster."""
 
 
 FindCopies = Callable[[Snapshot, Float32Array | None], frozenset[str] | None]
-"""Told a snapshot and its bottlenecks, says which of its test pictures are copies; None where it cannot.
+"""Told a snapshot and its bottlenecks, says which of its test images are copies; None where it cannot.
 
 Bottlenecks: float32, (examples, features), or a memory map of it; None where a run has not made them all.
 """
@@ -51,9 +51,9 @@ def copies_by(
 
 @dataclass(frozen=True)
 class CopiesOfFiles:
-    """Finds the test pictures whose nearest training picture is a near copy of theirs, by files alone.
+    """Finds the test images whose nearest training image is a near copy of theirs, by files alone.
 
-    Bottlenecks and hashes decide as among a project's pictures (docs/decisions/0034-near-copies.md); hashes
+    Bottlenecks and hashes decide as among a project's images (docs/decisions/0034-near-copies.md); hashes
     are made of the files of those pairs only that the bottlenecks leave open. Copies that have a group in
     common are found without. Raises Stopped.
     """
@@ -116,10 +116,10 @@ def _directions(vectors: Float32Array) -> Float32Array:
 def _alike(
     pairs: Sequence[tuple[Example, Example]], *, threads: int, progress: Progress
 ) -> npt.NDArray[np.bool_]:
-    """Return for each pair whether its pictures' hashes are near each other."""
+    """Return for each pair whether its images' hashes are near each other."""
     by_digest = {example.sha256: example for pair in pairs for example in pair}
     hashes: dict[str, int | None] = {}
-    phase = _("Comparing pictures")
+    phase = _("Comparing images")
     with ThreadPoolExecutor(threads) as pool:
         for example, made in zip(by_digest.values(), pool.map(_hash, by_digest.values()), strict=True):
             hashes[example.sha256] = made
@@ -135,7 +135,7 @@ def _near(one: int | None, other: int | None) -> bool:
 
 def _hash(example: Example) -> int | None:
     try:
-        picture = decode(example.path, example.path.name, at_least_px=_HASHED_PX)
-    except PictureRefused:  # gone since it was embedded: then it is a copy of nothing
+        image = decode(example.path, example.path.name, at_least_px=_HASHED_PX)
+    except ImageRefused:  # gone since it was embedded: then it is a copy of nothing
         return None
-    return int(perceptual_hash(picture), 16)
+    return int(perceptual_hash(image), 16)

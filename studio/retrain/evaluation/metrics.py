@@ -15,8 +15,8 @@ class PrecisionRecall:
     """One class's curve, by rising recall: at most `MOST_POINTS` of its points, all of them true ones.
 
     average_precision: the sum of the precision at each point times what recall it adds, over all points
-    (Zhu 2004, as scikit-learn counts it); None, and no points, where no test picture is of the class.
-    recalls, precisions, thresholds: 0-1 each; a picture is taken for the class from the threshold on.
+    (Zhu 2004, as scikit-learn counts it); None, and no points, where no test image is of the class.
+    recalls, precisions, thresholds: 0-1 each; an image is taken for the class from the threshold on.
     """
 
     label: str
@@ -35,7 +35,7 @@ class PrecisionRecall:
             return cls(label, None)
         order = np.argsort(-probabilities, kind="stable")
         falling = probabilities[order]
-        # Pictures of one probability come in together.
+        # Images of one probability come in together.
         last = np.flatnonzero(np.append(falling[1:] != falling[:-1], True))
         right = np.cumsum(is_of_class[order])[last]
         recall, precision = right / there, right / (last + 1)

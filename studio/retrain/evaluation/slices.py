@@ -1,4 +1,4 @@
-"""A run's test accuracy by where its pictures came from: it may know only one site's photographs."""
+"""A run's test accuracy by where its images came from: it may know only one site's photographs."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from studio.retrain.runs.run_records import run
 
 @dataclass(frozen=True)
 class Slice:
-    """The test pictures of one source. accuracy: 0-1; interval: 95% of it.
+    """The test images of one source. accuracy: 0-1; interval: 95% of it.
 
     name: the site, or the kind of provenance (folder, upload, camera, …) of what came from none.
     """
@@ -28,7 +28,7 @@ class Slice:
 
 
 def slices(session: Session, run_id: int) -> tuple[Slice, ...]:
-    """Return a run's test pictures by source, the most first; a picture counts where it was found first.
+    """Return a run's test images by source, the most first; an image counts where it was found first.
 
     Raises ProjectError where there is no such run.
     """
@@ -50,7 +50,7 @@ def slices(session: Session, run_id: int) -> tuple[Slice, ...]:
 
 
 def _sources(session: Session, project_id: int, snapshot_id: int) -> dict[str, tuple[str, str]]:
-    """Return the kind and the site of each test picture's first provenance, by its SHA-256."""
+    """Return the kind and the site of each test image's first provenance, by its SHA-256."""
     place, member = models.Provenance, models.SnapshotImage
     first = (
         select(func.min(place.id))

@@ -1,4 +1,4 @@
-"""What a network makes of a picture before its last blocks, cached, so that those can be trained alone.
+"""What a network makes of an image before its last blocks, cached, so that those can be trained alone.
 
 A map of numbers a view, tens of kilobytes, where an ordinary bottleneck is five: kept as float16, and no more
 of it on the disk than `BOUND_BYTES`; the oldest goes first, and is computed again when it is wanted.
@@ -88,7 +88,7 @@ def cache_of(bottleneck_dir: Path, front: Front) -> BottleneckCache:
 
 
 def mirrored_digest(sha256: str) -> str:
-    """Return the name of a picture's mirrored view in a cache: 64 hexadecimal digits."""
+    """Return the name of an image's mirrored view in a cache: 64 hexadecimal digits."""
     return hashlib.sha256(f"mirrored view of {sha256}".encode()).hexdigest()
 
 
@@ -100,23 +100,23 @@ def embed_deep(
     threads: int,
     progress: Progress,
 ) -> tuple[Refusal, ...]:
-    """Fill `cache` with what it lacks of the views that are wanted of each picture, reading each file once.
+    """Fill `cache` with what it lacks of the views that are wanted of each image, reading each file once.
 
-    wanted: pictures with the names of their views: their own SHA-256, and `mirrored_digest` of it.
+    wanted: images with the names of their views: their own SHA-256, and `mirrored_digest` of it.
     As `embed`: returns the files that could not be read, and stops with what was made written.
     """
     digests = [digest for errand in wanted for digest in errand.digests]
     missing = set(cache.missing(digests))
     errands = [
-        Errand(errand.picture, lacking)
+        Errand(errand.image, lacking)
         for errand in wanted
         if (lacking := tuple(digest for digest in errand.digests if digest in missing))
     ]
 
     def draw(errand: Errand, content: bytes) -> list[npt.NDArray[np.uint8]]:
-        pixels = front.file.preprocessing.read(content, errand.picture.path.name)
+        pixels = front.file.preprocessing.read(content, errand.image.path.name)
         return [
-            pixels if digest == errand.picture.sha256 else np.ascontiguousarray(pixels[:, ::-1])
+            pixels if digest == errand.image.sha256 else np.ascontiguousarray(pixels[:, ::-1])
             for digest in errand.digests
         ]
 
@@ -153,10 +153,10 @@ def make_room(cache: BottleneckCache, wanted: Sequence[str], bound_bytes: int = 
 
 BATCH = 32
 _USUAL = Distortions(flip_left_right=True, random_crop=10, random_scale=30, random_brightness=15)
-"""What is done where a run asks for no distortion of its own: few pictures have too little to tell."""
+"""What is done where a run asks for no distortion of its own: few images have too little to tell."""
 _USUAL_VIEWS = 6
 _USUAL_IN_ALL = 4000
-"""Distorted views of all pictures together: where there are many pictures, they are needed less."""
+"""Distorted views of all images together: where there are many images, they are needed less."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ class DeepLesson:
 
     @property
     def epoch_steps(self) -> int:
-        """Batches until as many pictures have been asked as there are."""
+        """Batches until as many images have been asked as there are."""
         return -(-len(self.labels) // BATCH)
 
 
@@ -191,8 +191,8 @@ def deep_lesson(
 ) -> Iterator[DeepLesson]:
     """Compute what is missing of a snapshot's deep bottlenecks, and yield them.
 
-    Training pictures have two views, plain and mirrored, and distorted ones as `distorted` says. Of more
-    pictures than fit within the bound some are left out, of the large classes first.
+    Training images have two views, plain and mirrored, and distorted ones as `distorted` says. Of more
+    images than fit within the bound some are left out, of the large classes first.
     """
     training, validation = used.of_split("training"), used.of_split("validation")
     distortions, count, seed = distorted(options, len(training))
@@ -227,16 +227,16 @@ def deep_lesson(
             del maps  # Windows cannot remove a file that is mapped
 
 
-def distorted(options: RunOptions, pictures: int) -> tuple[Distortions, int, int]:
-    """Return how `pictures` training pictures are distorted, in how many views each, and by which seed.
+def distorted(options: RunOptions, images: int) -> tuple[Distortions, int, int]:
+    """Return how `images` training images are distorted, in how many views each, and by which seed.
 
-    As the run asks; where it does not, lightly, and the fewer views the more pictures there are. Those
+    As the run asks; where it does not, lightly, and the fewer views the more images there are. Those
     hang on no seed of the run's, so that the next run finds them in the cache.
     """
     asked = Distortions.of(options)
     if asked is not None:
         return asked, options.distorted_views, options.seed
-    return _USUAL, min(_USUAL_VIEWS, _USUAL_IN_ALL // max(pictures, 1)), 0
+    return _USUAL, min(_USUAL_VIEWS, _USUAL_IN_ALL // max(images, 1)), 0
 
 
 def _labels(examples: Sequence[Example], used: Snapshot) -> IndexArray:

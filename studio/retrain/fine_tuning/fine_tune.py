@@ -1,6 +1,6 @@
 """Fine-tuning: a backbone's last blocks and a head, trained together on what comes before those blocks.
 
-The network is shown pictures a third larger than its own size, and the blocks learn from windows as large as
+The network is shown images a third larger than its own size, and the blocks learn from windows as large as
 that. They stand beside the same blocks as they were: the model answers by both. The plain head is trained
 first, so that every run says what the rest has brought.
 """
@@ -108,7 +108,7 @@ def learn_tuned(
             progress=means.progress,
             on_points=on_points,
         )
-        pictures, views = lesson.training.shape[:2]
+        images, views = lesson.training.shape[:2]
     began = time.monotonic()
     means.progress.report(_("Writing the model"), 0, 1)
     network = tuned_network(backbone, front.tap.name, tuner.tuned())
@@ -138,7 +138,7 @@ def learn_tuned(
         "fine_tuning": {
             "before": front.tap.name,
             "share": front.tap.share,
-            "pictures": pictures,
+            "pictures": images,
             "views": views,
             "epochs": options.fine_tune_epochs,
             "size_px": backbone.preprocessing.width_px,
@@ -162,7 +162,7 @@ def learn_tuned(
 def _untouched(
     tail: Any, lesson: DeepLesson, used: Snapshot, options: RunOptions, means: Means, identity: str
 ) -> tuple[Head, Lesson]:
-    """Return a head on what the tail makes of the pictures before it is trained, and what it learnt from."""
+    """Return a head on what the tail makes of the images before it is trained, and what it learnt from."""
     count, width = len(lesson.labels), tail.output.shape[-1]
     maps = (lesson.training[:, 0], lesson.validation)
     larger_lesson = Lesson(
@@ -222,7 +222,7 @@ def _answering(
 
 
 def _asked(model: bytes, used: Snapshot, file: BackboneFile, means: Means) -> Float32Array:
-    """Return what the file itself says of the test pictures: float32, (N, classes)."""
+    """Return what the file itself says of the test images: float32, (N, classes)."""
     with tempfile.TemporaryDirectory(dir=means.run_dir) as room:
         path = Path(room) / "model.tflite"
         path.write_bytes(model)

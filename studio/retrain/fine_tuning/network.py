@@ -14,7 +14,7 @@ from studio.i18n import _
 from studio.retrain.head.head import Head
 
 _SPATIAL = 4
-"""Axes of a map: pictures, height, width, channels."""
+"""Axes of a map: images, height, width, channels."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def taps(network: Any) -> tuple[Tap, ...]:
     for at, layer in enumerate(layers[:-1]):
         # Nothing made before it is asked for after it.
         if at and reach <= at and id(layer) in named and len(layer.output.shape) == _SPATIAL:
-            _pictures, *shape = layer.output.shape
+            _images, *shape = layer.output.shape
             found.append(Tap(layer.name, tuple(shape), sum(costs[at + 1 :]) / max(sum(costs), 1)))
         reach = max(reach, last_use[at])
     return tuple(found)
@@ -53,7 +53,7 @@ def taps(network: Any) -> tuple[Tap, ...]:
 def tap_of(network: Any, share: float) -> Tap:
     """Return a tap behind which are at most `share` of the multiply-adds, and a quarter of that or more.
 
-    It is where the map is smallest, for each picture's is kept: between blocks, mostly. Of several it is the
+    It is where the map is smallest, for each image's is kept: between blocks, mostly. Of several it is the
     first, from the input on, but after the norm and activation that follow.
     Raises BackboneError where there is none: in NASNet each cell also takes what came before the last one.
     """
@@ -79,7 +79,7 @@ def cut(network: Any, tap: Tap) -> tuple[Any, Any]:
 
 
 def multiply_adds(layer: Any) -> int:
-    """Return a layer's multiply-adds for one picture: of its kernel, at each place of its output."""
+    """Return a layer's multiply-adds for one image: of its kernel, at each place of its output."""
     kernel = getattr(layer, "kernel", None)
     if kernel is None:
         return 0
@@ -95,13 +95,13 @@ _LARGER = 4 / 3
 _TRAINED_SHARE = np.float32(4 / 5)
 """Of the logits; the rest is the untouched blocks'."""
 _STRIDE_PX = 32
-"""What these networks divide a picture by, all in all: nothing is gained by an edge in between."""
+"""What these networks divide an image by, all in all: nothing is gained by an edge in between."""
 
 
 def larger(backbone: Backbone) -> Backbone:
-    """Return the same backbone for pictures a third larger, each edge rounded up to a multiple of 32 px.
+    """Return the same backbone for images a third larger, each edge rounded up to a multiple of 32 px.
 
-    Networks are trained on crops, in which things look larger than in the whole pictures they are asked about
+    Networks are trained on crops, in which things look larger than in the whole images they are asked about
     later: Touvron et al., "Fixing the train-test resolution discrepancy", 2019.
     """
     size_px = -(-int(backbone.preprocessing.width_px * _LARGER) // _STRIDE_PX) * _STRIDE_PX

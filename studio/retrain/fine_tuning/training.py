@@ -95,7 +95,7 @@ class Tuner:
     @property
     def window(self) -> tuple[int, int]:
         """Height and width of the windows that a step is shown."""
-        _pictures, height, width, _channels = self._tail.input.shape
+        _images, height, width, _channels = self._tail.input.shape
         return height, width
 
     def step(self, windows: npt.NDArray[np.float16], labels: IndexArray, number: int) -> tuple[float, float]:
@@ -157,9 +157,9 @@ def train_tail(
     """Take the tuner through `options.fine_tune_epochs`, and return all points.
 
     The last weights stand, not the best: on a cosine the end is where the steps are small. Points are told of
-    the training batch at each step and, after each epoch, of the validation pictures: those as the model
+    the training batch at each step and, after each epoch, of the validation images: those as the model
     answers that will be kept, together with what stands beside the tuner.
-    beside: its logits on the validation pictures, float32, (M, classes).
+    beside: its logits on the validation images, float32, (M, classes).
     checkpoint, identity: as in `train_head`; written a few times a minute, for it is large.
     Raises Stopped, with the checkpoint written.
     """
@@ -175,7 +175,7 @@ def train_tail(
             progress.report(phase, step, total)
             epoch, place = divmod(step, epoch_steps)
             if place == 0 or not batches:
-                # All equally large: a last one of a few left-over pictures would be a step of chance.
+                # All equally large: a last one of a few left-over images would be a step of chance.
                 batches = np.array_split(_epoch(lesson, options, epoch), epoch_steps)
             some = batches[place]
             generator = np.random.default_rng([options.seed, step, 1])

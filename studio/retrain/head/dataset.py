@@ -15,7 +15,7 @@ class Lesson:
     """What a head learns from. vectors: float32, (N, features), in memory or mapped; labels: int, (N,).
 
     training, validation: int, rows of `vectors`. Every class has a row in `training`.
-    views: int, (len(training), V), the rows that show each picture of `training`, its own among them where it
+    views: int, (len(training), V), the rows that show each image of `training`, its own among them where it
     is meant; None where each has only its own.
     """
 
@@ -40,7 +40,7 @@ class Scaling:
 
     @classmethod
     def of(cls, lesson: Lesson) -> "Scaling":
-        """Measure the training pictures, a few thousand at a time."""
+        """Measure the training images, a few thousand at a time."""
         count = len(lesson.training)
         sums = np.zeros(lesson.vectors.shape[1])
         squares = np.zeros_like(sums)
@@ -65,8 +65,8 @@ class Scaling:
 class Draw:
     """The batches: float32, (steps, batch, features), unscaled, and int32 labels, (steps, batch).
 
-    Each hangs on seed and step alone. With replacement; "balanced" draws classes, then pictures of them, as
-    `retrain.py` does, so that classes count alike however many pictures they have. Of a picture with several
+    Each hangs on seed and step alone. With replacement; "balanced" draws classes, then images of them, as
+    `retrain.py` does, so that classes count alike however many images they have. Of an image with several
     views one is drawn.
     """
 
@@ -89,13 +89,13 @@ class Draw:
         if self._options.class_weighting == "balanced":
             labels = generator.integers(0, self._lesson.classes, size)
             places = (generator.random(size) * self._counts[labels]).astype(np.intp)
-            pictures = self._by_class[self._starts[labels] + places]
+            images = self._by_class[self._starts[labels] + places]
         else:
-            pictures = generator.integers(0, len(self._lesson.training), size)
+            images = generator.integers(0, len(self._lesson.training), size)
         views = self._lesson.views
         if views is None:
-            return np.asarray(self._lesson.training[pictures])
-        return np.asarray(views[pictures, generator.integers(0, views.shape[1], size)])
+            return np.asarray(self._lesson.training[images])
+        return np.asarray(views[images, generator.integers(0, views.shape[1], size)])
 
 
 def sampled(labels: IndexArray, size: int, generator: np.random.Generator) -> IndexArray:

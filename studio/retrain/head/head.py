@@ -28,7 +28,7 @@ class Manner:
     scaling: of the features; the peer takes them as they come.
     weights: the first ones, float32, (features, classes).
     behind: how much less a step's number is than the steps taken by its end; the peer counts from 0.
-    keeps_best: whether the head that was best on the validation pictures stands, or the last.
+    keeps_best: whether the head that was best on the validation images stands, or the last.
     """
 
     scaling: Scaling
@@ -59,7 +59,7 @@ def _truncated_normal(shape: tuple[int, int], seed: int) -> Float32Array:
 
 
 L2S = (0.0, 0.001, 0.01, 0.1)
-"""What is tried where the validation pictures choose."""
+"""What is tried where the validation images choose."""
 _CHUNK = 10
 """Steps between two looks at the clock; bounds the rows in memory to `_CHUNK * train_batch_size`."""
 _POINTS_S = 0.25
@@ -93,9 +93,9 @@ class Watch:
 
 @dataclass(frozen=True)
 class TrainedHead:
-    """The head that was best on the validation pictures, and after how many steps it was so.
+    """The head that was best on the validation images, and after how many steps it was so.
 
-    validation: that head's point; None without validation pictures, where the last head stands.
+    validation: that head's point; None without validation images, where the last head stands.
     steps: all that were taken; stopped_early: whether patience ended them. l2: as it was, given or chosen.
     """
 
@@ -146,7 +146,7 @@ def choose_l2(
         )
 
     heads = tuple(train(l2, lambda _points: None) for l2 in L2S)
-    # Without validation pictures all are alike, and the first stands: no L2.
+    # Without validation images all are alike, and the first stands: no L2.
     best = max(heads, key=lambda trained: merit(trained.validation))
     train(best.l2, on_points)  # nothing is left to train: it only tells
     return best, heads

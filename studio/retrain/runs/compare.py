@@ -1,4 +1,4 @@
-"""What is different between two runs: in their pictures, and in what each class came to."""
+"""What is different between two runs: in their images, and in what each class came to."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -16,7 +16,7 @@ from studio.retrain.run_folder import read_card
 
 @dataclass(frozen=True)
 class Place:
-    """Where a picture stands in a snapshot."""
+    """Where an image stands in a snapshot."""
 
     label: str
     split: Split
@@ -24,7 +24,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Change:
-    """A picture (SHA-256) whose place is not the same in both; None where it is not among the pictures."""
+    """An image (SHA-256) whose place is not the same in both; None where it is not among the images."""
 
     sha256: str
     before: Place | None
@@ -33,9 +33,9 @@ class Change:
 
 @dataclass(frozen=True)
 class ClassChange:
-    """Pictures of a class, before and after, and how one became the other.
+    """Images of a class, before and after, and how one became the other.
 
-    added, removed: pictures that were not there before, or are not any more; came, left: those that were
+    added, removed: images that were not there before, or are not any more; came, left: those that were
     relabelled. after = before + added - removed + came - left.
     """
 
@@ -50,7 +50,7 @@ class ClassChange:
 
 @dataclass(frozen=True)
 class Changes:
-    """All pictures that are not in the same place, by SHA-256, and the classes of both, sorted.
+    """All images that are not in the same place, by SHA-256, and the classes of both, sorted.
 
     relabelled: in another class; moved: on another side of the split, relabelled or not.
     """
@@ -67,7 +67,7 @@ class Changes:
 
     @classmethod
     def of(cls, changed: Iterable[Change], before: Mapping[str, int], after: Mapping[str, int]) -> "Changes":
-        """Sort changes out. before, after: how many pictures each class has in all."""
+        """Sort changes out. before, after: how many images each class has in all."""
         found = sorted(changed, key=lambda change: change.sha256)
         added = tuple(change for change in found if change.before is None)
         removed = tuple(change for change in found if change.after is None)
@@ -113,7 +113,7 @@ def score_changes(before: Evaluation, after: Evaluation) -> tuple[ScoreChange, .
 
 @dataclass(frozen=True)
 class Turned:
-    """Pictures that both runs were tested on and of which one of them was right: (before, after).
+    """Images that both runs were tested on and of which one of them was right: (before, after).
 
     mended: those that the second one got right; broken: those that only the first one did.
     """
@@ -123,7 +123,7 @@ class Turned:
 
 
 def turned(before: Evaluation, after: Evaluation) -> Turned:
-    """Find the test pictures of which two runs think differently, and are not both wrong."""
+    """Find the test images of which two runs think differently, and are not both wrong."""
     earlier = {each.sha256: each for each in before.predictions}
     both = [(earlier[each.sha256], each) for each in after.predictions if each.sha256 in earlier]
     right = [(one.true == one.predicted, other.true == other.predicted, (one, other)) for one, other in both]
@@ -213,7 +213,7 @@ def _differences(before: Evaluation, after: Evaluation) -> list[str]:
     one = {each.sha256: each for each in before.predictions}
     other = {each.sha256: each for each in after.predictions}
     if elsewhere := len(one.keys() ^ other.keys()):
-        alone = "{count} picture is tested in one only", "{count} pictures are tested in one only"
+        alone = "{count} image is tested in one only", "{count} images are tested in one only"
         found.append(counted(*alone, elsewhere))
     both = [(one[digest], other[digest]) for digest in one.keys() & other.keys()]
     if differ := sum(was.predicted != now.predicted for was, now in both):

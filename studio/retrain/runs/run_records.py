@@ -71,7 +71,7 @@ class RunSummary:
     """A run as lists show it. ended_at and evaluation: None until it has ended well.
 
     evaluation: in lists without its predictions and precision-recall curves, which `run` has.
-    pictures: in its snapshot. facts: what it was made with, what it took and tried; empty until then.
+    images: in its snapshot. facts: what it was made with, what it took and tried; empty until then.
     job_state: how this run stands, whatever becomes of others of its job; None where it has no job.
     error: why it failed, one line; empty where it did not.
     """
@@ -82,7 +82,7 @@ class RunSummary:
     folder: str
     options: RunOptions
     evaluation: Evaluation | None
-    pictures: int
+    images: int
     created_at: datetime
     ended_at: datetime | None
     name: str = ""
@@ -278,7 +278,7 @@ def newest_accuracy(session: Session, project_id: int) -> float | None:
 
 
 def image_ids(session: Session, digests: Collection[str]) -> dict[str, int]:
-    """Return the ids of pictures by their SHA-256, of those that there are."""
+    """Return the ids of images by their SHA-256, of those that there are."""
     wanted = sorted(digests)
     found: dict[str, int] = {}
     for start in range(0, len(wanted), _AT_ONCE):
@@ -294,14 +294,14 @@ def _summaries(
     session: Session, *which: ColumnElement[bool], answers: Mapping[str, Any] | None = None
 ) -> Iterator[RunSummary]:
     rows = session.execute(
-        select(models.Run, models.Snapshot.pictures, models.Job)
+        select(models.Run, models.Snapshot.images, models.Job)
         .join(models.Snapshot, models.Snapshot.id == models.Run.snapshot_id)
         .outerjoin(models.Job, models.Job.id == models.Run.job_id)
         .where(*which)
         .order_by(models.Run.id.desc())
     ).all()
-    under_way = runs_under_way(session, [job for _run, _pictures, job in rows if job is not None])
-    for row, pictures, job in rows:
+    under_way = runs_under_way(session, [job for _run, _images, job in rows if job is not None])
+    for row, images, job in rows:
         facts = dict(row.facts or {})
         error = facts.pop("error", "")
         state = state_of(row, job, under_way, failed=bool(error))
@@ -316,7 +316,7 @@ def _summaries(
             evaluation=None
             if row.evaluation is None
             else Evaluation.from_json({**row.evaluation, **(answers or {})}),
-            pictures=pictures,
+            images=images,
             created_at=row.created_at,
             ended_at=row.ended_at,
             name=row.name,

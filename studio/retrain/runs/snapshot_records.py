@@ -12,7 +12,7 @@ from db import models
 from studio.datasets.splits import Split
 from studio.files import atomic_text
 from studio.images import attribution
-from studio.images.store import PictureStore
+from studio.images.store import ImageStore
 from studio.retrain.options import RunOptions
 from studio.retrain.run_folder import ATTRIBUTION_TABLE, ATTRIBUTION_TEXT
 from studio.retrain.runs.compare import Change, Changes, Place
@@ -20,10 +20,10 @@ from studio.retrain.runs.run_records import run_row
 from studio.retrain.snapshot import Example, Labelled, Snapshot
 
 
-def snapshot_of(session: Session, project_id: int, options: RunOptions, store: PictureStore) -> Snapshot:
-    """Return the project's labelled pictures as they are now, dealt out to splits.
+def snapshot_of(session: Session, project_id: int, options: RunOptions, store: ImageStore) -> Snapshot:
+    """Return the project's labelled images as they are now, dealt out to splits.
 
-    Near copies fall on the same side, and so does every picture that a split came with.
+    Near copies fall on the same side, and so does every image that a split came with.
     """
     rows = session.execute(
         select(
@@ -49,7 +49,7 @@ def snapshot_of(session: Session, project_id: int, options: RunOptions, store: P
 
 
 def labelled(session: Session, project_id: int) -> list[str]:
-    """Return the SHA-256 of the project's labelled pictures, in no order: what a run would learn from."""
+    """Return the SHA-256 of the project's labelled images, in no order: what a run would learn from."""
     return list(
         session.scalars(
             select(models.Image.sha256)
@@ -66,7 +66,7 @@ def freeze(session: Session, project_id: int, snapshot: Snapshot, now: datetime)
     if known is not None:
         return known
     frozen = models.Snapshot(
-        project_id=project_id, hash=snapshot.hash, pictures=len(snapshot.examples), created_at=now
+        project_id=project_id, hash=snapshot.hash, images=len(snapshot.examples), created_at=now
     )
     session.add(frozen)
     session.flush()
@@ -91,7 +91,7 @@ def freeze(session: Session, project_id: int, snapshot: Snapshot, now: datetime)
     return frozen.id
 
 
-def load_snapshot(session: Session, run_id: int, store: PictureStore) -> Snapshot:
+def load_snapshot(session: Session, run_id: int, store: ImageStore) -> Snapshot:
     """Return what a run trains on, as it was frozen; its groups of near copies as they are now."""
     run = run_row(session, run_id)
     rows = session.execute(
@@ -117,9 +117,9 @@ def load_snapshot(session: Session, run_id: int, store: PictureStore) -> Snapsho
 
 
 def copies_tested(session: Session, run_id: int) -> frozenset[str]:
-    """Return the SHA-256 of a run's test pictures that are near copies of its training pictures.
+    """Return the SHA-256 of a run's test images that are near copies of its training images.
 
-    By the groups as they are now: a snapshot that was frozen before they were found, or pictures that came
+    By the groups as they are now: a snapshot that was frozen before they were found, or images that came
     with a split of their own, may have copies on both sides.
     """
     run = run_row(session, run_id)
@@ -152,7 +152,7 @@ def copies_tested(session: Session, run_id: int) -> frozenset[str]:
 def changes_between(session: Session, earlier_run_id: int, later_run_id: int) -> Changes:
     """Return what is different between what two runs train on; see `studio.retrain.runs.compare`.
 
-    Only the pictures that differ leave the database.
+    Only the images that differ leave the database.
     """
     before, after = run_row(session, earlier_run_id).snapshot_id, run_row(session, later_run_id).snapshot_id
     changed = () if before == after else (*_changed(session, before, after), *_new(session, before, after))
@@ -201,7 +201,7 @@ def _by_class(session: Session, snapshot_id: int) -> dict[str, int]:
 
 
 def write_attribution(session: Session, project_id: int, snapshot: Snapshot, folder: Path) -> None:
-    """Write who made a snapshot's pictures and under which licence, as a table and as a text."""
+    """Write who made a snapshot's images and under which licence, as a table and as a text."""
     credits = attribution.rows(session, project_id, {e.sha256: e.label for e in snapshot.examples})
     with atomic_text(folder / ATTRIBUTION_TABLE) as file:
         file.write(attribution.as_csv(credits))
@@ -210,7 +210,7 @@ def write_attribution(session: Session, project_id: int, snapshot: Snapshot, fol
 
 
 def _group(project_id: SQLColumnExpression[int]) -> ScalarSelect[str]:
-    """The SHA-256 of the first picture of an image's group of near copies, whatever became of that one."""
+    """The SHA-256 of the first image of an image's group of near copies, whatever became of that one."""
     member, first = aliased(models.CopyGroup), aliased(models.Image)
     return (
         select(first.sha256)

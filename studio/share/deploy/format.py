@@ -87,20 +87,20 @@ def _about(demo: Demo) -> dict[str, object]:
         "facts": demo.facts,
         "credits": demo.credits,
         "texts": {
-            "about": _("Show it a picture, and it says which of {count} classes it is.").format(
+            "about": _("Show it an image, and it says which of {count} classes it is.").format(
                 count=len(demo.labels)
             ),
             "files": _("Photographs"),
             "camera": _("Camera"),
             "drop": _("Drop one or more photographs"),
-            "take": _("Take a picture"),
+            "take": _("Take an image"),
             "turn_on": _("Turn the camera on"),
-            "unreadable": _("{name} cannot be read as a picture. Try a JPEG, PNG or WebP file."),
+            "unreadable": _("{name} cannot be read as an image. Try a JPEG, PNG or WebP file."),
             "sure": "{label}",
             "unlikely": _("Not sure. Perhaps {label}, {share}"),
             "strange": _("Not sure: unlike anything it learned from. Nearest is {label}, {share}"),
             "model": _("About this model"),
-            "credits": _("The pictures it learned from, and their authors"),
+            "credits": _("The images it learned from, and their authors"),
         },
     }
 
@@ -118,7 +118,7 @@ def _head(name: str) -> str:
     """Return the README that Hugging Face reads its settings from."""
     settings = {"title": name, "emoji": "🌼", "sdk": "docker", "app_port": 8501, "pinned": False}
     lines = [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in settings.items()]
-    return "\n".join(["---", *lines, "---", "", _("A picture classifier, made with Retrain Studio."), ""])
+    return "\n".join(["---", *lines, "---", "", _("An image classifier, made with Retrain Studio."), ""])
 
 
 _USAGE = _(
@@ -138,7 +138,7 @@ pip install -r requirements.txt
 streamlit run app.py
 ```
 
-Pictures are answered by the host and not kept. Where they should not leave the visitor's device, export the
+Images are answered by the host and not kept. Where they should not leave the visitor's device, export the
 web demo instead.
 """
 )

@@ -57,7 +57,7 @@ _MOST_CREDITS_BYTES = 8_000_000
 def write_papers(run_dir: Path, output_dir: Path, snapshot: Snapshot) -> None:
     """Write `ATTRIBUTION.csv`, and `ATTRIBUTION.txt` where the run has one.
 
-    Of a run on a folder it has a line a picture too, with the author where a `LICENSE.txt` as the codelab's
+    Of a run on a folder it has a line an image too, with the author where a `LICENSE.txt` as the codelab's
     stands beside the class folders, and otherwise with nothing in it: nobody has written down more.
     """
     if (run_dir / ATTRIBUTION_TEXT).is_file():
@@ -96,9 +96,9 @@ def _root(example: Example) -> Path:
 
 
 def licences(output_dir: Path) -> Counter[str]:
-    """Return how many pictures are under which licence, by the table that `write_papers` wrote.
+    """Return how many images are under which licence, by the table that `write_papers` wrote.
 
-    A picture that was found in several places counts once, by the first that states a licence.
+    An image that was found in several places counts once, by the first that states a licence.
     """
     found: dict[str, str] = {}
     with (output_dir / ATTRIBUTION_TABLE).open(encoding="utf-8", newline="") as file:
@@ -148,15 +148,15 @@ def _about(name: str, network: str, licence: str, card: dict[str, Any], snapshot
     trained = _("the last blocks and a new top") if tuned else _("a new top")
     size = card["preprocessing"]
     return f"# {escaped(name)}\n\n" + _(
-        "Says which of {classes} a picture shows. {network} ({licence}), pretrained on ImageNet, with "
-        "{trained} trained on {pictures}, by Retrain Studio {version}. It sees the whole picture, squeezed "
+        "Says which of {classes} an image shows. {network} ({licence}), pretrained on ImageNet, with "
+        "{trained} trained on {images}, by Retrain Studio {version}. It sees the whole image, squeezed "
         "to {width} x {height} pixels."
     ).format(
         classes=counted("{count} class", "{count} classes", len(snapshot.classes)),
         network=network,
         licence=licence,
         trained=trained,
-        pictures=counted("{count} picture", "{count} pictures", len(snapshot.of_split("training"))),
+        images=counted("{count} image", "{count} images", len(snapshot.of_split("training"))),
         version=__version__,
         width=size["width_px"],
         height=size["height_px"],
@@ -177,13 +177,13 @@ def _data(output_dir: Path, snapshot: Snapshot) -> str:
     return "\n\n".join(
         (
             f"## {_('Data')}",
-            _("Snapshot `{hash}`. A hash deals the pictures out, near copies on the same side.").format(
+            _("Snapshot `{hash}`. A hash deals the images out, near copies on the same side.").format(
                 hash=snapshot.hash[:16]
             ),
             table(heads, rows),
-            f"### {_('Licences and authors of the pictures')}",
+            f"### {_('Licences and authors of the images')}",
             "\n".join(lines),
-            _("{named}; each picture with its author, licence and address: `{file}`.").format(
+            _("{named}; each image with its author, licence and address: `{file}`.").format(
                 named=named, file=ATTRIBUTION_TABLE
             ),
         )
@@ -193,18 +193,18 @@ def _data(output_dir: Path, snapshot: Snapshot) -> str:
 def _figures(evaluation: Evaluation, snapshot: Snapshot) -> str:
     title = f"## {_('How good it is')}"
     if evaluation.accuracy is None or evaluation.interval is None:
-        return f"{title}\n\n" + _("No picture was left for testing: nobody knows.")
+        return f"{title}\n\n" + _("No image was left for testing: nobody knows.")
     low, high = evaluation.interval
-    said = _("{accuracy} of {count} test pictures, which it had never seen, are named rightly").format(
+    said = _("{accuracy} of {count} test images, which it had never seen, are named rightly").format(
         accuracy=f"**{evaluation.accuracy:.1%}**", count=f"{evaluation.n:,}"
     )
     said += " " + _("(95% of it: {low} to {high}).").format(low=f"{low:.1%}", high=f"{high:.1%}")
     without = evaluation.without_copies
     if without is not None and without.accuracy is not None and without.n < evaluation.n:
-        said += " " + _("Without near copies of training pictures: {accuracy} of {count}.").format(
+        said += " " + _("Without near copies of training images: {accuracy} of {count}.").format(
             accuracy=f"{without.accuracy:.1%}", count=f"{without.n:,}"
         )
-    heads = (_("class"), _("precision"), _("recall"), "F1", _("test pictures"))
+    heads = (_("class"), _("precision"), _("recall"), "F1", _("test images"))
     rows = [
         (escaped(s.label), _share(s.precision), _share(s.recall), _share(s.f1), f"{s.count:,}")
         for s in evaluation.scores
@@ -223,15 +223,15 @@ def _sureness(run_dir: Path) -> str:
     said = _(
         "Below a probability of {least} it should say “not sure”. Probabilities are to be raised to the "
         "power of 1/{temperature} and divided by their sum first. Both were chosen on the validation "
-        "pictures and stand in `{file}`."
+        "images and stand in `{file}`."
     ).format(least=f"{found.least_probability:.2f}", temperature=f"{found.temperature:.3f}", file=SURENESS)
     costs = found.costs
     if costs is not None and costs.accuracy is not None:
         said += " " + _(
-            "Of {pictures} it then answered {answered}, {accuracy} of them rightly, and held back {right} "
+            "Of {images} it then answered {answered}, {accuracy} of them rightly, and held back {right} "
             "right answers and {wrong} wrong ones."
         ).format(
-            pictures=counted("{count} validation picture", "{count} validation pictures", costs.pictures),
+            images=counted("{count} validation image", "{count} validation images", costs.images),
             answered=f"{costs.answered:,}",
             accuracy=f"{costs.accuracy:.1%}",
             right=f"{costs.both.right:,}",
@@ -244,9 +244,9 @@ def _limits(evaluation: Evaluation, snapshot: Snapshot, card: dict[str, Any]) ->
     counts = Counter(example.label for example in snapshot.examples)
     few = [label for label in snapshot.classes if counts[label] < FEW]
     lines = [
-        _("It knows these classes and no others: a picture of anything else gets one of their names."),
+        _("It knows these classes and no others: an image of anything else gets one of their names."),
         _(
-            "It is as good as the pictures were alike: other cameras, light, countries or ages may bring it "
+            "It is as good as the images were alike: other cameras, light, countries or ages may bring it "
             "lower figures than those above."
         ),
         _("The pretrained network has seen ImageNet, and what is lopsided there may be lopsided here."),
@@ -255,12 +255,12 @@ def _limits(evaluation: Evaluation, snapshot: Snapshot, card: dict[str, Any]) ->
     if few:
         lines.insert(
             1,
-            _("Fewer than {few} pictures: {classes}. What it says of them is a guess.").format(
+            _("Fewer than {few} images: {classes}. What it says of them is a guess.").format(
                 few=FEW, classes=_listed(few)
             ),
         )
     if evaluation.n < _FEW_TESTED:
-        lines.append(_("Measured on few pictures: see the interval above."))
+        lines.append(_("Measured on few images: see the interval above."))
     lines += [escaped(warning) for warning in card.get("warnings", ())]
     return f"## {_('Limits')}\n\n" + "\n".join(f"- {line}" for line in lines)
 
@@ -300,7 +300,7 @@ def readme(
         Template(form.usage).safe_substitute(values).strip(),
         f"## {_('What goes in')}",
         _(
-            "The whole picture, turned upright by its EXIF orientation, red, green and blue, resized to "
+            "The whole image, turned upright by its EXIF orientation, red, green and blue, resized to "
             "{width} x {height} pixels without keeping its proportions, bilinear over all pixels that fall "
             "into one (Pillow's `BILINEAR`). Other ways to resize, above all those that look at four pixels "
             "only, change the answers a little."
@@ -315,21 +315,19 @@ def readme(
 
 def _measured(parity: Parity) -> list[str]:
     if parity.agreement is None:
-        return [
-            _("This was not measured: it can be asked in its own place only, or no test picture is left.")
-        ]
+        return [_("This was not measured: it can be asked in its own place only, or no test image is left.")]
     figures = [
         (_("names the same class first"), f"{parity.agreement:.1%}"),
         (_("largest difference of a probability"), f"{parity.largest_difference:.2g}"),
         (_("accuracy before"), f"{parity.accuracy_before:.1%}"),
         (_("accuracy after"), f"{parity.accuracy_after:.1%}"),
-        (_("milliseconds a picture before"), f"{parity.ms_before:.1f}"),
-        (_("milliseconds a picture after"), f"{parity.ms:.1f}"),
+        (_("milliseconds an image before"), f"{parity.ms_before:.1f}"),
+        (_("milliseconds an image after"), f"{parity.ms:.1f}"),
         (_("megabytes"), f"{parity.size_bytes / 1e6:.1f}"),
     ]
     said = [
-        _("Measured on {pictures} that the model was not trained on, one at a time on one machine:").format(
-            pictures=counted("{count} test picture", "{count} test pictures", parity.n)
+        _("Measured on {images} that the model was not trained on, one at a time on one machine:").format(
+            images=counted("{count} test image", "{count} test images", parity.n)
         ),
         table((_("figure"), _("value")), figures),
     ]
@@ -344,7 +342,7 @@ def _measured(parity: Parity) -> list[str]:
 def _files() -> list[tuple[str, str]]:
     return [
         (CARD, _("what the model was made of, how good it is, and its limits.")),
-        (ATTRIBUTION_TABLE, _("the pictures it was trained on, with authors and licences as far as known.")),
+        (ATTRIBUTION_TABLE, _("the images it was trained on, with authors and licences as far as known.")),
         ("ATTRIBUTION.txt", _("the same as a text to put beside what is made of the model.")),
         (SURENESS, _("when to say “not sure”.")),
         (PARITY, _("the figures above, for programs.")),

@@ -11,7 +11,7 @@ from studio.arrays import Uint8Array
 from studio.progress import Progress
 
 Answer = Callable[[Uint8Array], npt.NDArray[np.float32]]
-"""From one picture to float32, (classes,): probabilities, in the order of the run's labels."""
+"""From one image to float32, (classes,): probabilities, in the order of the run's labels."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Format:
     near: the largest difference in probability that still is the same model, where anything further apart is
     a broken file and the export fails; None where whole numbers stand for floats. Not asked of a model whose
     network computes in whole numbers itself.
-    side_px: the height and width of the pictures that the form takes, where it fixes them.
+    side_px: the height and width of the images that the form takes, where it fixes them.
     """
 
     name: str

@@ -41,20 +41,20 @@ GRAPH = Format(
 `[N, $classes]`, probabilities. Put both into `tf_files/`, and
 
 ```
-python -m scripts.label_image --graph=tf_files/retrained_graph.pb --image=picture.jpg \\
+python -m scripts.label_image --graph=tf_files/retrained_graph.pb --image=image.jpg \\
   --input_height=$height_px --input_width=$width_px
 ```
 
 answers (224 x 224 is the script's default). In the codelab's Android app both go into `assets/` as `graph.pb`
 and `labels.txt`; the size there is `INPUT_SIZE = $height_px`, mean and deviation are 128, and the names are
-those above. The script resizes in its own way, without looking at all pixels of a large picture, so that its
+those above. The script resizes in its own way, without looking at all pixels of a large image, so that its
 answers may differ a little from the studio's. Whoever wants the studio's resizes with Pillow first:
 
 ```python
 from PIL import Image, ImageOps
 
-picture = ImageOps.exif_transpose(Image.open("picture.jpg")).convert("RGB")
-picture.resize(($width_px, $height_px), Image.Resampling.BILINEAR).save("resized.png")
+image = ImageOps.exif_transpose(Image.open("image.jpg")).convert("RGB")
+image.resize(($width_px, $height_px), Image.Resampling.BILINEAR).save("resized.png")
 ```
 """
     ),

@@ -69,7 +69,7 @@ KERAS = Format(
     _write_keras,
     _(
         """\
-`model.keras` takes pictures as they are, `uint8`, `[N, $height_px, $width_px, 3]`, 0-255, with the scaling
+`model.keras` takes images as they are, `uint8`, `[N, $height_px, $width_px, 3]`, 0-255, with the scaling
 inside, and gives `[N, $classes]` probabilities. It has no layers of its own making, so that plain Keras 3
 (`pip install keras tensorflow pillow`) loads it:
 
@@ -80,8 +80,8 @@ from PIL import Image, ImageOps
 
 model = keras.models.load_model("model.keras")
 labels = open("labels.txt", encoding="utf-8").read().splitlines()
-picture = ImageOps.exif_transpose(Image.open("picture.jpg")).convert("RGB")
-pixels = np.asarray(picture.resize(($width_px, $height_px), Image.Resampling.BILINEAR))
+image = ImageOps.exif_transpose(Image.open("image.jpg")).convert("RGB")
+pixels = np.asarray(image.resize(($width_px, $height_px), Image.Resampling.BILINEAR))
 scores = model.predict(pixels[np.newaxis])[0]
 for at in np.argsort(-scores)[:5]:
     print(labels[at], scores[at])
@@ -102,7 +102,7 @@ SAVED_MODEL = Format(
     _(
         """\
 `saved_model/1` has the signature `serving_default`: `input`, `uint8`, `[N, $height_px, $width_px, 3]`,
-pictures as they are, 0-255; `final_result`, `float32`, `[N, $classes]`, probabilities in the order of
+images as they are, 0-255; `final_result`, `float32`, `[N, $classes]`, probabilities in the order of
 `labels.txt`.
 
 With TensorFlow (`pip install tensorflow pillow`):
@@ -114,8 +114,8 @@ from PIL import Image, ImageOps
 
 model = tf.saved_model.load("saved_model/1")
 labels = open("labels.txt", encoding="utf-8").read().splitlines()
-picture = ImageOps.exif_transpose(Image.open("picture.jpg")).convert("RGB")
-pixels = np.asarray(picture.resize(($width_px, $height_px), Image.Resampling.BILINEAR))
+image = ImageOps.exif_transpose(Image.open("image.jpg")).convert("RGB")
+pixels = np.asarray(image.resize(($width_px, $height_px), Image.Resampling.BILINEAR))
 scores = model.signatures["serving_default"](input=tf.constant(pixels[np.newaxis]))["final_result"][0].numpy()
 for at in np.argsort(-scores)[:5]:
     print(labels[at], scores[at])

@@ -36,7 +36,7 @@ def onnx_file(model: Any) -> bytes:
 
 
 def _name(graph: Any) -> None:
-    """Give input, output and the open number of pictures names that a person can guess."""
+    """Give input, output and the open number of images names that a person can guess."""
     called = {graph.input[0].name: INPUT, graph.output[0].name: FINAL}
     for node in graph.node:
         for names in (node.input, node.output):
@@ -73,7 +73,7 @@ ONNX = Format(
     _write,
     _(
         """\
-`model.onnx` (opset 18) takes `input`, `uint8`, `[N, $height_px, $width_px, 3]`, pictures as they are, 0-255,
+`model.onnx` (opset 18) takes `input`, `uint8`, `[N, $height_px, $width_px, 3]`, images as they are, 0-255,
 and gives `final_result`, `float32`, `[N, $classes]`, probabilities in the order of `labels.txt`.
 `pip install onnxruntime pillow numpy`:
 
@@ -84,8 +84,8 @@ from PIL import Image, ImageOps
 
 session = onnxruntime.InferenceSession("model.onnx")
 labels = open("labels.txt", encoding="utf-8").read().splitlines()
-picture = ImageOps.exif_transpose(Image.open("picture.jpg")).convert("RGB")
-pixels = np.asarray(picture.resize(($width_px, $height_px), Image.Resampling.BILINEAR))
+image = ImageOps.exif_transpose(Image.open("image.jpg")).convert("RGB")
+pixels = np.asarray(image.resize(($width_px, $height_px), Image.Resampling.BILINEAR))
 scores = session.run(["final_result"], {"input": pixels[np.newaxis]})[0][0]
 for at in np.argsort(-scores)[:5]:
     print(labels[at], scores[at])

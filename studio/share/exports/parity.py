@@ -1,4 +1,4 @@
-"""Parity: whether what was exported answers as the run's own model does, measured on its test pictures."""
+"""Parity: whether what was exported answers as the run's own model does, measured on its test images."""
 
 import json
 import random
@@ -15,7 +15,7 @@ import numpy as np
 
 from studio.arrays import Float32Array, Uint8Array
 from studio.backbones.preprocessing import Preprocessing
-from studio.errors import PictureRefused
+from studio.errors import ImageRefused
 from studio.files import atomic_text
 from studio.i18n import _
 from studio.predict.model import Model
@@ -27,10 +27,10 @@ from studio.share.exports.format import Answer
 _AHEAD = 16
 
 
-def read_pictures(
+def read_images(
     examples: Sequence[Example], preprocessing: Preprocessing, threads: int
 ) -> Iterator[tuple[Example, Uint8Array | None]]:
-    """Yield each picture's pixels, a few read ahead; None for one that is not there any more."""
+    """Yield each image's pixels, a few read ahead; None for one that is not there any more."""
     with ThreadPoolExecutor(max_workers=threads) as pool:
         for start in range(0, len(examples), _AHEAD):
             some = examples[start : start + _AHEAD]
@@ -40,12 +40,12 @@ def read_pictures(
 def _read(example: Example, preprocessing: Preprocessing) -> Uint8Array | None:
     try:
         return preprocessing.read(example.path, example.path.name)
-    except PictureRefused:
+    except ImageRefused:
         return None
 
 
 def for_calibration(snapshot: Snapshot, count: int) -> list[Example]:
-    """Return training pictures in an order of chance that is always the same, the classes taking turns.
+    """Return training images in an order of chance that is always the same, the classes taking turns.
 
     count: how many are wanted; twice as many come where there are, since some may be gone.
     """
@@ -69,11 +69,11 @@ _MS = 1000
 
 @dataclass(frozen=True)
 class Parity:
-    """What was measured on `n` test pictures of the run, of which `missing` more were not there any more.
+    """What was measured on `n` test images of the run, of which `missing` more were not there any more.
 
-    agreement: 0-1, of the pictures for which both name the same class first. largest_difference,
+    agreement: 0-1, of the images for which both name the same class first. largest_difference,
     mean_difference: 0-1, of a probability. accuracy_before, accuracy_after: 0-1, of the run's own model and
-    of what was exported. ms_before, ms: milliseconds a picture, medians of the same machine at the same time.
+    of what was exported. ms_before, ms: milliseconds an image, medians of the same machine at the same time.
     All are None where n is 0, or where what was exported cannot be asked here. size_bytes: of the exported
     model with what it needs.
     """
@@ -123,7 +123,7 @@ def measured(
     threads: int,
     progress: Progress,
 ) -> Parity:
-    """Ask both of every test picture. threads: for reading pictures; both are asked one at a time.
+    """Ask both of every test image. threads: for reading images; both are asked one at a time.
 
     Raises Stopped.
     """
@@ -135,7 +135,7 @@ def measured(
     missing = 0
     phase = _("Comparing with the run's own answers")
     progress.report(phase, 0, len(tested))
-    for done, (example, pixels) in enumerate(read_pictures(tested, model.preprocessing, threads), 1):
+    for done, (example, pixels) in enumerate(read_images(tested, model.preprocessing, threads), 1):
         if pixels is None:
             missing += 1
             continue

@@ -93,7 +93,7 @@ import numpy as np
 model = load_model("keras_model.h5", compile=False)
 class_names = open("labels.txt", "r", encoding="utf-8").readlines()
 data = np.ndarray(shape=(1, 224, 224, 3), dtype=np.float32)
-image = Image.open("picture.jpg").convert("RGB")
+image = Image.open("image.jpg").convert("RGB")
 image = ImageOps.fit(image, (224, 224), Image.Resampling.LANCZOS)
 data[0] = (np.asarray(image).astype(np.float32) / 127.5) - 1
 prediction = model.predict(data)
@@ -101,7 +101,7 @@ index = np.argmax(prediction)
 print("Class:", class_names[index][2:], "Confidence Score:", prediction[0][index])
 ```
 
-That snippet cuts the middle out of a picture; the studio sees all of it, squeezed. On pictures that are far
+That snippet cuts the middle out of an image; the studio sees all of it, squeezed. On images that are far
 from square the two therefore differ. `image.resize((224, 224), Image.Resampling.BILINEAR)` in place of
 `ImageOps.fit(...)` answers as the studio does.
 """

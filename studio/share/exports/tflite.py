@@ -34,7 +34,7 @@ from studio.retrain.run_folder import (
 from studio.share.exports.documents import write_labels
 from studio.share.exports.format import Answer, Context, Format
 from studio.share.exports.keras_model import Parts, parts_of
-from studio.share.exports.parity import for_calibration, read_pictures
+from studio.share.exports.parity import for_calibration, read_images
 
 _NAME, _IDENTIFIER = "TFLITE_METADATA", b"M001"
 _FEATURE, _IMAGE = 1, 2
@@ -111,7 +111,7 @@ def _metadata(name: str, classes: int, has_sureness: bool) -> bytes:
     entry = _Table(
         {
             0: "input",
-            1: _("A picture: red, green and blue, 0 to 255, as they are."),
+            1: _("An image: red, green and blue, 0 to 255, as they are."),
             3: _Table({0: _Byte(_IMAGE), 1: _Table({0: _Byte(_RGB)})}),
             4: [_Table({0: _Byte(_NORMALIZATION), 1: _Table({0: [0.0], 1: [1.0]})})],
             5: _Table({0: [255.0], 1: [0.0]}),
@@ -128,7 +128,7 @@ def _metadata(name: str, classes: int, has_sureness: bool) -> bytes:
     )
     model: dict[int, Any] = {
         0: name,
-        1: _("Says which of {count} classes a picture shows; made with Retrain Studio {version}.").format(
+        1: _("Says which of {count} classes an image shows; made with Retrain Studio {version}.").format(
             count=classes, version=__version__
         ),
         2: "1",
@@ -143,7 +143,7 @@ def _metadata(name: str, classes: int, has_sureness: bool) -> bytes:
 
 
 CALIBRATED_ON = 100
-"""Training pictures; three times as many came to the same."""
+"""Training images; three times as many came to the same."""
 _AT_ONCE = 16
 
 
@@ -174,42 +174,42 @@ def with_small_weights(run_dir: Path, _context: Context) -> bytes:
 
 
 def in_integers(run_dir: Path, context: Context) -> bytes:
-    """Return a file whose network computes in whole numbers of 8 bits, measured on training pictures.
+    """Return a file whose network computes in whole numbers of 8 bits, measured on training images.
 
     The head stays float32: it is a thousandth of the work, and probabilities are what is read. Its biases
     make up for what the features are off by on the average: Nagel et al., "Data-Free Quantization Through
     Weight Equalization and Bias Correction", 2019.
-    Raises OutputRefused where no training picture is there any more.
+    Raises OutputRefused where no training image is there any more.
     """
     parts = parts_of(run_dir)
     snapshot = read_snapshot(run_dir, read_card(run_dir))
     preprocessing = parts.backbone.preprocessing
     wanted = for_calibration(snapshot, CALIBRATED_ON)
-    found = (pixels for _example, pixels in read_pictures(wanted, preprocessing, context.threads))
-    pictures = list(islice((pixels for pixels in found if pixels is not None), CALIBRATED_ON))
-    if not pictures:
+    found = (pixels for _example, pixels in read_images(wanted, preprocessing, context.threads))
+    images = list(islice((pixels for pixels in found if pixels is not None), CALIBRATED_ON))
+    if not images:
         raise OutputRefused(
             _(
-                "expected the run's training pictures, to calibrate on; {path} is not there any more. "
+                "expected the run's training images, to calibrate on; {path} is not there any more. "
                 "Bring them back, or choose another format."
             ).format(path=wanted[0].path if wanted else run_dir)
         )
     phase = _("Calibrating")
 
     def shown() -> Iterator[Uint8Array]:
-        for done, pixels in enumerate(pictures):
-            context.progress.report(phase, done, len(pictures))
+        for done, pixels in enumerate(images):
+            context.progress.report(phase, done, len(images))
             yield pixels
 
     content = in_whole_numbers(parts.network, preprocessing, shown)
-    return with_head(content, _corrected(parts, content, pictures))
+    return with_head(content, _corrected(parts, content, images))
 
 
-def _corrected(parts: Parts, content: bytes, pictures: Sequence[Uint8Array]) -> Head:
-    scaled = parts.backbone.preprocessing.scaled(np.stack(pictures))
+def _corrected(parts: Parts, content: bytes, images: Sequence[Uint8Array]) -> Head:
+    scaled = parts.backbone.preprocessing.scaled(np.stack(images))
     exact = parts.network.predict(scaled, batch_size=_AT_ONCE, verbose=0)
     ask = Engine(content)
-    off = np.mean(exact - np.stack([ask(pixels) for pixels in pictures]), axis=0)
+    off = np.mean(exact - np.stack([ask(pixels) for pixels in images]), axis=0)
     return Head(parts.head.weights, np.asarray(parts.head.bias + off @ parts.head.weights, np.float32))
 
 
@@ -241,9 +241,9 @@ def opened(output_dir: Path) -> Answer:
 
 _USAGE = _(
     """\
-`model.tflite` takes a picture as it is, $height_px x $width_px pixels of red, green and blue, one byte each
+`model.tflite` takes an image as it is, $height_px x $width_px pixels of red, green and blue, one byte each
 (`uint8`, `[1, $height_px, $width_px, 3]`, 0-255), and gives $classes probabilities (`float32`). Nothing has
-to be scaled outside. The labels, and how pictures are to be understood, stand inside the file as metadata.
+to be scaled outside. The labels, and how images are to be understood, stand inside the file as metadata.
 
 With MediaPipe Tasks (`pip install mediapipe`; the same file works in its Android, iOS and web versions):
 
@@ -251,7 +251,7 @@ With MediaPipe Tasks (`pip install mediapipe`; the same file works in its Androi
 import mediapipe as mp
 
 classifier = mp.tasks.vision.ImageClassifier.create_from_model_path("model.tflite")
-answer = classifier.classify(mp.Image.create_from_file("picture.jpg"))
+answer = classifier.classify(mp.Image.create_from_file("image.jpg"))
 for category in answer.classifications[0].categories:
     print(category.category_name, category.score)
 ```
@@ -266,8 +266,8 @@ from PIL import Image, ImageOps
 labels = open("labels.txt", encoding="utf-8").read().splitlines()
 interpreter = Interpreter("model.tflite")
 interpreter.allocate_tensors()
-picture = ImageOps.exif_transpose(Image.open("picture.jpg")).convert("RGB")
-pixels = np.asarray(picture.resize(($width_px, $height_px), Image.Resampling.BILINEAR))
+image = ImageOps.exif_transpose(Image.open("image.jpg")).convert("RGB")
+pixels = np.asarray(image.resize(($width_px, $height_px), Image.Resampling.BILINEAR))
 interpreter.set_tensor(interpreter.get_input_details()[0]["index"], pixels[np.newaxis])
 interpreter.invoke()
 scores = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])[0]
@@ -306,7 +306,7 @@ LITE_FORMATS = (
     Format(
         "tflite-int8",
         _("TFLite, int8"),
-        _("A quarter of the size and the fastest on a phone; calibrated on your training pictures."),
+        _("A quarter of the size and the fastest on a phone; calibrated on your training images."),
         partial(write, in_integers),
         _USAGE,
         opened,

@@ -51,11 +51,11 @@ Pages, Netlify or a web server of your own, as it is. To see it here first:
 python -m http.server --directory site
 ```
 
-Nothing runs on the host, and no picture goes there: the model answers in the visitor's browser, and the page
+Nothing runs on the host, and no image goes there: the model answers in the visitor's browser, and the page
 forbids the browser to ask any other address. A phone's camera needs an address with https, which those hosts
 have. Serve `.wasm` files as `application/wasm` and with gzip where you can choose.
 
-The page makes a picture small as the studio does, to the bit, and calibrates the answers and says "not sure"
+The page makes an image small as the studio does, to the bit, and calibrates the answers and says "not sure"
 as the studio does. A JPEG of many megapixels is read by the studio at a smaller scale and by a browser in
 full, which moves a probability by half a percent on average. Times in `parity.json` are of the studio's own
 LiteRT; the page shows those of its visitor's browser.

@@ -27,7 +27,7 @@ from studio.share.web_demo.runtime import COMPAT, CORE, VERSION, WASM, WASM_UTIL
 class Demo:
     """One model, for people.
 
-    model: a LiteRT file whose first output is probabilities; one that can tell strange pictures has a second.
+    model: a LiteRT file whose first output is probabilities; one that can tell strange images has a second.
     facts: pairs of a name and what there is to say. credits: a text; empty where the run has none.
     """
 
@@ -61,7 +61,7 @@ class Demo:
 
     @property
     def pixels(self) -> dict[str, int]:
-        """How the page makes a picture into the network's input.
+        """How the page makes an image into the network's input.
 
         pillow: the version whose resize is followed, to the bit: that of this studio's own answers.
         """
@@ -77,14 +77,14 @@ def _facts(run_dir: Path, card: dict[str, Any]) -> list[tuple[str, str]]:
     with (run_dir / SNAPSHOT).open(encoding="utf-8", newline="") as file:
         splits = [row["split"] for row in csv.DictReader(file)]
     found = [
-        (_("Learned from"), _("{count} pictures").format(count=f"{splits.count('training'):,}")),
+        (_("Learned from"), _("{count} images").format(count=f"{splits.count('training'):,}")),
     ]
     evaluation = card.get("evaluation") or {}
     if evaluation.get("n"):
         low, high = evaluation["interval"]
         found.append(
             (
-                _("Right on pictures it had not seen"),
+                _("Right on images it had not seen"),
                 _("{share:.1%} of {count} (95% interval {low:.0%} to {high:.0%})").format(
                     share=evaluation["accuracy"], count=f"{evaluation['n']:,}", low=low, high=high
                 ),
@@ -92,7 +92,7 @@ def _facts(run_dir: Path, card: dict[str, Any]) -> list[tuple[str, str]]:
         )
     found.append((_("Network"), str(card.get("backbone", {}).get("name", ""))))
     size = card["preprocessing"]
-    found.append((_("Sees pictures at"), f"{size['width_px']} x {size['height_px']} px"))
+    found.append((_("Sees images at"), f"{size['width_px']} x {size['height_px']} px"))
     found.append(
         (
             _("Limits"),
@@ -108,12 +108,12 @@ def drawn_texts() -> dict[str, str]:
         "starting": _("One moment: the page is starting. If this stays, the browser is too old for it."),
         "loading_label": _("How much of the model has come"),
         "noscript": _("This page answers in your browser, with JavaScript, which is turned off."),
-        "choose": _("Choose pictures"),
-        "drop": _("Or drop pictures anywhere on the page, or paste one."),
+        "choose": _("Choose images"),
+        "drop": _("Or drop images anywhere on the page, or paste one."),
         "camera": _("Camera"),
         "camera_on": _("Use the camera"),
         "camera_sees": _("What the camera sees"),
-        "camera_take": _("Keep this picture"),
+        "camera_take": _("Keep this image"),
         "camera_other": _("Other camera"),
         "camera_off": _("Turn the camera off"),
         "answers": _("Answers"),
@@ -124,12 +124,12 @@ def said_texts() -> dict[str, str]:
     """Return the texts that the page's own code says, by the names that it knows."""
     return {
         "loading": _("Fetching the model: {done} of {total} MB."),
-        "here": _("The model runs in this browser: no picture leaves this device."),
+        "here": _("The model runs in this browser: no image leaves this device."),
         "at_server": _(
-            "This browser leaves the model to the server: your pictures are sent there to be answered."
+            "This browser leaves the model to the server: your images are sent there to be answered."
         ),
         "fault": _("The model cannot run in this browser ({why}). A newer browser will do."),
-        "speed": _("{ms} ms a picture, over {pictures}."),
+        "speed": _("{ms} ms an image, over {images}."),
         "photo": _("Photograph"),
         "sure": _("{label}, {share}"),
         "unsure": _("Not sure. Perhaps {label}, {share}"),
@@ -138,17 +138,17 @@ def said_texts() -> dict[str, str]:
         "unreadable": _("{name} cannot be opened by this browser. Try a JPEG, PNG or WebP file."),
         "unanswered": _("{name} could not be answered: {why}"),
         "camera_insecure": _(
-            "The browser gives the camera only to pages behind https. Choose pictures instead."
+            "The browser gives the camera only to pages behind https. Choose images instead."
         ),
         "camera_refused": _(
             "The page may not use the camera. Allow it in the browser's settings for this page."
         ),
-        "camera_missing": _("No camera was found. Choose pictures instead."),
+        "camera_missing": _("No camera was found. Choose images instead."),
         "camera_fault": _("The camera does not answer. Is another program using it?"),
         "wrong": _("Is this wrong?"),
         "right": _("What it really is"),
         "none_of_them": _("None of these, or not known"),
-        "send_picture": _("Send the picture too, for the owner of this page to learn from"),
+        "send_image": _("Send the image too, for the owner of this page to learn from"),
         "send": _("Send"),
         "thanks": _("Thank you. The owner of this page will see it."),
         "not_sent": _("It could not be sent. Try again later."),
@@ -166,11 +166,11 @@ _PIECE_BYTES = 3 << 16
 class Places:
     """Where a page finds what is not in it: addresses of its own origin, absolute, or relative with `./`.
 
-    assets, runtime: folders, with a slash at the end. model: None where the server answers on every picture.
-    server: where a picture is posted that the browser does not answer on itself; None where there is none.
-    feedback: where a visitor's word goes that an answer is wrong; None where nobody asks. asks_for_picture:
-    whether the picture is asked for as well.
-    examples: addresses of pictures by class.
+    assets, runtime: folders, with a slash at the end. model: None where the server answers on every image.
+    server: where an image is posted that the browser does not answer on itself; None where there is none.
+    feedback: where a visitor's word goes that an answer is wrong; None where nobody asks. asks_for_image:
+    whether the image is asked for as well.
+    examples: addresses of images by class.
     """
 
     assets: str = "./"
@@ -178,7 +178,7 @@ class Places:
     model: str | None = "./model.tflite"
     server: str | None = None
     feedback: str | None = None
-    asks_for_picture: bool = False
+    asks_for_image: bool = False
     examples: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -281,7 +281,7 @@ def _page(
         "runtime": places.runtime,
         "server": places.server,
         "feedback": places.feedback,
-        "asks_for_picture": places.asks_for_picture,
+        "asks_for_image": places.asks_for_image,
         "language": language,
         "texts": said_texts(),
     }
@@ -291,7 +291,7 @@ def _page(
         language=escape(language),
         name=escape(demo.name),
         about=escape(
-            _("Show it a picture, and it says which of {count} classes it is.").format(count=len(demo.labels))
+            _("Show it an image, and it says which of {count} classes it is.").format(count=len(demo.labels))
         ),
         policy=escape(policy),
         style=style,
@@ -311,9 +311,7 @@ def _about_model(demo: Demo, places: Places) -> str:
     ]
     if demo.credits:
         parts.append(
-            _section(
-                _("The pictures it learned from, and their authors"), f"<pre>{escape(demo.credits)}</pre>"
-            )
+            _section(_("The images it learned from, and their authors"), f"<pre>{escape(demo.credits)}</pre>")
         )
     if places.model:
         parts.append(_section(_("Software"), f"<p>{escape(_software())}</p>"))
@@ -341,7 +339,7 @@ def _classes(demo: Demo, places: Places) -> str:
         + "</li>"
         for label in demo.labels
     )
-    return f'<ul class="classes{" pictured" if places.examples else ""}">{items}</ul>'
+    return f'<ul class="classes{" shown" if places.examples else ""}">{items}</ul>'
 
 
 def _import_map(imports: dict[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""Taking pictures with a camera, many while a button is held, straight into a class."""
+"""Taking images with a camera, many while a button is held, straight into a class."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ _component = st.components.v2.component(
 
 
 def camera(project_id: int, class_name: str | None, *, key: str, interval_ms: int = 200) -> int | None:
-    """Draw a camera that takes a picture every `interval_ms` (100 to 2000) while its button is held.
+    """Draw a camera that takes an image every `interval_ms` (100 to 2000) while its button is held.
 
     Each burst is sent as it ends, into `class_name`, without which none begins. Returns the job that takes a
     burst in, on the run after it has arrived.
@@ -36,20 +36,20 @@ def camera(project_id: int, class_name: str | None, *, key: str, interval_ms: in
                 "off": _("Turn the camera off"),
                 "which": _("Camera"),
                 "nameless": _("Camera {number}"),
-                "every": _("A picture every (ms)"),
+                "every": _("An image every (ms)"),
                 "review": _("Look through them before they are sent"),
-                "class_first": _("Choose or type the class for these pictures first, above."),
-                "hold_any": _("Hold to take pictures"),
-                "hold": _("Hold to take pictures of {class_name}"),
-                "strip": _("The last pictures"),
-                "leave_out": _("Leave out picture {number}"),
+                "class_first": _("Choose or type the class for these images first, above."),
+                "hold_any": _("Hold to take images"),
+                "hold": _("Hold to take images of {class_name}"),
+                "strip": _("The last images"),
+                "leave_out": _("Leave out image {number}"),
                 "send": _("Send {count}"),
                 "discard": _("Discard"),
-                "sending": _("Sending pictures of {class_name}: {count}"),
-                "sent": _("Pictures sent and handed over: {count}."),
+                "sending": _("Sending images of {class_name}: {count}"),
+                "sent": _("Images sent and handed over: {count}."),
                 "insecure": _(
                     "Browsers give a camera only to pages on the same machine or behind https. Open the "
-                    "studio at http://127.0.0.1 on the machine that has the camera, or take the pictures "
+                    "studio at http://127.0.0.1 on the machine that has the camera, or take the images "
                     "with the camera's own program and bring them in as files."
                 ),
                 "gone": _("The camera is gone. Connect it again, then turn it on."),

@@ -14,7 +14,7 @@ from studio.images.reasons import title
 from studio.jobs import queue
 from studio.web.jobs_panel import ended_badly
 from studio.web.state import database, now
-from studio.web.text import pictures
+from studio.web.text import images
 
 _PAGE_ROWS = 200
 
@@ -94,7 +94,7 @@ def _reasons(job: queue.Job, counts: outcomes.Counts) -> None:
 
 
 def papers(project_id: int, project_name: str) -> None:
-    """Draw the ways to take along the pictures' papers, and the groups of near copies."""
+    """Draw the ways to take along the images' papers, and the groups of near copies."""
     with database().read() as session:
         near = near_duplicates.count(session, project_id)
     if near.groups:
@@ -129,8 +129,8 @@ def papers(project_id: int, project_name: str) -> None:
 def _near_copies(project_id: int, near: near_duplicates.CopyCounts) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
-            _("{pictures} are nearly the same as larger ones, in {groups}.").format(
-                pictures=pictures(near.pictures_beyond_keepers),
+            _("{images} are nearly the same as larger ones, in {groups}.").format(
+                images=images(near.images_beyond_keepers),
                 groups=counted("{count} group", "{count} groups", near.groups),
             )
         )

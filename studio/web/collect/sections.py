@@ -10,10 +10,10 @@ from studio.errors import StudioError
 from studio.i18n import _
 from studio.images.provenance import CODES, name_of_code
 from studio.jobs import queue
-from studio.web.components.picture_grid import hit_grid
+from studio.web.components.image_grid import hit_grid
 from studio.web.jobs_panel import ended_badly, watch
 from studio.web.state import database, now
-from studio.web.text import pictures, plain
+from studio.web.text import images, plain
 
 
 def crawl_section(project_id: int, class_name: str | None) -> None:
@@ -34,7 +34,7 @@ def crawl_section(project_id: int, class_name: str | None) -> None:
         )
         with st.expander(_("Limits and other sites")):
             first, second = st.columns(2)
-            max_pictures = first.number_input(_("Pictures at most"), 1, 100_000, 500)
+            max_images = first.number_input(_("Images at most"), 1, 100_000, 500)
             max_pages = second.number_input(_("Pages at most"), 1, 100_000, 200)
             min_side_px = first.number_input(_("Shorter side at least, in pixels"), 0, 10_000, 100)
             max_minutes = second.number_input(_("Minutes at most"), 1, 24 * 60, 60)
@@ -43,11 +43,11 @@ def crawl_section(project_id: int, class_name: str | None) -> None:
                 _("Other hosts whose pages are read"),
                 placeholder="blog.example.org, …",
                 help=_("Links are followed on the hosts of your addresses and on these. "
-                       "Pictures are fetched wherever the pages show them from."),
+                       "Images are fetched wherever the pages show them from."),
             )  # fmt: skip
         st.caption(
             _(
-                "Sites are asked gently: robots.txt, noai and no-index rules are kept, and each picture "
+                "Sites are asked gently: robots.txt, noai and no-index rules are kept, and each image "
                 "keeps its page, author and licence. Look at the licence before you share what comes of it."
             )
         )
@@ -59,7 +59,7 @@ def crawl_section(project_id: int, class_name: str | None) -> None:
         depth,
         tuple(sites.replace(",", " ").split()),
         int(max_pages),
-        int(max_pictures),
+        int(max_images),
         int(max_megabytes) * 1_000_000,
         float(max_minutes),
         int(min_side_px),
@@ -89,7 +89,7 @@ def list_section(project_id: int, class_name: str | None) -> None:
     turn = st.session_state.setdefault("list_turn", 0)
     with st.form("list", border=False):
         pasted = st.text_area(
-            _("Addresses of pictures, one a line"),
+            _("Addresses of images, one a line"),
             placeholder="https://…/rose.jpg",
             height=140,
             key=f"list-{turn}",
@@ -133,7 +133,7 @@ def search_section(project_id: int, class_name: str | None) -> None:
             placeholder=_("all; choose what you can keep to"),
         )
         first, second = st.columns(2)
-        count = first.number_input(_("Pictures to look at"), 1, 500, 60)
+        count = first.number_input(_("Images to look at"), 1, 500, 60)
         min_side_px = second.number_input(
             _("Shorter side at least, in pixels"), 0, 10_000, 100, key="hit-side"
         )
@@ -176,7 +176,7 @@ def _pick(job: queue.Job, found: tuple[FoundHit, ...], project_id: int, class_na
     bar = st.container(horizontal=True, vertical_alignment="center")
     picked = hit_grid(found, key=f"hits-{job.id}")
     keep_picked = bar.button(
-        _("Keep {pictures}").format(pictures=pictures(len(picked))) if picked else _("Keep what is selected"),
+        _("Keep {images}").format(images=images(len(picked))) if picked else _("Keep what is selected"),
         type="primary",
         disabled=not picked,
         icon=":material/add_photo_alternate:",

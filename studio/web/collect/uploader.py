@@ -38,7 +38,7 @@ _component = st.components.v2.component(
 def uploader(project_id: int, class_name: str | None, *, key: str) -> int | None:
     """Draw a place to drop files on; return the job that takes them in, on the run after they have arrived.
 
-    `class_name` is for pictures in no class folder. A sending belongs to the browser's tab and to `key`: it
+    `class_name` is for images in no class folder. A sending belongs to the browser's tab and to `key`: it
     goes on while the page runs again or another one is open.
     """
     result = _component(
@@ -50,15 +50,15 @@ def uploader(project_id: int, class_name: str | None, *, key: str) -> int | None
             "texts": texts()
             | {
                 "uploader": _("Files and folders"),
-                "drop": _("Drop pictures, folders or archives here"),
+                "drop": _("Drop images, folders or archives here"),
                 "about": _(
                     "Folders become classes. Archives: .zip, .tar, .tgz and the like. Any number, any size: "
                     "what is cut off goes on where it stopped."
                 ),
                 "choose_files": _("Choose files"),
                 "choose_folder": _("Choose a folder"),
-                "aim": _("Pictures in no folder get the class {class_name}."),
-                "aimless": _("Pictures in no folder wait for a label."),
+                "aim": _("Images in no folder get the class {class_name}."),
+                "aimless": _("Images in no folder wait for a label."),
                 "looking": _("Looking through the folders…"),
                 "nothing": _("There was no file in that."),
                 "progress": _("How much is sent"),

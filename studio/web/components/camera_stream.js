@@ -1,9 +1,9 @@
-// A camera whose picture is shown in a component. Python puts this before the component's own script, and after one
+// A camera whose image is shown in a component. Python puts this before the component's own script, and after one
 // with `filled`: together they are one module. The camera is turned off once it has been out of sight for a second.
 const UNSEEN_MS = 1000;
 
-// view: gets `stream`, `starting` and `fault`, and has `element` and `draw()`. video: where the picture is; cameras: a
-// select, for which one. wanted: what is asked of the picture. begun(), ending(): what else happens when it is on, and
+// view: gets `stream`, `starting` and `fault`, and has `element` and `draw()`. video: where the image is; cameras: a
+// select, for which one. wanted: what is asked of the image. begun(), ending(): what else happens when it is on, and
 // before it is off.
 function cameraStream(view, { video, cameras, texts, wanted, begun = () => {}, ending = () => {} }) {
   Object.assign(view, { stream: null, starting: false, fault: "" });

@@ -37,7 +37,7 @@ _SCRIPTS = (
     "map_points",
     "map_view",
     "map_paint",
-    "map_pictures",
+    "map_images",
     "map_front",
     "map_legend",
     "map_gestures",
@@ -65,7 +65,7 @@ _component = st.components.v2.component(
 
 
 def curating(project: Project, *, key: str) -> None:
-    """Draw the grid of a project's pictures. It fills the window's height and asks the studio by itself."""
+    """Draw the grid of a project's images. It fills the window's height and asks the studio by itself."""
     _component(
         key=key,
         data={

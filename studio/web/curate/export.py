@@ -21,7 +21,7 @@ from studio.settings import Settings, settings
 from studio.share.tasks import download_name, model_export_path
 from studio.web.jobs_panel import ended_badly, watch
 from studio.web.state import database, now
-from studio.web.text import file_size, moment, pictures, plain
+from studio.web.text import file_size, images, moment, plain
 
 EXPORTS = "/studio/exports"
 _HEADERS = {
@@ -89,7 +89,7 @@ def draw(here: Project) -> None:
     with st.expander(_("Export"), icon=":material/ios_share:", key=f"exporting-{here.id}"):
         st.markdown(
             _(
-                "Everything is written: pictures, classes, rejected ones, splits, papers and licences. "
+                "Everything is written: images, classes, rejected ones, splits, papers and licences. "
                 "Bring the file in again, here or elsewhere, and all of it is back."
             )
         )
@@ -145,7 +145,7 @@ def _earlier(here: Project) -> None:
 
 
 def _said(export: Export) -> str:
-    said = f"{pictures(export.pictures)}, {file_size(export.size_bytes)}, {moment(export.at)}"
+    said = f"{images(export.images)}, {file_size(export.size_bytes)}, {moment(export.at)}"
     if export.lost_count:
         lost = counted("{count} file is lost", "{count} files are lost", export.lost_count)
         said += f", {lost}"

@@ -30,7 +30,7 @@ from studio.i18n import _
 from studio.web.http import PRIVATE, body_from_own_page, fault
 from studio.web.state import now
 
-MOST_PICTURES = 200_000
+MOST_IMAGES = 200_000
 """As many go into one operation."""
 _HEADER = "x-studio-curate"
 _BODY_BYTES = 16 << 20
@@ -161,15 +161,15 @@ def _operation(asked: Mapping[str, Any]) -> Operation | Result:
 
 def _groups(asked: _Set) -> list[Group]:
     groups: list[Group] = []
-    left = MOST_PICTURES
+    left = MOST_IMAGES
     seen: set[int] = set()
     for each in asked.sets:
-        ids = image_ids(each.images, MOST_PICTURES)
+        ids = image_ids(each.images, MOST_IMAGES)
         left -= len(ids)
         if left < 0:
-            raise too_many(MOST_PICTURES)
+            raise too_many(MOST_IMAGES)
         if not seen.isdisjoint(ids):
-            raise NotUnderstood(_("expected each picture once in a step; one came twice."))
+            raise NotUnderstood(_("expected each image once in a step; one came twice."))
         seen.update(ids)
         if isinstance(each, _Other):
             groups.append(Group(ids, each.state))

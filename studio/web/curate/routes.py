@@ -1,6 +1,6 @@
 """The routes of curating: what the grid shows, and what has changed since.
 
-    GET  /studio/projects/{id}/walk?…&order=…&after=…  → {"ids", "next"}: pictures of a filter, in an order;
+    GET  /studio/projects/{id}/walk?…&order=…&after=…  → {"ids", "next"}: images of a filter, in an order;
                                                          with run=…, those that are meant by a run
     GET  /studio/projects/{id}/items?ids=1,2,3          → {"items", "number"}: what tiles show
     GET  /studio/projects/{id}/changes?after=N          → {"number", "changes", "classes"}
@@ -28,9 +28,9 @@ from db.models import Project
 from studio.collect.web import search
 from studio.curate import filters, history
 from studio.curate.classes import Shelf, shelves
-from studio.curate.embedding_map import picture_map
+from studio.curate.embedding_map import image_map
 from studio.curate.filters import Choices, KeptChoices
-from studio.curate.items import MOST_ITEMS, Item, Picture, items, picture
+from studio.curate.items import MOST_ITEMS, Item, ProjectImage, items, project_image
 from studio.curate.paging import MOST_CANDIDATES, ORDERS, Order, those_that_pass, walk
 from studio.curate.params import LARGEST_ID, NotUnderstood, whole
 from studio.errors import ProjectError
@@ -76,9 +76,9 @@ def curate_routes(settings: Settings, database: Database) -> list[BaseRoute]:
         return _json({"ids": step.ids, "next": step.next})
 
     def mapped(session: Session, project_id: int, _request: Request) -> Response:
-        found = picture_map(session, project_id, settings.studies_dir / str(project_id))
+        found = image_map(session, project_id, settings.studies_dir / str(project_id))
         if found is None:
-            return fault(_("There is no map of these pictures yet."), 404)
+            return fault(_("There is no map of these images yet."), 404)
         return Response(found, media_type="application/octet-stream", headers=PRIVATE)
 
     def route(what: str, answer: _Answer) -> Route:
@@ -114,7 +114,7 @@ def _items(session: Session, project_id: int, request: Request) -> Response:
     asked = [part for part in request.query_params.get("ids", "").split(",") if part]
     if len(asked) > MOST_ITEMS:
         raise NotUnderstood(
-            _("expected at most {most} pictures at once; {count} came.").format(
+            _("expected at most {most} images at once; {count} came.").format(
                 most=MOST_ITEMS, count=len(asked)
             )
         )
@@ -126,7 +126,7 @@ def _items(session: Session, project_id: int, request: Request) -> Response:
 def _changes(session: Session, project_id: int, request: Request) -> Response:
     after = whole(request.query_params.get("after", ""), "after")
     found = history.changes(session, project_id, after)
-    said: dict[str, Any] = {"number": found.number, "changes": found.pictures}
+    said: dict[str, Any] = {"number": found.number, "changes": found.images}
     if found.number > after:
         said["classes"] = [_class(each) for each in shelves(session, project_id).classes]
     return _json(said)
@@ -179,7 +179,7 @@ def _item(item: Item) -> dict[str, Any]:
 
 
 def _order(request: Request) -> tuple[Order, int | None]:
-    """Return the order, and for `alike` the picture that others should resemble."""
+    """Return the order, and for `alike` the image that others should resemble."""
     order = request.query_params.get("order", "newest")
     if order not in ORDERS:
         raise NotUnderstood(
@@ -196,7 +196,7 @@ def _order(request: Request) -> tuple[Order, int | None]:
 
 
 def _filter_of(request: Request) -> dict[str, str]:
-    """Return the parameters of the filter. `to` is a day, and beside it, for `alike`, may be a picture."""
+    """Return the parameters of the filter. `to` is a day, and beside it, for `alike`, may be an image."""
     asked = dict(request.query_params)
     if request.query_params.get("order") == "alike":
         days = [value for value in request.query_params.getlist("to") if not value.isdecimal()]
@@ -218,7 +218,7 @@ _IDS = 2**31
 
 
 def detail_address(project_id: int | str, image_id: int | str) -> str:
-    """Return where the details of a project's picture are served."""
+    """Return where the details of a project's image are served."""
     return f"/studio/projects/{project_id}/pictures/{image_id}"
 
 
@@ -235,7 +235,7 @@ def detail_routes(database: Database) -> list[BaseRoute]:
         if max(project_id, image_id) >= _IDS:
             return None
         with database.read() as session:
-            found = picture(session, project_id, image_id)
+            found = project_image(session, project_id, image_id)
             places = provenance.of(session, project_id, [image_id])[image_id]
         return None if found is None else {"facts": _facts(found), "places": [_place(p) for p in places]}
 
@@ -270,7 +270,7 @@ def hit_routes(database: Database) -> list[BaseRoute]:
     return [Route(hit_address("{hit_id:int}"), answer)]
 
 
-def _facts(found: Picture) -> list[dict[str, str]]:
+def _facts(found: ProjectImage) -> list[dict[str, str]]:
     size = _("{width} by {height} pixels").format(width=found.width_px, height=found.height_px)
     return [
         _row(_("Name"), found.name),

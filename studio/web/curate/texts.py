@@ -23,7 +23,7 @@ WAYS = (
 def grid_texts() -> dict[str, Texts]:
     """Return the texts by group, as the scripts ask for them."""
     return {
-        "grid": {"name": _("Labelling grid"), "pictures": _("Pictures")},
+        "grid": {"name": _("Labelling grid"), "images": _("Images")},
         "tile": _tile(),
         "states": {
             "all": _("All"),
@@ -33,11 +33,11 @@ def grid_texts() -> dict[str, Texts]:
         },
         "side": {
             "side": _("What to look at"),
-            "states": _("Pictures"),
+            "states": _("Images"),
             "classes": _("Classes"),
             "found": _("The studio found"),
             "edit": _("Edit"),
-            "no_classes": _("None yet. Select pictures and type a name."),
+            "no_classes": _("None yet. Select images and type a name."),
             "not_yet": _("Suggestions, doubts and copies stand here once the studio has looked through."),
         },
         "found": _found(),
@@ -45,7 +45,7 @@ def grid_texts() -> dict[str, Texts]:
         "tools": _tools(),
         "selected": _selected(),
         "chooser": {
-            "title": _("Label {pictures} as…"),
+            "title": _("Label {images} as…"),
             "name": _("Class"),
             "placeholder": _("Type a class"),
             "make": _("Make the class “{name}”"),
@@ -56,17 +56,17 @@ def grid_texts() -> dict[str, Texts]:
         "status": _status(),
         "hint": {
             "moved": {
-                "one": _("{count} picture no longer belongs here."),
-                "many": _("{count} pictures no longer belong here."),
+                "one": _("{count} image no longer belongs here."),
+                "many": _("{count} images no longer belong here."),
             },
             "fresh": {
-                "one": _("{count} more picture belongs here."),
-                "many": _("{count} more pictures belong here."),
+                "one": _("{count} more image belongs here."),
+                "many": _("{count} more images belong here."),
             },
             "stale": _("Much has changed since this was read."),
             "refresh": _("Refresh"),
-            "nothing": _("No pictures here."),
-            "clear": _("Show all pictures"),
+            "nothing": _("No images here."),
+            "clear": _("Show all images"),
         },
         "keys": _keys(),
     }
@@ -82,7 +82,7 @@ def _tile() -> Texts:
         "suggestion": _("suggested: {name}, {share}"),
         "doubt": _("doubtful; it might be {name}"),
         "clash": _("somebody else decided differently: {name}"),
-        "copy": _("a copy of another picture"),
+        "copy": _("a copy of another image"),
         "keeper": _("the best of its copies"),
         "moved": _("no longer belongs here; it stays until you refresh"),
     }
@@ -137,7 +137,7 @@ def _tools() -> Texts:
         "training": _("Training"),
         "validation": _("Validation"),
         "testing": _("Testing"),
-        "size": _("Size of the pictures"),
+        "size": _("Size of the images"),
         "undo": _("Undo"),
         "redo": _("Redo"),
         "map": _("Map"),
@@ -145,18 +145,18 @@ def _tools() -> Texts:
         "history": _("History"),
         "help": _("Keys"),
         "chosen": _("Chosen on the map"),
-        "alike": _("Like one picture"),
+        "alike": _("Like one image"),
         "drop": _("Take this filter away"),
-        "clear": _("Show all pictures"),
+        "clear": _("Show all images"),
         "sources": {kind: way(kind) for kind in WAYS},
         "runs": _runs(),
     }
 
 
 def _runs() -> dict[str, str]:
-    """Return what is said of pictures that are meant by a run."""
+    """Return what is said of images that are meant by a run."""
     return {
-        "tested": _("Run {run}: its test pictures"),
+        "tested": _("Run {run}: its test images"),
         "right": _("Run {run}: {true} that it recognised"),
         "taken": _("Run {run}: {true} taken for {predicted}"),
         "wrong": _("Run {run}: wrong answers"),
@@ -189,10 +189,10 @@ def _selected() -> Texts:
 
 def _closer() -> Texts:
     return {
-        "name": _("Picture"),
+        "name": _("Image"),
         "label": _("Label as"),
-        "before": _("Picture before"),
-        "next": _("Next picture"),
+        "before": _("Image before"),
+        "next": _("Next image"),
         "reject": _("Reject"),
         "unlabel": _("Unlabel"),
         "undo": _("Undo"),
@@ -208,21 +208,21 @@ def _closer() -> Texts:
 
 def _acts() -> Texts:
     return {
-        "pictures": {"one": _("{count} picture"), "many": _("{count} pictures")},
+        "images": {"one": _("{count} image"), "many": _("{count} images")},
         "unlabelled": _("Unlabelled"),
         "rejected": _("Rejected"),
         "accepted": _("Accepted: {act}"),
         "undone": _("Undone: {act}"),
         "redone": _("Done again: {act}"),
-        "much": _("many pictures"),
+        "much": _("many images"),
         "nothing_to_undo": _("There is nothing to undo."),
         "nothing_to_redo": _("There is nothing to do again."),
         "no_suggestion": _("Nothing is suggested here."),
-        "no_copies": _("None of these is a copy of a picture that is kept."),
+        "no_copies": _("None of these is a copy of an image that is kept."),
         "refused": _("Not saved: {why}"),
         "unknown": _("the studio did not take it. Reload the page and try again."),
-        "clash_one": _("Somebody else labelled {count} picture meanwhile."),
-        "clash_many": _("Somebody else labelled {count} pictures meanwhile."),
+        "clash_one": _("Somebody else labelled {count} image meanwhile."),
+        "clash_many": _("Somebody else labelled {count} images meanwhile."),
         "keep_theirs": _("Keep theirs"),
         "use_mine": _("Use mine"),
     }
@@ -230,8 +230,8 @@ def _acts() -> Texts:
 
 def _status() -> Texts:
     return {
-        "pictures": {"one": _("{count} picture"), "many": _("{count} pictures")},
-        "pictures_so_far": {"one": _("{count} picture so far…"), "many": _("{count} pictures so far…")},
+        "images": {"one": _("{count} image"), "many": _("{count} images")},
+        "images_so_far": {"one": _("{count} image so far…"), "many": _("{count} images so far…")},
         "selected": _("{count} selected"),
         "saved": _("All saved"),
         "waiting": {
@@ -253,12 +253,12 @@ def _keys() -> Texts:
         "title": _("Keys"),
         "close": _("Close"),
         "about": _(
-            "With pictures selected, a key is for all of them, else for the one in focus. A class can have a "
-            "letter of its own, which then goes before all others. Mouse: drag over pictures to select them, "
+            "With images selected, a key is for all of them, else for the one in focus. A class can have a "
+            "letter of its own, which then goes before all others. Mouse: drag over images to select them, "
             "drag selected ones onto a class, double click to look closer. Touch: hold to select."
         ),
         "move": _("Move"),
-        "ends": _("First, last picture"),
+        "ends": _("First, last image"),
         "pages": _("A screen up, down"),
         "select": _("Select, or not"),
         "range": _("Select a range"),
@@ -286,26 +286,26 @@ def more_texts() -> dict[str, Texts]:
 
 def _map() -> Texts:
     return {
-        "map": _("Map of the pictures"),
+        "map": _("Map of the images"),
         "help": _(
-            "Pictures that look alike lie close together. Drag or press the arrows to move, turn the wheel "
-            "or press + and - to come closer, 0 for the whole map, Enter for the picture in the middle. To "
-            "circle pictures with the lasso, press Shift and drag, or L."
+            "Images that look alike lie close together. Drag or press the arrows to move, turn the wheel "
+            "or press + and - to come closer, 0 for the whole map, Enter for the image in the middle. To "
+            "circle images with the lasso, press Shift and drag, or L."
         ),
         "loading": _("Reading the map…"),
-        "none_yet": _("There is no map yet. It is drawn when the studio has looked through the pictures."),
+        "none_yet": _("There is no map yet. It is drawn when the studio has looked through the images."),
         "unread": _("The map could not be read. The studio may be busy or stopped; try again."),
         "again": _("Look again"),
         "lasso": _("Lasso"),
-        "lasso_help": _("Draw a line around pictures to select them. Also: Shift and drag."),
+        "lasso_help": _("Draw a line around images to select them. Also: Shift and drag."),
         "select_seen": _("Select what is in sight"),
         "clear": _("Clear"),
-        "in_sight": _("{seen} of {count} pictures in sight"),
+        "in_sight": _("{seen} of {count} images in sight"),
         "selected": {
-            "one": _("{count} picture selected in the grid"),
-            "many": _("{count} pictures selected in the grid"),
+            "one": _("{count} image selected in the grid"),
+            "many": _("{count} images selected in the grid"),
         },
-        "none_inside": _("There is no picture in that which the legend shows."),
+        "none_inside": _("There is no image in that which the legend shows."),
         "closer": _("Closer"),
         "farther": _("Farther"),
         "reset": _("The whole map"),
@@ -326,39 +326,39 @@ def _classes() -> Texts:
     return {
         "classes": _("Classes"),
         "about": _(
-            "To split a class, select some of its pictures in the grid and label them with a new name. "
+            "To split a class, select some of its images in the grid and label them with a new name. "
             "Drag a row, or press Alt with ↑ or ↓ in it, to move it."
         ),
         "close": _("Close"),
         "colour": _("Colour"),
         "name": _("Name"),
         "key": _("Key"),
-        "count": _("Pictures"),
+        "count": _("Images"),
         "drag": _("Drag to move"),
         "colour_of": _("Colour of {name}"),
         "name_of": _("Name of {name}"),
-        "key_of": _("Key that labels pictures as {name}: a letter or a digit"),
+        "key_of": _("Key that labels images as {name}: a letter or a digit"),
         "up": _("Move {name} up"),
         "down": _("Move {name} down"),
         "merge": _("Merge…"),
         "merge_of": _("Merge {name} into another class"),
         "merge_into": _("Class that {name} is merged into"),
         "moves": {
-            "one": _("Its {count} picture moves to"),
-            "many": _("Its {count} pictures move to"),
+            "one": _("Its {count} image moves to"),
+            "many": _("Its {count} images move to"),
         },
         "merge_now": _("Merge"),
         "remove": _("Delete…"),
         "remove_of": _("Delete {name}"),
         "returns": {
-            "one": _("Its {count} picture returns to unlabelled."),
-            "many": _("Its {count} pictures return to unlabelled."),
+            "one": _("Its {count} image returns to unlabelled."),
+            "many": _("Its {count} images return to unlabelled."),
         },
-        "empty_goes": _("It has no pictures."),
+        "empty_goes": _("It has no images."),
         "remove_now": _("Delete the class"),
-        "undoable": _("Undo, or the history, brings the class back with its pictures."),
+        "undoable": _("Undo, or the history, brings the class back with its images."),
         "cancel": _("Cancel"),
-        "pictures": {"one": _("{count} picture"), "many": _("{count} pictures")},
+        "images": {"one": _("{count} image"), "many": _("{count} images")},
         "new_name": _("Name of a new class"),
         "add": _("Add"),
         "moved": _("Now in place {place} of {count}."),

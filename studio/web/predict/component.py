@@ -1,4 +1,4 @@
-"""Giving a picture by pasting it, and a camera whose pictures are answered as they come."""
+"""Giving an image by pasting it, and a camera whose images are answered as they come."""
 
 import base64
 import binascii
@@ -31,30 +31,30 @@ _live = _component("live", _CAMERA)
 
 
 def pasting(*, key: str) -> tuple[str, bytes] | None:
-    """Draw a place to paste a picture into; return the name and the bytes of one on the run after it came.
+    """Draw a place to paste an image into; return the name and the bytes of one on the run after it came.
 
-    Nothing is returned for what is no picture, or larger than 20 MB; the place itself says so.
+    Nothing is returned for what is no image, or larger than 20 MB; the place itself says so.
     """
     result = _pasting(
         key=key,
         data={
             "largest_bytes": _LARGEST_BYTES,
             "texts": {
-                "paste": _("Paste a picture here"),
+                "paste": _("Paste an image here"),
                 "about": _("Press Ctrl+V, or ⌘V, after a click here; or use the button."),
                 "button": _("Paste from the clipboard"),
-                "nothing": _("There is no picture in the clipboard. Copy one, then paste it here."),
+                "nothing": _("There is no image in the clipboard. Copy one, then paste it here."),
                 "too_large": _(
-                    "This picture is larger than {most} MB. Save it and drop the file instead."
+                    "This image is larger than {most} MB. Save it and drop the file instead."
                 ).format(most=_LARGEST_BYTES // 1_000_000),
                 "refused": _("The browser does not let the page look there. Press Ctrl+V, or ⌘V, instead."),
-                "name": _("pasted picture"),
+                "name": _("pasted image"),
                 "taken": _("Pasted."),
             },
         },
-        on_picture_change=lambda: None,
+        on_image_change=lambda: None,
     )
-    given = result.picture
+    given = result.image
     if not given:
         return None
     try:
@@ -65,7 +65,7 @@ def pasting(*, key: str) -> tuple[str, bytes] | None:
 
 
 def live_camera(project_id: int, run_id: int, *, key: str) -> None:
-    """Draw a camera under whose picture stands what a run's model says of it, anew as fast as it answers."""
+    """Draw a camera under whose image stands what a run's model says of it, anew as fast as it answers."""
     _live(
         key=key,
         data={
@@ -79,8 +79,8 @@ def live_camera(project_id: int, run_id: int, *, key: str) -> None:
                 "which": _("Camera"),
                 "nameless": _("Camera {number}"),
                 "unsure": _("Not sure: perhaps {label}"),
-                "strange": _("It is like nothing in the training pictures."),
-                "speed": _("{count} pictures a second, {ms} ms each"),
+                "strange": _("It is like nothing in the training images."),
+                "speed": _("{count} images a second, {ms} ms each"),
                 "away": _("The studio does not answer. Trying again."),
                 "insecure": _(
                     "Browsers give a camera only to pages on the same machine or behind https. Open the "

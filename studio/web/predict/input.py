@@ -1,4 +1,4 @@
-"""The pictures that a person gives: dropped, pasted, by an address, from the camera."""
+"""The images that a person gives: dropped, pasted, by an address, from the camera."""
 
 import hashlib
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from studio.collect.web.fetcher import Visitor
 from studio.datasets.projects import Project
-from studio.errors import PictureRefused, StudioError
+from studio.errors import ImageRefused, StudioError
 from studio.i18n import _
 from studio.progress import Silent
 from studio.retrain.measure_confidence import measured
@@ -28,7 +28,7 @@ _MOST_KEPT = 20
 
 @dataclass(frozen=True)
 class Given:
-    """A picture's file. name: for people; kind: how it came, as `studio.datasets.sources.Source` has it."""
+    """An image's file. name: for people; kind: how it came, as `studio.datasets.sources.Source` has it."""
 
     name: str
     data: bytes
@@ -41,7 +41,7 @@ class Given:
 
 
 def given(here: Project, run_id: int) -> Sequence[Given]:
-    """Draw the ways in which pictures can be given, and return those that are there."""
+    """Draw the ways in which images can be given, and return those that are there."""
     key = f"given-{here.id}"
     kept: list[Given] = st.session_state.setdefault(key, [])
     files, paste, address, camera, folder = st.tabs(
@@ -66,30 +66,28 @@ def given(here: Project, run_id: int) -> Sequence[Given]:
             shots.append(Given(shot.name, shot.getvalue(), "camera"))
     with folder:
         picked = [Given(*file) for file in draw_folder(here, run_id)]
-    if kept and st.button(
-        _("Clear pasted and fetched pictures"), icon=":material/clear_all:", type="tertiary"
-    ):
+    if kept and st.button(_("Clear pasted and fetched images"), icon=":material/clear_all:", type="tertiary"):
         kept.clear()
     return [*picked, *shots, *reversed(kept), *(Given(upload.name, upload.getvalue()) for upload in uploads)]
 
 
-def _keep(kept: list[Given], picture: Given) -> None:
-    if picture.digest not in {each.digest for each in kept}:
-        kept.append(picture)
+def _keep(kept: list[Given], image: Given) -> None:
+    if image.digest not in {each.digest for each in kept}:
+        kept.append(image)
         del kept[:-_MOST_KEPT]
 
 
 def _from_address(kept: list[Given]) -> None:
     with st.form("by-address", border=False, clear_on_submit=True):
         place = st.container(horizontal=True, vertical_alignment="bottom")
-        text = place.text_input(_("A picture's address"), placeholder="https://", max_chars=2_000)
+        text = place.text_input(_("An image's address"), placeholder="https://", max_chars=2_000)
         asked = place.form_submit_button(_("Fetch it"), icon=":material/download:")
     if not asked or not text.strip():
         return
     found = settings()
     try:
         with (
-            st.spinner(_("Fetching the picture…")),
+            st.spinner(_("Fetching the image…")),
             Visitor(
                 agent=found.user_agent,
                 allowed_hosts=found.allowed_hosts,
@@ -98,7 +96,7 @@ def _from_address(kept: list[Given]) -> None:
             ) as visitor,
         ):
             answer = visitor.get(text.strip())
-    except PictureRefused as refusal:
+    except ImageRefused as refusal:
         st.error(plain(str(refusal)), icon=":material/broken_image:")
         return
     name = unquote(urlsplit(answer.address).path.rpartition("/")[2]) or urlsplit(answer.address).netloc
@@ -106,7 +104,7 @@ def _from_address(kept: list[Given]) -> None:
 
 
 def _camera(here: Project, run_id: int) -> UploadedFile | None:
-    modes = {"one": _("One picture"), "live": _("Live")}
+    modes = {"one": _("One image"), "live": _("Live")}
     mode = st.segmented_control(
         _("Camera"),
         list(modes),
@@ -120,7 +118,7 @@ def _camera(here: Project, run_id: int) -> UploadedFile | None:
         live_camera(here.id, run_id, key=f"live-{here.id}")
         return None
     # A camera that is asked for is a camera that is on: it starts only when somebody wants it.
-    return st.camera_input(_("Take a picture")) if st.toggle(_("Turn the camera on")) else None
+    return st.camera_input(_("Take an image")) if st.toggle(_("Turn the camera on")) else None
 
 
 def chosen(here: Project) -> tuple[Sequence[RunSummary], Sequence[tuple[str, Path]]]:

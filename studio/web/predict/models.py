@@ -3,13 +3,13 @@
 from functools import lru_cache
 from pathlib import Path
 
-from studio.predict.explain import NearestPictures
+from studio.predict.explain import NearestImages
 from studio.predict.model import Model
 from studio.retrain.confidence import SURENESS
 from studio.settings import settings
 
 _OPEN = 4
-_PICTURES_OPEN = 2
+_IMAGES_OPEN = 2
 """A large project's take up to 100 MB."""
 
 
@@ -23,8 +23,8 @@ def stamp(run_dir: Path) -> str:
     return f"{run_dir.name} {_stamp(run_dir)}"
 
 
-def nearest_pictures(run_dir: Path) -> NearestPictures:
-    """Return the training pictures of a run."""
+def nearest_images(run_dir: Path) -> NearestImages:
+    """Return the training images of a run."""
     return _nearest(run_dir, _stamp(run_dir))
 
 
@@ -40,6 +40,6 @@ def _opened(run_dir: Path, _measured: int) -> Model:
     return Model.open(run_dir, threads=settings().threads_used)
 
 
-@lru_cache(_PICTURES_OPEN)
-def _nearest(run_dir: Path, _measured: int) -> NearestPictures:
-    return NearestPictures.of(run_dir, settings().bottleneck_dir)
+@lru_cache(_IMAGES_OPEN)
+def _nearest(run_dir: Path, _measured: int) -> NearestImages:
+    return NearestImages.of(run_dir, settings().bottleneck_dir)

@@ -1,4 +1,4 @@
-"""One picture and what one model or two say of it, with what the answer comes from."""
+"""One image and what one model or two say of it, with what the answer comes from."""
 
 import html
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ import streamlit as st
 from PIL import Image
 
 from studio.datasets.projects import Project, project_classes
-from studio.errors import PictureRefused, StudioError
+from studio.errors import ImageRefused, StudioError
 from studio.i18n import _
 from studio.images.decode import decode
 from studio.predict.batch import Row
@@ -23,7 +23,7 @@ from studio.retrain.confidence import Sureness
 from studio.web.addresses import thumbnail_address
 from studio.web.predict import text
 from studio.web.predict.input import Given
-from studio.web.predict.models import nearest_pictures, opened, stamp
+from studio.web.predict.models import nearest_images, opened, stamp
 from studio.web.predict.table import csv_of, table
 from studio.web.state import database, now, store
 from studio.web.text import percent, plain
@@ -42,7 +42,7 @@ _TILE = """<figure style="margin:0;width:5.8rem">
 
 @dataclass(frozen=True)
 class _Seen:
-    """pixels: as the network sees the picture, uint8, (h, w, 3)."""
+    """pixels: as the network sees the image, uint8, (h, w, 3)."""
 
     look: Look
     pixels: npt.NDArray[np.uint8]
@@ -52,10 +52,10 @@ class _Seen:
 @st.cache_data(max_entries=64, show_spinner=False)
 def _seen(run_dir: Path, stamp_of: str, digest: str, _data: bytes, name: str) -> _Seen:
     model = opened(run_dir)
-    # By the file, not by the picture that is shown: the very pixels that training took.
+    # By the file, not by the image that is shown: the very pixels that training took.
     pixels = model.preprocessing.read(_data, name)
     look = model.look(pixels)
-    near = () if look.features is None else nearest_pictures(run_dir).to(look.features, _NEAR)
+    near = () if look.features is None else nearest_images(run_dir).to(look.features, _NEAR)
     return _Seen(look, pixels, near)
 
 
@@ -64,29 +64,28 @@ def _shown(digest: str, _data: bytes, name: str) -> Image.Image:
     return decode(_data, name, at_least_px=_SHOWN_PX)
 
 
-def card(here: Project, picture: Given, models: Sequence[tuple[str, Path]]) -> None:
-    """Draw a picture with what each of the models says of it. models: one or two, each with a title."""
-    digest = picture.digest
+def card(here: Project, image: Given, models: Sequence[tuple[str, Path]]) -> None:
+    """Draw an image with what each of the models says of it. models: one or two, each with a title."""
+    digest = image.digest
     with st.container(border=True, key=f"card-{digest}"):
         try:
             found = [
-                _seen(run_dir, stamp(run_dir), digest, picture.data, picture.name)
-                for _title, run_dir in models
+                _seen(run_dir, stamp(run_dir), digest, image.data, image.name) for _title, run_dir in models
             ]
-            image = _shown(digest, picture.data, picture.name)
-        except PictureRefused as refusal:
+            shown = _shown(digest, image.data, image.name)
+        except ImageRefused as refusal:
             st.error(plain(str(refusal)), icon=":material/broken_image:")
             return
         left, *right = st.columns([2, *[4 // len(models)] * len(models)], gap="medium")
         with left:
-            st.image(image, width="stretch", alt=picture.name)
-            st.caption(plain(picture.name))
+            st.image(shown, width="stretch", alt=image.name)
+            st.caption(plain(image.name))
         for place, (title, run_dir), seen in zip(right, models, found, strict=True):
             with place:
                 if len(models) > 1:
                     st.caption(plain(title))
-                _answers(seen, opened(run_dir).sureness or Sureness(), picture.name)
-        _correct(here, picture, found[0].look.answer.predictions[0].label)
+                _answers(seen, opened(run_dir).sureness or Sureness(), image.name)
+        _correct(here, image, found[0].look.answer.predictions[0].label)
 
 
 def _answers(seen: _Seen, sureness: Sureness, name: str) -> None:
@@ -111,7 +110,7 @@ def _answers(seen: _Seen, sureness: Sureness, name: str) -> None:
                 alt=_("Where the network found what speaks for its answer: bright is much"),
             )
     if seen.near:
-        st.caption(_("Nearest training pictures"))
+        st.caption(_("Nearest training images"))
         st.html(_strip(seen.near))
 
 
@@ -127,12 +126,12 @@ def _strip(near: Sequence[Near]) -> str:
     return f'<div style="display:flex;flex-wrap:wrap;gap:.5rem">{tiles}</div>'
 
 
-def _correct(here: Project, picture: Given, said: str) -> None:
-    """Draw the classes: a click on the right one puts the picture into the project."""
+def _correct(here: Project, image: Given, said: str) -> None:
+    """Draw the classes: a click on the right one puts the image into the project."""
     with database().read() as session:
         classes = [each.name for each in project_classes(session, here.id)]
     done = st.session_state.setdefault(f"put-back-{here.id}", {})
-    digest = picture.digest
+    digest = image.digest
     if digest in done:
         st.success(
             _("It is in the project as “{label}”.").format(label=plain(done[digest])),
@@ -141,7 +140,7 @@ def _correct(here: Project, picture: Given, said: str) -> None:
     ask = _("Put it into the project as")
     key = f"correct-{here.id}-{digest}"
     if len(classes) <= _FEW_CLASSES:
-        st.pills(ask, classes, key=key, format_func=plain, on_change=_put_back, args=(here, picture, key))
+        st.pills(ask, classes, key=key, format_func=plain, on_change=_put_back, args=(here, image, key))
     else:
         st.selectbox(
             ask,
@@ -150,11 +149,11 @@ def _correct(here: Project, picture: Given, said: str) -> None:
             placeholder=said,
             key=key,
             on_change=_put_back,
-            args=(here, picture, key),
+            args=(here, image, key),
         )
 
 
-def _put_back(here: Project, picture: Given, key: str) -> None:
+def _put_back(here: Project, image: Given, key: str) -> None:
     label = st.session_state.get(key)
     if label is None:
         return
@@ -163,28 +162,28 @@ def _put_back(here: Project, picture: Given, key: str) -> None:
             database(),
             store(),
             here.id,
-            picture.data,
-            picture.name,
+            image.data,
+            image.name,
             label,
-            kind=picture.kind,
+            kind=image.kind,
             now=now(),
             new_id=lambda: uuid4().hex,
         )
     except StudioError as error:
         st.toast(plain(str(error)), icon=":material/error:")
     else:
-        st.session_state[f"put-back-{here.id}"][picture.digest] = label
+        st.session_state[f"put-back-{here.id}"][image.digest] = label
     st.session_state[key] = None
 
 
 _FEW = 6
 
 
-def draw(here: Project, pictures: Sequence[Given], models: Sequence[tuple[str, Path]]) -> None:
-    """Draw what the models say of some pictures; in a table, what the first does. models: with titles."""
-    pictures = list({picture.digest: picture for picture in pictures}.values())
-    if len(pictures) > _FEW:
-        rows = _rows(pictures, models[0][1])
+def draw(here: Project, images: Sequence[Given], models: Sequence[tuple[str, Path]]) -> None:
+    """Draw what the models say of some images; in a table, what the first does. models: with titles."""
+    images = list({image.digest: image for image in images}.values())
+    if len(images) > _FEW:
+        rows = _rows(images, models[0][1])
         picked = table(rows, key=f"answers-{here.id}")
         st.download_button(
             _("Table as CSV"),
@@ -195,22 +194,22 @@ def draw(here: Project, pictures: Sequence[Given], models: Sequence[tuple[str, P
         )
         if not picked:
             st.caption(_("Pick rows to see them in full and to put them into the project."))
-        pictures = [pictures[at] for at in picked[:_FEW]]
-    for picture in pictures:
-        card(here, picture, models)
+        images = [images[at] for at in picked[:_FEW]]
+    for image in images:
+        card(here, image, models)
 
 
-def _rows(pictures: Sequence[Given], run_dir: Path) -> list[Row]:
+def _rows(images: Sequence[Given], run_dir: Path) -> list[Row]:
     place = st.empty()
     rows = []
-    for number, picture in enumerate(pictures):
-        place.progress(number / len(pictures), text=_("Asking the model"))
+    for number, image in enumerate(images):
+        place.progress(number / len(images), text=_("Asking the model"))
         try:
-            answer = _answer(run_dir, stamp(run_dir) + picture.digest, picture.data, picture.name)
-        except PictureRefused as refusal:
-            rows.append(Row(picture.name, refused=plain(str(refusal))))
+            answer = _answer(run_dir, stamp(run_dir) + image.digest, image.data, image.name)
+        except ImageRefused as refusal:
+            rows.append(Row(image.name, refused=plain(str(refusal))))
         else:
-            rows.append(Row.of(picture.name, answer))
+            rows.append(Row.of(image.name, answer))
     place.empty()
     return rows
 

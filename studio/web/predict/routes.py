@@ -1,10 +1,10 @@
 """The route that answers the live camera.
 
-    POST /studio/projects/{id}/runs/{run}/answer, a picture's file
+    POST /studio/projects/{id}/runs/{run}/answer, an image's file
         → {"predictions": [{"label", "score"}], "doubt"}
 
 Only our own pages may ask, in short requests; who comes while as many as may are being answered is told to
-come again (503). Nothing of the picture is kept. A fault is {"error": a text for people}.
+come again (503). Nothing of the image is kept. A fault is {"error": a text for people}.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute, Route
 
 from db.engine import Database
 from studio.curate.params import LARGEST_ID
-from studio.errors import ModelUnreadable, PictureRefused, ProjectError
+from studio.errors import ImageRefused, ModelUnreadable, ProjectError
 from studio.i18n import _
 from studio.retrain.runs import run_records
 from studio.settings import Settings
@@ -48,8 +48,8 @@ def predicting_routes(settings: Settings, database: Database) -> list[BaseRoute]
 
     def answered(request: Request, body: bytes) -> Response:
         try:
-            found = opened(_run_dir(request)).answer_file(body, _("The camera's picture"))
-        except PictureRefused as error:
+            found = opened(_run_dir(request)).answer_file(body, _("The camera's image"))
+        except ImageRefused as error:
             return fault(str(error), 400)
         except (ProjectError, ModelUnreadable) as error:
             return fault(str(error), 404)

@@ -7,15 +7,15 @@ from pathlib import Path
 import streamlit as st
 
 from studio.datasets.projects import Project
-from studio.errors import PictureRefused, StudioError
+from studio.errors import ImageRefused, StudioError
 from studio.i18n import _, counted
-from studio.images.decode import read_picture_file
+from studio.images.decode import read_image_file
 from studio.predict.batch import Row, read_csv, write_csv
 from studio.predict.tasks import FolderAnswers, ask_folder, folder_answers
 from studio.settings import settings
 from studio.web.jobs_panel import ended_badly, watch
 from studio.web.state import database, now
-from studio.web.text import percent, pictures, plain
+from studio.web.text import images, percent, plain
 
 
 def table(rows: Sequence[Row], *, key: str) -> list[int]:
@@ -60,7 +60,7 @@ def _said(row: Row) -> str:
 
 _ROWS = 5_000
 _LOOKED_AT = 4
-"""So many picked pictures at most are drawn in full."""
+"""So many picked images at most are drawn in full."""
 
 
 def draw(here: Project, run_id: int) -> list[tuple[str, bytes]]:
@@ -79,7 +79,7 @@ def draw(here: Project, run_id: int) -> list[tuple[str, bytes]]:
             st.error(plain(str(error)), icon=":material/error:")
     job = watch(here.id, {"answer_folder"})
     if job is None:
-        st.caption(_("Every picture below it is asked about; nothing in it is changed."))
+        st.caption(_("Every image below it is asked about; nothing in it is changed."))
         return []
     ended_badly(job)
     found = folder_answers(settings().answers_dir, job)
@@ -89,18 +89,18 @@ def draw(here: Project, run_id: int) -> list[tuple[str, bytes]]:
 def _told(found: FolderAnswers) -> list[tuple[str, bytes]]:
     said = ", ".join(f"{plain(label)} {count:,}" for label, count in found.by_answer.items())
     st.markdown(
-        _("{pictures} in {folder}: {said}.").format(
-            pictures=pictures(found.pictures), folder=plain(found.folder.name), said=said
+        _("{images} in {folder}: {said}.").format(
+            images=images(found.images), folder=plain(found.folder.name), said=said
         )
     )
-    share = percent(found.unsure / found.pictures if found.pictures else None)
+    share = percent(found.unsure / found.images if found.images else None)
     notes = [_("not sure: {count} ({share})").format(count=found.unsure, share=share)]
     if found.refused:
-        notes.append(counted("{count} file is no picture", "{count} files are no pictures", found.refused))
+        notes.append(counted("{count} file is no image", "{count} files are no images", found.refused))
     st.caption(" · ".join(notes))
     with found.table.open(encoding="utf-8", newline="") as file:
         rows = read_csv(file, _ROWS)
-    if found.pictures + found.refused > len(rows):
+    if found.images + found.refused > len(rows):
         st.caption(_("The first {count} are shown; the CSV file has all.").format(count=f"{len(rows):,}"))
     picked = table(rows, key=f"folder-table-{found.table.name}")
     st.download_button(
@@ -116,7 +116,7 @@ def _told(found: FolderAnswers) -> list[tuple[str, bytes]]:
     for at in picked[:_LOOKED_AT]:
         path = found.folder / rows[at].name
         try:
-            kept.append((path.name, read_picture_file(path, rows[at].name)))
-        except PictureRefused as refusal:
+            kept.append((path.name, read_image_file(path, rows[at].name)))
+        except ImageRefused as refusal:
             st.warning(plain(str(refusal)))
     return kept

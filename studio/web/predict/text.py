@@ -12,7 +12,7 @@ from studio.web.text import percent, plain
 
 
 def headline(label: str, doubt: Doubt | None) -> str:
-    """Return Markdown for what is said of a picture."""
+    """Return Markdown for what is said of an image."""
     if doubt is None:
         return f"### {plain(label)}"
     return "### " + _("Not sure: perhaps {label}").format(label=plain(label))
@@ -21,7 +21,7 @@ def headline(label: str, doubt: Doubt | None) -> str:
 def reason(doubt: Doubt | None, sureness: Sureness) -> str:
     """Return why an answer is not sure; nothing where it is."""
     if doubt == "strange":
-        return _("It is like nothing in the training pictures.")
+        return _("It is like nothing in the training images.")
     if doubt == "unlikely":
         return _("No class reaches the {least} that an answer takes.").format(
             least=percent(sureness.least_probability)
@@ -41,7 +41,7 @@ def _draw_costs(sureness: Sureness) -> None:
     if costs is None:
         st.caption(
             _(
-                "Nothing could be measured of how sure this model may be: it had no validation pictures. "
+                "Nothing could be measured of how sure this model may be: it had no validation images. "
                 "Below {least} it says that it is not sure."
             ).format(least=percent(sureness.least_probability))
         )
@@ -61,9 +61,9 @@ def _draw_costs(sureness: Sureness) -> None:
         )
         st.markdown(
             counted(
-                "Measured on {count} validation picture.",
-                "Measured on {count} validation pictures.",
-                costs.pictures,
+                "Measured on {count} validation image.",
+                "Measured on {count} validation images.",
+                costs.images,
             )
             + " "
             + held
@@ -91,7 +91,7 @@ def _draw_costs(sureness: Sureness) -> None:
                 "{error_after} after."
             ).format(
                 after=percent(costs.accuracy),
-                before=percent(costs.right / costs.pictures),
+                before=percent(costs.right / costs.images),
                 temperature=f"{sureness.temperature:.2f}",
                 error_before=percent(before),
                 error_after=percent(after),

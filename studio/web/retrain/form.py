@@ -14,11 +14,11 @@ from studio.backbones.concatenated import MOST_TOGETHER
 from studio.backbones.speed import measured
 from studio.curate import overview
 from studio.curate.filters import Filter
-from studio.curate.items import Counts, picture
+from studio.curate.items import Counts, project_image
 from studio.curate.overview import Stamp
 from studio.curate.paging import walk
 from studio.datasets.projects import Project
-from studio.errors import PictureRefused, StudioError
+from studio.errors import ImageRefused, StudioError
 from studio.i18n import _, counted
 from studio.retrain import tasks
 from studio.retrain.distortions import Distortions, preview
@@ -29,7 +29,7 @@ from studio.retrain.runs.snapshot_records import labelled
 from studio.settings import settings
 from studio.web.retrain.views import optimizers, weightings
 from studio.web.state import database, now, store
-from studio.web.text import duration, file_size, percent, pictures, plain
+from studio.web.text import duration, file_size, images, percent, plain
 
 _KEY = "retraining-backbones"
 _MILLION, _BILLION = 1_000_000, 1_000_000_000
@@ -69,7 +69,7 @@ def _backbone_note(backbone: Backbone) -> str:
         parts.append(f"[{right}]({facts.top1_source})" if facts.top1_source else right)
     speed = measured(settings().backbones_dir).get(backbone.name)
     if speed is not None:
-        parts.append(_("{count} pictures/s on this machine").format(count=f"{speed:,.0f}"))
+        parts.append(_("{count} images/s on this machine").format(count=f"{speed:,.0f}"))
     if not backbone.installed:
         parts.append(_("its weights are fetched first: {told}").format(told=plain(backbone.source.told)))
     return " · ".join(parts)
@@ -84,7 +84,7 @@ def _all(here: Project) -> None:
             _("name"): [backbone.title for backbone in found],
             _("here"): [backbone.installed for backbone in found],
             _("ImageNet"): [backbone.facts.top1 for backbone in found],
-            **({_("pictures/s here"): [speeds.get(name) for name in names]} if speeds else {}),
+            **({_("images/s here"): [speeds.get(name) for name in names]} if speeds else {}),
             _("size, MB"): [backbone.size_bytes / _MILLION for backbone in found],
             _("multiply-adds, millions"): [backbone.facts.multiply_adds / _MILLION for backbone in found],
             _("input, px"): [backbone.preprocessing.width_px for backbone in found],
@@ -94,9 +94,9 @@ def _all(here: Project) -> None:
         },
         column_config={
             _("ImageNet"): st.column_config.NumberColumn(
-                format="%.1f%%", help=_("Of its validation pictures, how many the network gets right.")
+                format="%.1f%%", help=_("Of its validation images, how many the network gets right.")
             ),
-            _("pictures/s here"): st.column_config.NumberColumn(
+            _("images/s here"): st.column_config.NumberColumn(
                 format="%.0f",
                 help=_("As measured on this machine, with nothing else at work."),
             ),
@@ -117,7 +117,7 @@ def _all(here: Project) -> None:
     if measure.button(
         _("Measure them here"),
         icon=":material/speed:",
-        help=_("How many pictures each of those that are here takes in a second: a few seconds each."),
+        help=_("How many images each of those that are here takes in a second: a few seconds each."),
     ):
         tasks.measure_backbones(database(), here.id, now())
         st.rerun()
@@ -133,15 +133,15 @@ def _many(count: int) -> str:
     return _("{count} million").format(count=f"{count / _MILLION:,.0f}")
 
 
-_SHOWN_PICTURES, _SHOWN_VIEWS = 3, 6
+_SHOWN_IMAGES, _SHOWN_VIEWS = 3, 6
 _GAP_PX = 6
 
 
 def choose_distortions(here: Project, options: RunOptions) -> RunOptions:
-    """Draw the distortions and, where any is chosen, some pictures so distorted; return the options."""
+    """Draw the distortions and, where any is chosen, some images so distorted; return the options."""
     st.markdown("**" + _("Distortions") + "**")
     st.caption(
-        _("Copies of the training pictures, changed by chance, so that the model minds such changes less.")
+        _("Copies of the training images, changed by chance, so that the model minds such changes less.")
     )
     flip = st.checkbox(_("Flip left and right"))
     left, middle, right = st.columns(3)
@@ -162,7 +162,7 @@ def choose_distortions(here: Project, options: RunOptions) -> RunOptions:
     if distortions is None:
         return chosen
     views = right.number_input(
-        _("Views of each picture"),
+        _("Views of each image"),
         1,
         50,
         options.distorted_views,
@@ -171,7 +171,7 @@ def choose_distortions(here: Project, options: RunOptions) -> RunOptions:
     try:
         st.image(
             _distorted_examples(here.id, chosen.backbone, distortions, int(chosen.seed)),
-            caption=_("What the network will see: a row a picture."),
+            caption=_("What the network will see: a row an image."),
             width="stretch",
         )
     except StudioError as error:
@@ -183,21 +183,21 @@ def choose_distortions(here: Project, options: RunOptions) -> RunOptions:
 def _distorted_examples(
     project_id: int, backbone: str, distortions: Distortions, seed: int
 ) -> npt.NDArray[np.uint8]:
-    """Return one picture of several views: uint8, (h, w, 4), a row a picture, with nothing between."""
+    """Return one image of several views: uint8, (h, w, 4), a row an image, with nothing between."""
     preprocessing = backbone_named(backbone).preprocessing
     with database().read() as session:
         ids = walk(session, project_id, "newest", Filter(state="labelled")).ids
-        apart = ids[:: max(1, len(ids) // _SHOWN_PICTURES)][:_SHOWN_PICTURES]
-        found = [picture(session, project_id, image_id) for image_id in apart]
+        apart = ids[:: max(1, len(ids) // _SHOWN_IMAGES)][:_SHOWN_IMAGES]
+        found = [project_image(session, project_id, image_id) for image_id in apart]
     rows = []
     for each in filter(None, found):
         try:
             path = store().original(each.sha256, each.format)
             rows.append(_row(preview(path, distortions, preprocessing, _SHOWN_VIEWS, seed)))
-        except (OSError, PictureRefused):
+        except (OSError, ImageRefused):
             continue  # a lost file is told of when the run comes to it
     if not rows:
-        raise StudioError(_("No labelled picture can be read to show it distorted."))
+        raise StudioError(_("No labelled image can be read to show it distorted."))
     return np.concatenate([np.pad(row, ((0, _GAP_PX), (0, 0), (0, 0))) for row in rows])
 
 
@@ -229,7 +229,7 @@ def estimated(here: Project, several: Sequence[RunOptions], stamp: str) -> str:
     if first.minutes is not None:
         text = _("At most {time}.").format(time=duration(found[0].seconds))
     elif missing:
-        text += " " + _("The network has not looked at {pictures} yet.").format(pictures=pictures(missing))
+        text += " " + _("The network has not looked at {images} yet.").format(images=images(missing))
     if found[0].gain_points:
         text += " " + _(
             "On 600 photographs of flowers it got {points} points more of the test right than the quick way."
@@ -238,7 +238,7 @@ def estimated(here: Project, several: Sequence[RunOptions], stamp: str) -> str:
 
 
 def _dealt(count: int, options: RunOptions) -> dict[str, int]:
-    """Return about how many of so many pictures each split gets: near enough, and asks none of them."""
+    """Return about how many of so many images each split gets: near enough, and asks none of them."""
     validation = round(count * options.validation_percentage / 100)
     testing = round(count * options.testing_percentage / 100)
     return {"training": count - validation - testing, "validation": validation, "testing": testing}
@@ -246,7 +246,7 @@ def _dealt(count: int, options: RunOptions) -> dict[str, int]:
 
 @st.cache_data(max_entries=16, show_spinner=False)
 def _steps_per_image(project_id: int, labels: Stamp, backbone_name: str, stamp: str) -> tuple[int, int]:
-    """Return how many pictures are labelled, and how many of them have no bottleneck of the backbone.
+    """Return how many images are labelled, and how many of them have no bottleneck of the backbone.
 
     labels, stamp: only to be remembered by.
     """
@@ -331,8 +331,8 @@ def _about(way: str) -> str:
     return {
         "head": _("Trains a new last layer on what the network sees. Takes seconds once it has looked."),
         "fine_tune": _(
-            "Trains the network's last blocks too, on larger pictures: more of them right, for minutes "
-            "of work. The model takes 2 to 3 times as long for a picture."
+            "Trains the network's last blocks too, on larger images: more of them right, for minutes "
+            "of work. The model takes 2 to 3 times as long for an image."
         ),
         "minutes": _(
             "Give the time: the studio chooses backbone, views and depth, and ends in time with the best."
@@ -376,19 +376,19 @@ def _asked(here: Project, base: RunOptions) -> tuple[RunOptions, ...]:
         0,
         _MOST_ASIDE,
         int(base.validation_percentage),
-        help=_("Of the pictures, kept aside to choose the best head by."),
+        help=_("Of the images, kept aside to choose the best head by."),
     )
     testing = middle.number_input(
         _("Testing, percent"),
         0,
         _MOST_ASIDE,
         int(base.testing_percentage),
-        help=_("Of the pictures, kept aside to measure the result on. They are never trained on."),
+        help=_("Of the images, kept aside to measure the result on. They are never trained on."),
     )
     base = replace(base, validation_percentage=int(validation), testing_percentage=int(testing))
     if base.fine_tune:
         epochs = right.number_input(
-            _("Fine-tuning epochs"), 1, 100, base.fine_tune_epochs, help=_("Passes over all pictures.")
+            _("Fine-tuning epochs"), 1, 100, base.fine_tune_epochs, help=_("Passes over all images.")
         )
         base = replace(base, fine_tune_epochs=int(epochs))
         tunable(base.backbone)  # so that what cannot be is said before it is tried
@@ -407,7 +407,7 @@ def _head(base: RunOptions) -> RunOptions:
     l2 = middle.selectbox(
         "L2",
         ["0", _CHOSEN],
-        format_func=lambda value: _("chosen on the validation pictures") if value == _CHOSEN else value,
+        format_func=lambda value: _("chosen on the validation images") if value == _CHOSEN else value,
         accept_new_options=True,
         help=_("Weight of half the squared weights in the loss; holds large weights down."),
     )
@@ -415,9 +415,7 @@ def _head(base: RunOptions) -> RunOptions:
         _("Drawn alike"),
         list(weightings()),
         format_func=lambda name: weightings()[name],
-        help=_(
-            "Classes: a small class counts as much as a large one. Pictures: each picture counts the same."
-        ),
+        help=_("Classes: a small class counts as much as a large one. Images: each image counts the same."),
     )
     batch = left.number_input(_("Batch"), 1, 10_000, base.train_batch_size)
     patience = middle.number_input(

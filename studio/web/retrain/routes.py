@@ -36,7 +36,7 @@ from studio.web.state import now
 
 
 def tested_or_changed(session: Session, project_id: int, request: Request) -> list[int]:
-    """Return the ids of the pictures that a request names by a run.
+    """Return the ids of the images that a request names by a run.
 
     It says `run` and any of `true`, `predicted` and `wrong`; or `run`, `since` and `changed`.
     Raises NotUnderstood and ProjectError.

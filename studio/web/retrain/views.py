@@ -75,7 +75,7 @@ def optimizers() -> dict[Optimizer, str]:
 
 def weightings() -> dict[ClassWeighting, str]:
     """Return what is drawn alike, by `class_weighting`."""
-    return {"balanced": _("classes"), "none": _("pictures")}
+    return {"balanced": _("classes"), "none": _("images")}
 
 
 def distortions_in_words(options: RunOptions) -> str:
@@ -145,7 +145,7 @@ def columns() -> list[dict[str, str]]:
     figures = {
         "accuracy": _("Test accuracy"),
         "validation": _("Validation"),
-        "pictures": _("Pictures"),
+        "images": _("Images"),
         "seconds": _("Took"),
         "created": _("Begun"),
     }
@@ -173,7 +173,7 @@ def _listed(
     seconds = (run.facts.get("seconds") or {}).get("all")
     evaluation = run.evaluation
     cells: dict[str, Any] = {
-        "pictures": _cell(f"{run.pictures:,}", run.pictures),
+        "images": _cell(f"{run.images:,}", run.images),
         "created": _cell(moment(run.created_at), run.created_at.timestamp()),
         **{setting.key: _cell(*setting.word(run.options)) for setting in settings_in_words()},
     }
@@ -251,7 +251,7 @@ def inspected(session: Session, project_id: int, run: RunSummary) -> dict[str, A
 
 
 def tested(session: Session, run: RunSummary, true: str, predicted: str, *, wrong: bool) -> list[int]:
-    """Return the ids of a run's test pictures, those first of which it was surest.
+    """Return the ids of a run's test images, those first of which it was surest.
 
     true, predicted: classes; empty for any. wrong: only those that it got wrong.
     """
@@ -299,8 +299,8 @@ def _warnings(session: Session, run: RunSummary) -> list[str]:
     if refused:
         said.append(
             counted(
-                "{count} picture could not be read and was left out.",
-                "{count} pictures could not be read and were left out.",
+                "{count} image could not be read and was left out.",
+                "{count} images could not be read and were left out.",
                 len(refused),
             )
         )
@@ -335,7 +335,7 @@ def _facts(run: RunSummary) -> list[tuple[str, str]]:
         rows.append((_("Fine-tuned"), _tuned(tuned)))
     rows += [(_("Tried"), _tried(tried)) for tried in facts.get("tried") or ()]
     if facts.get("data"):
-        rows.append((_("Pictures' hash"), str(facts["data"])[:16]))
+        rows.append((_("Images' hash"), str(facts["data"])[:16]))
     if versions := facts.get("versions"):
         rows.append((_("Versions"), " · ".join(f"{name} {version}" for name, version in versions.items())))
     return rows
@@ -345,10 +345,10 @@ def _tuned(tuned: Mapping[str, Any]) -> str:
     parts = [
         _("from {layer} on").format(layer=tuned.get("before", "")),
         counted("{count} epoch", "{count} epochs", tuned.get("epochs", 0)),
-        counted("{count} view of each picture", "{count} views of each picture", tuned.get("views", 0)),
+        counted("{count} view of each image", "{count} views of each image", tuned.get("views", 0)),
     ]
     if tuned.get("size_px"):
-        parts.append(_("pictures of {size} px").format(size=tuned["size_px"]))
+        parts.append(_("images of {size} px").format(size=tuned["size_px"]))
     if tuned.get("plain_test_accuracy") is not None:
         plain = percent(tuned["plain_test_accuracy"])
         parts.append(_("the quick way came to {accuracy} in the test").format(accuracy=plain))
@@ -365,14 +365,14 @@ def _tried(tried: Mapping[str, Any]) -> str:
 
 
 def ids_of(session: Session, digests: Iterable[str]) -> list[int]:
-    """Return the ids of pictures, in the order of their SHA-256s, of those that there are."""
+    """Return the ids of images, in the order of their SHA-256s, of those that there are."""
     wanted = list(digests)
     found = run_records.image_ids(session, wanted)
     return [found[digest] for digest in wanted if digest in found]
 
 
 def changed(session: Session, earlier: int, later: int, kind: str) -> list[int]:
-    """Return the ids of pictures that differ between what two runs learnt from or came to.
+    """Return the ids of images that differ between what two runs learnt from or came to.
 
     kind: added, removed, relabelled or moved; mended or broken for those that only the later one, or only
     the earlier one, got right.
@@ -405,7 +405,7 @@ def differences(session: Session, earlier: RunSummary, later: RunSummary) -> dic
         ],
         "results": _results(earlier, later),
         "classes": _classes(earlier, later),
-        "pictures": _pictures(session, earlier, later),
+        "images": _images(session, earlier, later),
     }
 
 
@@ -420,7 +420,7 @@ def _results(earlier: RunSummary, later: RunSummary) -> list[dict[str, Any]]:
     rows = [
         _rise(_("Test accuracy"), one.accuracy, other.accuracy),
         _pair(_("95% interval"), _between(other.interval), _between(one.interval)),
-        _pair(_("Test pictures"), f"{other.n:,}", f"{one.n:,}"),
+        _pair(_("Test images"), f"{other.n:,}", f"{one.n:,}"),
     ]
     clean_before, clean = one.without_copies, other.without_copies
     if clean is not None and clean_before is not None:
@@ -428,7 +428,7 @@ def _results(earlier: RunSummary, later: RunSummary) -> list[dict[str, Any]]:
     if one.calibration is not None and other.calibration is not None:
         errors = one.calibration.expected_error, other.calibration.expected_error
         rows.append(_rise(_("Calibration error"), *errors, less_is_better=True))
-    rows.append(_pair(_("Pictures"), f"{later.pictures:,}", f"{earlier.pictures:,}"))
+    rows.append(_pair(_("Images"), f"{later.images:,}", f"{earlier.images:,}"))
     return rows
 
 
@@ -466,7 +466,7 @@ def _class(change: ScoreChange) -> dict[str, Any]:
     }
 
 
-def _pictures(session: Session, earlier: RunSummary, later: RunSummary) -> list[dict[str, Any]]:
+def _images(session: Session, earlier: RunSummary, later: RunSummary) -> list[dict[str, Any]]:
     found = changes_between(session, earlier.id, later.id)
     rows: list[tuple[str, int, Mapping[str, int]]] = [
         ("added", len(found.added), _by_class(each.after.label for each in found.added if each.after)),

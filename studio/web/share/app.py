@@ -2,10 +2,10 @@
 
     GET  /share/{token}                → the page, with what it must know written into it
     GET  /share/{token}/model.tflite   → the model, for the visitor's browser
-    GET  /share/{token}/examples/{sha256}.jpg   a few training pictures, where the owner shows them
-    GET  /share/{token}/papers         → the licences and authors of the pictures that it learnt from
-    POST /share/{token}/answer         a picture → {"probabilities": a number a label, "strangeness"}
-    POST /share/{token}/wrong          a form: said, right, probabilities, and the picture or not → 204
+    GET  /share/{token}/examples/{sha256}.jpg   a few training images, where the owner shows them
+    GET  /share/{token}/papers         → the licences and authors of the images that it learnt from
+    POST /share/{token}/answer         an image → {"probabilities": a number a label, "strangeness"}
+    POST /share/{token}/wrong          a form: said, right, probabilities, and the image or not → 204
     GET  /share/files/{name}           → the page's scripts and its runtime, the same behind every link
 
 It is an application of its own, so that no address under /share/ leads anywhere else. A token that is
@@ -41,13 +41,13 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from db.engine import Database
-from studio.errors import ModelUnreadable, PictureRefused, StudioError
+from studio.errors import ImageRefused, ModelUnreadable, StudioError
 from studio.i18n import _
 from studio.images.reasons import Why
-from studio.images.store import PictureStore
+from studio.images.store import ImageStore
 from studio.settings import Settings
 from studio.share import links
-from studio.share.examples import example_pictures, format_of
+from studio.share.examples import example_images, format_of
 from studio.share.feedback import LinkFull, Said, mark
 from studio.share.links import Shared
 from studio.share.shared_models import SharedModel, SharedModels
@@ -57,7 +57,7 @@ from studio.web.share.page import SharedPage
 from studio.web.state import now
 
 MOST_BYTES = 16 << 20
-"""As large may a picture be: more than a telephone's camera makes of one."""
+"""As large may an image be: more than a telephone's camera makes of one."""
 _SLOWEST_S = 30
 """So long may all of it take."""
 _LENGTH = re.compile(r"[0-9]{1,15}")
@@ -147,7 +147,7 @@ class Sent:
 
 def _too_large(most_bytes: int) -> NotTaken:
     return NotTaken(
-        _("expected a picture of at most {most} MB. Make it smaller first.").format(most=most_bytes >> 20),
+        _("expected an image of at most {most} MB. Make it smaller first.").format(most=most_bytes >> 20),
         413,
     )
 
@@ -169,15 +169,15 @@ async def read_mark(request: Request, body: bytes, labels: tuple[str, ...]) -> S
     try:
         async with whole.form(max_files=1, max_fields=_MOST_FIELDS, max_part_size=_LONGEST) as form:
             answered, meant, told = (form.get(name, "") for name in ("said", "right", "probabilities"))
-            sent = form.get("picture")
-            picture = None if sent is None or isinstance(sent, str) else await sent.read()
+            sent = form.get("image")
+            image = None if sent is None or isinstance(sent, str) else await sent.read()
     except (HTTPException, KeyError, UnicodeDecodeError) as error:
         raise _not_understood() from error
     if not (isinstance(answered, str) and isinstance(meant, str) and isinstance(told, str)):
         raise _not_understood()
     if answered not in labels or meant not in {"", *labels}:
         raise _not_understood()
-    return Said(answered, _score(told, labels, answered), meant, picture or None)
+    return Said(answered, _score(told, labels, answered), meant, image or None)
 
 
 def _score(told: str, labels: tuple[str, ...], answered: str) -> float:
@@ -213,7 +213,7 @@ class Tally:
         self._add(self._opened, link_id)
 
     def answered(self, link_id: int) -> None:
-        """Count that a picture was answered."""
+        """Count that an image was answered."""
         self._add(self._answered, link_id)
 
     def write(self) -> None:
@@ -264,12 +264,12 @@ _SLICE_BYTES = 1 << 16
 class Visiting:
     """The answers to what may be asked of a link that is open; a link's model comes with each.
 
-    They raise NotTaken, PictureRefused, LinkFull, and Full or TimeoutError where too many ask.
+    They raise NotTaken, ImageRefused, LinkFull, and Full or TimeoutError where too many ask.
     """
 
     def __init__(self, settings: Settings, database: Database, page: SharedPage, tally: Tally) -> None:
         self._database, self._page, self._tally = database, page, tally
-        self._store = PictureStore(settings.pictures_dir)
+        self._store = ImageStore(settings.images_dir)
         self._room = Room(_ROOM_BYTES)
         self._answering, self._marking = Queue(_ANSWERED_AT_ONCE, _WAITING), Queue(1, _WAITING)
 
@@ -290,7 +290,7 @@ class Visiting:
         return StreamingResponse(slices, media_type="application/octet-stream", headers=headers)
 
     async def example(self, request: Request, shared: Shared, model: SharedModel) -> Response | None:
-        """Give one of the training pictures that the page shows."""
+        """Give one of the training images that the page shows."""
         path = await run_in_threadpool(self._thumbnail, shared, model, request.path_params["sha256"])
         return None if path is None else FileResponse(path, headers=_EXAMPLE)
 
@@ -299,13 +299,13 @@ class Visiting:
         return PlainTextResponse(model.demo.credits, headers=HEADERS)
 
     async def answer(self, request: Request, shared: Shared, model: SharedModel) -> Response:
-        """Answer on a picture, which is kept nowhere."""
-        _expect_picture(request)
-        async with Sent(request, self._room) as picture:
-            if not picture:
-                raise NotTaken(_("expected a picture; nothing came."), 400)
+        """Answer on an image, which is kept nowhere."""
+        _expect_image(request)
+        async with Sent(request, self._room) as image:
+            if not image:
+                raise NotTaken(_("expected an image; nothing came."), 400)
             async with asyncio.timeout(_LONGEST_WAIT_S), self._answering.turn():
-                probabilities, strangeness = await run_in_threadpool(model.answer, picture)
+                probabilities, strangeness = await run_in_threadpool(model.answer, image)
         self._tally.answered(shared.link_id)
         return JSONResponse({"probabilities": probabilities, "strangeness": strangeness}, headers=HEADERS)
 
@@ -319,8 +319,8 @@ class Visiting:
 
     def _shown(self, shared: Shared, model: SharedModel, address: str) -> Response:
         places = {
-            label: tuple(f"{address}/examples/{sha256}.jpg" for sha256 in pictures)
-            for label, pictures in self._examples(shared, model).items()
+            label: tuple(f"{address}/examples/{sha256}.jpg" for sha256 in images)
+            for label, images in self._examples(shared, model).items()
         }
         return self._page.document(shared, model.demo, address, places)
 
@@ -328,10 +328,10 @@ class Visiting:
         if not shared.shows_examples:
             return {}
         with self._database.read() as session:
-            return example_pictures(session, model.run_dir, model.demo.labels)
+            return example_images(session, model.run_dir, model.demo.labels)
 
     def _thumbnail(self, shared: Shared, model: SharedModel, sha256: str) -> Path | None:
-        if not any(sha256 in pictures for pictures in self._examples(shared, model).values()):
+        if not any(sha256 in images for images in self._examples(shared, model).values()):
             return None
         with self._database.read() as session:
             kind = format_of(session, sha256)
@@ -344,16 +344,16 @@ async def _slices(content: bytes) -> AsyncIterator[memoryview]:
         yield whole[at : at + _SLICE_BYTES]
 
 
-def _expect_picture(request: Request) -> None:
+def _expect_image(request: Request) -> None:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if not (kind.startswith("image/") or kind in {"", "application/octet-stream"}):
-        raise NotTaken(_("expected a picture; {kind} came.").format(kind=kind[:60]), 415)
+        raise NotTaken(_("expected an image; {kind} came.").format(kind=kind[:60]), 415)
     if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise NotTaken(_("expected a picture as it is; it came packed."), 415)
+        raise NotTaken(_("expected an image as it is; it came packed."), 415)
 
 
 SHARE = "/share"
-_STATUS = {Why.TOO_LARGE: 413, Why.NOT_A_PICTURE: 415}
+_STATUS = {Why.TOO_LARGE: 413, Why.NOT_AN_IMAGE: 415}
 _Answer = Callable[[Request, Shared, SharedModel], Awaitable[Response | None]]
 
 
@@ -406,7 +406,7 @@ def sharing_app(
                 return fault(_("Only the page behind the link may ask this."), 403)
             try:
                 return await answer(request, *found) or _nothing()
-            except (NotTaken, PictureRefused, LinkFull) as refusal:
+            except (NotTaken, ImageRefused, LinkFull) as refusal:
                 return fault(str(refusal), _status(refusal))
             except (Full, TimeoutError):
                 return _later(_("Too many ask at the moment. Try again."), 503, 2)

@@ -33,8 +33,8 @@ def draw(here: Project, run: RunSummary) -> None:
     st.markdown(
         _(
             "Every form answers with the same pixels, and is measured against this model on its test "
-            "pictures before it is handed out. With each come a README, a model card, and whose the "
-            "pictures are."
+            "images before it is handed out. With each come a README, a model card, and whose the "
+            "images are."
         )
     )
     with st.container():
@@ -93,7 +93,7 @@ def _table(here: Project, run: RunSummary, found: dict[str, ModelExport]) -> Non
         _("Largest difference"),
         _("Accuracy before → after"),
         _("Size"),
-        _("ms a picture"),
+        _("ms an image"),
     )
     rows = [_row(here, run, FORMATS[name], export) for name, export in found.items()]
     rule = ["---", "---", *["---:"] * (len(heads) - 2)]
@@ -103,10 +103,10 @@ def _table(here: Project, run: RunSummary, found: dict[str, ModelExport]) -> Non
     asked = max(export.parity.n for export in found.values())
     st.caption(
         _(
-            "On {pictures} that the model was not trained on, one at a time: how often both name the same "
+            "On {images} that the model was not trained on, one at a time: how often both name the same "
             "class, and how far a probability is apart at most. In brackets: the time of the model itself. "
             "TensorFlow and Keras use all cores, the others one."
-        ).format(pictures=counted("{count} test picture", "{count} test pictures", asked))
+        ).format(images=counted("{count} test image", "{count} test images", asked))
     )
     for name, export in found.items():
         if export.parity.loses_much and export.parity.lost is not None:

@@ -86,7 +86,7 @@ def draw(here: Project, run: RunSummary) -> None:
     st.subheader(_("Links"), anchor=False)
     st.markdown(
         _(
-            "Whoever has a link can show this model pictures, on a phone too: in their own browser where it "
+            "Whoever has a link can show this model images, on a phone too: in their own browser where it "
             "can, and here where it cannot. They reach this model and nothing else."
         )
     )
@@ -111,10 +111,10 @@ def _form(here: Project, run: RunSummary) -> None:
         )
         days = st.selectbox(_("Open for"), _DAYS, index=2, format_func=_lasting)
         keeps = st.checkbox(
-            _("Ask visitors for the picture when they mark an answer wrong"),
+            _("Ask visitors for the image when they mark an answer wrong"),
             help=_("They may say no. What they leave waits in Curate, without place and time."),
         )
-        shows = st.checkbox(_("Show training pictures of each class"))
+        shows = st.checkbox(_("Show training images of each class"))
         if st.form_submit_button(_("Make a link"), type="primary", icon=":material/add_link:"):
             _make(here, run, name, days, keeps, shows)
 
@@ -128,7 +128,7 @@ def _make(here: Project, run: RunSummary, name: str, days: int | None, keeps: bo
                 name,
                 now(),
                 expires_at=None if days is None else now() + timedelta(days=days),
-                keeps_pictures=keeps,
+                keeps_images=keeps,
                 shows_examples=shows,
             )
     except StudioError as error:
@@ -146,9 +146,9 @@ def _made(here: Project, base: Base) -> None:
     _link_id, token = st.session_state[_key(here)]
     address = base.link(token)
     with st.container(border=True, key=f"new-link-{here.id}"):
-        picture, text = st.columns([1, 3], vertical_alignment="center")
+        image, text = st.columns([1, 3], vertical_alignment="center")
         code = segno.make(address, error="m", micro=False)
-        picture.image(code.svg_inline(scale=6, border=3, light="#fff"), width=_QR_PX)
+        image.image(code.svg_inline(scale=6, border=3, light="#fff"), width=_QR_PX)
         with text:
             st.code(address, language=None, wrap_lines=True)
             st.caption(
@@ -207,7 +207,7 @@ def _link(here: Project, link: Link) -> None:
 def _counts(link: Link) -> str:
     parts = [
         counted("opened {count} time", "opened {count} times", link.opened),
-        counted("{count} picture answered here", "{count} pictures answered here", link.answered),
+        counted("{count} image answered here", "{count} images answered here", link.answered),
         counted("{count} answer marked wrong", "{count} answers marked wrong", link.marked),
     ]
     parts.append(_("closes {when}").format(when=moment(link.expires_at)) if link.expires_at else _("no end"))
@@ -220,14 +220,14 @@ def _runtime(here: Project) -> None:
         return
     if job is not None:
         ended_badly(job)
-    st.caption(_("Until the browsers' runtime is here, every picture is answered by this machine."))
+    st.caption(_("Until the browsers' runtime is here, every image is answered by this machine."))
 
 
 def _marked(here: Project, said: tuple[feedback.Mark, ...]) -> None:
     with st.expander(_("Answers that visitors marked wrong"), icon=":material/thumb_down:"):
         page_link(
             "curate",
-            _("Their pictures in Curate"),
+            _("Their images in Curate"),
             here.name,
             icon=":material/grid_view:",
             asking={"source": VISITOR},
@@ -240,7 +240,7 @@ def _marked(here: Project, said: tuple[feedback.Mark, ...]) -> None:
                     _("answered"): mark.answered,
                     _("sure"): percent(mark.score),
                     _("meant"): mark.meant or "—",
-                    _("picture"): mark.sha256 is not None,
+                    _("image"): mark.sha256 is not None,
                 }
                 for mark in said
             ],

@@ -43,7 +43,7 @@ class SharedPage:
     def document(
         self, shared: Shared, demo: Demo, address: str, examples: Mapping[str, tuple[str, ...]]
     ) -> Response:
-        """Return the page. address: of the link. examples: addresses of pictures by class."""
+        """Return the page. address: of the link. examples: addresses of images by class."""
         demo = replace(demo, name=shared.name, credits=_shortened(demo.credits, f"{address}/papers"))
         here = runtime_here(self._downloads_dir) is not None
         places = Places(
@@ -52,7 +52,7 @@ class SharedPage:
             model=f"{address}/model.tflite" if here else None,
             server=f"{address}/answer",
             feedback=f"{address}/wrong",
-            asks_for_picture=shared.keeps_pictures,
+            asks_for_image=shared.keeps_images,
             examples=examples,
         )
         return HTMLResponse(html(demo, places), headers=_PAGE_HEADERS)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import quote
 
-from tests.collect.material import picture
+from tests.collect.material import image_bytes
 
 KOREAN = quote("/사진/장미 1.jpg")
 _FAR = "http://169.254.169.254/latest/meta-data/photo.jpg"
@@ -29,7 +29,7 @@ class Asked:
 
 @dataclass
 class Garden:
-    """The site while it stands. `delay_s` is for each picture, `crawl_delay_s` stands in its robots.txt."""
+    """The site while it stands. `delay_s` is for each image, `crawl_delay_s` stands in its robots.txt."""
 
     delay_s: float = 0.0
     crawl_delay_s: float = 0.0
@@ -42,31 +42,31 @@ class Garden:
         return [asked.path for asked in self.log if asked.path != "/robots.txt"]
 
 
-PICTURES = {
-    **{f"/photos/{number}.jpg": picture(number, 240, 180) for number in range(20)},
-    KOREAN: picture(30, 240, 180),
-    "/srcset/large.jpg": picture(31, 400, 300),
-    "/lazy.jpg": picture(32, 240, 180),
-    "/source.webp": picture(33, 240, 180, "WEBP"),
-    "/og.jpg": picture(34, 240, 180),
-    "/ld.jpg": picture(35, 240, 180),
-    "/background.png": picture(36, 240, 180, "PNG"),
-    "/linked.jpg": picture(37, 240, 180),
-    "/feed.jpg": picture(38, 240, 180),
-    "/sitemap.jpg": picture(39, 240, 180),
-    "/private/open.jpg": picture(40, 240, 180),
-    "/mislabelled": picture(41, 240, 180),
-    "/others-only.jpg": picture(42, 240, 180),
-    "/copy.jpg": picture(0, 240, 180),
-    "/after-wait.jpg": picture(43, 240, 180),
-    "/deep.jpg": picture(44, 240, 180),
-    "/small.jpg": picture(50, 60, 60),
-    "/noai.jpg": picture(51, 240, 180),
-    "/private/closed.jpg": picture(52, 240, 180),
-    "/unwanted.jpg": picture(53, 240, 180),
-    "/truncated.jpg": picture(54, 240, 180)[:900],
-    "/too-deep.jpg": picture(55, 240, 180),
-    "/view": picture(56, 240, 180),
+IMAGES = {
+    **{f"/photos/{number}.jpg": image_bytes(number, 240, 180) for number in range(20)},
+    KOREAN: image_bytes(30, 240, 180),
+    "/srcset/large.jpg": image_bytes(31, 400, 300),
+    "/lazy.jpg": image_bytes(32, 240, 180),
+    "/source.webp": image_bytes(33, 240, 180, "WEBP"),
+    "/og.jpg": image_bytes(34, 240, 180),
+    "/ld.jpg": image_bytes(35, 240, 180),
+    "/background.png": image_bytes(36, 240, 180, "PNG"),
+    "/linked.jpg": image_bytes(37, 240, 180),
+    "/feed.jpg": image_bytes(38, 240, 180),
+    "/sitemap.jpg": image_bytes(39, 240, 180),
+    "/private/open.jpg": image_bytes(40, 240, 180),
+    "/mislabelled": image_bytes(41, 240, 180),
+    "/others-only.jpg": image_bytes(42, 240, 180),
+    "/copy.jpg": image_bytes(0, 240, 180),
+    "/after-wait.jpg": image_bytes(43, 240, 180),
+    "/deep.jpg": image_bytes(44, 240, 180),
+    "/small.jpg": image_bytes(50, 60, 60),
+    "/noai.jpg": image_bytes(51, 240, 180),
+    "/private/closed.jpg": image_bytes(52, 240, 180),
+    "/unwanted.jpg": image_bytes(53, 240, 180),
+    "/truncated.jpg": image_bytes(54, 240, 180)[:900],
+    "/too-deep.jpg": image_bytes(55, 240, 180),
+    "/view": image_bytes(56, 240, 180),
     "/hollow": b"",
 }
 _IMGS = "".join(f'<img src="/photos/{n}.jpg" alt="No. {n}">' for n in range(6))
@@ -83,7 +83,7 @@ PAGES = {
         <picture><source srcset="/source-small.webp 100w, /source.webp 900w">
         <img src="/source-fallback.jpg"></picture>
         <div style="background-image: url('/background.png')"></div>
-        <a href="/linked.jpg">the whole picture</a>
+        <a href="/linked.jpg">the whole image</a>
         <img src="{KOREAN}"><img src="/copy.jpg"><img src="/small.jpg"><img src="/noai.jpg">
         <img src="/others-only.jpg"><img src="/private/closed.jpg"><img src="/private/open.jpg">
         <img src="/mislabelled"><img src="/wrong.jpg"><img src="/dead.jpg"><img src="/gone.jpg">
@@ -97,7 +97,7 @@ PAGES = {
     "/gallery?page=3": '<img src="/photos/8.jpg"><a rel="next" href="/gallery?page=1">on</a>',
     "/artists": '<meta name="robots" content="noimageai"><img src="/unwanted.jpg"><a href="/second">more</a>',
     "/second": '<img src="/deep.jpg"><a href="/third">more</a><a href="/">home</a>',
-    "/only": '<a href="/view">a picture</a><a href="/hollow">nothing</a><a href="/artists">artists</a>',
+    "/only": '<a href="/view">an image</a><a href="/hollow">nothing</a><a href="/artists">artists</a>',
     "/third": '<img src="/too-deep.jpg">',
     "/troubles": """<img src="/drips.jpg"><img src="/falls-silent.jpg"><img src="/endless.jpg">
         <img src="/resets.jpg"><img src="/ends-early.jpg"><img src="/photos/0.jpg">""",
@@ -145,7 +145,7 @@ TROUBLES = {
     "/resets.jpg": "unreachable",
     "/ends-early.jpg": "unreachable",
 }
-"""What `/troubles` shows beside one good picture: bodies that come slowly, for ever, or not to their end."""
+"""What `/troubles` shows beside one good image: bodies that come slowly, for ever, or not to their end."""
 
 
 @contextmanager
@@ -194,7 +194,7 @@ def standing(garden: Garden) -> Iterator[Garden]:
             if path == "/after-wait.jpg" and path not in waited:
                 waited.add(path)
                 return 429, {"Retry-After": "1"}, b""
-            if path in PICTURES:
+            if path in IMAGES:
                 time.sleep(garden.delay_s)
                 headers = {"Content-Type": "image/jpeg", "ETag": f'"{path}"'}
                 if path == "/mislabelled":
@@ -205,7 +205,7 @@ def standing(garden: Garden) -> Iterator[Garden]:
                     headers["X-Robots-Tag"] = "otherbot: noai"
                 if self.headers.get("If-None-Match") == headers["ETag"]:
                     return 304, headers, b""
-                return 200, headers, PICTURES[path]
+                return 200, headers, IMAGES[path]
             if path.startswith("/calendar?day="):
                 day = int(path.rpartition("=")[2])
                 body = f'<title>Day {day}</title><a rel="next" href="/calendar?day={day + 1}">tomorrow</a>'
@@ -236,7 +236,7 @@ def standing(garden: Garden) -> Iterator[Garden]:
             if self.path != "/endless.jpg":
                 self.send_header("Content-Length", "9000")
             self.end_headers()
-            self.wfile.write(PICTURES["/photos/1.jpg"][:900])
+            self.wfile.write(IMAGES["/photos/1.jpg"][:900])
             self.wfile.flush()
             match self.path:
                 case "/drips.jpg":

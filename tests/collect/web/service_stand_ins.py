@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
-from tests.collect.material import picture
+from tests.collect.material import image_bytes
 
 LICENCES = ("by", "by-sa", "by-nc", "by-nd", "by-nc-sa", "by-nc-nd", "cc0", "pdm")
 Item = dict[str, Any]
@@ -39,10 +39,10 @@ class Reply:
 
 
 class StandIn:
-    """A server on the loopback with pictures of its own; `with` starts and ends it.
+    """A server on the loopback with images of its own; `with` starts and ends it.
 
-    slow_previews: previews come only when the stand-in ends. broken_previews: numbers of pictures whose small
-    copy is no picture. picture_px: the size of the pictures themselves.
+    slow_previews: previews come only when the stand-in ends. broken_previews: numbers of images whose small
+    copy is no image. image_px: the size of the images themselves.
     """
 
     def __init__(
@@ -50,10 +50,10 @@ class StandIn:
         *,
         slow_previews: bool = False,
         broken_previews: Sequence[int] = (),
-        picture_px: tuple[int, int] = (320, 240),
+        image_px: tuple[int, int] = (320, 240),
     ) -> None:
         self.log: list[Asked] = []
-        self._slow, self._broken, self._picture_px = slow_previews, set(broken_previews), picture_px
+        self._slow, self._broken, self._image_px = slow_previews, set(broken_previews), image_px
         self._ended = threading.Event()
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -79,7 +79,7 @@ class StandIn:
         found = re.fullmatch(r"/(pictures|thumbs)/(\d+)\.jpg", asked.path)
         if found is None:
             return Reply(404, b"nothing here", "text/plain")
-        return self._picture(int(found[2])) if found[1] == "pictures" else self._preview(int(found[2]))
+        return self._image(int(found[2])) if found[1] == "pictures" else self._preview(int(found[2]))
 
     def _note(self, asked: Asked, form: dict[str, str]) -> Reply:
         if self._ended.is_set():
@@ -88,15 +88,15 @@ class StandIn:
             self.log.append(asked)
         return self.reply(asked, form)
 
-    def _picture(self, number: int) -> Reply:
-        return Reply(200, picture(number, *self._picture_px), "image/jpeg")
+    def _image(self, number: int) -> Reply:
+        return Reply(200, image_bytes(number, *self._image_px), "image/jpeg")
 
     def _preview(self, number: int) -> Reply:
         if self._slow:
             self._ended.wait(30)
         if number in self._broken:
             return Reply(200, b"<svg onload=alert(1)></svg>", "image/jpeg")
-        return Reply(200, picture(number, 640, 480), "image/jpeg")
+        return Reply(200, image_bytes(number, 640, 480), "image/jpeg")
 
 
 def _handler(stand_in: StandIn) -> type[BaseHTTPRequestHandler]:
@@ -155,9 +155,9 @@ class OpenverseStandIn(StandIn):
         allowance: int | None = None,
         retry_after: str = "3000",
         depth: int | None = None,
-        **pictures: Any,
+        **images: Any,
     ) -> None:
-        super().__init__(**pictures)
+        super().__init__(**images)
         self.results = dict(results)
         self.tokens: set[str] = set()
         self._given = 0
@@ -227,7 +227,7 @@ def openverse_result(number: int, **changes: Any) -> Item:
     """A result as Openverse gives it; a change to `...` leaves the field out."""
     result = {
         "id": f"picture-{number}",
-        "title": f"Picture {number}",
+        "title": f"Image {number}",
         "indexed_on": "2020-01-01T00:00:00Z",
         "foreign_landing_url": f"https://photos.example.org/{number}",
         "url": f"{{origin}}/pictures/{number}.jpg",
@@ -242,7 +242,7 @@ def openverse_result(number: int, **changes: Any) -> Item:
         "filesize": 896128,
         "filetype": "jpg",
         "tags": [{"accuracy": None, "name": "tree"}],
-        "attribution": f'"Picture {number}" by Creator {number} is licensed under CC BY 2.0.',
+        "attribution": f'"Image {number}" by Creator {number} is licensed under CC BY 2.0.',
         "mature": False,
         "height": 240,
         "width": 320,
@@ -268,9 +268,9 @@ class CommonsStandIn(StandIn):
         page_size: int = 50,
         needs_contact: bool = True,
         goes_on_for_ever: bool = False,
-        **pictures: Any,
+        **images: Any,
     ) -> None:
-        super().__init__(**pictures)
+        super().__init__(**images)
         self.pages = dict(pages)
         self._lagged, self._error_code, self._retry_after = lagged, error_code, retry_after
         self._page_size, self._needs_contact, self._for_ever = page_size, needs_contact, goes_on_for_ever
@@ -372,7 +372,7 @@ def commons_page(number: int, *, said: Mapping[str, Any] | None = None, **change
     page = {
         "pageid": 1000 + number,
         "ns": 6,
-        "title": f"File:Picture {number}.jpg",
+        "title": f"File:Image {number}.jpg",
         "imagerepository": "local",
     }
     if info.pop("imageinfo", None) is not ...:

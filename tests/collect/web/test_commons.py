@@ -42,7 +42,7 @@ def test_a_hit_has_its_papers(visitor: Visitor) -> None:
     assert (hit.width_px, hit.height_px, hit.phrase) == (320, 240, "rose")
     papers = hit.papers
     assert papers.page_address == "https://commons.wikimedia.org/wiki/File:Picture_7.jpg"
-    assert (papers.title, papers.creator, papers.licence) == ("Picture 7.jpg", "C 7", "CC BY-SA 4.0")
+    assert (papers.title, papers.creator, papers.licence) == ("Image 7.jpg", "C 7", "CC BY-SA 4.0")
     assert papers.licence_address == "https://creativecommons.org/licenses/by-sa/4.0"
 
 
@@ -68,7 +68,7 @@ def test_it_is_asked_as_it_wants_to_be(visitor: Visitor) -> None:
 def test_it_goes_on_to_the_end_in_the_order_of_the_search(visitor: Visitor) -> None:
     with CommonsStandIn({"rose": PAGES}, page_size=20) as service:
         hits = list(find(visitor, service))
-    assert [hit.papers.title for hit in hits] == [f"Picture {number}.jpg" for number in range(50)]
+    assert [hit.papers.title for hit in hits] == [f"Image {number}.jpg" for number in range(50)]
     went_on = [(search.query.get("gsroffset"), search.query.get("continue")) for search in service.searches]
     assert went_on == [(None, None), ("20", "gsroffset||"), ("40", "gsroffset||")]
     assert service.most_at_once == 1
@@ -98,7 +98,7 @@ def test_it_gives_up_in_the_end(visitor: Visitor) -> None:
     assert waits == [5.0, 10.0, 20.0, 40.0]
 
 
-def test_licences_are_chosen_by_what_each_picture_says(visitor: Visitor) -> None:
+def test_licences_are_chosen_by_what_each_image_says(visitor: Visitor) -> None:
     zero = "http://creativecommons.org/publicdomain/zero/1.0/deed.en"
     pages = [
         commons_page(1),
@@ -132,7 +132,7 @@ def test_only_what_can_be_decoded_and_is_large_enough(visitor: Visitor) -> None:
     ]
     with CommonsStandIn({"rose": pages}) as service:
         titles = [hit.papers.title for hit in find(visitor, service, min_side_px=100)]
-    assert titles == ["Picture 4.jpg", "Picture 6.jpg"]
+    assert titles == ["Image 4.jpg", "Image 6.jpg"]
 
 
 def test_fields_may_be_missing(visitor: Visitor) -> None:

@@ -14,7 +14,7 @@ from db import models
 from studio.collect.ingest import IngestReport
 from studio.collect.web.crawl import Plan, ingest_crawl
 from studio.collect.web.fetcher import Limits, Visitor
-from studio.errors import PictureRefused, SourceMissing, Stopped
+from studio.errors import ImageRefused, SourceMissing, Stopped
 from tests.collect.material import Bench, Watched
 from tests.collect.web.garden import ADDED, READ, REFUSED, TROUBLES, Garden, standing
 
@@ -74,13 +74,13 @@ def test_the_sites_own_log_shows_that_its_rules_were_kept(bench: Bench, garden: 
 
 def test_the_delay_between_two_requests_is_kept(bench: Bench) -> None:
     with standing(Garden(crawl_delay_s=0.15)) as garden:
-        crawl(bench, garden, bench.job(), depth=0, max_pictures=4)
+        crawl(bench, garden, bench.job(), depth=0, max_images=4)
         times = [asked.began_s for asked in garden.log]
         assert len(times) > 4
         assert min(after - before for before, after in pairwise(times)) > 0.1  # 0.15, and the way there
 
 
-def test_papers_come_with_the_pictures_and_stay_text(bench: Bench, garden: Garden) -> None:
+def test_papers_come_with_the_images_and_stay_text(bench: Bench, garden: Garden) -> None:
     crawl(bench, garden, bench.job())
     with bench.database.read() as session:
         papers = session.scalars(
@@ -133,13 +133,13 @@ def test_a_stop_is_heard_and_what_waits_is_asked_when_it_goes_on(bench: Bench) -
         assert not (written & set(second)) - {"/after-wait.jpg"}  # what was finished is not asked again
 
 
-def test_links_that_turn_out_to_be_pictures_hold_nothing_up(bench: Bench) -> None:
+def test_links_that_turn_out_to_be_images_hold_nothing_up(bench: Bench) -> None:
     with standing(Garden(delay_s=0.3)) as garden:
         crawl(bench, garden, bench.job(), addresses=(f"{garden.address}/only",))
         found = outcomes(bench, garden)
         assert found["/view"] == ("added", "")
-        assert found["/hollow"] == ("refused", "damaged")  # an empty file that calls itself a picture
-        assert found["/second"] == ("page", "")  # two links away, behind the pictures
+        assert found["/hollow"] == ("refused", "damaged")  # an empty file that calls itself an image
+        assert found["/second"] == ("page", "")  # two links away, behind the images
 
 
 def test_bodies_that_do_not_come_to_an_end_cost_only_themselves(bench: Bench, garden: Garden) -> None:
@@ -151,7 +151,7 @@ def test_bodies_that_do_not_come_to_an_end_cost_only_themselves(bench: Bench, ga
     assert found["/photos/0.jpg"] == ("added", "")
     assert (report.added, report.copies, len(report.refused)) == (1, 0, len(TROUBLES))
     kept = [path for path in bench.store.root.rglob("*") if path.is_file()]
-    assert len(kept) == 2, "the good picture with its thumbnail, and nothing of the others"
+    assert len(kept) == 2, "the good image with its thumbnail, and nothing of the others"
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1/", "ftp://a.example/", "http://u@a.example/", "x"])
@@ -164,7 +164,7 @@ def test_addresses_that_are_not_asked_are_refused_before_anything_is(bench: Benc
         )
         assert [refusal.why for refusal in report.refused] == ["address"]
     else:
-        with pytest.raises(PictureRefused):
+        with pytest.raises(ImageRefused):
             plan.checked()
 
 

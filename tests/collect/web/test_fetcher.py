@@ -18,7 +18,7 @@ import pytest
 
 from studio.collect.web.fetcher import Answer, Limits, Visitor
 from studio.collect.web.rate_limits import VisitEnded
-from studio.errors import PictureRefused
+from studio.errors import ImageRefused
 from studio.images.reasons import Why
 from tests.collect.web.listener import Answering, Line, Listener, chunked, head, leading_to, reply
 
@@ -34,8 +34,8 @@ def visiting(**made: Any) -> Visitor:
     return Visitor(**{"agent": AGENT, "allowed_hosts": LOOPBACK, "delay_s": 0, **made})
 
 
-def refused(listener: Listener, path: str = "/x", *, limits: Limits = NORMAL, **asked: Any) -> PictureRefused:
-    with visiting(limits=limits) as visitor, pytest.raises(PictureRefused) as refusal:
+def refused(listener: Listener, path: str = "/x", *, limits: Limits = NORMAL, **asked: Any) -> ImageRefused:
+    with visiting(limits=limits) as visitor, pytest.raises(ImageRefused) as refusal:
         visitor.get(f"{listener.address}{path}", **asked)
     assert str(refusal.value).endswith(".")
     return refusal.value
@@ -44,13 +44,13 @@ def refused(listener: Listener, path: str = "/x", *, limits: Limits = NORMAL, **
 # What comes
 
 
-def test_a_picture_with_its_headers() -> None:
+def test_a_image_with_its_headers() -> None:
     with Listener({"/x": reply(b"bytes", headers={"Content-Type": "image/png", "ETag": '"1"'})}) as listener:
         with visiting() as visitor:
             answer = visitor.get(f"{listener.address}/x#part")
         assert answer == Answer(f"{listener.address}/x", 200, answer.headers, b"bytes", "no robots.txt")
         assert (answer.headers["content-type"], answer.headers["etag"]) == ("image/png", '"1"')
-        assert listener.connections == 1, "robots.txt and the picture share a connection"
+        assert listener.connections == 1, "robots.txt and the image share a connection"
         assert {asked.headers["user-agent"] for asked in listener.log} == {AGENT}
         assert listener.log[-1].headers["host"] == listener.site
 
@@ -78,7 +78,7 @@ def test_not_modified() -> None:
         assert visitor.get(f"{listener.address}/y", etag='"1"').status == 304
         assert visitor.get(f"{listener.address}/x", etag='"2"').body == b"new"
         assert listener.connections == 1
-        with pytest.raises(PictureRefused, match="answered 304"):  # without having been asked for it
+        with pytest.raises(ImageRefused, match="answered 304"):  # without having been asked for it
             visitor.get(f"{listener.address}/z")
 
 
@@ -97,7 +97,7 @@ def test_a_form_is_sent_once_and_to_nowhere_else() -> None:
         assert other.log[0].body == b"secret=a+b%26c"
         assert other.log[0].headers["content-type"] == "application/x-www-form-urlencoded"
         leading = {"/token": leading_to(f"{other.address}/token", 307)}
-        with Listener(leading) as listener, pytest.raises(PictureRefused, match="answered 307"):
+        with Listener(leading) as listener, pytest.raises(ImageRefused, match="answered 307"):
             visitor.post(f"{listener.address}/token", {"secret": "1"})
         assert len(other.log) == 1
 
@@ -459,7 +459,7 @@ def test_a_slow_look_up_is_given_up() -> None:
         ended.wait(120)
         return []
 
-    with visiting(limits=SHORT, resolve=resolve) as visitor, pytest.raises(PictureRefused) as refusal:
+    with visiting(limits=SHORT, resolve=resolve) as visitor, pytest.raises(ImageRefused) as refusal:
         visitor.get("http://slow.example/x")
     ended.set()
     assert refusal.value.why == Why.SLOW
@@ -472,7 +472,7 @@ def test_connections_are_kept_and_used_again() -> None:
     with Listener({"/x": reply(b"x"), "/gone": reply(b"sorry", 404)}) as listener, visiting() as visitor:
         for _time in range(5):
             visitor.get(f"{listener.address}/x")
-            with pytest.raises(PictureRefused):
+            with pytest.raises(ImageRefused):
                 visitor.get(f"{listener.address}/gone")
         assert (listener.connections, len(listener.log)) == (1, 11)
 
@@ -506,7 +506,7 @@ def test_nobody_there() -> None:
         holder.bind(("127.0.0.1", 0))  # and does not listen
         with (
             visiting() as visitor,
-            pytest.raises(PictureRefused, match="cannot be reached") as refusal,
+            pytest.raises(ImageRefused, match="cannot be reached") as refusal,
         ):
             visitor.get(f"http://127.0.0.1:{holder.getsockname()[1]}/x")
     assert refusal.value.why == Why.UNREACHABLE
@@ -558,7 +558,7 @@ def test_certificates(host: str, trusted: bool, accepted: bool, monkeypatch: pyt
                     assert visitor.get(f"https://{host}/x").body == b"x"
                 assert listener.connections == 1
                 return
-            with pytest.raises(PictureRefused, match="certificate is not valid for it") as refusal:
+            with pytest.raises(ImageRefused, match="certificate is not valid for it") as refusal:
                 visitor.get(f"https://{host}/x")
             assert refusal.value.why == Why.UNREACHABLE
             assert listener.log == []
@@ -574,7 +574,7 @@ def silent() -> Iterator[socket.socket]:
 
 
 def test_a_greeting_that_does_not_come() -> None:
-    with silent() as place, visiting(limits=SHORT) as visitor, pytest.raises(PictureRefused) as refusal:
+    with silent() as place, visiting(limits=SHORT) as visitor, pytest.raises(ImageRefused) as refusal:
         visitor.get(f"https://127.0.0.1:{place.getsockname()[1]}/x")
     assert refusal.value.why == Why.SLOW
 
@@ -678,7 +678,7 @@ def test_the_end_while_connecting() -> None:
             if trial.connect_ex(full.getsockname()) == 0:
                 pytest.skip("this system lets any number of connections wait")
         ends(visiting(), f"http://127.0.0.1:{full.getsockname()[1]}/x", when=lambda: None)
-        with visiting(limits=Limits(first_byte_s=0.3)) as visitor, pytest.raises(PictureRefused) as refusal:
+        with visiting(limits=Limits(first_byte_s=0.3)) as visitor, pytest.raises(ImageRefused) as refusal:
             visitor.get(f"http://127.0.0.1:{full.getsockname()[1]}/x")
         assert refusal.value.why == Why.SLOW
         for filler in fillers:

@@ -11,7 +11,7 @@ import pytest
 
 from studio.collect.web import connections
 from studio.collect.web.fetcher import Visitor
-from studio.errors import PictureRefused
+from studio.errors import ImageRefused
 from studio.images.reasons import Why
 from tests.collect.web.listener import Listener, leading_to, reply
 
@@ -154,7 +154,7 @@ def test_refused_without_a_connection(address: str, kind: Any, listeners: list[L
     port = listeners[0].port
     with (
         Visitor(agent=AGENT, delay_s=0, resolve=Names(port)) as visitor,
-        pytest.raises(PictureRefused) as refusal,
+        pytest.raises(ImageRefused) as refusal,
     ):
         visitor.get(address.format(port=port), kind=kind)
     assert refusal.value.why == Why.ADDRESS
@@ -189,7 +189,7 @@ def test_allowing_one_name_allows_no_other_of_the_same_machine(listeners: list[L
     hosts = frozenset({"listener.example"})
     with (
         Visitor(agent=AGENT, allowed_hosts=hosts, delay_s=0, resolve=Names(port)) as visitor,
-        pytest.raises(PictureRefused, match=r"127\.0\.0\.1 is not a public address.*STUDIO_ALLOW_HOSTS"),
+        pytest.raises(ImageRefused, match=r"127\.0\.0\.1 is not a public address.*STUDIO_ALLOW_HOSTS"),
     ):
         visitor.get("http://loop.example/")
     assert listeners[0].connections == before
@@ -235,7 +235,7 @@ def test_redirects_lead_nowhere_that_is_not_asked(
         hosts = frozenset({"listener.example"})
         with (
             Visitor(agent=AGENT, allowed_hosts=hosts, delay_s=0, resolve=resolve) as visitor,
-            pytest.raises(PictureRefused) as refusal,
+            pytest.raises(ImageRefused) as refusal,
         ):
             visitor.get("http://listener.example:8080/1")
         assert refusal.value.why == Why.ADDRESS
@@ -251,7 +251,7 @@ def test_robots_txt_leads_nowhere_that_is_not_asked(listeners: list[Listener]) -
     ) as first:
         with (
             Visitor(agent=AGENT, allowed_hosts=frozenset({"127.0.0.1"}), delay_s=0) as visitor,
-            pytest.raises(PictureRefused, match=r"robots\.txt cannot be read") as refusal,
+            pytest.raises(ImageRefused, match=r"robots\.txt cannot be read") as refusal,
         ):
             visitor.get(f"{first.address}/x")
         assert refusal.value.why == Why.ADDRESS
@@ -292,7 +292,7 @@ def test_a_name_whose_answer_changes_is_connected_to_what_was_checked(
             assert visitor.get("http://changing.example/", kind="service").body == b"public"
             assert visitor.get("http://changing.example/", kind="service").body == b"public"
             assert looked_up == ["127.0.0.2"], "one connection, one look-up"
-            with pytest.raises(PictureRefused) as refusal:  # another pool, hence a second connection
+            with pytest.raises(ImageRefused) as refusal:  # another pool, hence a second connection
                 visitor.get("http://changing.example:8080/", kind="service")
             assert refusal.value.why == Why.ADDRESS
             assert looked_up == ["127.0.0.2", "127.0.0.1"]
@@ -307,7 +307,7 @@ def test_a_name_that_nobody_knows() -> None:
     with (
         Visitor(agent=AGENT, delay_s=0, resolve=resolve) as visitor,
         pytest.raises(
-            PictureRefused, match=r"nowhere\.example cannot be reached: its name is not known"
+            ImageRefused, match=r"nowhere\.example cannot be reached: its name is not known"
         ) as refusal,
     ):
         visitor.get("http://nowhere.example/x.jpg")
@@ -319,7 +319,7 @@ def test_a_resolver_that_answers_nonsense_leads_nowhere(made: Callable[[], list[
     def resolve(*_what: Any, **_how: Any) -> list[Any]:
         return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", (place, 80)) for place in made()]
 
-    with Visitor(agent=AGENT, delay_s=0, resolve=resolve) as visitor, pytest.raises(PictureRefused):
+    with Visitor(agent=AGENT, delay_s=0, resolve=resolve) as visitor, pytest.raises(ImageRefused):
         visitor.get("http://odd.example/x.jpg")
 
 

@@ -42,14 +42,14 @@ def test_a_hit_has_its_papers(visitor: Visitor) -> None:
     assert (hit.width_px, hit.height_px, hit.phrase) == (320, 240, "wild rose")
     papers = hit.papers
     assert papers.page_address == "https://photos.example.org/7"
-    assert (papers.title, papers.creator, papers.licence) == ("Picture 7", "Creator 7", "CC BY 2.0")
+    assert (papers.title, papers.creator, papers.licence) == ("Image 7", "Creator 7", "CC BY 2.0")
     assert papers.licence_address == "https://creativecommons.org/licenses/by/2.0/"
 
 
 def test_a_stranger_asks_pages_of_twenty_to_the_last_and_no_more(visitor: Visitor) -> None:
     with OpenverseStandIn({"rose": RESULTS}) as service:
         hits = list(find(visitor, service))
-    assert [hit.papers.title for hit in hits] == [f"Picture {number}" for number in range(50)]
+    assert [hit.papers.title for hit in hits] == [f"Image {number}" for number in range(50)]
     assert [search.query for search in service.searches] == [
         {"q": "rose", "page_size": "20", "page": page} for page in ("1", "2", "3")
     ]
@@ -141,7 +141,7 @@ def test_sizes_are_asked_for_where_that_leaves_nothing_out(
         hits = list(find(visitor, service, min_side_px=min_side_px))
     assert service.searches[0].query.get("size") == sizes
     # One whose size is unknown may be large enough: that is seen when it comes.
-    assert [hit.papers.title for hit in hits] == ["Picture 1", "Picture 3"]
+    assert [hit.papers.title for hit in hits] == ["Image 1", "Image 3"]
 
 
 def test_fields_may_be_missing_null_or_of_another_kind(visitor: Visitor) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from studio.collect.web.fetcher import Limits, Visitor
 from studio.collect.web.rate_limits import Manners, VisitEnded, retry_after
-from studio.errors import PictureRefused
+from studio.errors import ImageRefused
 from studio.images.reasons import Why
 from tests.collect.web.listener import Line, Listener, head, reply
 
@@ -30,11 +30,11 @@ def visiting(**made: Any) -> Visitor:
     return Visitor(**{"agent": AGENT, "allowed_hosts": LOOPBACK, "delay_s": 0, **made})
 
 
-def asking(visitor: Visitor, addresses: list[str], threads: int = 12) -> list[bytes | PictureRefused]:
-    def ask(address: str) -> bytes | PictureRefused:
+def asking(visitor: Visitor, addresses: list[str], threads: int = 12) -> list[bytes | ImageRefused]:
+    def ask(address: str) -> bytes | ImageRefused:
         try:
             return visitor.get(address).body
-        except PictureRefused as refusal:
+        except ImageRefused as refusal:
             return refusal
 
     with ThreadPoolExecutor(threads) as pool:
@@ -212,7 +212,7 @@ def test_a_long_wait_is_not_waited_for_and_the_site_is_left_alone() -> None:
         with visiting() as visitor:
             for path in ("/x", "/y"):
                 with pytest.raises(
-                    PictureRefused, match=r"too busy: it is to be left alone for 3,600 s"
+                    ImageRefused, match=r"too busy: it is to be left alone for 3,600 s"
                 ) as refusal:
                     visitor.get(f"{listener.address}{path}")
                 assert refusal.value.why == Why.BUSY
@@ -226,7 +226,7 @@ def test_a_site_that_stays_busy_rests_and_may_then_be_asked_again() -> None:
     answer = several(busy("0"), busy("0"), busy("0"), reply(b"x"))
     with Listener({"/x": answer}) as listener, visiting(limits=limits) as visitor:
         for _time in range(3):
-            with pytest.raises(PictureRefused, match="left alone") as refusal:
+            with pytest.raises(ImageRefused, match="left alone") as refusal:
                 visitor.get(f"{listener.address}/x")
             assert refusal.value.why == Why.BUSY
         assert listener.paths == ["/x"] * 3, "three tries, and none while it rests"
@@ -238,7 +238,7 @@ def test_a_site_that_is_still_busy_after_its_rest_is_tried_once() -> None:
     limits = Limits(tries=3, longest_wait_s=REST_S)
     with Listener({"/x": busy("0")}) as listener, visiting(limits=limits) as visitor:
         for _time in range(2):
-            with pytest.raises(PictureRefused):
+            with pytest.raises(ImageRefused):
                 visitor.get(f"{listener.address}/x")
             time.sleep(1.1 * REST_S)
         assert listener.paths == ["/x"] * 4
@@ -248,7 +248,7 @@ def test_many_who_wait_for_a_site_that_rests_are_refused_at_once() -> None:
     with Listener({f"/{number}": busy("100") for number in range(30)}) as listener:
         with visiting(connections=2) as visitor:
             came = asking(visitor, [f"{listener.address}/{number}" for number in range(30)])
-        assert {refusal.why for refusal in came if isinstance(refusal, PictureRefused)} == {Why.BUSY}
+        assert {refusal.why for refusal in came if isinstance(refusal, ImageRefused)} == {Why.BUSY}
         assert len(came) == 30
         assert len(listener.paths) <= 2
 
@@ -266,7 +266,7 @@ def test_one_address_that_is_always_busy_is_given_up() -> None:
             others = pool.submit(ask_another)
             try:
                 assert listener.until(lambda listener: "/y" in listener.paths)
-                with pytest.raises(PictureRefused) as refusal:
+                with pytest.raises(ImageRefused) as refusal:
                     visitor.get(f"{listener.address}/x")
             finally:
                 ended.set()
@@ -299,7 +299,7 @@ def test_several_busy_answers_at_once_count_as_one() -> None:
         assert manners.busy("example.org", second, 0) == 0
     with manners.turn("example.org") as third:
         manners.busy("example.org", third, 0)
-    with pytest.raises(PictureRefused), manners.turn("example.org"):
+    with pytest.raises(ImageRefused), manners.turn("example.org"):
         pass
 
 

@@ -7,9 +7,9 @@ import pytest
 
 from studio.collect.web.page import Reading
 from studio.collect.web.read_page import read_page
-from studio.errors import PictureRefused
+from studio.errors import ImageRefused
 from studio.images.reasons import Why
-from tests.collect.material import picture
+from tests.collect.material import image_bytes
 
 PAGE = "https://example.org/garden/index.html"
 
@@ -19,8 +19,8 @@ def read(html: str, content_type: str = "text/html; charset=utf-8") -> Reading:
 
 
 def shown(html: str) -> list[str]:
-    """The pictures of a page, without the beginning that all share."""
-    return [found.address.removeprefix("https://example.org/") for found in read(html).pictures]
+    """The images of a page, without the beginning that all share."""
+    return [found.address.removeprefix("https://example.org/") for found in read(html).images]
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def shown(html: str) -> list[str]:
         ('<img src="/%EC%9E%A5%EB%AF%B8.jpg"><img src="/장미.jpg">', ["%EC%9E%A5%EB%AF%B8.jpg"]),
     ],
 )
-def test_where_pictures_are_found(html: str, expected: list[str]) -> None:
+def test_where_images_are_found(html: str, expected: list[str]) -> None:
     assert shown(html) == expected
 
 
@@ -73,7 +73,7 @@ def test_where_pictures_are_found(html: str, expected: list[str]) -> None:
 )
 def test_ornaments_are_named_and_not_asked_for(html: str) -> None:
     reading = read(html)
-    assert reading.pictures == ()
+    assert reading.images == ()
     ((address, reason),) = reading.dropped
     assert address in reason
 
@@ -82,7 +82,7 @@ def test_what_is_small_in_one_place_is_taken_where_it_is_large() -> None:
     assert shown('<img src="a.jpg" width="16"><img src="a.jpg" width="600">') == ["garden/a.jpg"]
 
 
-def test_json_ld_says_who_made_a_picture() -> None:
+def test_json_ld_says_who_made_a_image() -> None:
     reading = read(
         """<script type="application/ld+json">{"@context": "https://schema.org", "@graph": [
         {"@type": "Article", "image": ["/plain.jpg"]},
@@ -91,7 +91,7 @@ def test_json_ld_says_who_made_a_picture() -> None:
          "license": "https://creativecommons.org/licenses/by-sa/4.0/"}]}</script>
         <script type="application/ld+json">{ broken</script><img src="/rose.jpg" alt="other words">"""
     )
-    papers = {found.address.rpartition("/")[2]: found.papers for found in reading.pictures}
+    papers = {found.address.rpartition("/")[2]: found.papers for found in reading.images}
     assert set(papers) == {"plain.jpg", "rose.jpg"}
     rose = papers["rose.jpg"]
     assert (rose.title, rose.creator, rose.licence) == ("A rose", "Ann", "CC BY-SA 4.0")
@@ -101,13 +101,13 @@ def test_json_ld_says_who_made_a_picture() -> None:
     )
 
 
-def test_what_stands_in_a_figure_holds_for_its_picture_alone() -> None:
+def test_what_stands_in_a_figure_holds_for_its_image_alone() -> None:
     reading = read(
         """<title>Garden</title><figure><img src="a.jpg"><figcaption>In May</figcaption>
         <a rel="license" href="https://creativecommons.org/publicdomain/zero/1.0/">CC0</a></figure>
         <img src="b.jpg" alt="In June"><img src="c.jpg">"""
     )
-    assert [(found.papers.title, found.papers.licence) for found in reading.pictures] == [
+    assert [(found.papers.title, found.papers.licence) for found in reading.images] == [
         ("In May", "CC0 1.0"),
         ("In June", ""),
         ("Garden", ""),
@@ -119,7 +119,7 @@ def test_links_series_feeds_and_what_is_said_to_robots() -> None:
         """<meta name="robots" content="noai, nofollow"><meta name="Googlebot" content="noindex">
         <link rel="alternate" type="application/atom+xml" href="/feed"><link rel="stylesheet" href="/s.css">
         <a href="/two#part">2</a><a href="?page=2" rel="next">on</a><a rel="nofollow" href="/no">no</a>
-        <a href="mailto:a@b.example">mail</a><a href="rose.jpg">a picture</a><a href="#top">up</a>"""
+        <a href="mailto:a@b.example">mail</a><a href="rose.jpg">an image</a><a href="#top">up</a>"""
     )
     assert reading.links == (
         "https://example.org/feed",
@@ -148,7 +148,7 @@ def test_a_reading_survives_being_kept() -> None:
 )
 def test_letters_are_read_whatever_is_said_of_them(text: str, charset: str, stated: str) -> None:
     page = f'<html><img src="a.jpg" alt="{text}"></html>'.encode(charset)
-    (found,) = read_page(page, f"text/html; charset={stated}" if stated else "text/html", PAGE).pictures
+    (found,) = read_page(page, f"text/html; charset={stated}" if stated else "text/html", PAGE).images
     assert found.papers.title == text
 
 
@@ -162,11 +162,11 @@ FEED = """<?xml version="1.0"?><rss version="2.0" xmlns:media="http://search.yah
 </channel></rss>"""
 
 
-def test_a_feed_names_pictures_and_pages() -> None:
+def test_a_feed_names_images_and_pages() -> None:
     reading = read_page(FEED.encode(), "application/rss+xml", "https://example.org/feed")
-    names = [found.address.rpartition("/")[2] for found in reading.pictures]
+    names = [found.address.rpartition("/")[2] for found in reading.images]
     assert names == ["e.jpg", "l.jpg", "inner.jpg"]
-    first = reading.pictures[0].papers
+    first = reading.images[0].papers
     assert (first.page_address, first.title, first.creator) == (
         "https://example.org/posts/1",
         "One & two",
@@ -177,17 +177,17 @@ def test_a_feed_names_pictures_and_pages() -> None:
 
 def test_a_feed_that_breaks_off_gives_what_came_before() -> None:
     half = FEED[: FEED.index("<item><link>/posts/3")]
-    assert len(read_page(half.encode(), "", "https://example.org/feed").pictures) == 2
+    assert len(read_page(half.encode(), "", "https://example.org/feed").images) == 2
 
 
-def test_a_packed_sitemap_names_pages_and_their_pictures() -> None:
+def test_a_packed_sitemap_names_pages_and_their_images() -> None:
     sitemap = """<?xml version="1.0"?><urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9"
      xmlns:image="http://www.google.com/schemas/sitemap-image/1.1"><url><loc>https://example.org/a</loc>
      <image:image><image:loc>https://example.org/a.jpg</image:loc><image:title>Rose</image:title>
      <image:license>https://creativecommons.org/licenses/by/4.0/</image:license></image:image></url></urlset>"""
     reading = read_page(gzip.compress(sitemap.encode()), "application/gzip", "https://example.org/map.xml.gz")
     assert reading.links == ("https://example.org/a",)
-    (found,) = reading.pictures
+    (found,) = reading.images
     assert (found.papers.title, found.papers.licence) == ("Rose", "CC BY 4.0")
 
 
@@ -197,7 +197,7 @@ def test_entities_of_a_feed_are_not_expanded() -> None:
     feed = FEED.replace("<rss", attack + "<rss").replace("One &amp; two", "&l19;&f;")
     try:
         reading = read_page(feed.encode(), "", "https://example.org/feed")
-    except PictureRefused:
+    except ImageRefused:
         return
     said = repr(reading)
     assert "root:" not in said
@@ -209,7 +209,7 @@ def test_entities_of_a_feed_are_not_expanded() -> None:
     [
         b"%PDF-1.7 x",
         b"MZ" + bytes(200),
-        picture(0),
+        image_bytes(0),
         b"just words",
         b'{"a": 1}',
         random.Random(0).randbytes(999),
@@ -217,14 +217,14 @@ def test_entities_of_a_feed_are_not_expanded() -> None:
     ids=["pdf", "program", "picture", "text", "json", "noise"],
 )
 def test_what_is_no_page_is_refused_with_what_it_is(body: bytes) -> None:
-    with pytest.raises(PictureRefused) as refusal:
+    with pytest.raises(ImageRefused) as refusal:
         read_page(body, "text/html", PAGE)
-    assert refusal.value.why == Why.NOT_A_PICTURE
+    assert refusal.value.why == Why.NOT_AN_IMAGE
     assert PAGE in str(refusal.value)
 
 
 def test_a_package_that_unpacks_to_too_much_is_refused() -> None:
-    with pytest.raises(PictureRefused) as refusal:
+    with pytest.raises(ImageRefused) as refusal:
         read_page(gzip.compress(bytes(60_000_000)), "", PAGE)
     assert refusal.value.why == Why.TOO_LARGE
 
@@ -257,10 +257,10 @@ HOSTILE = {
 def test_no_page_is_too_much(name: str) -> None:
     try:
         reading = read_page(b"<!doctype html><title>x</title>" + HOSTILE[name].encode(), "text/html", PAGE)
-    except PictureRefused:
+    except ImageRefused:
         return
-    assert all(found.address.startswith("http") for found in reading.pictures)
-    assert all(len(found.papers.title) <= 500 for found in reading.pictures)
+    assert all(found.address.startswith("http") for found in reading.images)
+    assert all(len(found.papers.title) <= 500 for found in reading.images)
 
 
 def test_noise_never_raises_anything_else() -> None:
@@ -287,5 +287,5 @@ def test_noise_never_raises_anything_else() -> None:
         text = "<html>" + "".join(noise.choices(parts, k=200))
         try:
             read_page(text.encode(), "", PAGE)
-        except PictureRefused:
+        except ImageRefused:
             continue

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from studio.collect.web.fetcher import AGENT_TOKEN, Answer, Limits, Visitor
-from studio.collect.web.robots import NO_LINKS, NO_PICTURES, Rules, directives
-from studio.errors import PictureRefused
+from studio.collect.web.robots import NO_IMAGES, NO_LINKS, Rules, directives
+from studio.errors import ImageRefused
 from studio.images.reasons import Why
 from tests.collect.web.listener import Line, Listener, head, leading_to, reply
 
@@ -25,7 +25,7 @@ def allows(robots: str, path: str) -> bool:
     rules = Rules(lambda _address: robots.encode(), AGENT_TOKEN)
     try:
         rules.check(SITE + path)
-    except PictureRefused as refusal:
+    except ImageRefused as refusal:
         assert refusal.why == Why.ROBOTS
         return False
     return True
@@ -75,7 +75,7 @@ def test_a_long_robots_txt_counts_up_to_its_last_whole_line() -> None:
     ):
         assert visitor.get(f"{listener.address}/x").robots == "robots.txt allows it"
         assert visitor.get(f"{listener.address}/bbb").body == b"b"
-        with pytest.raises(PictureRefused):
+        with pytest.raises(ImageRefused):
             visitor.get(f"{listener.address}/a")
 
 
@@ -88,7 +88,7 @@ def endless(line: Line) -> None:
 def test_an_endless_robots_txt_is_read_to_its_limit() -> None:
     with Listener({"/robots.txt": endless, "/x": reply(b"x")}) as listener, visiting() as visitor:
         assert visitor.get(f"{listener.address}/x").body == b"x"
-        with pytest.raises(PictureRefused):
+        with pytest.raises(ImageRefused):
             visitor.get(f"{listener.address}/a")
 
 
@@ -101,10 +101,10 @@ def test_no_robots_txt(status: int) -> None:
         assert [asked.path for asked in listener.log] == ["/robots.txt", "/x", "/x"]
 
 
-def refused(listener: Listener, limits: Limits | None = None) -> PictureRefused:
+def refused(listener: Listener, limits: Limits | None = None) -> ImageRefused:
     with visiting(limits=limits) as visitor:
         for _time in range(2):
-            with pytest.raises(PictureRefused) as refusal:
+            with pytest.raises(ImageRefused) as refusal:
                 visitor.get(f"{listener.address}/x")
     assert f"{listener.address}/robots.txt" in str(refusal.value)
     assert listener.paths == []
@@ -150,7 +150,7 @@ def test_a_busy_robots_txt_is_asked_for_again_when_its_site_has_rested() -> None
         Listener({"/robots.txt": answer, "/x": reply(b"x")}) as listener,
         visiting(limits=Limits(tries=1, longest_wait_s=0.3)) as visitor,
     ):
-        with pytest.raises(PictureRefused):
+        with pytest.raises(ImageRefused):
             visitor.get(f"{listener.address}/x")
         threading.Event().wait(0.4)
         assert visitor.get(f"{listener.address}/x").robots == "robots.txt allows it"
@@ -163,7 +163,7 @@ def test_redirects_of_robots_txt_are_followed_and_the_rules_hold_where_it_was_as
             visiting() as visitor,
         ):
             assert visitor.get(f"{listener.address}/x").body == b"x"
-            with pytest.raises(PictureRefused, match="forbids it"):
+            with pytest.raises(ImageRefused, match="forbids it"):
                 visitor.get(f"{listener.address}/a")
             assert visitor.get(f"{other.address}/a").body == b"a", "it has no robots.txt of its own"
         assert [asked.path for asked in other.log] == ["/rules", "/robots.txt", "/a"]
@@ -191,7 +191,7 @@ def test_what_the_rules_are_told_is_what_is_asked() -> None:
     ) as listener:
         with visiting() as visitor:
             for path in ("/a/../private/x", "/./private/x", "/a/%2E%2e/private/x", "/private/y/../x"):
-                with pytest.raises(PictureRefused) as refusal:
+                with pytest.raises(ImageRefused) as refusal:
                     visitor.get(f"{listener.address}{path}")
                 assert refusal.value.why == Why.ROBOTS
             assert visitor.get(f"{listener.address}/private/../x").body == b"x"
@@ -253,18 +253,18 @@ def test_directives_of_metas(metas: list[tuple[str, str]], expected: set[str]) -
 
 
 def test_which_directives_forbid() -> None:
-    assert sorted(NO_PICTURES) == ["noai", "noimageai", "noimageindex", "noindex", "none"]
+    assert sorted(NO_IMAGES) == ["noai", "noimageai", "noimageindex", "noindex", "none"]
     assert sorted(NO_LINKS) == ["nofollow", "none"]
 
 
-@pytest.mark.parametrize("directive", sorted(NO_PICTURES))
-def test_a_picture_that_is_not_to_be_taken(directive: str) -> None:
+@pytest.mark.parametrize("directive", sorted(NO_IMAGES))
+def test_a_image_that_is_not_to_be_taken(directive: str) -> None:
     def answer(line: Line) -> None:
         line.send(head(headers={"X-Robots-Tag": directive, "Content-Length": "1000000"}))
         line.wait()
 
     with Listener({"/x": answer}) as listener:
-        with visiting() as visitor, pytest.raises(PictureRefused) as refusal:
+        with visiting() as visitor, pytest.raises(ImageRefused) as refusal:
             visitor.get(f"{listener.address}/x")  # of which nothing is read
         assert refusal.value.why == Why.NOAI
         assert f"its X-Robots-Tag says {directive}." in str(refusal.value)
@@ -280,14 +280,14 @@ def test_several_tags_keep_whom_they_are_for() -> None:
     }
     with Listener(answers) as listener, visiting() as visitor:
         assert visitor.get(f"{listener.address}/x").robots_tags == ("otherbot: noindex", "nofollow")
-        with pytest.raises(PictureRefused, match="says noai"):
+        with pytest.raises(ImageRefused, match="says noai"):
             visitor.get(f"{listener.address}/y")
         page = visitor.get(f"{listener.address}/y", kind="page")
         assert page.robots_tags == ("otherbot: noindex", "nofollow", "retrain-studio: noai")
 
 
-def test_a_tag_on_an_unchanged_picture_counts_too() -> None:
+def test_a_tag_on_an_unchanged_image_counts_too() -> None:
     with Listener({"/x": head(304, {"X-Robots-Tag": "noai"})}) as listener, visiting() as visitor:
-        with pytest.raises(PictureRefused) as refusal:
+        with pytest.raises(ImageRefused) as refusal:
             visitor.get(f"{listener.address}/x", etag='"1"')
         assert refusal.value.why == Why.NOAI

@@ -96,7 +96,7 @@ def test_hits_are_kept_in_order_with_papers_and_previews_of_our_own(searching: S
         assert searching.search(service, job_id=job_id, count=25) == Searched(25)
         found = searching.hits(job_id)
     assert [hit.position for hit in found] == list(range(25))
-    assert [hit.papers.title for hit in found] == [f"Picture {number}" for number in range(25)]
+    assert [hit.papers.title for hit in found] == [f"Image {number}" for number in range(25)]
     assert {(hit.phrase, hit.papers.licence) for hit in found} == {("rose", "CC BY 2.0")}
     assert {hit.preview for hit in found} == searching.files()
     for hit in found:
@@ -118,7 +118,7 @@ def test_commons_is_searched_and_its_previews_obey_robots_txt(searching: Searchi
     assert len(service.asked("/robots.txt")) == 1
 
 
-def test_phrases_share_the_count_and_a_picture_belongs_to_the_first(searching: Searching) -> None:
+def test_phrases_share_the_count_and_a_image_belongs_to_the_first(searching: Searching) -> None:
     job_id = searching.bench.job()
     found = {
         "rose": results(1, 2),
@@ -130,7 +130,7 @@ def test_phrases_share_the_count_and_a_picture_belongs_to_the_first(searching: S
         assert searching.search(
             service, " rose ", "red  rose", "rose", "thorn", job_id=job_id, count=12
         ) == Searched(12)
-    by_phrase = [(hit.phrase, hit.papers.title.removeprefix("Picture ")) for hit in searching.hits(job_id)]
+    by_phrase = [(hit.phrase, hit.papers.title.removeprefix("Image ")) for hit in searching.hits(job_id)]
     assert by_phrase[:5] == [("rose", "1"), ("rose", "2"), *(("red rose", number) for number in "345")]
     # What the first two leave over falls to the third.
     assert by_phrase[5:] == [("thorn", str(number)) for number in range(6, 13)]
@@ -153,7 +153,7 @@ def test_licences_and_sizes_are_chosen(searching: Searching) -> None:
         assert searching.search(
             service, job_id=job_id, licences=frozenset({"cc0"}), min_side_px=100
         ) == Searched(1)
-    assert searching.titles(job_id) == ["Picture 2"]
+    assert searching.titles(job_id) == ["Image 2"]
 
 
 def test_a_preview_that_fails_leaves_the_hit(searching: Searching) -> None:
@@ -209,14 +209,14 @@ def test_a_job_taken_up_again_goes_on_and_repeats_nothing(searching: Searching) 
     with OpenverseStandIn({"rose": results(*range(60))}, allowance=2) as service:
         searching.search(service, job_id=job_id, count=60)
     first = searching.hits(job_id)
-    # Elsewhere by now, so that its pictures would be others: the words find the same ones as before.
+    # Elsewhere by now, so that its images would be others: the words find the same ones as before.
     again = OpenverseStandIn({"rose": [
         {**item, "url": item["url"].replace("{origin}", service.address)} for item in results(*range(60))
     ]})  # fmt: skip
     with again:
         assert searching.search(again, job_id=job_id, count=60) == Searched(60)
     assert searching.hits(job_id)[:40] == first
-    assert searching.titles(job_id) == [f"Picture {number}" for number in range(60)]
+    assert searching.titles(job_id) == [f"Image {number}" for number in range(60)]
     assert len(again.log) == 3 + 20
     with again.__class__({}) as idle:
         assert searching.search(idle, job_id=job_id, count=60) == Searched(60)
@@ -271,7 +271,7 @@ def test_a_newer_search_of_the_project_lets_older_previews_go_but_no_hits(search
             os.utime(path, (path.stat().st_atime - 86400, path.stat().st_mtime - 86400))
         searching.search(service, "thorn", job_id=newer)
     assert [hit.preview for hit in searching.hits(older)] == ["", ""]
-    assert searching.titles(older) == ["Picture 1", "Picture 2"]
+    assert searching.titles(older) == ["Image 1", "Image 2"]
     assert searching.files() == {hit.preview for hit in searching.hits(newer)}
 
 

@@ -74,7 +74,7 @@ def test_a_person_picks_by_number(home: Path) -> None:
     with CommonsStandIn({"rose": pages}) as service:
         done = run(home, service, "rose", *ROSES, "--source", "commons", answer="7\n2, 4-5\n")
     assert (done.returncode, done.stdout) == (0, "added 3, copies 0, refused 0\n")
-    line = f"   1  320 x 240 px | CC BY-SA 4.0 | C 0 | Picture 0.jpg | {service.address}/pictures/0.jpg"
+    line = f"   1  320 x 240 px | CC BY-SA 4.0 | C 0 | Image 0.jpg | {service.address}/pictures/0.jpg"
     assert line in done.stderr.splitlines()
     assert "expected all, none, or numbers from 1 to 5, such as 1,3,5-9; got 7." in done.stderr
     assert sorted(kept(home)) == [f"{service.address}/pictures/{number}.jpg" for number in (1, 3, 4)]

@@ -5,7 +5,7 @@ import ipaddress
 import pytest
 
 from studio.collect.web.urls import LONGEST, is_public, normal, origin, shown, site
-from studio.errors import PictureRefused
+from studio.errors import ImageRefused
 from studio.images.reasons import Why
 
 WIDE_EXAMPLE = "".join(chr(ord(letter) + 0xFEE0) for letter in "example")
@@ -66,13 +66,13 @@ def test_an_address_on_a_page(named: str, expected: str) -> None:
 
 @pytest.mark.parametrize("address", ["data:image/png;base64,AA", "javascript:alert(1)", "mailto:a@b.example"])
 def test_other_schemes_on_a_page_are_refused(address: str) -> None:
-    with pytest.raises(PictureRefused) as refusal:
+    with pytest.raises(ImageRefused) as refusal:
         normal(address, PAGE)
     assert refusal.value.why == Why.ADDRESS
 
 
 def test_a_refusal_says_what_was_expected_and_why() -> None:
-    with pytest.raises(PictureRefused) as refusal:
+    with pytest.raises(ImageRefused) as refusal:
         normal("ftp://example.org/\x1b[2Jx")
     assert str(refusal.value) == (
         "expected a public web address such as https://example.org/; ftp://example.org/�[2Jx is not asked: it"
@@ -84,7 +84,7 @@ def test_long_addresses() -> None:
     start = "http://example.org/"
     assert len(normal(start + "a" * (LONGEST - len(start)))) == LONGEST
     for longer in (start + "a" * (LONGEST - len(start) + 1), start + "꽃" * 500):
-        with pytest.raises(PictureRefused, match="longer than 2,000") as refusal:
+        with pytest.raises(ImageRefused, match="longer than 2,000") as refusal:
             normal(longer)
         assert len(str(refusal.value)) < 400
 

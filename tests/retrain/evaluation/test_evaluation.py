@@ -49,7 +49,7 @@ def test_wilson_interval() -> None:
     assert wilson(10, 10)[1] == pytest.approx(1)
 
 
-def test_copies_of_training_pictures_are_taken_out() -> None:
+def test_copies_of_training_images_are_taken_out() -> None:
     examples = [Example(f"{at}", Path("x"), CLASSES[at % 2], "testing") for at in range(4)]
     probabilities = np.array([[0.7, 0.2, 0.1]] * 4, np.float32)
     found = Evaluation.of(examples, probabilities, CLASSES, {"0", "2", "elsewhere"})
@@ -91,7 +91,7 @@ def test_what_an_older_studio_wrote_is_read() -> None:
     assert found.scores[0].average_precision is None
 
 
-def test_lists_need_not_read_what_grows_with_the_pictures() -> None:
+def test_lists_need_not_read_what_grows_with_the_images() -> None:
     found = evaluation("012", [0, 1, 1])
     values = found.to_json()
     for part in ANSWERS:
@@ -140,7 +140,7 @@ def test_precision_and_recall_are_those_of_every_threshold() -> None:
         assert any(recall == pytest.approx(reached, abs=1e-5) for recall in found.recalls)
 
 
-def test_a_class_without_test_pictures_has_no_curve() -> None:
+def test_a_class_without_test_images_has_no_curve() -> None:
     found = PrecisionRecall.of("daisy", np.zeros(3, np.bool_), np.ones(3, np.float32))
     assert found == PrecisionRecall("daisy", None)
 

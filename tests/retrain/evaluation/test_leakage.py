@@ -46,7 +46,7 @@ def test_edited_copies_of_training_photographs_are_found_and_others_are_not(tmp_
     means = snapshot, backbone(), ROOM / "bottlenecks", tmp_path
     found = copies_by(CopiesOfFiles(2, Silent()), *means)
     with pytest.raises(Stopped):
-        copies_by(CopiesOfFiles(2, Watched("Comparing pictures", 1)), *means)
+        copies_by(CopiesOfFiles(2, Watched("Comparing images", 1)), *means)
     assert found is not None
     names = {e.path.name for e in copies if e.sha256 in found}
     assert len(names) >= 19, {e.path.name for e in copies} - names
@@ -79,7 +79,7 @@ def test_one_of_a_group_that_was_trained_on_is_a_copy(tmp_path: Path) -> None:
     assert CopiesOfFiles(1, Silent())(Snapshot(examples[:1], ("a",)), vectors_of([0])) == frozenset()
 
 
-def test_a_picture_that_is_gone_is_a_copy_of_nothing(tmp_path: Path) -> None:
+def test_a_image_that_is_gone_is_a_copy_of_nothing(tmp_path: Path) -> None:
     one, other = tmp_path / "하나.png", tmp_path / "둘.png"
     Image.effect_noise((64, 64), 40).save(one)
     shutil.copy(one, other)

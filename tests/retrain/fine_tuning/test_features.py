@@ -38,14 +38,14 @@ def digests(count: int, name: str = "") -> list[str]:
     return [mirrored_digest(f"{name}{number}") for number in range(count)]
 
 
-def test_a_picture_s_views_are_what_the_network_makes_of_it(front: Front, tmp_path: Path) -> None:
+def test_a_image_s_views_are_what_the_network_makes_of_it(front: Front, tmp_path: Path) -> None:
     examples = snapshot_of(draw(tmp_path / "그림 a", count=3)).examples
     cache = cache_of(tmp_path / "bottle necks", front)
     wanted = [Errand(example, (example.sha256, mirrored_digest(example.sha256))) for example in examples]
     assert embed_deep(wanted, front, cache, threads=2, progress=Silent()) == ()
     before, _tail = cut(backbone_named(DEFAULT).network(), front.tap)
     for errand in wanted:
-        pixels = front.file.preprocessing.read(errand.picture.path, "x")
+        pixels = front.file.preprocessing.read(errand.image.path, "x")
         for digest, seen in zip(errand.digests, (pixels, pixels[:, ::-1]), strict=True):
             (found,) = cache.vectors([digest])
             assert found.dtype == np.float16
@@ -70,9 +70,9 @@ def test_the_front_is_converted_once_and_again_where_it_was_damaged(front: Front
         front_of(backbone, network, front.tap, tmp_path, Watched("Preparing the backbone's front"))
 
 
-def test_a_refused_picture_is_named_and_a_stop_keeps_what_was_made(front: Front, tmp_path: Path) -> None:
+def test_a_refused_image_is_named_and_a_stop_keeps_what_was_made(front: Front, tmp_path: Path) -> None:
     examples = snapshot_of(draw(tmp_path / "a", count=4)).examples
-    examples[0].path.write_bytes(b"not a picture")
+    examples[0].path.write_bytes(b"not an image")
     wanted = [Errand(example, (example.sha256,)) for example in examples]
     cache = cache_of(tmp_path / "b", front)
     with pytest.raises(Stopped):

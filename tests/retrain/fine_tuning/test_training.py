@@ -134,21 +134,19 @@ def test_validation_is_asked_of_the_model_that_will_be_kept(tmp_path: Path) -> N
     assert points[-1].cross_entropy != pytest.approx(alone[1], abs=1e-4)
 
 
-def test_an_epoch_asks_for_each_picture_once_or_for_classes_alike() -> None:
+def test_an_epoch_asks_for_each_image_once_or_for_classes_alike() -> None:
     on = lesson(199)
     assert sorted(_epoch(on, OPTIONS, 0)) == list(range(159))
     assert not np.array_equal(_epoch(on, OPTIONS, 0), _epoch(on, OPTIONS, 1))
     few = replace(on, labels=np.where(np.arange(160) < 10, 1, 0))
-    pictures = replace(OPTIONS, class_weighting="none")
-    assert sorted(_epoch(few, pictures, 0)) == list(range(160))
+    images = replace(OPTIONS, class_weighting="none")
+    assert sorted(_epoch(few, images, 0)) == list(range(160))
     rows = _epoch(few, OPTIONS, 0)
     assert np.mean(few.labels[rows]) == 0.5
     assert set(rows[few.labels[rows] == 1]) == set(range(10))
 
 
-def test_no_step_is_taken_on_a_few_left_over_pictures(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_step_is_taken_on_a_few_left_over_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     step, sizes = Tuner.step, list[int]()
 
     def counted(
@@ -175,7 +173,7 @@ def test_windows_lie_anywhere_in_the_maps() -> None:
     np.testing.assert_array_equal(_window(maps, (4, 5), generator), maps)
 
 
-def test_too_many_pictures_are_thinned_out_of_the_large_classes() -> None:
+def test_too_many_images_are_thinned_out_of_the_large_classes() -> None:
     examples = [
         Example(f"{at:064x}", Path(f"{at}.jpg"), "few" if at % 10 == 0 else "many", "training")
         for at in range(50)

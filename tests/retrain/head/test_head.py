@@ -66,7 +66,7 @@ def test_learns_classes_and_tells_every_step_once(tmp_path: Path) -> None:
 
 
 def test_one_step_is_the_gradient_by_hand(tmp_path: Path) -> None:
-    # Everything in one class but one picture: the draw is then known up to its order.
+    # Everything in one class but one image: the draw is then known up to its order.
     on = lesson(validation=0)
     options = RunOptions(how_many_training_steps=1, learning_rate=0.5, train_batch_size=7, seed=3)
     trained = train(tmp_path, options, on=on)
@@ -80,7 +80,7 @@ def test_one_step_is_the_gradient_by_hand(tmp_path: Path) -> None:
     np.testing.assert_allclose(trained.head.bias, -0.5 * error.mean(axis=0) - mean @ weights, atol=1e-5)
 
 
-def test_classes_count_alike_however_many_pictures_they_have() -> None:
+def test_classes_count_alike_however_many_images_they_have() -> None:
     on = lesson()
     _vectors, labels = Draw(on, RunOptions(train_batch_size=3000))(range(1, 3))
     shares = np.bincount(labels.ravel()) / labels.size
@@ -142,7 +142,7 @@ def test_the_best_by_validation_is_kept(tmp_path: Path) -> None:
     assert np.mean(answers == on.labels[on.validation]) == pytest.approx(best.accuracy)
 
 
-def test_without_validation_pictures_the_last_head_stands(tmp_path: Path) -> None:
+def test_without_validation_images_the_last_head_stands(tmp_path: Path) -> None:
     trained = train(tmp_path, RunOptions(how_many_training_steps=25), on=lesson(validation=0))
     assert (trained.step, trained.validation) == (25, None)
 
@@ -178,7 +178,7 @@ def test_optimizers_are_those_of_keras(tmp_path: Path, optimizer: Optimizer) -> 
     np.testing.assert_allclose(trained.head.weights * deviation, layer[0].numpy(), rtol=1e-3, atol=1e-4)
 
 
-def test_without_class_weighting_pictures_count_alike() -> None:
+def test_without_class_weighting_images_count_alike() -> None:
     on = lesson()
     vectors, labels = Draw(on, RunOptions(train_batch_size=3000, class_weighting="none"))(range(1, 3))
     shares = np.bincount(on.labels[on.training]) / len(on.training)
@@ -186,7 +186,7 @@ def test_without_class_weighting_pictures_count_alike() -> None:
     assert len(np.unique(vectors.reshape(-1, FEATURES), axis=0)) == len(on.training)
 
 
-def test_of_a_picture_with_views_one_is_drawn_and_all_are() -> None:
+def test_of_a_image_with_views_one_is_drawn_and_all_are() -> None:
     on = lesson()
     distorted = on.vectors[on.training] + 100
     rows = np.stack([on.training, len(on.vectors) + np.arange(len(on.training))], axis=1)
@@ -215,7 +215,7 @@ def test_patience_ends_training_and_a_resumed_run_keeps_to_it(tmp_path: Path) ->
     assert again.steps == trained.steps == points[-1].step
 
 
-def test_l2_holds_weights_down_and_the_validation_pictures_choose_it(tmp_path: Path) -> None:
+def test_l2_holds_weights_down_and_the_validation_images_choose_it(tmp_path: Path) -> None:
     on = lesson(spread=4)
     options = RunOptions(how_many_training_steps=300, learning_rate=0.5, l2=None, train_batch_size=20)
     points: list[CurvePoint] = []

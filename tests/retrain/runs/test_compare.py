@@ -48,7 +48,7 @@ def test_nothing_changed() -> None:
 
 
 def evaluation(told: str, classes: tuple[str, ...]) -> Evaluation:
-    """Make one of words such as `1:ab`: the first picture, of class a, taken for b."""
+    """Make one of words such as `1:ab`: the first image, of class a, taken for b."""
     words = [word.split(":") for word in told.split()]
     examples = [Example(digest, Path("x"), answer[0], "testing") for digest, answer in words]
     probabilities = np.zeros((len(words), len(classes)), np.float32)
@@ -57,7 +57,7 @@ def evaluation(told: str, classes: tuple[str, ...]) -> Evaluation:
     return Evaluation.of(examples, probabilities, classes)
 
 
-def test_what_became_of_each_class_and_each_picture() -> None:
+def test_what_became_of_each_class_and_each_image() -> None:
     before = evaluation("1:aa 2:ab 3:bb 4:ba 5:aa", ("a", "b"))
     after = evaluation("1:ab 2:aa 3:bb 4:bc 6:cc", ("a", "b", "c"))
     found_scores = score_changes(before, after)

@@ -14,7 +14,7 @@ from sqlalchemy import event, insert, select, update
 from db import models
 from db.engine import Database
 from studio.errors import ProjectError
-from studio.images.store import PictureStore
+from studio.images.store import ImageStore
 from studio.retrain.curve import CurvePoint
 from studio.retrain.evaluation.evaluation import Evaluation, Tally
 from studio.retrain.evaluation.slices import slices
@@ -27,17 +27,17 @@ from tests.conftest import NOW
 from tests.curate.material import small
 from tests.retrain.material import changes
 
-PICTURES = 60
+IMAGES = 60
 
 
 class Bench:
-    """A project of sixty pictures in two classes, and runs on it."""
+    """A project of sixty images in two classes, and runs on it."""
 
     def __init__(self, database: Database, home: Path) -> None:
         self.database, self.home = database, home
-        self.store = PictureStore(home / "pictures")
-        self.project_id = small(database, PICTURES)
-        self.label(dict.fromkeys(range(1, PICTURES + 1), 1) | dict.fromkeys(range(1, PICTURES + 1, 2), 2))
+        self.store = ImageStore(home / "pictures")
+        self.project_id = small(database, IMAGES)
+        self.label(dict.fromkeys(range(1, IMAGES + 1), 1) | dict.fromkeys(range(1, IMAGES + 1, 2), 2))
 
     def label(self, classes: Mapping[int, int | None]) -> None:
         with self.database.write() as session:
@@ -61,7 +61,7 @@ class Bench:
             return run_records.create_run(session, self.project_id, snapshot_id, RunOptions(), NOW, **given)
 
     def finished(self, right: Callable[[int], bool] = lambda _at: True, **given: Any) -> int:
-        """Make a run that has ended, with answers as `right` has them for each test picture."""
+        """Make a run that has ended, with answers as `right` has them for each test image."""
         run_id = self.run(**given)
         folder = self.home / "runs" / str(run_id)
         folder.mkdir(parents=True)
@@ -126,8 +126,8 @@ def test_a_list_has_results_and_one_run_has_its_answers(bench: Bench) -> None:
         assert run.evaluation is not None
         assert run.evaluation.accuracy == 1 - 1 / whole.evaluation.n
         assert run.evaluation.without_copies == Tally.of(whole.evaluation.n - 2, whole.evaluation.n - 1)
-        assert (run.pictures, run.facts, run.job_state) == (
-            PICTURES,
+        assert (run.images, run.facts, run.job_state) == (
+            IMAGES,
             {"steps": 3, "versions": {"numpy": "2"}},
             "done",
         )
@@ -235,7 +235,7 @@ def test_the_database_finds_the_changes_that_two_snapshots_show(bench: Bench) ->
     with bench.database.write() as session:
         given = update(models.Label).where(models.Label.image_id.in_([5, 6, 7]))
         session.execute(given.values(split="testing"))
-    small(bench.database, 3, "다른 정원", first=PICTURES + 1)
+    small(bench.database, 3, "다른 정원", first=IMAGES + 1)
     with bench.database.write() as session:
         session.execute(
             insert(models.Label),
@@ -247,7 +247,7 @@ def test_the_database_finds_the_changes_that_two_snapshots_show(bench: Bench) ->
                     "state": "labelled",
                     "updated_at": NOW,
                 }
-                for image_id in range(PICTURES + 1, PICTURES + 4)
+                for image_id in range(IMAGES + 1, IMAGES + 4)
             ],
         )
     after, second = bench.snapshot(), bench.run()

@@ -1,4 +1,4 @@
-"""All about one picture: its papers as text, links of the web only, and nothing of other projects."""
+"""All about one image: its papers as text, links of the web only, and nothing of other projects."""
 
 from typing import Any
 
@@ -71,7 +71,7 @@ def test_what_is_not_there_is_not_found(bench: Bench, asked: str) -> None:  # no
     assert client.get(detail_address(asked, id_of(bench, 0))).status_code == 404
 
 
-def test_another_projects_picture_is_not_found(bench: Bench) -> None:  # noqa: F811
+def test_another_projects_image_is_not_found(bench: Bench) -> None:  # noqa: F811
     bench.ingest([found_at("a.jpg")])
     with bench.database.write() as session:
         other = create_project(session, "other", NOW)

@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 from db.engine import Database
 from studio.datasets import tasks
 from studio.datasets.projects import Project
-from studio.images.store import PictureStore
+from studio.images.store import ImageStore
 from studio.jobs import queue
 from studio.progress import Silent
 from studio.settings import Settings
@@ -24,7 +24,7 @@ from tests.datasets.material import fill
 def served(database: Database, home: Path) -> tuple[TestClient, Project, Path]:
     """A client, the project, and the file of an export of it."""
     settings = Settings(home=home, database_url=database.url.render_as_string(hide_password=False))
-    project = fill(database, PictureStore(settings.pictures_dir))
+    project = fill(database, ImageStore(settings.images_dir))
     job_id = tasks.export(database, project.id, "csv", NOW)
     with database.write() as session:
         queue.claim_one(session, job_id, "me", NOW)

@@ -49,7 +49,7 @@ class Grid:
 
 @pytest.fixture
 def grid(database: Database, home: Path) -> Grid:
-    """Ten unlabelled pictures, 1 to 10, and the classes 장미 (1) and 튤립 (2)."""
+    """Ten unlabelled images, 1 to 10, and the classes 장미 (1) and 튤립 (2)."""
     settings = Settings(home=home, database_url=database.url.render_as_string(hide_password=False))
     return Grid(TestClient(Starlette(routes=routes(settings))), small(database), database, home)
 
@@ -125,7 +125,7 @@ def test_what_is_not_understood_is_told_beside_what_was_done(grid: Grid) -> None
     )["results"]
     assert [bool(result["error"]) for result in results] == [True] * 13 + [False]
     said = {result["id"]: result["error"] for result in results}
-    assert "at most 200,000 pictures" in said["huge"]
+    assert "at most 200,000 images" in said["huge"]
     assert "ascending ranges" in said["backwards"]
     assert "no such class" in said["gone"]
     assert all(len(error) < 300 for error in said.values() if error)
@@ -283,7 +283,7 @@ def test_the_map_and_what_is_alike(grid: Grid) -> None:
     assert np.allclose(x, turns)
     assert np.allclose(y, 1 - turns)
     assert grid.get("walk?order=alike&like=2")["ids"][0] == 2
-    # `to` may be the picture, and be a day beside it.
+    # `to` may be the image, and be a day beside it.
     assert grid.get("walk?order=alike&to=8&limit=3")["ids"] == [8, 7, 6]
     assert grid.get("walk?order=alike&to=8&to=2020-01-01")["ids"] == []
 
@@ -292,7 +292,7 @@ def test_the_map_and_what_is_alike(grid: Grid) -> None:
     ("what", "said"),
     [
         ("walk?order=best", "expected one of newest"),
-        ("walk?order=alike", "expected the picture"),
+        ("walk?order=alike", "expected the image"),
         ("walk?state=x", "expected one of unlabelled"),
         ("walk?from=1.1.2026", "expected a day"),
         ("walk?limit=x", "expected a whole number"),

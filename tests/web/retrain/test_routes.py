@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 
 from db.engine import Database
 from db.models import Job, Label
-from studio.images.store import PictureStore
+from studio.images.store import ImageStore
 from studio.retrain.curve import CurvePoint
 from studio.retrain.evaluation.evaluation import Evaluation
 from studio.retrain.options import RunOptions
@@ -29,17 +29,17 @@ from tests.curate.material import CLASSES, small
 
 OURS = {"X-Studio-Retrain": "1"}
 ROSE, TULIP = CLASSES[:2]
-PICTURES = 60
+IMAGES = 60
 USUAL = RunOptions()
 
 
 class Runs:
-    """A browser's view of a project of sixty pictures, every other one a rose, whose runs end at once."""
+    """A browser's view of a project of sixty images, every other one a rose, whose runs end at once."""
 
     def __init__(self, client: TestClient, project: int, database: Database, home: Path) -> None:
         self.client, self.project, self.database, self.home = client, project, database, home
-        self.label(range(1, PICTURES + 1, 2), 1)
-        self.label(range(2, PICTURES + 1, 2), 2)
+        self.label(range(1, IMAGES + 1, 2), 1)
+        self.label(range(2, IMAGES + 1, 2), 2)
 
     def label(self, images: Sequence[int], class_id: int) -> None:
         with self.database.write() as session:
@@ -58,8 +58,8 @@ class Runs:
         return self.client.post(f"/studio/projects/{self.project}/runs", json=body, headers=headers)
 
     def ended(self, options: RunOptions = USUAL, *, wrong: int = 0) -> tuple[int, Snapshot]:
-        """Make a run that ended with the first `wrong` test pictures wrong, the surest first."""
-        store = PictureStore(self.home / "pictures")
+        """Make a run that ended with the first `wrong` test images wrong, the surest first."""
+        store = ImageStore(self.home / "images")
         with self.database.write() as session:
             snapshot = snapshot_records.snapshot_of(session, self.project, options, store)
             snapshot_id = snapshot_records.freeze(session, self.project, snapshot, NOW)
@@ -90,7 +90,7 @@ class Runs:
 @pytest.fixture
 def runs(database: Database, home: Path) -> Runs:
     settings = Settings(home=home, database_url=database.url.render_as_string(hide_password=False))
-    project = small(database, PICTURES)
+    project = small(database, IMAGES)
     return Runs(TestClient(Starlette(routes=routes(settings))), project, database, home)
 
 
@@ -177,15 +177,13 @@ def test_what_changed_between_two_runs(runs: Runs) -> None:
     now = 2 if snapshot.of_split("testing")[0].label == ROSE else 1
     runs.label([moved], now)
     with runs.database.write() as session:
-        session.execute(
-            update(Label).where(Label.image_id == PICTURES).values(state="rejected", class_id=None)
-        )
+        session.execute(update(Label).where(Label.image_id == IMAGES).values(state="rejected", class_id=None))
     second, _snapshot = runs.ended(replace(RunOptions(), learning_rate=0.1))
     said = runs.get(f"runs/{second}/differences?from={first}")
     assert [row["label"] for row in said["settings"] if row["differs"]] == ["Learning rate"]
-    counts = {change["kind"]: change["count"] for change in said["pictures"]}
+    counts = {change["kind"]: change["count"] for change in said["images"]}
     assert (counts["relabelled"], counts["removed"], counts["added"]) == (1, 1, 0)
-    relabelled = next(change for change in said["pictures"] if change["kind"] == "relabelled")
+    relabelled = next(change for change in said["images"] if change["kind"] == "relabelled")
     names = {1: f"{TULIP} → {ROSE}", 2: f"{ROSE} → {TULIP}"}
     assert relabelled["of_class"] == [[names[now], 1]]
     asking = "&".join(f"{name}={value}" for name, value in relabelled["asking"].items())

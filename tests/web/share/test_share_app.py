@@ -30,7 +30,7 @@ from studio.curate.items import items
 from studio.curate.overview import overview
 from studio.curate.paging import walk
 from studio.images.provenance import VISITOR, of
-from studio.images.store import PictureStore
+from studio.images.store import ImageStore
 from studio.predict.model import Model
 from studio.progress import Silent
 from studio.share import feedback, links
@@ -57,7 +57,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
 
 @pytest.fixture(scope="module")
 def token(made: Studio) -> str:
-    return made.link(keeps_pictures=True)[1]
+    return made.link(keeps_images=True)[1]
 
 
 @pytest.fixture(scope="module")
@@ -139,8 +139,8 @@ def test_a_model_that_is_damaged_is_not_shown(made: Studio) -> None:
     assert TestClient(fresh).get(f"/share/{token}").status_code == 200
 
 
-def test_the_page_shows_training_pictures_only_where_its_owner_wants(made: Studio) -> None:
-    store = PictureStore(made.settings.pictures_dir)
+def test_the_page_shows_training_images_only_where_its_owner_wants(made: Studio) -> None:
+    store = ImageStore(made.settings.images_dir)
     ingest_path(
         made.database, store, made.project_id, ROOM / "drawings", progress=Silent(), clock=lambda: NOW
     )
@@ -232,31 +232,31 @@ def form(**fields: str | bytes) -> bytes:
 
 
 FORM = {"Content-Type": "multipart/form-data; boundary=x"}
-PICTURE = {"Content-Type": "image/jpeg"}
+IMAGE = {"Content-Type": "image/jpeg"}
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
 BAD: dict[str, tuple[str, str, bytes, dict[str, str], set[int]]] = {
-    "nothing sent": ("POST", "/answer", b"", PICTURE, {400}),
-    "one byte": ("POST", "/answer", b"\x00", PICTURE, {415}),
-    "text": ("POST", "/answer", b"hello" * 1000, PICTURE, {415}),
-    "html": ("POST", "/answer", b"<html><script>alert(1)</script>", PICTURE, {415}),
-    "svg": ("POST", "/answer", SVG, PICTURE, {415}),
-    "pdf": ("POST", "/answer", b"%PDF-1.7\n" + b"x" * 500, PICTURE, {415}),
-    "zip": ("POST", "/answer", b"PK\x03\x04" + b"x" * 500, PICTURE, {415}),
+    "nothing sent": ("POST", "/answer", b"", IMAGE, {400}),
+    "one byte": ("POST", "/answer", b"\x00", IMAGE, {415}),
+    "text": ("POST", "/answer", b"hello" * 1000, IMAGE, {415}),
+    "html": ("POST", "/answer", b"<html><script>alert(1)</script>", IMAGE, {415}),
+    "svg": ("POST", "/answer", SVG, IMAGE, {415}),
+    "pdf": ("POST", "/answer", b"%PDF-1.7\n" + b"x" * 500, IMAGE, {415}),
+    "zip": ("POST", "/answer", b"PK\x03\x04" + b"x" * 500, IMAGE, {415}),
     "form": ("POST", "/answer", b"a=b", {"Content-Type": "application/x-www-form-urlencoded"}, {415}),
     "multipart": ("POST", "/answer", b"--x--", {"Content-Type": "multipart/form-data; boundary=x"}, {415}),
     "json": ("POST", "/answer", b"{}", {"Content-Type": "application/json"}, {415}),
-    "packed": ("POST", "/answer", zlib.compress(b"x"), {**PICTURE, "Content-Encoding": "gzip"}, {415}),
-    "too large": ("POST", "/answer", b"\xff" * (app.MOST_BYTES + 1), PICTURE, {413}),
-    "a length of many digits": ("POST", "/answer", b"x", {**PICTURE, "Content-Length": "9" * 5_000}, {413}),
-    "bomb": ("POST", "/answer", bomb(), PICTURE, {413}),
-    "a billion pixels": ("POST", "/answer", png_of(60_000, 60_000), PICTURE, {413}),
-    "no pixels": ("POST", "/answer", png_of(0, 0), PICTURE, {415, 422}),
-    "cut short": ("POST", "/answer", b"\xff\xd8\xff\xe0" + b"\x00" * 300, PICTURE, {415, 422}),
-    "elsewhere": ("POST", "/answer", b"x", {**PICTURE, "Origin": "https://elsewhere.example"}, {403}),
-    "odd origin": ("POST", "/answer", b"x", {**PICTURE, "Origin": "http://[::1"}, {403}),
-    "cross-site": ("POST", "/answer", b"x", {**PICTURE, "Sec-Fetch-Site": "cross-site"}, {403}),
+    "packed": ("POST", "/answer", zlib.compress(b"x"), {**IMAGE, "Content-Encoding": "gzip"}, {415}),
+    "too large": ("POST", "/answer", b"\xff" * (app.MOST_BYTES + 1), IMAGE, {413}),
+    "a length of many digits": ("POST", "/answer", b"x", {**IMAGE, "Content-Length": "9" * 5_000}, {413}),
+    "bomb": ("POST", "/answer", bomb(), IMAGE, {413}),
+    "a billion pixels": ("POST", "/answer", png_of(60_000, 60_000), IMAGE, {413}),
+    "no pixels": ("POST", "/answer", png_of(0, 0), IMAGE, {415, 422}),
+    "cut short": ("POST", "/answer", b"\xff\xd8\xff\xe0" + b"\x00" * 300, IMAGE, {415, 422}),
+    "elsewhere": ("POST", "/answer", b"x", {**IMAGE, "Origin": "https://elsewhere.example"}, {403}),
+    "odd origin": ("POST", "/answer", b"x", {**IMAGE, "Origin": "http://[::1"}, {403}),
+    "cross-site": ("POST", "/answer", b"x", {**IMAGE, "Sec-Fetch-Site": "cross-site"}, {403}),
     "looking at answers": ("GET", "/answer", b"", {}, {404}),
-    "posting the page": ("POST", "", b"x", PICTURE, {404}),
+    "posting the page": ("POST", "", b"x", IMAGE, {404}),
     "deleting": ("DELETE", "", b"", {}, {404}),
     "putting a model": ("PUT", "/model.tflite", b"TFL3", {}, {404}),
     "an odd method": ("BREW", "/answer", b"", {}, {404}),
@@ -276,13 +276,13 @@ BAD: dict[str, tuple[str, str, bytes, dict[str, str], set[int]]] = {
     "marks for too few": ("POST", "/wrong", form(probabilities="[1]"), FORM, {400}),
     "marks in the deep": ("POST", "/wrong", form(probabilities="[" * 5_000), FORM, {400}),
     "marks of nothing": ("POST", "/wrong", b"", FORM, {400}),
-    "marks without a form": ("POST", "/wrong", b"hello", PICTURE, {400}),
+    "marks without a form": ("POST", "/wrong", b"hello", IMAGE, {400}),
     "marks without an end": ("POST", "/wrong", form()[:-20], FORM, {400}),
     "marks without a boundary": ("POST", "/wrong", form(), {"Content-Type": "multipart/form-data"}, {400}),
     "marks as JSON": ("POST", "/wrong", b"{}", {"Content-Type": "application/json"}, {400}),
-    "marks with text": ("POST", "/wrong", form(picture=b"hello"), FORM, {415}),
-    "marks with a bomb": ("POST", "/wrong", form(picture=bomb()), FORM, {413}),
-    "marks with two pictures": ("POST", "/wrong", form(picture=b"x", another=b"y"), FORM, {400}),
+    "marks with text": ("POST", "/wrong", form(image=b"hello"), FORM, {415}),
+    "marks with a bomb": ("POST", "/wrong", form(image=bomb()), FORM, {413}),
+    "marks with two images": ("POST", "/wrong", form(image=b"x", another=b"y"), FORM, {400}),
     "marks with much else": ("POST", "/wrong", form(**{f"f{n}": "x" for n in range(50)}), FORM, {400}),
 }
 
@@ -297,8 +297,8 @@ def test_bad_requests_get_a_clean_refusal(made: Studio, token: str, bad: str) ->
     assert "Traceback" not in answer.text
     assert str(made.settings.home) not in answer.text
     with made.database.read() as session:
-        (link,) = (each for each in links.links(session, made.project_id) if each.keeps_pictures)
-    assert (link.marked, link.pictures) == (0, 0)
+        (link,) = (each for each in links.links(session, made.project_id) if each.keeps_images)
+    assert (link.marked, link.images) == (0, 0)
 
 
 async def _studio_itself(scope: Scope, _receive: Receive, send: Send) -> None:
@@ -341,15 +341,15 @@ def test_raw_tricks_reach_nothing(made: Studio, token: str, monkeypatch: pytest.
     monkeypatch.setattr(app, "_SILENCE_S", 0.3)
     share = f"/share/{token}".encode()
     host = b"Host: x\r\nConnection: close\r\n"
-    picture = b"Content-Type: image/png\r\n"
+    image = b"Content-Type: image/png\r\n"
     post = b"POST " + share + b"/answer HTTP/1.1\r\n"
     tricks = {
         "a body that never comes": (
-            b"POST " + share + b"/answer HTTP/1.1\r\n" + host + picture + b"Content-Length: 100\r\n\r\n",
+            b"POST " + share + b"/answer HTTP/1.1\r\n" + host + image + b"Content-Length: 100\r\n\r\n",
             b"408",
         ),
         "a body that ends early": (
-            b"POST " + share + b"/answer HTTP/1.1\r\n" + host + picture + b"Content-Length: 100\r\n\r\nxx",
+            b"POST " + share + b"/answer HTTP/1.1\r\n" + host + image + b"Content-Length: 100\r\n\r\nxx",
             b"408",
         ),
         "two lengths": (
@@ -361,7 +361,7 @@ def test_raw_tricks_reach_nothing(made: Studio, token: str, monkeypatch: pytest.
             b"400",
         ),
         "a length beyond all measure": (
-            post + host + picture + b"Content-Length: 99999999999\r\n\r\n",
+            post + host + image + b"Content-Length: 99999999999\r\n\r\n",
             b"413",
         ),
         "a header over two lines": (
@@ -394,12 +394,7 @@ def test_raw_tricks_reach_nothing(made: Studio, token: str, monkeypatch: pytest.
         # In pieces and without a length, more than is allowed: refused before all of it has come.
         chunk = b"100000\r\n" + bytes(1 << 20) + b"\r\n"
         head = (
-            b"POST "
-            + share
-            + b"/answer HTTP/1.1\r\n"
-            + host
-            + picture
-            + b"Transfer-Encoding: chunked\r\n\r\n"
+            b"POST " + share + b"/answer HTTP/1.1\r\n" + host + image + b"Transfer-Encoding: chunked\r\n\r\n"
         )
         with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
             connection.sendall(head)
@@ -481,14 +476,14 @@ def photograph(seed: int) -> bytes:
     return written.getvalue()
 
 
-def test_a_mark_with_its_picture_is_found_in_curate_without_its_secrets(made: Studio) -> None:
-    link_id, token = made.link(keeps_pictures=True)
-    picture = photograph(1)
-    assert b"my home" in picture
+def test_a_mark_with_its_image_is_found_in_curate_without_its_secrets(made: Studio) -> None:
+    link_id, token = made.link(keeps_images=True)
+    content = photograph(1)
+    assert b"my home" in content
     circle = made_labels(made)[1]
-    body = form(right=circle, picture=picture)
+    body = form(right=circle, image=content)
     assert made.client.post(f"/share/{token}/wrong", content=body, headers=FORM).status_code == 204
-    assert (made.seen(link_id).marked, made.seen(link_id).pictures) == (1, 1)
+    assert (made.seen(link_id).marked, made.seen(link_id).images) == (1, 1)
     with made.database.read() as session:
         first = feedback.marks(session, made.project_id)[0]
         found = walk(session, made.project_id, "newest", filters.parse({"source": VISITOR}), limit=10)
@@ -501,7 +496,7 @@ def test_a_mark_with_its_picture_is_found_in_curate_without_its_secrets(made: St
         assert overview(session, made.project_id).marked_wrong == 1
     assert papers[0].title == f"marked wrong by a visitor: answered square, meant {circle}"
     assert first.sha256 is not None
-    kept = PictureStore(made.settings.pictures_dir).original(first.sha256, "JPEG")
+    kept = ImageStore(made.settings.images_dir).original(first.sha256, "JPEG")
     content = kept.read_bytes()
     assert b"my home" not in content
     assert b"telephone" not in content
@@ -510,23 +505,23 @@ def test_a_mark_with_its_picture_is_found_in_curate_without_its_secrets(made: St
         assert dict(image.getexif()) == {}
 
 
-def test_a_picture_that_was_not_asked_for_is_not_kept(made: Studio) -> None:
+def test_a_image_that_was_not_asked_for_is_not_kept(made: Studio) -> None:
     link_id, token = made.link()
-    answer = made.client.post(f"/share/{token}/wrong", content=form(picture=photograph(2)), headers=FORM)
+    answer = made.client.post(f"/share/{token}/wrong", content=form(image=photograph(2)), headers=FORM)
     assert answer.status_code == 204
-    assert (made.seen(link_id).marked, made.seen(link_id).pictures) == (1, 0)
+    assert (made.seen(link_id).marked, made.seen(link_id).images) == (1, 0)
 
 
 def test_a_link_takes_only_so_many_marks(made: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
-    link_id, token = made.link(keeps_pictures=True)
+    link_id, token = made.link(keeps_images=True)
     monkeypatch.setattr(feedback, "MOST_PICTURES", 1)
     monkeypatch.setattr(feedback, "MOST_MARKS", 2)
-    sent_ = [form(picture=photograph(3)), form(picture=photograph(4)), form(), form()]
+    sent_ = [form(image=photograph(3)), form(image=photograph(4)), form(), form()]
     statuses = [
         made.client.post(f"/share/{token}/wrong", content=body, headers=FORM).status_code for body in sent_
     ]
     assert statuses == [204, 409, 204, 409]
-    assert (made.seen(link_id).marked, made.seen(link_id).pictures) == (2, 1)
+    assert (made.seen(link_id).marked, made.seen(link_id).images) == (2, 1)
 
 
 def made_labels(made: Studio) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import streamlit as st
-from demo_model import DemoModel, NotAPicture
+from demo_model import DemoModel, NotAImage
 
 SHOWN, SHOWN_PX = 5, 240
 
@@ -34,11 +34,11 @@ for upload in [*([shot] if shot else []), *uploads]:
     with st.container(border=True):
         try:
             answer = model.answer(upload.getvalue())
-        except NotAPicture:
+        except NotAImage:
             st.error(plain(texts["unreadable"].format(name=upload.name)), icon=":material/broken_image:")
             continue
-        picture, said = st.columns([1, 2], vertical_alignment="center")
-        picture.image(model.picture(upload.getvalue()), width=SHOWN_PX)
+        image, said = st.columns([1, 2], vertical_alignment="center")
+        image.image(model.image(upload.getvalue()), width=SHOWN_PX)
         with said:
             label, probability = answer.classes[0]
             best = {"label": label, "share": f"{probability:.1%}"}

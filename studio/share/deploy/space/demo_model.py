@@ -1,6 +1,6 @@
-"""A model with its classes, asked on one picture at a time, with LiteRT, Pillow and NumPy.
+"""A model with its classes, asked on one image at a time, with LiteRT, Pillow and NumPy.
 
-It answers as Retrain Studio does, which wrote this folder: it makes of a picture the very pixels that the
+It answers as Retrain Studio does, which wrote this folder: it makes of an image the very pixels that the
 model was trained on.
 """
 
@@ -22,8 +22,8 @@ register_heif_opener(thumbnails=False)
 Image.MAX_IMAGE_PIXELS = MOST_PIXELS
 
 
-class NotAPicture(Exception):
-    """What came cannot be read as a picture, or is too large to be."""
+class NotAImage(Exception):
+    """What came cannot be read as an image, or is too large to be."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class DemoModel:
         self._lock = threading.Lock()
 
     def answer(self, file: bytes) -> Answer:
-        """Say what a picture's file shows. Raises NotAPicture."""
-        pixels = self._pixels(self.picture(file))
+        """Say what an image's file shows. Raises NotAImage."""
+        pixels = self._pixels(self.image(file))
         with self._lock:
             self._interpreter.set_tensor(
                 self._interpreter.get_input_details()[0]["index"], pixels[np.newaxis]
@@ -67,14 +67,14 @@ class DemoModel:
         classes = [(self.about["labels"][at], float(probabilities[at])) for at in order]
         return Answer(classes, self._doubt(best, strangeness))
 
-    def picture(self, file: bytes) -> Image.Image:
-        """Return a file's picture, upright, red, green and blue, on white. Raises NotAPicture."""
+    def image(self, file: bytes) -> Image.Image:
+        """Return a file's image, upright, red, green and blue, on white. Raises NotAImage."""
         size = self.about["preprocessing"]
         at_least_px = 2 * max(size["width_px"], size["height_px"])
         try:
             with Image.open(io.BytesIO(file)) as opened:
                 if opened.width * opened.height > MOST_PIXELS:
-                    raise NotAPicture(f"{opened.width} x {opened.height} px")
+                    raise NotAImage(f"{opened.width} x {opened.height} px")
                 # A large JPEG is decoded at a smaller scale, as it was for training.
                 opened.draft(opened.mode, (at_least_px, at_least_px))
                 upright = ImageOps.exif_transpose(opened)
@@ -84,10 +84,10 @@ class DemoModel:
                 white = Image.new("RGB", rgba.size, "white")
                 white.paste(rgba, mask=rgba.getchannel("A"))
                 return white
-        except NotAPicture:
+        except NotAImage:
             raise
         except Exception as error:  # what decoders raise on bad bytes has no common ancestor
-            raise NotAPicture(str(error)) from error
+            raise NotAImage(str(error)) from error
 
     def _pixels(self, image: Image.Image) -> Any:
         size = self.about["preprocessing"]

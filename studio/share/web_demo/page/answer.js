@@ -19,7 +19,7 @@ export function answerView({ labels, texts, language }) {
     said.textContent = sentence(verdict);
     element.classList.toggle("unsure", !sure);
     element.dataset.sure = sure ? "yes" : strange ? "strange" : "no";
-    // The elements stay as they are where the classes do, so that a live picture's bars move rather than jump.
+    // The elements stay as they are where the classes do, so that a live image's bars move rather than jump.
     order.slice(0, shown).forEach((at, place) => {
       const row = bars.children[place] ?? bars.appendChild(barRow());
       row.querySelector(".label").textContent = labels[at];

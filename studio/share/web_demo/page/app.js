@@ -1,10 +1,10 @@
-// The page: a model that answers on pictures from files, from the clipboard and from the camera.
+// The page: a model that answers on images from files, from the clipboard and from the camera.
 import { answerView } from "demo/answer.js";
 import { cameraView } from "demo/camera.js";
 import { byId, filled, make } from "demo/dom.js";
 import { feedbackView } from "demo/feedback.js";
 import { openNetwork } from "demo/network.js";
-import { close, fileOf, pictureOf } from "demo/picture.js";
+import { close, fileOf, imageOf } from "demo/picture.js";
 import { openServer } from "demo/server.js";
 import { verdict } from "demo/sureness.js";
 
@@ -12,8 +12,8 @@ const config = JSON.parse(byId("config").textContent);
 const { texts, model, server } = config;
 const megabytes = new Intl.NumberFormat(config.language, { maximumFractionDigits: 1 });
 const status = byId("status");
-const times = { pictures: 0, total_ms: 0 };
-let last = Promise.resolve(); // the picture before is answered
+const times = { images: 0, total_ms: 0 };
+let last = Promise.resolve(); // the image before is answered
 let network = null;
 
 async function open() {
@@ -45,31 +45,31 @@ function begin() {
   addEventListener("paste", (event) => lookAt([...event.clipboardData.files]));
   addEventListener("dragover", (event) => event.preventDefault());
   addEventListener("drop", (event) => { event.preventDefault(); lookAt([...event.dataTransfer.files]); });
-  cameraView(config, { look, live: network.here, took: (picture) => answerOn(texts.photo, () => picture), say });
+  cameraView(config, { look, live: network.here, took: (image) => answerOn(texts.photo, () => image), say });
   byId("ways").hidden = false;
 }
 
-// Answers on a picture, and keeps count of how long it takes.
-async function look(picture) {
+// Answers on an image, and keeps count of how long it takes.
+async function look(image) {
   const start = performance.now();
-  const found = await network.answer(picture);
+  const found = await network.answer(image);
   times.total_ms += performance.now() - start;
-  times.pictures++;
-  const mean = times.total_ms / times.pictures;
-  byId("speed").textContent = filled(texts.speed, { ms: Math.round(mean), pictures: times.pictures });
+  times.images++;
+  const mean = times.total_ms / times.images;
+  byId("speed").textContent = filled(texts.speed, { ms: Math.round(mean), images: times.images });
   return found;
 }
 
-const lookAt = (files) => files.forEach((file) => answerOn(file.name, () => pictureOf(file)));
+const lookAt = (files) => files.forEach((file) => answerOn(file.name, () => imageOf(file)));
 
-// Answers on a picture once those before it are done. opened: returns it, or throws where the browser cannot.
+// Answers on an image once those before it are done. opened: returns it, or throws where the browser cannot.
 function answerOn(name, opened) {
   last = last.then(async () => {
     let complaint = texts.unreadable;
     try {
-      const picture = await opened();
+      const image = await opened();
       complaint = texts.unanswered;
-      await show(picture, name);
+      await show(image, name);
     } catch (error) {
       console.error(error);
       lament(filled(complaint, { name, why: error.message }));
@@ -77,10 +77,10 @@ function answerOn(name, opened) {
   });
 }
 
-async function show(picture, name) {
-  const file = await fileOf(picture);
-  const given = verdict(await look(picture), config.sureness);
-  close(picture);
+async function show(image, name) {
+  const file = await fileOf(image);
+  const given = verdict(await look(image), config.sureness);
+  close(image);
   const answer = answerView(config);
   answer.draw(given);
   const image = make("img", { src: URL.createObjectURL(file), alt: name });

@@ -1,13 +1,13 @@
-// What the camera sees, answered picture after picture for as long as it is on.
+// What the camera sees, answered image after image for as long as it is on.
 import { answerView } from "demo/answer.js";
 import { byId } from "demo/dom.js";
 import { close, frameOf } from "demo/picture.js";
 import { verdict } from "demo/sureness.js";
 
 const WANTED = { width: { ideal: 640 }, height: { ideal: 480 } };
-const SETTLED = 4; // so many pictures in a row say the same before it is read out
+const SETTLED = 4; // so many images in a row say the same before it is read out
 
-// look(picture): answers one. took(picture): a person keeps what is seen. say(text): read out by screen readers.
+// look(image): answers one. took(image): a person keeps what is seen. say(text): read out by screen readers.
 export function cameraView(config, { look, live, took, say }) {
   const { texts } = config;
   const [section, video, on, other, shutter, off, fault] =
@@ -64,9 +64,9 @@ export function cameraView(config, { look, live, took, say }) {
     let before = "";
     let times = 0;
     while (stream === mine) {
-      const picture = await frameOf(video);
-      const found = await look(picture);
-      close(picture);
+      const image = await frameOf(video);
+      const found = await look(image);
+      close(image);
       if (stream !== mine) return;
       const given = verdict(found, config.sureness);
       answer.draw(given);

@@ -12,8 +12,8 @@ export async function openNetwork({ model, runtime, preprocessing }, told) {
   ]);
   const network = await loadAndCompile(bytes, { accelerator: "wasm" });
   const { width_px: width, height_px: height } = preprocessing;
-  const answer = async (picture) => {
-    const input = new Tensor(pixelsOf(picture, preprocessing), [1, height, width, 3]);
+  const answer = async (image) => {
+    const input = new Tensor(pixelsOf(image, preprocessing), [1, height, width, 3]);
     const outputs = await network.run(input);
     try {
       const [probabilities, strangeness] = await Promise.all(outputs.map((output) => output.data()));

@@ -1,11 +1,11 @@
-// A picture, upright and on white, and the pixels of it that the network takes.
+// An image, upright and on white, and the pixels of it that the network takes.
 import { Resize } from "demo/resize.js";
 
-const STRIP_PX = 256; // phones allow a canvas less than their cameras' pictures hold
+const STRIP_PX = 256; // phones allow a canvas less than their cameras' images hold
 const canvas = document.createElement("canvas");
 
 // Returns {image, width, height, file}. Throws where the browser cannot read the file.
-export async function pictureOf(file) {
+export async function imageOf(file) {
   try {
     // Training takes the numbers in the file as they are, whatever colours a profile says they mean.
     const asTheyAre = { imageOrientation: "from-image", colorSpaceConversion: "none", premultiplyAlpha: "none" };
@@ -24,13 +24,13 @@ export async function pictureOf(file) {
   }
 }
 
-// One picture out of what a camera shows.
+// One image out of what a camera shows.
 export async function frameOf(video) {
   const image = await createImageBitmap(video);
   return { image, width: image.width, height: image.height, file: null };
 }
 
-// The picture as a file: its own, or a JPEG of what the camera saw.
+// The image as a file: its own, or a JPEG of what the camera saw.
 export async function fileOf({ image, width, height, file }) {
   if (file) return file;
   const drawn = Object.assign(document.createElement("canvas"), { width, height });
@@ -38,7 +38,7 @@ export async function fileOf({ image, width, height, file }) {
   return new Promise((done) => drawn.toBlob(done, "image/jpeg", 0.92));
 }
 
-// Gives the memory of a picture back before the browser would.
+// Gives the memory of an image back before the browser would.
 export const close = ({ image }) => image.close?.();
 
 // Red, green, blue of each pixel: Uint8Array, height_px × width_px × 3.

@@ -32,13 +32,13 @@ function weights(from, to) {
 
 const rounded = (sum) => Math.min(255, Math.max(0, sum >> BITS));
 
-// Whether a picture is made lower before it is made narrower, which shows in the last bit: found by asking Pillow.
+// Whether an image is made lower before it is made narrower, which shows in the last bit: found by asking Pillow.
 function lowerFirst(width, height, toWidth, toHeight, pillow) {
   if (height <= toHeight) return false;
   return pillow >= 13 ? height - toHeight > 2 * (width - toWidth) : height > 100 * width;
 }
 
-// Takes a picture from the top in strips of any height, so that no canvas need hold the whole of a large one.
+// Takes an image from the top in strips of any height, so that no canvas need hold the whole of a large one.
 // pillow: the major version of the Pillow that is followed.
 export class Resize {
   constructor(width, height, toWidth, toHeight, pillow) {

@@ -2,8 +2,8 @@
 import { fileOf } from "demo/picture.js";
 
 export function openServer(address) {
-  const answer = async (picture) => {
-    const body = await fileOf(picture);
+  const answer = async (image) => {
+    const body = await fileOf(image);
     const reply = await fetch(address, { method: "POST", body, headers: { "Content-Type": body.type } });
     const said = await reply.json().catch(() => ({}));
     if (!reply.ok) throw new Error(said.error ?? `${reply.status}`);

@@ -1,6 +1,6 @@
 // What the model's numbers mean: calibrated, in order, and whether they are enough to say anything.
 
-// probabilities: as the model gives them. strangeness: how far the picture is from all it learned on, or null.
+// probabilities: as the model gives them. strangeness: how far the image is from all it learned on, or null.
 // sureness: {temperature, least_probability, most_strangeness}; the last is null where it was not measured.
 // Returns {probabilities, order, sure, strange}: order is the classes' numbers, likeliest first.
 export function verdict({ probabilities, strangeness }, { temperature, least_probability: least, most_strangeness: most }) {

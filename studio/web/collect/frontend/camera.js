@@ -1,11 +1,11 @@
-// One view a key, as in uploader.js: neither the picture nor a burst that is being sent stops when the page runs
+// One view a key, as in uploader.js: neither the image nor a burst that is being sent stops when the page runs
 // again. The camera itself is camera_stream.js.
 const views = new Map();
 const QUALITY = 0.92;
 const WANTED = { width: { ideal: 1920 }, height: { ideal: 1080 } };
 const SHOWN = 24;
 const THUMBNAIL_PX = 96;
-const AT_WORK = 3; // so many pictures are compressed at once; a slow machine takes fewer rather than run full
+const AT_WORK = 3; // so many images are compressed at once; a slow machine takes fewer rather than run full
 
 export default function ({ data, parentElement, setTriggerValue }) {
   const view = views.get(data.key) ?? build(data);
@@ -120,7 +120,7 @@ function build({ texts, interval_ms: firstInterval }) {
     return item;
   }
 
-  // Once the last picture of an ended burst is compressed, it is sent, or held for its owner to look through.
+  // Once the last image of an ended burst is compressed, it is sent, or held for its owner to look through.
   function settle(burst) {
     if (!burst.ended || burst.working || burst.settled) return;
     burst.settled = true;
@@ -200,7 +200,7 @@ function build({ texts, interval_ms: firstInterval }) {
   };
   shutter.onclick = (event) => {
     if (event.detail) return;
-    beginBurst(); // pressed by a screen reader, which cannot hold: one picture
+    beginBurst(); // pressed by a screen reader, which cannot hold: one image
     endBurst();
   };
   document.addEventListener("visibilitychange", () => { if (document.hidden) endBurst(); });

@@ -9,11 +9,11 @@ class Acts {
     view.queue.answered = (entry, result, number) => this.answered(entry, result, number);
   }
 
-  // Gives pictures a target: { state, class, name }.
+  // Gives images a target: { state, class, name }.
   set(ids, target) {
     if (!ids.length) return;
     this.record([{ ids: Int32Array.from(ids).sort(), target }]);
-    this.view.say(`${this.named(target)} · ${counted(this.texts.pictures, ids.length)}`);
+    this.view.say(`${this.named(target)} · ${counted(this.texts.images, ids.length)}`);
   }
 
   // sets: [{ ids (ascending), target }], one act. seen: how much of the history was known, where that is not as usual.
@@ -76,7 +76,7 @@ class Acts {
     this.forget(operation);
   }
 
-  // Accepts what the studio suggests for those of these pictures that it suggests something for; with doubts, what
+  // Accepts what the studio suggests for those of these images that it suggests something for; with doubts, what
   // doubtful labels might be instead, too.
   async accept(ids, doubts = false) {
     let items = Array.from(ids, (id) => this.view.items.get(id));
@@ -99,7 +99,7 @@ class Acts {
     return doubts && openDoubt(this.view, item);
   }
 
-  // Rejects those of these pictures that are copies of another which is kept.
+  // Rejects those of these images that are copies of another which is kept.
   async rejectCopies(ids) {
     const copies = (await this.view.items.all(ids)).filter(({ group, keeper }) => group && !keeper).map(({ id }) => id);
     if (copies.length) this.set(copies, { state: "rejected", class: null, name: "" });
@@ -176,7 +176,7 @@ class Acts {
     const count = result.changes?.length;
     if (!result.number) this.view.say(op.kind === "undo" ? texts.nothing_to_undo : texts.nothing_to_redo);
     else {
-      const act = count === undefined ? texts.much : counted(texts.pictures, count);
+      const act = count === undefined ? texts.much : counted(texts.images, count);
       this.view.say(filled(op.kind === "undo" ? texts.undone : texts.redone, { act }));
       if (result.changes) this.view.touched(byTarget(result.changes.map(([id, state, aClass]) => (
         [id, { state, class: aClass, name: "" }]))));
@@ -205,7 +205,7 @@ class Acts {
   about({ after }) {
     const count = after.reduce((sum, { ids }) => sum + ids.length, 0);
     const names = after.slice(0, 3).map(({ target }) => this.named(target)).join(", ");
-    return `${names}${after.length > 3 ? ", …" : ""} · ${counted(this.texts.pictures, count)}`;
+    return `${names}${after.length > 3 ? ", …" : ""} · ${counted(this.texts.images, count)}`;
   }
 }
 

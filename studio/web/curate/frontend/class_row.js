@@ -135,7 +135,7 @@ function makeClassRow({ texts, ask, classes, move, drag }) {
       made.setAttribute("aria-label", label);
       made.title = label;
     }
-    count.setAttribute("aria-label", counted(texts.pictures, aClass.count));
+    count.setAttribute("aria-label", counted(texts.images, aClass.count));
   }
 
   return { element: row, draw, name };

@@ -25,7 +25,7 @@ function formatted(value, options = {}) {
   return value.toLocaleString(document.documentElement.lang || "en", options);
 }
 
-// Says "1 picture" or "600 pictures"; texts are { one, many }.
+// Says "1 image" or "600 images"; texts are { one, many }.
 function counted(texts, count) {
   return filled(count === 1 ? texts.one : texts.many, { count: formatted(count) });
 }

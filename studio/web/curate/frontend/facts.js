@@ -1,4 +1,4 @@
-// What a person is to see of one picture, as plain values.
+// What a person is to see of one image, as plain values.
 const SHOWN_DOUBT = 0.5; // the studio scales doubts so that as many reach this as labels are likely wrong
 
 // What a class looks like: markOf draws it.
@@ -33,7 +33,7 @@ function factsOf(view, id) {
   return facts;
 }
 
-// The class that a picture's label might be instead, where it is doubted and nobody has decided since.
+// The class that an image's label might be instead, where it is doubted and nobody has decided since.
 function openDoubt(view, item) {
   const open = item.doubt && item.doubt[1] >= SHOWN_DOUBT && view.queue.targetOf(item.id) === undefined;
   return open && item.state === "labelled" ? view.classOf(item.doubt[0]) : undefined;

@@ -1,7 +1,7 @@
 // What is looked at: a filter and an order. They stand in the page's address, so that a link or a reload comes back.
 const FILTER_NAMES = [
   "state", "class", "suggested", "source", "licence", "split", "found", "copies", "from", "to", "text", "clash",
-  // A run's test pictures: of a true class, taken for another, or wrong; or what changed since another run.
+  // A run's test images: of a true class, taken for another, or wrong; or what changed since another run.
   "run", "true", "predicted", "wrong", "since", "changed",
 ];
 const RUN_NAMES = ["run", "true", "predicted", "wrong", "since", "changed"];
@@ -18,7 +18,7 @@ const FINDS = [
     { name, sign: "·", filter: { found: name }, order: "strongest" })),
 ];
 
-// A look is { filter, order, like (a picture's id, where the order is alike), at (a picture's id) }.
+// A look is { filter, order, like (an image's id, where the order is alike), at (an image's id) }.
 function lookOfAddress() {
   const query = new URLSearchParams(location.search);
   const given = FILTER_NAMES.filter((name) => query.get(name));
@@ -57,7 +57,7 @@ function sameFilter(one, other) {
   return FILTER_NAMES.every((name) => (one[name] ?? "") === (other[name] ?? ""));
 }
 
-// Whether a picture that is this now would be found by a look; decided: somebody has decided about it since.
+// Whether an image that is this now would be found by a look; decided: somebody has decided about it since.
 function staysIn({ filter, order }, target, decided) {
   if (filter.state && target.state !== filter.state) return false;
   if (filter.class && !(target.state === "labelled" && `${target.class}` === filter.class)) return false;

@@ -17,7 +17,7 @@ class Grid {
     this.shown = [0, -1];
     this.floor = element("div", { className: "floor", role: "presentation" });
     this.element = element("div", {
-      className: "grid", role: "listbox", tabIndex: 0, "aria-multiselectable": "true", "aria-label": texts.grid.pictures,
+      className: "grid", role: "listbox", tabIndex: 0, "aria-multiselectable": "true", "aria-label": texts.grid.images,
     }, this.floor);
     this.element.onscroll = () => this.soon();
     this.observer = new ResizeObserver(() => this.measure());
@@ -136,7 +136,7 @@ class Grid {
       tile.draw(this.view.facts(at), this.isSeen(at));
     }
     for (const tile of this.spare.splice(0)) {
-      tile.picture("");
+      tile.image("");
       tile.drawn = "";
       tile.element.remove();
     }

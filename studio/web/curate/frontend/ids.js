@@ -1,4 +1,4 @@
-// Ids of pictures as the studio's routes write them, "1-5,9", and as they are looked up: ascending, 4 bytes each.
+// Ids of images as the studio's routes write them, "1-5,9", and as they are looked up: ascending, 4 bytes each.
 
 function idsText(ids) {
   const sorted = Int32Array.from(ids).sort();
@@ -40,7 +40,7 @@ function newId() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-// Gathers [id, target] pairs into [{ ids, target }], one for each target. A target is what a picture is or is to be:
+// Gathers [id, target] pairs into [{ ids, target }], one for each target. A target is what an image is or is to be:
 // { state, class (id or null), name (of a class that is only now to be made) }.
 function byTarget(pairs) {
   const groups = new Map();

@@ -1,4 +1,4 @@
-// What tiles show: asked for where somebody looks, in batches, kept for the last few thousand pictures only.
+// What tiles show: asked for where somebody looks, in batches, kept for the last few thousand images only.
 const MOST_ITEMS = 3_000;
 const ITEMS_A_REQUEST = 300;
 const MOST_REQUESTS = 2;
@@ -16,7 +16,7 @@ class Items {
     return this.known.get(id);
   }
 
-  // What a picture is, as a person is to see it: what is on its way goes before what the studio knows.
+  // What an image is, as a person is to see it: what is on its way goes before what the studio knows.
   targetOf(id) {
     const item = this.known.get(id);
     return this.queue.targetOf(id) ?? (item ? { state: item.state, class: item.class, name: "" } : undefined);
@@ -75,7 +75,7 @@ class Items {
       if (before && before.number > number) Object.assign(before, { fresh: true }); // something newer came meanwhile
       else this.known.set(item.id, { ...item, number, fresh: true });
     }
-    // A picture that is not of the project any more has a tile, and nothing to show in it.
+    // An image that is not of the project any more has a tile, and nothing to show in it.
     const given = new Set(items.map(({ id }) => id));
     for (const id of asked) {
       if (!given.has(id)) this.known.set(id, { id, gone: true, state: "unlabelled", class: null, number, fresh: true });
@@ -98,7 +98,7 @@ class Items {
     return Array.from(ids, (id) => this.known.get(id) ?? fetched.get(id)).filter(Boolean);
   }
 
-  // Asks for one picture that may not be in the grid.
+  // Asks for one image that may not be in the grid.
   async also(id) {
     this.keep(await this.fetch([id]), [id]);
     this.told();
@@ -111,7 +111,7 @@ class Items {
       const item = this.known.get(id);
       if (!item || item.number > number) continue;
       // Two things only the studio knows: whether a clash is settled by what another did, and what it suggests for a
-      // picture that had a label when it was asked for.
+      // image that had a label when it was asked for.
       const unsure = (item.clash && !own) || (state === "unlabelled" && item.state !== "unlabelled" && !item.suggestion);
       Object.assign(item, {
         state, class: aClass, number, doubt: null, clash: own ? null : item.clash, fresh: item.fresh && !unsure,
@@ -125,7 +125,7 @@ class Items {
     this.ask();
   }
 
-  // How much of the history whoever sees these pictures knows: all of them are as of that number, or newer.
+  // How much of the history whoever sees these images knows: all of them are as of that number, or newer.
   seen(ids, followed) {
     let least = Infinity;
     for (const id of ids) {

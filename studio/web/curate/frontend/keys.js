@@ -96,7 +96,7 @@ function press({ key, letter, command, alt, shift, repeat }, view) {
     enter: () => (shift ? view.acceptScreen() : view.accept()),
   }[letter];
   if (act) {
-    if (!repeat) act(); // a key held a moment too long must not label the next picture, too
+    if (!repeat) act(); // a key held a moment too long must not label the next image, too
     return true;
   }
   const said = {

@@ -1,4 +1,4 @@
-// One picture in full, with its papers: arrows move on, the keys for labels work here, too.
+// One image in full, with its papers: arrows move on, the keys for labels work here, too.
 const DETAILS_MS = 120;
 
 function isOfTheWeb(address) {
@@ -57,7 +57,7 @@ function makeCloser(base, texts, view) {
     details.replaceChildren(element("p", {}, texts.loading));
     timer = setTimeout(async () => {
       try {
-        const answer = await fetch(`${base}/pictures/${id}`);
+        const answer = await fetch(`${base}/images/${id}`);
         if (!answer.ok) throw new Error(answer.status);
         const { facts, places } = await answer.json();
         if (id === closer.id) {
@@ -100,7 +100,7 @@ function makeCloser(base, texts, view) {
       about = 0;
       if (!dialog.open) {
         dialog.showModal();
-        dialog.focus(); // none of its buttons: Enter and Space are for the picture
+        dialog.focus(); // none of its buttons: Enter and Space are for the image
       }
       closer.draw();
       if (!view.items.get(id)) await view.items.also(id);
@@ -111,7 +111,7 @@ function makeCloser(base, texts, view) {
       const facts = view.factsOf(closer.id);
       if (sha !== facts.sha || !figure.firstChild) {
         sha = facts.sha;
-        figure.replaceChildren(...(sha ? [element("img", { src: `/studio/pictures/${sha}`, alt: facts.name })] : []));
+        figure.replaceChildren(...(sha ? [element("img", { src: `/studio/images/${sha}`, alt: facts.name })] : []));
       }
       figure.className = facts.state ?? "";
       dialog.setAttribute("aria-label", facts.name ?? texts.name);

@@ -1,4 +1,4 @@
-// Which pictures are looked at: what the address says, the walk that gives them, and which of them have moved on since.
+// Which images are looked at: what the address says, the walk that gives them, and which of them have moved on since.
 const ADDRESS_MS = 500, HOLD_MS = 5_000, SENT_MS = 2_000;
 
 class Looking {
@@ -11,11 +11,11 @@ class Looking {
     addEventListener("popstate", () => this.back(), { signal: this.ends.signal });
   }
 
-  // Looks at something. The pictures that are there stay until the first of the new ones have come; keys wait for them.
+  // Looks at something. The images that are there stay until the first of the new ones have come; keys wait for them.
   open(look, { push = false } = {}) {
     this.look = look;
     this.write(push);
-    if (look.filter.clash) this.items.age(); // whether a picture clashes is known when it is asked for
+    if (look.filter.clash) this.items.age(); // whether an image clashes is known when it is asked for
     this.next?.stop();
     this.index.stop();
     this.opened?.(); // whoever waited for the last one
@@ -55,7 +55,7 @@ class Looking {
     this.opened?.();
   }
 
-  // Walks anew, for what has moved; the focus stays with its picture, or goes to the next one that is still there.
+  // Walks anew, for what has moved; the focus stays with its image, or goes to the next one that is still there.
   refresh() {
     let { focus } = this.grid;
     while (focus < this.index.length && this.moved.has(this.index.ids[focus])) focus++;
@@ -80,7 +80,7 @@ class Looking {
     this.open({ filter: {}, order: "alike", like: id, at: 0 }, { push: true });
   }
 
-  // Pictures chosen on the map, all of them selected.
+  // Images chosen on the map, all of them selected.
   openChosen(ids) {
     this.open({ filter: {}, order: "newest", like: 0, at: 0, chosen: ids });
     this.selection.all();

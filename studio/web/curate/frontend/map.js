@@ -1,4 +1,4 @@
-// The map of a project: likeness as nearness, each picture a point in its class's colour. It is panned, zoomed, filtered
+// The map of a project: likeness as nearness, each image a point in its class's colour. It is panned, zoomed, filtered
 // by its legend, and circled with a lasso to select.
 
 const MAP_GREY = "#80868a"; // of what has no class: it can be seen on light and on dark
@@ -42,7 +42,7 @@ function makeMap({ base, texts: { map: texts }, classes, onLasso, onLook }) {
 
   const view = new MapView(() => { notice = ""; request(); });
   const items = new MapItems(base, request);
-  const places = new PicturePlaces();
+  const places = new ImagePlaces();
   const painter = new PointPainter();
 
   listenToGestures(front, {
@@ -152,19 +152,19 @@ function makeMap({ base, texts: { map: texts }, classes, onLasso, onLook }) {
   }
 
   function drawOver(place, ratio, theme, radius) {
-    const side = pictureSide();
+    const side = imageSide();
     const drawn = (corners) => corners.map(([x, y]) => [x * place.scaleX + place.left, y * place.scaleY + place.top]);
     items.forgetWishes();
     placed = places.choose(points, seen, view, side + 4);
     const at = hovered === null ? null : drawn([[points.x[hovered], points.y[hovered]]])[0];
-    const isPicture = placed.some(({ i }) => i === hovered);
+    const isImage = placed.some(({ i }) => i === hovered);
     drawMapFront(front, ratio, theme, {
       side,
-      pictures: placed.map(({ i, x, y }) => ({
+      images: placed.map(({ i, x, y }) => ({
         x, y, look: lookOf(points.classes[i]), dim: !isMeant(i),
         bitmap: items.square(points.ids[i], Math.round(side * ratio)),
       })),
-      ring: at && { x: at[0], y: at[1], square: isPicture, radius: isPicture ? side / 2 + 3 : radius + 4 },
+      ring: at && { x: at[0], y: at[1], square: isImage, radius: isImage ? side / 2 + 3 : radius + 4 },
       lines: [chosen && drawn(chosen.polygon), line].filter(Boolean),
       aimed: front.matches(":focus-visible"),
     });
@@ -174,12 +174,12 @@ function makeMap({ base, texts: { map: texts }, classes, onLasso, onLook }) {
     });
   }
 
-  const pictureSide = () => (view.width < 560 ? 44 : 56);
+  const imageSide = () => (view.width < 560 ? 44 : 56);
   const aimedAt = () => near(view.width / 2, view.height / 2, MAP_REACH_PX.keys);
 
-  // The point in sight that is nearest to a place, at most so far from it, or null; a picture counts as its point.
+  // The point in sight that is nearest to a place, at most so far from it, or null; an image counts as its point.
   function near(x, y, reach_px) {
-    const half = pictureSide() / 2;
+    const half = imageSide() / 2;
     const under = placed.find((each) => Math.abs(each.x - x) <= half && Math.abs(each.y - y) <= half);
     if (under || !points) return under?.i ?? null;
     const { scaleX, scaleY, left, top } = view.place;
@@ -251,7 +251,7 @@ function makeMap({ base, texts: { map: texts }, classes, onLasso, onLook }) {
     recolour(id, class_id) {
       if (points?.recolour(id, class_id ?? UNLABELLED)) request();
     },
-    // To be called when the classes are not what they were, or the studio has looked at the pictures.
+    // To be called when the classes are not what they were, or the studio has looked at the images.
     refresh() {
       if (shown && !points && !loading) load();
       request();

@@ -1,13 +1,13 @@
-// What lies over the map's points: pictures where there is room, the ring around the one that is pointed at, the lasso,
-// and what is said of a picture while it is pointed at.
+// What lies over the map's points: images where there is room, the ring around the one that is pointed at, the lasso,
+// and what is said of an image while it is pointed at.
 
 // Draws all of it. theme: { paper, field, text, primary }, CSS colours; measures are CSS pixels.
-function drawMapFront(canvas, ratio, theme, { pictures, side, ring, lines, aimed }) {
+function drawMapFront(canvas, ratio, theme, { images, side, ring, lines, aimed }) {
   const pen = canvas.getContext("2d");
   const [width, height] = [canvas.width / ratio, canvas.height / ratio];
   pen.setTransform(ratio, 0, 0, ratio, 0, 0);
   pen.clearRect(0, 0, width, height);
-  for (const picture of pictures) drawMapPicture(pen, theme, side, picture);
+  for (const image of images) drawMapImage(pen, theme, side, image);
   if (ring) {
     pen.beginPath();
     if (ring.square) pen.rect(ring.x - ring.radius, ring.y - ring.radius, 2 * ring.radius, 2 * ring.radius);
@@ -34,7 +34,7 @@ function drawMapFront(canvas, ratio, theme, { pictures, side, ring, lines, aimed
   }
 }
 
-function drawMapPicture(pen, theme, side, { x, y, bitmap, look, dim }) {
+function drawMapImage(pen, theme, side, { x, y, bitmap, look, dim }) {
   const [left, top] = [x - side / 2, y - side / 2];
   pen.save();
   pen.globalAlpha = dim ? 0.2 : 1;
@@ -63,7 +63,7 @@ function strokeTwice(pen, around, colour) {
   }
 }
 
-// The small card beside the picture that is pointed at.
+// The small card beside the image that is pointed at.
 function makeMapTip(texts) {
   const image = element("img", { alt: "" });
   const mark = element("span", { className: "map-tip-mark" });

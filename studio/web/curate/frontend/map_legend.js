@@ -78,7 +78,7 @@ function makeLegend({ texts, onHide, onPoint }) {
   return { element: legend, draw, hidden };
 }
 
-// A class's mark as a small picture, for legends and labels.
+// A class's mark as a small image, for legends and labels.
 function markOf({ path, colour, hollow = false, faint = false }) {
   const made = (name, attributes) => {
     const node = document.createElementNS("http://www.w3.org/2000/svg", name);

@@ -1,4 +1,4 @@
-// The map's data: where each picture stands and what class it has, in typed arrays, so that a hundred thousand of them
+// The map's data: where each image stands and what class it has, in typed arrays, so that a hundred thousand of them
 // are searched in a millisecond or two and no index is needed.
 
 const UNLABELLED = 0, REJECTED = -1; // in place of a class's id
@@ -32,7 +32,7 @@ class MapPoints {
     return -1;
   }
 
-  // Gives a picture a class; returns whether that is news.
+  // Gives an image a class; returns whether that is news.
   recolour(id, classId) {
     const at = this.indexOf(id);
     if (at < 0 || this.classes[at] === classId) return false;

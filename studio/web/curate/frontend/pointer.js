@@ -1,4 +1,4 @@
-// Mouse and touch on the grid: a click selects, a band dragged over pictures selects them, selected pictures are dragged
+// Mouse and touch on the grid: a click selects, a band dragged over images selects them, selected images are dragged
 // onto a class, a long touch begins selecting, a double click looks closer.
 const DRAG_PX = 6, LONG_TOUCH_MS = 450, SCROLL_EDGE_PX = 28;
 
@@ -75,7 +75,7 @@ function listenToPointer(grid, view) {
     down.kind = carries ? "carry" : "band";
     area.setPointerCapture(event.pointerId);
     if (carries) {
-      ghost.textContent = view.pictures(view.selection.count);
+      ghost.textContent = view.images(view.selection.count);
       ghost.hidden = false;
       return;
     }

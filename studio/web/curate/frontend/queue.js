@@ -49,7 +49,7 @@ class LabelQueue {
     return this.pending.some(({ kept }) => !kept);
   }
 
-  // Shows and keeps an operation, then sends it. looks: [{ ids, target }], what pictures look like until it is answered.
+  // Shows and keeps an operation, then sends it. looks: [{ ids, target }], what images look like until it is answered.
   add(op, looks) {
     this.last_ms = Math.max(Date.now(), this.last_ms + 1); // names sort as they were made, whatever the clock does
     const key = `${this.prefix}${this.last_ms.toString(36).padStart(9, "0")}-${this.tab}`;
@@ -59,7 +59,7 @@ class LabelQueue {
     this.send();
   }
 
-  // What a picture is to be, as far as that is on its way; undefined where nothing is.
+  // What an image is to be, as far as that is on its way; undefined where nothing is.
   targetOf(id) {
     for (let at = this.pending.length - 1; at >= 0; at--) {
       for (const { ids, target } of this.pending[at].looks) if (holdsId(ids, id)) return target;

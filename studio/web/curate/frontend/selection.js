@@ -1,4 +1,4 @@
-// Which pictures are selected: one byte a place of the index, so that a hundred thousand are as quick as one.
+// Which images are selected: one byte a place of the index, so that a hundred thousand are as quick as one.
 
 class Selection {
   constructor(index) {

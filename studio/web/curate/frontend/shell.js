@@ -1,4 +1,4 @@
-// Puts the parts of the grid together, and draws what is around the pictures.
+// Puts the parts of the grid together, and draws what is around the images.
 
 function build(view) {
   const { texts, base } = view;
@@ -13,7 +13,7 @@ function build(view) {
   });
   view.closer = makeCloser(base, { ...texts.closer, ...texts.tile }, view);
   view.help = makeHelp(texts.keys);
-  // In the last line, so that no picture moves when it comes and goes.
+  // In the last line, so that no image moves when it comes and goes.
   view.hint = element("span", { className: "refresh", hidden: true }, element("span", {}),
     button(texts.hint.refresh, () => { view.refresh(); view.toGrid(); }));
   view.status = makeStatus(texts.status, view.hint);

@@ -31,7 +31,7 @@ function makeStatus(texts, hint) {
       if (!actions.length && kind !== "fault") setTimeout(close, NOTICE_MS);
     },
     draw({ total, complete, selected, waiting, fault, why, unkept, away }) {
-      const parts = [counted(complete ? texts.pictures : texts.pictures_so_far, total)];
+      const parts = [counted(complete ? texts.images : texts.images_so_far, total)];
       if (selected) parts.push(filled(texts.selected, { count: formatted(selected) }));
       about.textContent = parts.join(" · ");
       const pending = waiting ? counted(texts.waiting, waiting) : texts.saved;

@@ -1,4 +1,4 @@
-// One picture of the grid. Tiles are used again for other pictures as people scroll; what a tile shows is drawn only
+// One image of the grid. Tiles are used again for other images as people scroll; what a tile shows is drawn only
 // where it has changed. Nothing is said by colour alone.
 
 class Tile {
@@ -30,7 +30,7 @@ class Tile {
     const drawn = JSON.stringify(facts);
     if (drawn === this.drawn) return;
     this.drawn = drawn;
-    this.picture(facts.sha ?? "", isSeen);
+    this.image(facts.sha ?? "", isSeen);
     const { classList } = this.element;
     for (const name of ["focus", "selected", "rejected", "suggested", "moved", "clashed", "gone"]) {
       classList.toggle(name, Boolean(facts[name]));
@@ -45,8 +45,8 @@ class Tile {
       element("span", { className: `badge ${kind}`, title }, sign))));
   }
 
-  // An image element of its own for each picture: one that is given another address shows the old picture meanwhile.
-  picture(sha, isSeen = false) {
+  // An image element of its own for each image: one that is given another address shows the old image meanwhile.
+  image(sha, isSeen = false) {
     if (sha === this.sha) return;
     this.sha = sha;
     this.image?.removeAttribute("src"); // gives up what is still loading
@@ -100,7 +100,7 @@ class Tile {
 }
 
 function tileId(at) {
-  return `picture-${at}`;
+  return `image-${at}`;
 }
 
 function thumbnailAddress(sha) {

@@ -1,4 +1,4 @@
-// What the whole grid is and does: which pictures are looked at, which are meant, and what follows from an act.
+// What the whole grid is and does: which images are looked at, which are meant, and what follows from an act.
 class Curating extends Looking {
   constructor({ place, base, texts }) {
     super();
@@ -46,7 +46,7 @@ class Curating extends Looking {
     Object.assign(this.queue, { told: () => {}, answered: () => {} });
   }
 
-  // The pictures that an act is about.
+  // The images that an act is about.
   subjects() {
     if (this.closer.open) return [this.closer.id];
     if (this.selection.count) return this.selection.ids();
@@ -81,7 +81,7 @@ class Curating extends Looking {
     }
   }
 
-  // After an act: on to the next picture that is not selected; nothing is selected any more.
+  // After an act: on to the next image that is not selected; nothing is selected any more.
   onwards() {
     const { grid, selection, index } = this;
     let to = grid.focus;
@@ -146,7 +146,7 @@ class Curating extends Looking {
 
   choose(typed = "") {
     const ids = this.subjects();
-    if (ids.length) this.chooser.open(filled(this.texts.chooser.title, { pictures: this.pictures(ids.length) }), typed);
+    if (ids.length) this.chooser.open(filled(this.texts.chooser.title, { images: this.images(ids.length) }), typed);
   }
 
   say(text) {
@@ -157,15 +157,15 @@ class Curating extends Looking {
     this.status.tell(text, actions, kind);
   }
 
-  pictures(count) {
-    return counted(this.texts.acts.pictures, count);
+  images(count) {
+    return counted(this.texts.acts.images, count);
   }
 
   toGrid() {
     this.grid.element.focus({ preventScroll: true });
   }
 
-  // Does something with the pictures that are meant, which the studio may have to be asked about first.
+  // Does something with the images that are meant, which the studio may have to be asked about first.
   each(act) {
     this.hold(act(this.subjects()).then(() => this.onwards(), () => this.tell(this.texts.status.away, [], "fault")));
     this.toGrid();

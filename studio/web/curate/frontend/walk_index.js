@@ -1,7 +1,7 @@
-// The pictures that a filter shows, in their order: ids only, 4 bytes each, fetched window by window from the studio's
+// The images that a filter shows, in their order: ids only, 4 bytes each, fetched window by window from the studio's
 // walk. The first window is enough to draw; the others follow while people already work.
 const FIRST_WINDOW = 1024, WINDOW = 8192;
-const FIRST_PAUSE_MS = 150; // so that the first screen's pictures come before the rest of the list
+const FIRST_PAUSE_MS = 150; // so that the first screen's images come before the rest of the list
 
 class WalkIndex {
   // address(cursor, limit) gives a window's address; told() is called after each window.
@@ -13,7 +13,7 @@ class WalkIndex {
     this.done = new Promise((resolve) => { this.finish = resolve; });
   }
 
-  // An index of given pictures.
+  // An index of given images.
   static of(ids, told) {
     const index = new WalkIndex(null, told);
     index.append(ids);

@@ -1,4 +1,4 @@
-// One view a key, as in camera.js: the picture does not stop when the page runs again. One frame is on its way at a
+// One view a key, as in camera.js: the image does not stop when the page runs again. One frame is on its way at a
 // time, and none waits: however slow the model is, what it says is of now.
 const views = new Map();
 const SENT_PX = 640;

@@ -21,7 +21,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     reader.onerror = () => say(texts.nothing);
     reader.onload = () => {
       say(texts.taken, false);
-      setTriggerValue("picture", { name: name || texts.name, data: reader.result.slice(reader.result.indexOf(",") + 1) });
+      setTriggerValue("image", { name: name || texts.name, data: reader.result.slice(reader.result.indexOf(",") + 1) });
     };
     reader.readAsDataURL(blob);
   }
@@ -47,8 +47,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
   // Anywhere on the page, as long as the place is to be seen and nobody is typing.
   function onPagePaste(event) {
     const inField = event.composedPath()[0]?.matches?.("input, textarea, [contenteditable]");
-    const holdsPicture = [...(event.clipboardData?.files ?? [])].some(({ type }) => type.startsWith("image/"));
-    if (!event.defaultPrevented && !inField && holdsPicture && target.offsetWidth) onPaste(event);
+    const holdsImage = [...(event.clipboardData?.files ?? [])].some(({ type }) => type.startsWith("image/"));
+    if (!event.defaultPrevented && !inField && holdsImage && target.offsetWidth) onPaste(event);
   }
 
   target.addEventListener("paste", onPaste);

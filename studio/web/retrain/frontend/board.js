@@ -232,7 +232,7 @@ class Board {
     this.boardButton.textContent = this.texts.tensorboard.open;
   }
 
-  // Where the pictures that are meant are shown in the labelling grid.
+  // Where the images that are meant are shown in the labelling grid.
   gridAddress(asking) {
     return `${this.curate}&${new URLSearchParams(Object.entries(asking).map(([name, value]) => [name, `${value}`]))}`;
   }

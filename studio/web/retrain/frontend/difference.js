@@ -1,8 +1,8 @@
-// What is different between two runs: settings, results, each class, and the pictures that they learnt from.
+// What is different between two runs: settings, results, each class, and the images that they learnt from.
 
 // found: { mine, theirs: titles, settings, results: [{ label, mine, theirs, differs, change, better }],
 // classes: [{ label, recall, recall_before, precision, precision_before }],
-// pictures: [{ kind, count, of_class: [[label, count], …], asking }] }.
+// images: [{ kind, count, of_class: [[label, count], …], asking }] }.
 function differenceOf(found, texts, gridAddress) {
   const pair = (rows, isMeasured) => element("div", { className: "scrolled" }, element("table", {
     className: "plain difference",
@@ -19,7 +19,7 @@ function differenceOf(found, texts, gridAddress) {
       element("div", {},
         section(texts.settings, differing.length ? pair(differing, false) : null,
           element("p", { className: "note" }, differing.length ? counted(texts.alike, alike) : texts.all_alike)),
-        section(texts.pictures, pictureChanges(found.pictures, texts, gridAddress)))),
+        section(texts.images, imageChanges(found.images, texts, gridAddress)))),
     section(texts.each_class, classChanges(found, texts)),
   ];
 
@@ -32,10 +32,10 @@ function changeClass(better) {
   return better === null || better === undefined ? "change" : better ? "change better" : "change worse";
 }
 
-function pictureChanges(changes, texts, gridAddress) {
+function imageChanges(changes, texts, gridAddress) {
   const some = changes.filter(({ count }) => count);
-  if (!some.length) return element("p", { className: "note" }, texts.same_pictures);
-  return element("ul", { className: "picture-changes" }, ...some.map(({ kind, count, of_class, asking }) => element("li", {},
+  if (!some.length) return element("p", { className: "note" }, texts.same_images);
+  return element("ul", { className: "image-changes" }, ...some.map(({ kind, count, of_class, asking }) => element("li", {},
     asking ? element("a", { className: "go", href: gridAddress(asking) }, counted(texts[kind], count))
       : element("span", {}, counted(texts[kind], count)),
     of_class.length > 0 && element("span", { className: "quiet" }, ` ${of_class.map(([label, number]) => (

@@ -40,7 +40,7 @@ function precisionRecall(curves, texts) {
   return element("div", { className: "charted" }, chart, legend);
 }
 
-// bins: [{ low, high, confidence, accuracy, n }], each of pictures.
+// bins: [{ low, high, confidence, accuracy, n }], each of images.
 function reliability(bins, texts) {
   const most = Math.max(...bins.map(({ n }) => n));
   const chart = squareChart(texts.reliability, texts.confidence, texts.right, (made, x, y) => {
@@ -59,7 +59,7 @@ function reliability(bins, texts) {
     }
   });
   return element("div", { className: "charted" }, chart, element("table", { className: "plain small" }, element("thead", {}, element("tr", {},
-    ...[texts.confidence, texts.right, texts.pictures].map((text) => element("th", { scope: "col" }, text)))),
+    ...[texts.confidence, texts.right, texts.images].map((text) => element("th", { scope: "col" }, text)))),
   element("tbody", {}, ...bins.map(({ confidence, accuracy, n }) => element("tr", {},
     ...[percent(confidence), percent(accuracy), formatted(n)].map((text) => element("td", {}, text)))))));
 }

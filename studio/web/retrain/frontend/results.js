@@ -1,4 +1,4 @@
-// One run: what it came to on the test pictures, class by class and picture by picture; its name and note; and the way to
+// One run: what it came to on the test images, class by class and image by image; its name and note; and the way to
 // do it again, to delete it, and to see what is different from another.
 const GALLERY = 24;
 
@@ -97,7 +97,7 @@ function makeResults({ texts, board }) {
     const isAveraged = scores.some((score) => score.average_precision !== null);
     return element("div", { className: "scrolled" }, element("table", { className: "plain" },
       element("thead", {}, element("tr", {}, ...[texts.class, texts.precision, texts.recall, "F1",
-        isAveraged && texts.average, texts.pictures].filter(Boolean).map((text) => element("th", { scope: "col" }, text)))),
+        isAveraged && texts.average, texts.images].filter(Boolean).map((text) => element("th", { scope: "col" }, text)))),
       element("tbody", {}, ...scores.map((score) => element("tr", {}, element("th", { scope: "row" }, score.label),
         ...[score.precision, score.recall, score.f1, ...(isAveraged ? [score.average_precision] : [])]
           .map((value) => element("td", {}, share(value))),
@@ -147,7 +147,7 @@ function makeResults({ texts, board }) {
 
   function sliceTable(slices) {
     return element("div", { className: "scrolled" }, element("table", { className: "plain" },
-      element("thead", {}, element("tr", {}, ...[texts.source, texts.accuracy, texts.interval, texts.pictures]
+      element("thead", {}, element("tr", {}, ...[texts.source, texts.accuracy, texts.interval, texts.images]
         .map((text) => element("th", { scope: "col" }, text)))),
       element("tbody", {}, ...slices.map((slice) => element("tr", {}, element("th", { scope: "row" }, slice.name),
         element("td", {}, share(slice.accuracy)),

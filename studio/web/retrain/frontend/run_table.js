@@ -1,6 +1,6 @@
 // The project's runs: which are drawn, which is looked at, and what they were told and came to. What is the same for all
 // of them stands above the table in one line, so that its columns show how they differ.
-const FIXED_COLUMNS = ["accuracy", "validation", "pictures", "seconds", "created"];
+const FIXED_COLUMNS = ["accuracy", "validation", "images", "seconds", "created"];
 
 // board: { runs, columns, drawn (a Set of ids), opened (an id), draw(run, on), open(run) }.
 function makeRunTable({ texts, board }) {

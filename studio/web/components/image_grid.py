@@ -1,4 +1,4 @@
-"""A grid of pictures: select with mouse, touch or keyboard, and look at one with its papers."""
+"""A grid of images: select with mouse, touch or keyboard, and look at one with its papers."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from studio.web.curate.routes import hit_address
 
 _HERE = Path(__file__).parent
 _component = st.components.v2.component(
-    "picture_grid",
+    "image_grid",
     html='<div class="bar"></div><div class="grid" role="group"></div><dialog></dialog>',
     css=(_HERE / "picture_grid.css").read_text(encoding="utf-8"),
     js=(_HERE / "picture_grid.js").read_text(encoding="utf-8"),
@@ -21,12 +21,12 @@ _component = st.components.v2.component(
 
 
 class Tile(TypedDict):
-    """One picture of a grid; the addresses are of routes of ours."""
+    """One image of a grid; the addresses are of routes of ours."""
 
     id: int
     thumbnail: str
     address: str
-    """Of the picture in a size for looking at."""
+    """Of the image in a size for looking at."""
     details: str
     """Of what is known of it, as `studio.web.curate.routes` gives it."""
     name: str
@@ -37,15 +37,15 @@ def draw_grid(tiles: Sequence[Tile], *, key: str) -> list[int]:
     result = _component(
         key=key,
         data={
-            "pictures": tiles,
+            "images": tiles,
             "texts": {
-                "grid": _("Pictures"),
+                "grid": _("Images"),
                 "all": _("Select all"),
                 "none": _("Select none"),
                 "selected": _("{count} selected"),
                 "help": _(
                     "Arrows move, Space selects, Shift+click selects a range, "
-                    "I, Z or a double click shows a picture with its papers."
+                    "I, Z or a double click shows an image with its papers."
                 ),
                 "close": _("Close"),
                 "places": _("Papers"),

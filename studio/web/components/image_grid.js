@@ -30,35 +30,35 @@ function list(rows) {
 }
 
 export default function ({ data, parentElement, setStateValue }) {
-  const { pictures, texts } = data;
+  const { images, texts } = data;
   const grid = parentElement.querySelector(".grid");
-  const drawn = pictures.map((picture) => picture.id).join();
+  const drawn = images.map((image) => image.id).join();
   const before = views.get(grid);
   if (before?.drawn === drawn) {
-    // The page ran again with the same pictures: tiles, and with them the focus, stay.
+    // The page ran again with the same images: tiles, and with them the focus, stay.
     before.setStateValue = setStateValue;
     return;
   }
   const bar = parentElement.querySelector(".bar");
   const dialog = parentElement.querySelector("dialog");
-  const shown = new Set(pictures.map((picture) => picture.id));
-  // Pictures that were moved away are no longer selected; all others still are.
+  const shown = new Set(images.map((image) => image.id));
+  // Images that were moved away are no longer selected; all others still are.
   const selected = new Set([...(before?.selected ?? [])].filter((id) => shown.has(id)));
   const view = { drawn, selected, setStateValue };
   views.set(grid, view);
   let last = 0;
 
-  const tiles = pictures.map((picture, index) => {
+  const tiles = images.map((image, index) => {
     const tile = document.createElement("button");
     tile.type = "button";
     tile.className = "tile";
     tile.tabIndex = index === 0 ? 0 : -1;
-    tile.title = picture.name;
+    tile.title = image.name;
     const image = document.createElement("img");
     image.loading = "lazy";
     image.decoding = "async";
-    image.src = picture.thumbnail;
-    image.alt = picture.name;
+    image.src = image.thumbnail;
+    image.alt = image.name;
     tile.append(image);
     return tile;
   });
@@ -82,7 +82,7 @@ export default function ({ data, parentElement, setStateValue }) {
   );
 
   function draw() {
-    tiles.forEach((tile, index) => tile.setAttribute("aria-pressed", selected.has(pictures[index].id)));
+    tiles.forEach((tile, index) => tile.setAttribute("aria-pressed", selected.has(images[index].id)));
     count.textContent = texts.selected.replace("{count}", selected.size);
   }
   function tell() {
@@ -90,11 +90,11 @@ export default function ({ data, parentElement, setStateValue }) {
     view.setStateValue("selected", [...selected]);
   }
   function toggle(index, range) {
-    const on = !selected.has(pictures[index].id);
+    const on = !selected.has(images[index].id);
     const [from, to] = range ? [Math.min(last, index), Math.max(last, index)] : [index, index];
     for (let at = from; at <= to; at++) {
-      if (range || on) selected.add(pictures[at].id);
-      else selected.delete(pictures[at].id);
+      if (range || on) selected.add(images[at].id);
+      else selected.delete(images[at].id);
     }
     last = index;
     tell();
@@ -104,18 +104,18 @@ export default function ({ data, parentElement, setStateValue }) {
     tiles.forEach((tile, each) => { tile.tabIndex = each === at ? 0 : -1; });
     tiles[at]?.focus();
   }
-  function enlarge(picture) {
+  function enlarge(image) {
     const image = document.createElement("img");
-    image.src = picture.address;
-    image.alt = picture.name;
+    image.src = image.address;
+    image.alt = image.name;
     const details = element("div", texts.loading, "details");
     details.setAttribute("aria-live", "polite");
     const footer = element("footer", "");
     footer.append(button(texts.close, () => dialog.close()));
-    dialog.setAttribute("aria-label", picture.name);
+    dialog.setAttribute("aria-label", image.name);
     dialog.replaceChildren(image, details, footer);
     dialog.showModal();
-    fetch(picture.details)
+    fetch(image.details)
       .then((answer) => (answer.ok ? answer.json() : Promise.reject(new Error(answer.status))))
       .then(({ facts, places }) => {
         const heading = element("h2", texts.places);
@@ -130,7 +130,7 @@ export default function ({ data, parentElement, setStateValue }) {
   };
   grid.ondblclick = (event) => {
     const index = tiles.indexOf(event.target.closest(".tile"));
-    if (index >= 0) enlarge(pictures[index]);
+    if (index >= 0) enlarge(images[index]);
   };
   grid.onkeydown = (event) => {
     const index = tiles.indexOf(event.target.closest(".tile"));
@@ -139,7 +139,7 @@ export default function ({ data, parentElement, setStateValue }) {
     if (event.key in steps) focus(index + steps[event.key]);
     else if (event.key === "Home") focus(0);
     else if (event.key === "End") focus(tiles.length - 1);
-    else if (["i", "z"].includes(event.key.toLowerCase()) && !event.ctrlKey && !event.metaKey) enlarge(pictures[index]);
+    else if (["i", "z"].includes(event.key.toLowerCase()) && !event.ctrlKey && !event.metaKey) enlarge(images[index]);
     else if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "a") {
       shown.forEach((id) => selected.add(id));
       tell();

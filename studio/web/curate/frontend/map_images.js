@@ -1,12 +1,12 @@
-// The pictures of the map: what is known of each is asked for where somebody looks, and small copies stand in the place
+// The images of the map: what is known of each is asked for where somebody looks, and small copies stand in the place
 // of points where there is room for them.
 
-const MAP_MOST_PICTURES = 150;
-const MAP_CROWD = 2; // pictures side by side would cover the map so often: with more, they would hide what it says
+const MAP_MOST_IMAGES = 150;
+const MAP_CROWD = 2; // images side by side would cover the map so often: with more, they would hide what it says
 const MAP_ASKED_AT_ONCE = 500;
-const MAP_REMEMBERED = 5000, MAP_KEPT_PICTURES = 600;
+const MAP_REMEMBERED = 5000, MAP_KEPT_IMAGES = 600;
 
-// What GET items says of pictures, by id, and their thumbnails. news(): is called when something has come.
+// What GET items says of images, by id, and their thumbnails. news(): is called when something has come.
 class MapItems {
   #items = new Map();
   #bitmaps = new Map();
@@ -29,7 +29,7 @@ class MapItems {
     return known;
   }
 
-  // Returns a square of a picture, side_px large, or undefined while it is on its way (null: there is none).
+  // Returns a square of an image, side_px large, or undefined while it is on its way (null: there is none).
   square(id, side_px) {
     const item = this.item(id);
     const name = `${id} ${side_px}`;
@@ -39,7 +39,7 @@ class MapItems {
       this.#bitmaps.set(name, known);
     }
     if (known !== undefined || !item) return known ?? undefined;
-    if (this.#bitmaps.size > MAP_KEPT_PICTURES) this.#forget();
+    if (this.#bitmaps.size > MAP_KEPT_IMAGES) this.#forget();
     this.#bitmaps.set(name, null);
     mapSquare(mapThumbnail(item), side_px).then((bitmap) => {
       this.#bitmaps.set(name, bitmap);
@@ -54,7 +54,7 @@ class MapItems {
   }
 
   #forget() {
-    for (const [name, bitmap] of [...this.#bitmaps].slice(0, MAP_KEPT_PICTURES / 2)) {
+    for (const [name, bitmap] of [...this.#bitmaps].slice(0, MAP_KEPT_IMAGES / 2)) {
       bitmap?.close();
       this.#bitmaps.delete(name);
     }
@@ -95,12 +95,12 @@ async function mapSquare(address, side_px) {
   });
 }
 
-// Chooses which of the points in sight are shown as pictures: none that overlap. Those that were shown before come
-// first, so that pictures do not flicker while the map moves.
-class PicturePlaces {
+// Chooses which of the points in sight are shown as images: none that overlap. Those that were shown before come
+// first, so that images do not flicker while the map moves.
+class ImagePlaces {
   #before = new Set();
 
-  // Returns [{ i, x, y }]: a point's index and where the picture's middle is, in CSS pixels.
+  // Returns [{ i, x, y }]: a point's index and where the image's middle is, in CSS pixels.
   choose(points, indices, { width, height, place: { scaleX, scaleY, left, top } }, side_px) {
     if (indices.length * side_px ** 2 > width * height * MAP_CROWD) {
       this.#before.clear();
@@ -111,7 +111,7 @@ class PicturePlaces {
     const stays = (i) => this.#before.has(points.ids[i]);
     for (const i of [...indices.filter(stays), ...indices.filter((each) => !stays(each))]) {
       const x = points.x[i] * scaleX + left, y = points.y[i] * scaleY + top;
-      if (chosen.length >= MAP_MOST_PICTURES) break;
+      if (chosen.length >= MAP_MOST_IMAGES) break;
       const column = Math.floor(x / side_px), row = Math.floor(y / side_px);
       if (isFree(taken, column, row, x, y, side_px)) {
         taken.set(`${column} ${row}`, { x, y });
@@ -123,7 +123,7 @@ class PicturePlaces {
   }
 }
 
-// A cell of a picture's size holds one middle at most: only those of the cells around can overlap.
+// A cell of an image's size holds one middle at most: only those of the cells around can overlap.
 function isFree(taken, column, row, x, y, side_px) {
   for (let across = column - 1; across <= column + 1; across++) {
     for (let down = row - 1; down <= row + 1; down++) {

@@ -1,8 +1,8 @@
-"""Twenty hosts on loopback that give pictures as fast as they are asked: a process of its own for benchmarks.
+"""Twenty hosts on loopback that give images as fast as they are asked: a process of its own for benchmarks.
 
-    python tests/benchmarks/picture_hosts.py PICTURES PORT
+    python tests/benchmarks/picture_hosts.py IMAGES PORT
 
-Host N is 127.0.0.(N + 2). Its page `/N` shows its share of the first N pictures of all hosts.
+Host N is 127.0.0.(N + 2). Its page `/N` shows its share of the first N images of all hosts.
 """
 
 import asyncio
@@ -18,11 +18,11 @@ SIDE_PX = 512
 
 
 def address(number: int, port: int) -> str:
-    """Return where picture `number` stands; neighbours stand on different hosts."""
+    """Return where image `number` stands; neighbours stand on different hosts."""
     return f"http://{HOSTS[number % len(HOSTS)]}:{port}/{number}.jpg"
 
 
-def picture(number: int) -> bytes:
+def image(number: int) -> bytes:
     """Return a JPEG of 512 px and some 50 kB that no other number gives, nor nearly."""
     rng = np.random.default_rng(number)
     large = Image.fromarray(rng.integers(0, 256, (6, 6, 3), np.uint8)).resize((SIDE_PX, SIDE_PX))
@@ -34,13 +34,13 @@ def picture(number: int) -> bytes:
     return file.getvalue()
 
 
-def _page(host: str, pictures: int) -> bytes:
-    own = range(HOSTS.index(host), pictures, len(HOSTS))
-    shown = "".join(f'<img src="/{number}.jpg" alt="Picture {number}">' for number in own)
-    return f"<!doctype html><title>Pictures</title>{shown}".encode()
+def _page(host: str, images: int) -> bytes:
+    own = range(HOSTS.index(host), images, len(HOSTS))
+    shown = "".join(f'<img src="/{number}.jpg" alt="Image {number}">' for number in own)
+    return f"<!doctype html><title>Images</title>{shown}".encode()
 
 
-async def _serve(pictures: list[bytes], port: int) -> None:
+async def _serve(images: list[bytes], port: int) -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         host = writer.get_extra_info("sockname")[0]
         try:
@@ -50,7 +50,7 @@ async def _serve(pictures: list[bytes], port: int) -> None:
                 path = line.split()[1].decode()
                 status, kind, body = "200 OK", "text/html", b""
                 if path.endswith(".jpg"):
-                    kind, body = "image/jpeg", pictures[int(path[1:-4])]
+                    kind, body = "image/jpeg", images[int(path[1:-4])]
                 elif path[1:].isdigit():
                     body = _page(host, int(path[1:]))
                 else:
@@ -68,16 +68,16 @@ async def _serve(pictures: list[bytes], port: int) -> None:
 
     for host in HOSTS:
         await asyncio.start_server(answer, host, port, backlog=512)
-    print("ready", sum(map(len, pictures)), flush=True)
+    print("ready", sum(map(len, images)), flush=True)
     await asyncio.Event().wait()
 
 
 def main() -> None:
-    """Make the pictures and serve them until killed."""
+    """Make the images and serve them until killed."""
     count, port = int(sys.argv[1]), int(sys.argv[2])
     with ProcessPoolExecutor() as pool:
-        pictures = list(pool.map(picture, range(count), chunksize=50))
-    asyncio.run(_serve(pictures, port))
+        images = list(pool.map(image, range(count), chunksize=50))
+    asyncio.run(_serve(images, port))
 
 
 if __name__ == "__main__":
