@@ -63,7 +63,7 @@ def import_(
 @click.option("--site", "sites", multiple=True, help=_("A host whose pages are read as well; repeatable."))
 @click.option(
     "--max-images",
-    "--max-pictures",
+    "--max-pictures",  # its name in earlier versions
     "max_images",
     default=500,
     show_default=True,

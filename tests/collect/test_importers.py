@@ -108,9 +108,9 @@ def test_what_is_at_a_path(home: Path) -> None:
     assert found == {
         "roses": "folder",
         "목록.txt": "addresses",
-        "memo.txt": "picture",
+        "memo.txt": "image",
         "url.csv": "addresses",
-        "metadata.csv": "picture",
+        "metadata.csv": "image",
         "project.tm": "archive",
     }
     with pytest.raises(SourceMissing, match="there is nothing at"):

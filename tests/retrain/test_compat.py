@@ -124,7 +124,7 @@ def test_under_twenty_images_are_warned_of_and_empty_folders_passed_over(tmp_pat
     (tmp_path / "empty").mkdir()
     folder = read(tmp_path, 0, 0)
     assert folder.snapshot.classes == ("enough", "few")
-    few = [line for line in folder.snapshot.check() if "picture" in line and "“" in line]
+    few = [line for line in folder.snapshot.check() if "image" in line and "“" in line]
     assert len(few) == 1
     assert "19" in few[0]
     (line,) = folder.warnings

@@ -65,7 +65,7 @@ def test_warns_of_few_images_and_of_empty_splits() -> None:
     assert Snapshot.of(labelled("a", 100) + labelled("b", 100)).check() == ()
 
 
-@pytest.mark.parametrize(("pictures", "found"), [([], "none"), (labelled("only one", 40), "only one")])
+@pytest.mark.parametrize(("images", "found"), [([], "none"), (labelled("only one", 40), "only one")])
 def test_one_class_is_too_little(images: list[Labelled], found: str) -> None:
     with pytest.raises(TooLittleToLearnFrom, match=f"{found}.*Add a second class"):
         Snapshot.of(images).check()
