@@ -6,7 +6,7 @@ from typing import NamedTuple
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
-from db.models import CopyGroup
+from db.models import DuplicateGroupRow
 
 _CHUNK = 500  # SQLite allows a statement 999 variables in its older builds
 
@@ -21,8 +21,8 @@ class Membership(NamedTuple):
 def memberships(session: Session, project_id: int) -> dict[int, Membership]:
     """Return every grouped image of the project, by image id."""
     rows = session.execute(
-        select(CopyGroup.image_id, CopyGroup.group_id, CopyGroup.found_by).where(
-            CopyGroup.project_id == project_id
+        select(DuplicateGroupRow.image_id, DuplicateGroupRow.group_id, DuplicateGroupRow.found_by).where(
+            DuplicateGroupRow.project_id == project_id
         )
     )
     return {image_id: Membership(group_id, found_by) for image_id, group_id, found_by in rows}
@@ -49,8 +49,8 @@ def join(session: Session, project_id: int, pairs: Sequence[tuple[int, int]]) ->
     for group_id, into in absorbed.items():
         # Its members that no pair names come along. In the order of merging, so that chains arrive.
         session.execute(
-            update(CopyGroup)
-            .where(CopyGroup.project_id == project_id, CopyGroup.group_id == group_id)
+            update(DuplicateGroupRow)
+            .where(DuplicateGroupRow.project_id == project_id, DuplicateGroupRow.group_id == group_id)
             .values(group_id=into)
         )
     _insert(
@@ -66,9 +66,9 @@ def replace(session: Session, project_id: int, wanted: Mapping[int, Membership])
     changed = [image_id for image_id, membership in now.items() if wanted.get(image_id) != membership]
     for start in range(0, len(changed), _CHUNK):
         session.execute(
-            delete(CopyGroup).where(
-                CopyGroup.project_id == project_id,
-                CopyGroup.image_id.in_(changed[start : start + _CHUNK]),
+            delete(DuplicateGroupRow).where(
+                DuplicateGroupRow.project_id == project_id,
+                DuplicateGroupRow.image_id.in_(changed[start : start + _CHUNK]),
             )
         )
     _insert(session, project_id, {i: m for i, m in wanted.items() if now.get(i) != m})
@@ -78,9 +78,9 @@ def _groups_of(session: Session, project_id: int, image_ids: Sequence[int]) -> d
     found: dict[int, int] = {}
     for start in range(0, len(image_ids), _CHUNK):
         rows = session.execute(
-            select(CopyGroup.image_id, CopyGroup.group_id).where(
-                CopyGroup.project_id == project_id,
-                CopyGroup.image_id.in_(image_ids[start : start + _CHUNK]),
+            select(DuplicateGroupRow.image_id, DuplicateGroupRow.group_id).where(
+                DuplicateGroupRow.project_id == project_id,
+                DuplicateGroupRow.image_id.in_(image_ids[start : start + _CHUNK]),
             )
         )
         found.update(dict(rows.all()))
@@ -90,7 +90,7 @@ def _groups_of(session: Session, project_id: int, image_ids: Sequence[int]) -> d
 def _insert(session: Session, project_id: int, rows: Mapping[int, Membership]) -> None:
     if rows:
         session.execute(
-            insert(CopyGroup),
+            insert(DuplicateGroupRow),
             [
                 {"project_id": project_id, "image_id": image_id, **membership._asdict()}
                 for image_id, membership in rows.items()

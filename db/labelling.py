@@ -10,7 +10,7 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from db.engine import insert_ignoring
-from db.models import ImageClass, Label, LabelChange, LabelClash, LabelOperation, Project
+from db.models import ImageClassRow, LabelChangeRow, LabelClashRow, LabelOperationRow, LabelRow, ProjectRow
 
 Target = tuple[str, int | None]
 """A label's state (unlabelled, labelled, rejected) and its class's id."""
@@ -54,13 +54,13 @@ def record(
     """
     # In this order, or of two that make the same request at once both would find nothing.
     number = next_number(session, project_id)
-    if session.get(LabelOperation, operation_id) is not None:
+    if session.get(LabelOperationRow, operation_id) is not None:
         return None
     before = dict(_current(session, project_id, list(targets)))
     clashes = {} if seen is None else _clashes(session, project_id, author, seen, targets, before)
     decided = {image: target for image, target in targets.items() if image not in clashes}
     session.execute(
-        insert(LabelOperation).values(
+        insert(LabelOperationRow).values(
             id=operation_id,
             project_id=project_id,
             number=number,
@@ -75,7 +75,7 @@ def record(
     _write(session, project_id, number, at, decided, before)
     if decided:
         session.connection().execute(
-            insert(LabelChange),
+            insert(LabelChangeRow),
             [
                 {
                     "operation_id": operation_id,
@@ -91,7 +91,7 @@ def record(
         _settle(session, project_id, list(decided))
     if clashes:
         session.execute(
-            insert(LabelClash),
+            insert(LabelClashRow),
             [
                 {
                     "operation_id": operation_id,
@@ -121,12 +121,14 @@ def hold(session: Session, project_id: int) -> bool:
     Whoever means to write anything of a project besides does this first: two that take it last can each wait
     for what the other has written.
     """
-    return session.scalar(select(Project.id).where(Project.id == project_id).with_for_update()) is not None
+    return (
+        session.scalar(select(ProjectRow.id).where(ProjectRow.id == project_id).with_for_update()) is not None
+    )
 
 
 def newest_number(session: Session, project_id: int) -> int:
     """Return how far the project's history goes; 0 for none."""
-    newest = select(func.max(LabelOperation.number)).where(LabelOperation.project_id == project_id)
+    newest = select(func.max(LabelOperationRow.number)).where(LabelOperationRow.project_id == project_id)
     return session.scalar(newest) or 0
 
 
@@ -160,10 +162,10 @@ def _by_others(session: Session, project_id: int, author: str, numbers: Collecti
     for start in range(0, len(wanted), _CHUNK):
         found.update(
             session.scalars(
-                select(LabelOperation.number).where(
-                    LabelOperation.project_id == project_id,
-                    LabelOperation.number.in_(wanted[start : start + _CHUNK]),
-                    LabelOperation.author.not_in(("", author)),
+                select(LabelOperationRow.number).where(
+                    LabelOperationRow.project_id == project_id,
+                    LabelOperationRow.number.in_(wanted[start : start + _CHUNK]),
+                    LabelOperationRow.author.not_in(("", author)),
                 )
             )
         )
@@ -190,7 +192,7 @@ def _write(
         for image, (state, class_id) in decided.items()
         if image not in before
     ]
-    insert_ignoring(session, Label, new)
+    insert_ignoring(session, LabelRow, new)
     # Many images in one statement: row by row a hundred thousand take twice as long.
     known: dict[Target, list[int]] = {}
     for image, target in decided.items():
@@ -199,8 +201,10 @@ def _write(
     for (state, class_id), images in known.items():
         for start in range(0, len(images), _CHUNK):
             session.execute(
-                update(Label)
-                .where(Label.project_id == project_id, Label.image_id.in_(images[start : start + _CHUNK]))
+                update(LabelRow)
+                .where(
+                    LabelRow.project_id == project_id, LabelRow.image_id.in_(images[start : start + _CHUNK])
+                )
                 .values(state=state, class_id=class_id, operation_number=number, updated_at=at)
                 .execution_options(synchronize_session=False)
             )
@@ -208,14 +212,15 @@ def _write(
 
 def _settle(session: Session, project_id: int, images: Sequence[int]) -> None:
     if (
-        session.scalar(select(LabelClash.image_id).where(LabelClash.project_id == project_id).limit(1))
+        session.scalar(select(LabelClashRow.image_id).where(LabelClashRow.project_id == project_id).limit(1))
         is None
     ):
         return
     for start in range(0, len(images), _CHUNK):
         session.execute(
-            delete(LabelClash).where(
-                LabelClash.project_id == project_id, LabelClash.image_id.in_(images[start : start + _CHUNK])
+            delete(LabelClashRow).where(
+                LabelClashRow.project_id == project_id,
+                LabelClashRow.image_id.in_(images[start : start + _CHUNK]),
             )
         )
 
@@ -223,8 +228,8 @@ def _settle(session: Session, project_id: int, images: Sequence[int]) -> None:
 def _current(session: Session, project_id: int, images: Sequence[int]) -> Iterator[tuple[int, _Now]]:
     for start in range(0, len(images), _CHUNK):
         rows = session.execute(
-            select(Label.image_id, Label.state, Label.class_id, Label.operation_number).where(
-                Label.project_id == project_id, Label.image_id.in_(images[start : start + _CHUNK])
+            select(LabelRow.image_id, LabelRow.state, LabelRow.class_id, LabelRow.operation_number).where(
+                LabelRow.project_id == project_id, LabelRow.image_id.in_(images[start : start + _CHUNK])
             )
         )
         yield from ((image, _Now((state, class_id), number)) for image, state, class_id, number in rows)
@@ -235,22 +240,26 @@ def class_ids(session: Session, project_id: int, names: Iterable[str]) -> dict[s
 
     One of `names` that had been removed is a class again.
     """
-    known = select(ImageClass).where(ImageClass.project_id == project_id, ImageClass.removed_at.is_(None))
+    known = select(ImageClassRow).where(
+        ImageClassRow.project_id == project_id, ImageClassRow.removed_at.is_(None)
+    )
     found = {row.name: row.id for row in session.scalars(known)}
     missing = [name for name in dict.fromkeys(names) if name not in found]
     if not missing:
         return found
     session.execute(
-        update(ImageClass)
-        .where(ImageClass.project_id == project_id, ImageClass.name.in_(missing))
+        update(ImageClassRow)
+        .where(ImageClassRow.project_id == project_id, ImageClassRow.name.in_(missing))
         .values(removed_at=None)
     )
-    last = session.scalar(select(func.max(ImageClass.position)).where(ImageClass.project_id == project_id))
+    last = session.scalar(
+        select(func.max(ImageClassRow.position)).where(ImageClassRow.project_id == project_id)
+    )
     start = 0 if last is None else last + 1
     # Somebody else may make the same class in the same moment: then theirs is ours.
     insert_ignoring(
         session,
-        ImageClass,
+        ImageClassRow,
         [{"project_id": project_id, "name": name, "position": start + i} for i, name in enumerate(missing)],
     )
     return {row.name: row.id for row in session.scalars(known)}

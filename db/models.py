@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from db.engine import Base
 
 
-class Project(Base):
+class ProjectRow(Base):
     """One classifier in the making."""
 
     __tablename__ = "projects"
@@ -20,7 +20,7 @@ class Project(Base):
     created_at: Mapped[datetime]
 
 
-class ImageClass(Base):
+class ImageClassRow(Base):
     """One of a project's classes, in the order a person gave them."""
 
     __tablename__ = "classes"
@@ -38,7 +38,7 @@ class ImageClass(Base):
     """When it was deleted or merged into another; its row stays, for the history speaks of it."""
 
 
-class Image(Base):
+class ImageRow(Base):
     """One file's pixels, known by the SHA-256 of its bytes; stored once however many projects use it."""
 
     __tablename__ = "images"
@@ -56,7 +56,7 @@ class Image(Base):
     created_at: Mapped[datetime]
 
 
-class Provenance(Base):
+class ProvenanceRow(Base):
     """Where an image was found; an image found in several places has several of these."""
 
     __tablename__ = "provenances"
@@ -78,7 +78,7 @@ class Provenance(Base):
     found_at: Mapped[datetime]
 
 
-class Label(Base):
+class LabelRow(Base):
     """An image's place in a project: its class and its state as they are now."""
 
     __tablename__ = "labels"
@@ -102,7 +102,7 @@ class Label(Base):
     updated_at: Mapped[datetime]
 
 
-class LabelOperation(Base):
+class LabelOperationRow(Base):
     """One act of labelling, of one image or of thousands. Never changed once written."""
 
     __tablename__ = "label_operations"
@@ -131,7 +131,7 @@ class LabelOperation(Base):
     at: Mapped[datetime]
 
 
-class LabelChange(Base):
+class LabelChangeRow(Base):
     """What an operation did to one image: enough to do it again and to undo it."""
 
     __tablename__ = "label_changes"
@@ -148,7 +148,7 @@ class LabelChange(Base):
     class_id_after: Mapped[int | None] = mapped_column(ForeignKey("classes.id"))
 
 
-class Job(Base):
+class JobRow(Base):
     """Long work. This table is the queue and the truth about it; the worker only reads and marks it."""
 
     __tablename__ = "jobs"
@@ -180,7 +180,7 @@ class Job(Base):
     ended_at: Mapped[datetime | None]
 
 
-class Find(Base):
+class IngestOutcomeRow(Base):
     """What became of one file that was offered to a project: added, a copy, or refused and why."""
 
     __tablename__ = "finds"
@@ -208,7 +208,7 @@ class Find(Base):
     at: Mapped[datetime]
 
 
-class CopyGroup(Base):
+class DuplicateGroupRow(Base):
     """An image's place in a group of images of one project that are nearly the same."""
 
     __tablename__ = "copy_groups"
@@ -222,7 +222,7 @@ class CopyGroup(Base):
     """hash or bottleneck."""
 
 
-class Snapshot(Base):
+class SnapshotRow(Base):
     """A frozen list of (image, label, split), named by its hash."""
 
     __tablename__ = "snapshots"
@@ -236,7 +236,7 @@ class Snapshot(Base):
     created_at: Mapped[datetime]
 
 
-class SnapshotImage(Base):
+class SnapshotImageRow(Base):
     """One image of a snapshot. The class is kept by name: renaming a class later changes no snapshot."""
 
     __tablename__ = "snapshot_images"
@@ -248,7 +248,7 @@ class SnapshotImage(Base):
     split: Mapped[str]
 
 
-class Run(Base):
+class RunRow(Base):
     """One training on a snapshot."""
 
     __tablename__ = "runs"
@@ -278,7 +278,7 @@ class Run(Base):
     """Since when it is not shown; it can be brought back."""
 
 
-class CurvePoint(Base):
+class CurvePointRow(Base):
     """Accuracy and cross-entropy of one split at one step of a run."""
 
     __tablename__ = "curve_points"
@@ -292,7 +292,7 @@ class CurvePoint(Base):
     """Seconds of training up to there."""
 
 
-class Model(Base):
+class ModelRow(Base):
     """What a finished run leaves."""
 
     __tablename__ = "models"
@@ -304,7 +304,7 @@ class Model(Base):
     created_at: Mapped[datetime]
 
 
-class LabelClash(Base):
+class LabelClashRow(Base):
     """A label that was not written, because somebody else had changed the image in between."""
 
     __tablename__ = "label_clashes"
@@ -320,7 +320,7 @@ class LabelClash(Base):
     class_id: Mapped[int | None] = mapped_column(ForeignKey("classes.id"))
 
 
-class Finding(Base):
+class FindingRow(Base):
     """Something that the studio found about an image of a project."""
 
     __tablename__ = "findings"
@@ -344,7 +344,7 @@ class Finding(Base):
     """How far the project's history went when it was found: what was decided later answers it."""
 
 
-class Study(Base):
+class AnalysisRow(Base):
     """The last time that the studio looked through a project in one way."""
 
     __tablename__ = "studies"
@@ -359,7 +359,7 @@ class Study(Base):
     at: Mapped[datetime]
 
 
-class ShareLink(Base):
+class ShareLinkRow(Base):
     """A link by which anybody who has it may ask one run's model, and nothing else."""
 
     __tablename__ = "share_links"
@@ -385,7 +385,7 @@ class ShareLink(Base):
     created_at: Mapped[datetime]
 
 
-class ShareMark(Base):
+class VisitorFeedbackRow(Base):
     """An answer that a visitor marked as wrong."""
 
     __tablename__ = "share_marks"
@@ -404,7 +404,7 @@ class ShareMark(Base):
     at: Mapped[datetime]
 
 
-class WebAddress(Base):
+class FrontierRow(Base):
     """An address that a job is to ask, or has asked: what a crawl goes on from after it was cut off."""
 
     __tablename__ = "web_addresses"
@@ -421,10 +421,10 @@ class WebAddress(Base):
     """waiting or done."""
     class_name: Mapped[str | None]
     papers: Mapped[dict[str, Any]]
-    """What is known of it before it is asked, as `studio.images.provenance.Papers`."""
+    """What is known of it before it is asked, as `studio.images.provenance.Provenance`."""
 
 
-class WebAnswer(Base):
+class CachedAnswerRow(Base):
     """What an address answered last, so that it can be asked whether anything has changed since."""
 
     __tablename__ = "web_answers"
@@ -440,7 +440,7 @@ class WebAnswer(Base):
     at: Mapped[datetime]
 
 
-class SearchHit(Base):
+class SearchHitRow(Base):
     """An image that a search found, shown before anything is kept."""
 
     __tablename__ = "search_hits"

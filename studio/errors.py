@@ -24,7 +24,7 @@ class StudioError(Exception):
 class ImageRefused(StudioError):
     """One file cannot be used as an image; the others are not touched by it.
 
-    why: the kind of refusal, one of `studio.images.reasons.Why`.
+    why: the kind of refusal, one of `studio.images.reasons.SkipReason`.
     """
 
     def __init__(self, message: str, why: str = "other") -> None:
@@ -44,7 +44,7 @@ class ProjectError(StudioError):
     """A project or class does not exist, or its name is taken or not allowed."""
 
 
-class TooLittleToLearnFrom(StudioError):
+class TooFewImages(StudioError):
     """There are too few classes or too few images to train and to test."""
 
 
@@ -87,5 +87,5 @@ class Stopped(StudioError):
     """A person pressed Stop."""
 
 
-class AlreadyAtWork(StudioError):
+class JobAlreadyRunning(StudioError):
     """The project's retraining is under way; two at once would only slow each other down."""

@@ -50,14 +50,14 @@ class Refusal:
 
 
 @dataclass(frozen=True)
-class Errand:
+class EmbeddingRequest:
     """An image, and under which names (SHA-256, hexadecimal) vectors made of it are wanted."""
 
     image: ImageFile
     digests: tuple[str, ...]
 
 
-Drawn = Callable[[Errand, bytes], Iterable[npt.NDArray[np.uint8]]]
+Drawn = Callable[[EmbeddingRequest, bytes], Iterable[npt.NDArray[np.uint8]]]
 """From an errand and the file's bytes to the pixels, uint8 (h, w, 3), for each of its digests in turn.
 
 Called in several threads at once; raises ImageRefused.
@@ -84,9 +84,9 @@ def embed(
     by_digest = {image.sha256: image for image in images}
     phase = _("Computing bottlenecks")
     progress.report(phase, 0, len(by_digest))
-    errands = [Errand(by_digest[digest], (digest,)) for digest in cache.missing(by_digest)]
+    errands = [EmbeddingRequest(by_digest[digest], (digest,)) for digest in cache.missing(by_digest)]
 
-    def draw(errand: Errand, content: bytes) -> list[npt.NDArray[np.uint8]]:
+    def draw(errand: EmbeddingRequest, content: bytes) -> list[npt.NDArray[np.uint8]]:
         return [backbone.preprocessing.read(content, errand.image.path.name)]
 
     return fill(
@@ -103,7 +103,7 @@ def embed(
 
 def fill(
     cache: BottleneckCache,
-    errands: Sequence[Errand],
+    errands: Sequence[EmbeddingRequest],
     backbone: BackboneFile,
     draw: Drawn,
     *,
@@ -150,17 +150,17 @@ def _write(cache: BottleneckCache, batch: dict[str, npt.NDArray[np.float32]]) ->
 
 @contextmanager
 def _embedded(
-    errands: Sequence[Errand], backbone: BackboneFile, draw: Drawn, threads: int
-) -> Iterator[Iterator[tuple[Errand, _Vectors | Refusal] | None]]:
+    errands: Sequence[EmbeddingRequest], backbone: BackboneFile, draw: Drawn, threads: int
+) -> Iterator[Iterator[tuple[EmbeddingRequest, _Vectors | Refusal] | None]]:
     """Yield results as they come, in any order, and None each time that none came for a while."""
     content = backbone.path.read_bytes()
     waiting = iter(errands)
     turn = threading.Lock()
     stopped = threading.Event()
     # Bounded: a slow disk below must not let vectors pile up.
-    results: Queue[tuple[Errand, _Vectors | Refusal] | Exception] = Queue(maxsize=4 * threads)
+    results: Queue[tuple[EmbeddingRequest, _Vectors | Refusal] | Exception] = Queue(maxsize=4 * threads)
 
-    def put(result: tuple[Errand, _Vectors | Refusal] | Exception) -> None:
+    def put(result: tuple[EmbeddingRequest, _Vectors | Refusal] | Exception) -> None:
         while not stopped.is_set():
             try:
                 return results.put(result, timeout=_TICK_S)
@@ -178,7 +178,7 @@ def _embedded(
             except Exception as error:  # to be raised where the results are read
                 put(error)
 
-    def read() -> Iterator[tuple[Errand, _Vectors | Refusal] | None]:
+    def read() -> Iterator[tuple[EmbeddingRequest, _Vectors | Refusal] | None]:
         came = 0
         while came < len(errands):
             try:
@@ -205,7 +205,7 @@ def _embedded(
             worker.join()
 
 
-def _embed_one(errand: Errand, draw: Drawn, engine: Engine) -> _Vectors | Refusal:
+def _embed_one(errand: EmbeddingRequest, draw: Drawn, engine: Engine) -> _Vectors | Refusal:
     image = errand.image
     name = image.path.name
     try:

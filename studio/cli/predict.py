@@ -13,7 +13,7 @@ from studio.cli.options import flag
 from studio.errors import ImageRefused
 from studio.i18n import _, counted
 from studio.predict.model import Answer, Prediction
-from studio.retrain.confidence import Sureness
+from studio.retrain.confidence import Confidence
 
 if TYPE_CHECKING:
     from studio.predict.batch import Judgement
@@ -60,7 +60,7 @@ class AskedModel:
     labels: tuple[str, ...]
     classify: Callable[[Path, str], tuple[Sequence[Prediction], float | None]]
     answer: Callable[[Path, str], Answer]
-    sureness: Sureness | None = None
+    sureness: Confidence | None = None
     at_once: int = 1
 
 

@@ -228,7 +228,7 @@ def _asked(
 
     now = datetime.now(UTC)
     with database.write() as session:
-        queue.take_back_lost(session, now)
+        queue.requeue_lost(session, now)
         cut_off = [
             run
             for run in run_records.runs(session, project_id)

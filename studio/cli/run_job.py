@@ -48,7 +48,7 @@ def follow(database: Database, job_id: int) -> dict[str, Any]:
         while True:
             now = datetime.now(UTC)
             with database.write() as session:
-                queue.take_back_lost(session, now)
+                queue.requeue_lost(session, now)
                 mine = queue.claim_one(session, job_id, token, now)
                 job = queue.find(session, job_id)
             if job is None:
@@ -60,7 +60,7 @@ def follow(database: Database, job_id: int) -> dict[str, Any]:
                 time.sleep(_LOOK_EVERY_S)
             except KeyboardInterrupt:
                 with database.write() as session:
-                    queue.ask_to_stop(session, job_id, datetime.now(UTC))
+                    queue.request_stop(session, job_id, datetime.now(UTC))
                 raise
     if mine is not None:
         return _done_here(database, mine, token)
@@ -98,7 +98,7 @@ def _claimed(
 
     token, now = uuid4().hex, datetime.now(UTC)
     with database.write() as session:
-        queue.take_back_lost(session, now)
+        queue.requeue_lost(session, now)
         project = find_project(session, project_name) or create_project(session, project_name, now)
         earlier = queue.unfinished(session, project.id, kind, arguments)
         if earlier is not None and earlier.state == "running":
@@ -117,7 +117,7 @@ def _beat(database: Database, job_id: int, token: str, ended: threading.Event) -
     while not ended.wait(_BEAT_EVERY_S):
         # Where others write for very long, the next one is heard.
         with suppress(OperationalError), database.write() as session:
-            queue.beat(session, job_id, token, datetime.now(UTC))
+            queue.heartbeat(session, job_id, token, datetime.now(UTC))
 
 
 def _lost() -> None:

@@ -26,7 +26,7 @@ from studio.datasets.tables import (
 )
 from studio.errors import ImageRefused, SourceMissing
 from studio.i18n import _
-from studio.images.provenance import Papers
+from studio.images.provenance import Provenance
 
 MAX_LINES = 1_000_000
 MAX_BYTES = 200_000_000
@@ -49,7 +49,7 @@ class ListedAddress:
     address: str
     """As `studio.collect.web.urls.normal` gives it."""
     class_name: str | None
-    papers: Papers
+    papers: Provenance
 
 
 class RefusedLine(NamedTuple):
@@ -127,7 +127,9 @@ class _Found:
     entries: dict[str, ListedAddress] = field(default_factory=dict)
     refused: list[RefusedLine] = field(default_factory=list)
 
-    def add(self, text: str, line: int, class_name: str | None = None, papers: Papers | None = None) -> None:
+    def add(
+        self, text: str, line: int, class_name: str | None = None, papers: Provenance | None = None
+    ) -> None:
         try:
             address = normal(text)
         except ImageRefused as refusal:
@@ -146,7 +148,7 @@ class _Found:
         return True
 
 
-_NO_PAPERS = Papers()
+_NO_PAPERS = Provenance()
 
 
 def _parsed(stream: TextIO, *, is_table: bool = False) -> AddressList:

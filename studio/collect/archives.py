@@ -29,7 +29,7 @@ from studio.errors import ArchiveRefused, ImageRefused
 from studio.i18n import _
 from studio.images.decode import MAX_FILE_BYTES
 from studio.images.file_names import is_system_file
-from studio.images.provenance import Papers
+from studio.images.provenance import Provenance
 from studio.progress import Progress, Silent
 
 _CHUNK_BYTES = 1 << 20
@@ -124,7 +124,7 @@ class Member:
     refusal: str = ""
 
 
-PapersOf = Callable[[str], Papers]
+PapersOf = Callable[[str], Provenance]
 
 
 class _Reading(Protocol):

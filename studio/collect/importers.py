@@ -29,7 +29,7 @@ from studio.datasets.tfrecord import is_named_so
 from studio.errors import ArchiveRefused, SourceMissing
 from studio.i18n import _
 from studio.images.download import download
-from studio.images.reasons import Why
+from studio.images.reasons import SkipReason
 from studio.images.store import ImageStore
 from studio.progress import Progress
 
@@ -100,7 +100,7 @@ def _layout(files: Sequence[Source], title: str) -> Layout:
 
 def _list_refused(name: str, kind: str) -> Source:
     reason = _("{name} is a list of addresses, not an image: give it under Addresses.")
-    return refused_source(name, reason.format(name=name), kind, Why.NOT_AN_IMAGE)
+    return refused_source(name, reason.format(name=name), kind, SkipReason.NOT_AN_IMAGE)
 
 
 def ingest_path(

@@ -15,13 +15,13 @@ from sqlalchemy import bindparam, select
 
 from db import models
 from db.engine import Database
-from studio.collect.ingest_rows import Arrived, Facts, Find, enter
+from studio.collect.ingest_rows import FileFacts, IngestOutcome, ReadImage, write_batch
 from studio.datasets.sources import Source
 from studio.errors import ImageRefused, StudioError
 from studio.i18n import _
 from studio.images.decode import decode_whole
-from studio.images.near_duplicates import NearCopies
-from studio.images.reasons import Why
+from studio.images.near_duplicates import NearDuplicateIndex
+from studio.images.reasons import SkipReason
 from studio.images.similarity import perceptual_hash
 from studio.images.store import THUMBNAIL_PX, ImageStore, fitted
 from studio.progress import Progress
@@ -72,7 +72,7 @@ def ingest(
     job_id: int | None = None,
     threads: int = 0,
     new_id: Callable[[], str] = lambda: uuid4().hex,
-    on_finds: Callable[[Sequence[Find]], object] = lambda finds: None,
+    on_finds: Callable[[Sequence[IngestOutcome]], object] = lambda finds: None,
 ) -> IngestReport:
     """Take every source into the project that is an image, and note of every other why not.
 
@@ -90,16 +90,16 @@ def ingest(
     earlier = _earlier_finds(database, job_id)
     finds = list(earlier.values())
     threads = threads or os.cpu_count() or 1
-    near_copies = NearCopies(store, project_id)
+    near_copies = NearDuplicateIndex(store, project_id)
     # One more than compute: there is always one that waits for the disk.
     with ThreadPoolExecutor(threads + 1, thread_name_prefix="ingest") as pool:
-        pending: deque[Future[Arrived]] = deque()
-        batch: list[Arrived] = []
+        pending: deque[Future[ReadImage]] = deque()
+        batch: list[ReadImage] = []
         written_at = time.monotonic()
 
         def write() -> None:
             nonlocal written_at
-            written = enter(
+            written = write_batch(
                 database,
                 project_id,
                 batch,
@@ -113,7 +113,7 @@ def ingest(
             on_finds(written)
             written_at = time.monotonic()
 
-        def take(image: Future[Arrived]) -> None:
+        def take(image: Future[ReadImage]) -> None:
             batch.append(image.result())
             if len(batch) >= _BATCH or time.monotonic() - written_at >= _BATCH_S:
                 write()
@@ -146,17 +146,17 @@ def ingest(
 
 def _prepare(
     pool: ThreadPoolExecutor, database: Database, store: ImageStore, source: Source
-) -> Future[Arrived]:
+) -> Future[ReadImage]:
     if source.stored and _is_stored(database, store, source.stored):
-        found: Future[Arrived] = Future()
-        found.set_result(Arrived(source, source.stored))
+        found: Future[ReadImage] = Future()
+        found.set_result(ReadImage(source, source.stored))
         return found
     # Read here and not in the pool: an archive's members come in their order, each before the next.
     try:
         data = source.read()
     except ImageRefused as refusal:
-        refused: Future[Arrived] = Future()
-        refused.set_result(Arrived(source, refusal=str(refusal), why=refusal.why))
+        refused: Future[ReadImage] = Future()
+        refused.set_result(ReadImage(source, refusal=str(refusal), why=refusal.why))
         return refused
     # Its reader may hold the bytes: they need not wait in memory for the batch to be written.
     source = replace(source, read=_read_before)
@@ -167,20 +167,20 @@ def _read_before() -> NoReturn:
     raise AssertionError("a source is read once")
 
 
-def _arrive(database: Database, store: ImageStore, source: Source, data: bytes) -> Arrived:
+def _arrive(database: Database, store: ImageStore, source: Source, data: bytes) -> ReadImage:
     digest = sha256(data).hexdigest()
     known_format = _known_format(database, digest)
     if known_format:  # it was decoded when it first came
         store.put(data, digest, known_format)
-        return Arrived(source, digest)
+        return ReadImage(source, digest)
     try:
         # For the thumbnail and the hash no more is needed, and every byte of the file is read all the same.
         decoded = decode_whole(data, source.name, fitting_px=THUMBNAIL_PX)
     except ImageRefused as refusal:
-        return Arrived(source, refusal=str(refusal), why=refusal.why)
+        return ReadImage(source, refusal=str(refusal), why=refusal.why)
     if min(decoded.width_px, decoded.height_px) < source.min_side_px:
         reason = _("{name} is {width} x {height} px: smaller than the {side} px a side that were asked for.")
-        return Arrived(
+        return ReadImage(
             source,
             refusal=reason.format(
                 name=source.name,
@@ -188,16 +188,16 @@ def _arrive(database: Database, store: ImageStore, source: Source, data: bytes) 
                 height=decoded.height_px,
                 side=source.min_side_px,
             ),
-            why=Why.TOO_SMALL,
+            why=SkipReason.TOO_SMALL,
         )
     small = fitted(decoded.image, THUMBNAIL_PX)
     store.put_thumbnail(digest, small)
     store.put(data, digest, decoded.format)
-    facts = Facts(decoded.format, decoded.width_px, decoded.height_px, len(data), perceptual_hash(small))
-    return Arrived(source, digest, facts)
+    facts = FileFacts(decoded.format, decoded.width_px, decoded.height_px, len(data), perceptual_hash(small))
+    return ReadImage(source, digest, facts)
 
 
-_FORMAT_OF = select(models.Image.format).where(models.Image.sha256 == bindparam("digest"))
+_FORMAT_OF = select(models.ImageRow.format).where(models.ImageRow.sha256 == bindparam("digest"))
 
 
 def _known_format(database: Database, digest: str) -> str | None:
@@ -216,19 +216,22 @@ def report_of(database: Database, job_id: int) -> IngestReport:
     return _report(list(_earlier_finds(database, job_id).values()))
 
 
-def _earlier_finds(database: Database, job_id: int | None) -> dict[str, Find]:
+def _earlier_finds(database: Database, job_id: int | None) -> dict[str, IngestOutcome]:
     if job_id is None:
         return {}
     with database.read() as session:
         rows = session.execute(
-            select(models.Find.name, models.Find.outcome, models.Find.reason, models.Find.why).where(
-                models.Find.job_id == job_id, models.Find.outcome != "page"
-            )
+            select(
+                models.IngestOutcomeRow.name,
+                models.IngestOutcomeRow.outcome,
+                models.IngestOutcomeRow.reason,
+                models.IngestOutcomeRow.why,
+            ).where(models.IngestOutcomeRow.job_id == job_id, models.IngestOutcomeRow.outcome != "page")
         )
-        return {name: Find(name, outcome, reason, why) for name, outcome, reason, why in rows}
+        return {name: IngestOutcome(name, outcome, reason, why) for name, outcome, reason, why in rows}
 
 
-def _report(finds: list[Find]) -> IngestReport:
+def _report(finds: list[IngestOutcome]) -> IngestReport:
     outcomes = Counter(find.outcome for find in finds)
     refused = tuple(Refusal(find.name, find.reason, find.why) for find in finds if find.outcome == "refused")
     near = sum(1 for find in finds if find.outcome == "added" and find.reason)

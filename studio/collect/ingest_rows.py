@@ -14,11 +14,11 @@ from db.labelling import Target, class_ids, record
 from studio.datasets.sources import Source
 from studio.errors import ProjectError
 from studio.i18n import _
-from studio.images.near_duplicates import NearCopies, Pair
+from studio.images.near_duplicates import NearDuplicateIndex, NearDuplicatePair
 
 
 @dataclass(frozen=True)
-class Facts:
+class FileFacts:
     """What is known of an image from its file alone; the size is upright."""
 
     format: str
@@ -30,19 +30,19 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Arrived:
+class ReadImage:
     """A source that has been read, and whose files are in the store; or why it was refused."""
 
     source: Source
     sha256: str = ""
-    facts: Facts | None = None
+    facts: FileFacts | None = None
     """None for an image that was in the database already."""
     refusal: str = ""
     why: str = ""
 
 
 @dataclass(frozen=True)
-class Find:
+class IngestOutcome:
     """What became of one source.
 
     reason: why it is no new image, or that an added one is nearly the same as another; why: the kind of
@@ -56,10 +56,10 @@ class Find:
     why: str = ""
 
 
-class Noted(NamedTuple):
+class RecordedOutcome(NamedTuple):
     """A find, and what is written with it."""
 
-    find: Find
+    find: IngestOutcome
     page_address: str = ""
     """The page that named it."""
     site: str = ""
@@ -74,16 +74,16 @@ class _Place:
     address: str
 
 
-def enter(
+def write_batch(
     database: Database,
     project_id: int,
-    batch: Sequence[Arrived],
+    batch: Sequence[ReadImage],
     *,
     at: datetime,
     job_id: int | None,
     operation_id: str,
-    near_copies: NearCopies,
-) -> list[Find]:
+    near_copies: NearDuplicateIndex,
+) -> list[IngestOutcome]:
     """Write a batch in one transaction and return what became of each, in order.
 
     An image keeps its first class; one that had none gets the class that a copy of it brings, or is rejected
@@ -95,7 +95,7 @@ def enter(
         return []
     with database.write() as session:
         # The lock makes two ingests into one project take turns, on databases that would not anyway.
-        if session.scalar(select(models.Project.id).filter_by(id=project_id).with_for_update()) is None:
+        if session.scalar(select(models.ProjectRow.id).filter_by(id=project_id).with_for_update()) is None:
             raise ProjectError(_("There is no such project. It may have been deleted; choose another."))
         images = [arrived for arrived in batch if not arrived.refusal]
         image_ids = _images(session, images, at)
@@ -105,11 +105,11 @@ def enter(
         places = _places(session, project_id, list(image_ids.values()))
         targets: dict[int, Target] = {}
         added: dict[int, int] = {}  # image id → place in the batch
-        finds: list[Find] = []
+        finds: list[IngestOutcome] = []
         for arrived in batch:
             source = arrived.source
             if arrived.refusal:
-                finds.append(Find(source.name, "refused", arrived.refusal, arrived.why))
+                finds.append(IngestOutcome(source.name, "refused", arrived.refusal, arrived.why))
                 continue
             image_id = image_ids[arrived.sha256]
             target = _target(source.state, classes.get(source.class_name or ""))
@@ -118,9 +118,9 @@ def enter(
                 places[image_id] = _Place(target, source.name)
                 targets[image_id] = target
                 added[image_id] = len(finds)
-                finds.append(Find(source.name, "added"))
+                finds.append(IngestOutcome(source.name, "added"))
                 continue
-            finds.append(Find(source.name, "copy", _where(place, target, class_names)))
+            finds.append(IngestOutcome(source.name, "copy", _where(place, target, class_names)))
             if place.target[0] == "unlabelled" and target != place.target:
                 place.target = targets[image_id] = target
         record(session, operation_id=operation_id, project_id=project_id, at=at, targets=targets)
@@ -134,11 +134,11 @@ def enter(
                 finds[added[image_id]] = replace(finds[added[image_id]], reason=reason)
         insert_ignoring(
             session,
-            models.Provenance,
+            models.ProvenanceRow,
             [row for p in images for row in _provenances(project_id, image_ids[p.sha256], p.source, at)],
         )
         noted = (
-            Noted(
+            RecordedOutcome(
                 find,
                 arrived.source.papers.page_address,
                 arrived.source.site,
@@ -146,12 +146,12 @@ def enter(
             )
             for find, arrived in zip(finds, batch, strict=True)
         )
-        note(session, project_id, job_id, noted, at=at)
+        write_outcomes(session, project_id, job_id, noted, at=at)
     return finds
 
 
-def note(
-    session: Session, project_id: int, job_id: int | None, noted: Iterable[Noted], *, at: datetime
+def write_outcomes(
+    session: Session, project_id: int, job_id: int | None, noted: Iterable[RecordedOutcome], *, at: datetime
 ) -> None:
     """Write what became of sources; of one that the job has written already nothing is changed."""
     rows = [
@@ -166,11 +166,11 @@ def note(
         }
         for each in noted
     ]
-    insert_ignoring(session, models.Find, rows)
+    insert_ignoring(session, models.IngestOutcomeRow, rows)
 
 
 def _nearest(
-    session: Session, project_id: int, pairs: Sequence[Pair], places: dict[int, _Place]
+    session: Session, project_id: int, pairs: Sequence[NearDuplicatePair], places: dict[int, _Place]
 ) -> dict[int, str]:
     """Return the name of the image that each `second` resembles most."""
     nearest: dict[int, int] = {}
@@ -181,24 +181,24 @@ def _nearest(
     return {second: places[first].address for second, first in nearest.items()}
 
 
-def _images(session: Session, images: Sequence[Arrived], at: datetime) -> dict[str, int]:
+def _images(session: Session, images: Sequence[ReadImage], at: datetime) -> dict[str, int]:
     new = {p.sha256: p.facts for p in images if p.facts}
     insert_ignoring(
         session,
-        models.Image,
+        models.ImageRow,
         # Sorted, so that two writers of the same images cannot wait for each other in a ring.
         [{"sha256": digest, "created_at": at, **vars(facts)} for digest, facts in sorted(new.items())],
     )
     rows = session.execute(
-        select(models.Image.sha256, models.Image.id).where(
-            models.Image.sha256.in_({image.sha256 for image in images})
+        select(models.ImageRow.sha256, models.ImageRow.id).where(
+            models.ImageRow.sha256.in_({image.sha256 for image in images})
         )
     )
     return dict(rows.all())
 
 
 def _places(session: Session, project_id: int, image_ids: Sequence[int]) -> dict[int, _Place]:
-    label, found = models.Label, models.Provenance
+    label, found = models.LabelRow, models.ProvenanceRow
     address = (
         select(found.address)
         .where(found.project_id == project_id, found.image_id == label.image_id)
@@ -241,11 +241,11 @@ def _give_splits(session: Session, project_id: int, splits: Mapping[int, str]) -
     for split in sorted(set(splits.values())):
         images = [image_id for image_id, given in splits.items() if given == split]
         session.execute(
-            update(models.Label)
+            update(models.LabelRow)
             .where(
-                models.Label.project_id == project_id,
-                models.Label.image_id.in_(images),
-                models.Label.split.is_(None),
+                models.LabelRow.project_id == project_id,
+                models.LabelRow.image_id.in_(images),
+                models.LabelRow.split.is_(None),
             )
             .values(split=split)
         )

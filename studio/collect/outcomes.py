@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from db import models
 from studio.csv_cells import csv_cell
 from studio.images import reasons as whys
-from studio.images.reasons import Why
+from studio.images.reasons import SkipReason
 
 COLUMNS = ("address", "page", "outcome", "reason", "sha256", "licence", "creator", "why", "site", "at")
 COPY = "copy"
@@ -70,7 +70,7 @@ class Reason:
 
 def counts(session: Session, project_id: int, job_id: int | None = None) -> Counts:
     """Count what a project was offered, or one of its jobs."""
-    find = models.Find
+    find = models.IngestOutcomeRow
     outcomes: Counter[str] = Counter()
     by_why: Counter[str] = Counter()
     by_site: defaultdict[str, Counter[str]] = defaultdict(Counter)
@@ -110,7 +110,7 @@ def reasons(
 
     after_id: the id of the last one before them.
     """
-    find = models.Find
+    find = models.IngestOutcomeRow
     rows = session.scalars(
         select(find)
         .where(*_offered(project_id, job_id), find.id > after_id, _for(why))
@@ -130,10 +130,10 @@ def sources_csv(session: Session, project_id: int, file: IO[str]) -> None:
     However many there are, a thousand at a time are in memory.
     """
     find, image, found, same = (
-        models.Find,
-        models.Image,
-        models.Provenance,
-        models.Provenance.__table__.alias(),
+        models.IngestOutcomeRow,
+        models.ImageRow,
+        models.ProvenanceRow,
+        models.ProvenanceRow.__table__.alias(),
     )
     # One address may have come in several ways: the first stands for all, or lines would be doubled.
     papers = (
@@ -171,20 +171,20 @@ def sources_csv(session: Session, project_id: int, file: IO[str]) -> None:
 
 
 def _offered(project_id: int, job_id: int | None) -> list[ColumnElement[bool]]:
-    project = models.Find.project_id == project_id
-    return [project] if job_id is None else [project, models.Find.job_id == job_id]
+    project = models.IngestOutcomeRow.project_id == project_id
+    return [project] if job_id is None else [project, models.IngestOutcomeRow.job_id == job_id]
 
 
 def _kind(outcome: str, why: str) -> str:
-    return COPY if outcome == "copy" else why or Why.OTHER.value
+    return COPY if outcome == "copy" else why or SkipReason.OTHER.value
 
 
 def _for(why: str | None) -> ColumnElement[bool]:
-    find = models.Find
+    find = models.IngestOutcomeRow
     if why is None:
         return find.outcome.in_(("copy", "refused"))
     if why == COPY:
         return find.outcome == "copy"
     # What came before kinds were kept has none.
-    kind = or_(find.why == why, find.why == "") if why == Why.OTHER else find.why == why
+    kind = or_(find.why == why, find.why == "") if why == SkipReason.OTHER else find.why == why
     return and_(find.outcome == "refused", kind)

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from studio.collect.archives import Limits, members
 from studio.datasets.sources import Offer, Source
-from studio.images.provenance import Papers
+from studio.images.provenance import Provenance
 
 ADDRESS = "http://download.tensorflow.org/example_images/flower_photos.tgz"
 _LICENCE = "CC BY 2.0"
@@ -52,13 +52,13 @@ def parse_credits(text: str) -> dict[str, Credit]:
     return {_key(m["file"]): Credit(m["creator"].strip(), m["page"] or "") for m in found if m}
 
 
-def papers_of(name: str, credit_by_file: Mapping[str, Credit]) -> Papers:
+def papers_of(name: str, credit_by_file: Mapping[str, Credit]) -> Provenance:
     """Return the papers of a photograph by its path in the archive."""
     credit = credit_by_file.get(_key(name), Credit("", ""))
     photo = _FLICKR_ID.match(PurePosixPath(name).name)
     # A file's leading number is its number at Flickr, which leads to its page from there.
     page = credit.page_address or (f"https://www.flickr.com/photo.gne?id={photo[1]}" if photo else "")
-    return Papers(page, "", credit.creator, _LICENCE, _LICENCE_ADDRESS)
+    return Provenance(page, "", credit.creator, _LICENCE, _LICENCE_ADDRESS)
 
 
 def _key(name: str) -> str:
@@ -69,7 +69,7 @@ SIDE_PX = 320
 PER_CLASS = 40
 _CORNERS = {"circles": 0, "squares": 4, "triangles": 3, "stars": 10}
 _FINER = 2  # drawn twice as large and made smaller, for smooth edges
-_PAPERS = Papers(
+_PAPERS = Provenance(
     title="A drawing made by Retrain Studio",
     licence="CC0 1.0",
     licence_address="https://creativecommons.org/publicdomain/zero/1.0/",

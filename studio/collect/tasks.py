@@ -215,7 +215,7 @@ def ingest_uploads(
     arguments = {"folder": folder, "class_name": class_name_of(class_name or ""), "kind": kind}
     with database.write() as session:
         # The lock makes two that ask at once take turns, on databases that would not anyway.
-        if session.get(models.Project, project_id, with_for_update=True) is None:
+        if session.get(models.ProjectRow, project_id, with_for_update=True) is None:
             raise ProjectError(_("There is no such project. It may have been deleted; choose another."))
         asked = _uploads_job(session, folder)
         return asked or queue.enqueue(session, "ingest_uploads", arguments, project_id, now)
@@ -228,7 +228,7 @@ def uploads_job(database: Database, folder: str) -> int | None:
 
 
 def _uploads_job(session: Session, folder: str) -> int | None:
-    job = models.Job
+    job = models.JobRow
     return session.scalar(
         select(job.id).where(job.kind == "ingest_uploads", job.arguments["folder"].as_string() == folder)
     )
@@ -320,7 +320,7 @@ def begin_with(database: Database, kind: str, name: str, now: datetime) -> str:
     The name gets a number behind it where it is taken.
     """
     with database.write() as session:
-        taken = {row.name for row in session.query(models.Project)}
+        taken = {row.name for row in session.query(models.ProjectRow)}
         names = (name if at == 1 else f"{name} {at}" for at in range(1, len(taken) + 2))
         project = create_project(session, next(free for free in names if free not in taken), now)
         arguments = {"seed": project.id} if kind == "ingest_drawings" else {}

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from db.duplicate_groups import memberships
 from db.engine import Database
-from db.models import Image, Label
+from db.models import ImageRow, LabelRow
 from studio.arrays import Float32Array
 from studio.curate.active_learning import spread
 from studio.curate.analysis_files import IDS, MAP, VECTORS, read_array, read_studied, write_array
@@ -36,10 +36,10 @@ _SEED = 0
 def images_of(session: Session, project_id: int) -> list[AnalysedImage]:
     """Return all of a project's images, rejected ones too, in the order of their ids."""
     rows = session.connection().execute(
-        select(Image.id, Image.sha256, Image.format, Image.width_px, Image.height_px)
-        .join(Label, Label.image_id == Image.id)
-        .where(Label.project_id == project_id)
-        .order_by(Image.id)
+        select(ImageRow.id, ImageRow.sha256, ImageRow.format, ImageRow.width_px, ImageRow.height_px)
+        .join(LabelRow, LabelRow.image_id == ImageRow.id)
+        .where(LabelRow.project_id == project_id)
+        .order_by(ImageRow.id)
     )
     return [AnalysedImage(*row) for row in rows]
 

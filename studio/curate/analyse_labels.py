@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, aliased
 
 from db.engine import Database
 from db.labelling import newest_number
-from db.models import Finding, ImageClass, Label, LabelChange, LabelOperation
+from db.models import FindingRow, ImageClassRow, LabelChangeRow, LabelOperationRow, LabelRow
 from studio.arrays import FloatArray, Int64Array
 from studio.curate.active_learning import Suggester, in_order, taught
 from studio.curate.analyse_images import groups_of, ranked
@@ -142,9 +142,9 @@ def _labels(session: Session, project_id: int, ids: Int64Array) -> _Labels:
     rows = (
         session.connection()
         .execute(
-            select(Label.image_id, Label.state, Label.class_id, ImageClass.removed_at)
-            .outerjoin(ImageClass, ImageClass.id == Label.class_id)
-            .where(Label.project_id == project_id)
+            select(LabelRow.image_id, LabelRow.state, LabelRow.class_id, ImageClassRow.removed_at)
+            .outerjoin(ImageClassRow, ImageClassRow.id == LabelRow.class_id)
+            .where(LabelRow.project_id == project_id)
         )
         .all()
     )
@@ -166,7 +166,7 @@ def _confirmed(session: Session, project_id: int) -> Found:
     So is one that has been confirmed before and has its class still. One that was labelled otherwise and set
     back by an undo is not: a slip of the hand says nothing of the doubt.
     """
-    label, before = Label, found_of(session, project_id, "confirmed")
+    label, before = LabelRow, found_of(session, project_id, "confirmed")
     rows = session.execute(
         select(label.image_id, label.class_id).where(
             label.project_id == project_id, label.state == "labelled"
@@ -178,33 +178,33 @@ def _confirmed(session: Session, project_id: int) -> Found:
         for image, class_id in zip(before.images.tolist(), before.named.tolist(), strict=True)
         if classes.get(image) == class_id
     }
-    first, last = aliased(LabelOperation), aliased(LabelOperation)
-    change = LabelChange
+    first, last = aliased(LabelOperationRow), aliased(LabelOperationRow)
+    change = LabelChangeRow
     # The first change after a doubt says which class was doubted.
     since = (
         select(func.min(first.number))
         .join(change, change.operation_id == first.id)
         .where(
             first.project_id == project_id,
-            change.image_id == Finding.image_id,
-            first.number > Finding.operation_number,
+            change.image_id == FindingRow.image_id,
+            first.number > FindingRow.operation_number,
         )
-        .correlate(Finding)
+        .correlate(FindingRow)
         .scalar_subquery()
     )
-    doubted = aliased(LabelChange)
+    doubted = aliased(LabelChangeRow)
     rows = session.execute(
-        select(Finding.image_id, label.class_id)
-        .join(label, (label.project_id == Finding.project_id) & (label.image_id == Finding.image_id))
-        .join(last, (last.project_id == Finding.project_id) & (last.number == label.operation_number))
-        .join(first, (first.project_id == Finding.project_id) & (first.number == since))
-        .join(doubted, (doubted.operation_id == first.id) & (doubted.image_id == Finding.image_id))
+        select(FindingRow.image_id, label.class_id)
+        .join(label, (label.project_id == FindingRow.project_id) & (label.image_id == FindingRow.image_id))
+        .join(last, (last.project_id == FindingRow.project_id) & (last.number == label.operation_number))
+        .join(first, (first.project_id == FindingRow.project_id) & (first.number == since))
+        .join(doubted, (doubted.operation_id == first.id) & (doubted.image_id == FindingRow.image_id))
         .where(
-            Finding.project_id == project_id,
-            Finding.kind == "doubtful",
-            Finding.score >= DOUBTFUL_FROM,
+            FindingRow.project_id == project_id,
+            FindingRow.kind == "doubtful",
+            FindingRow.score >= DOUBTFUL_FROM,
             label.state == "labelled",
-            label.operation_number > Finding.operation_number,
+            label.operation_number > FindingRow.operation_number,
             last.direction != "undo",
             doubted.state_before == "labelled",
             doubted.class_id_before == label.class_id,

@@ -14,7 +14,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from db.labelling import Target, class_ids, hold, record
-from db.models import ImageClass, Label, LabelOperation
+from db.models import ImageClassRow, LabelOperationRow, LabelRow
 from studio.errors import ProjectError
 from studio.i18n import _
 
@@ -33,7 +33,7 @@ def add(session: Session, project_id: int, name: str, *, operation_id: str, now:
 
     def act() -> None:
         wanted = checked_name(name)
-        if wanted in (row.name for row in living(session, project_id)):
+        if wanted in (row.name for row in active_classes(session, project_id)):
             raise _taken(wanted)
         class_ids(session, project_id, [wanted])
 
@@ -46,7 +46,7 @@ def rename(
     """Give a class another name. A removed class that has it makes way."""
 
     def act() -> None:
-        row, wanted = living_class(session, project_id, class_id), checked_name(name)
+        row, wanted = active_class(session, project_id, class_id), checked_name(name)
         if row.name == wanted:
             return
         other = _named(session, project_id, wanted)
@@ -71,7 +71,7 @@ def recolour(
             raise ProjectError(
                 _("expected a colour such as #e0457b; {colour!r} came.").format(colour=colour[:40])
             )
-        living_class(session, project_id, class_id).colour = wanted
+        active_class(session, project_id, class_id).colour = wanted
 
     _once(session, project_id, operation_id, now, act)
 
@@ -89,14 +89,14 @@ def set_hotkey(
                     hotkey=hotkey[:40]
                 )
             )
-        row = living_class(session, project_id, class_id)
+        row = active_class(session, project_id, class_id)
         if wanted:  # of removed ones too, which may come back
             session.execute(
-                update(ImageClass)
+                update(ImageClassRow)
                 .where(
-                    ImageClass.project_id == project_id,
-                    ImageClass.hotkey == wanted,
-                    ImageClass.id != class_id,
+                    ImageClassRow.project_id == project_id,
+                    ImageClassRow.hotkey == wanted,
+                    ImageClassRow.id != class_id,
                 )
                 .values(hotkey="")
             )
@@ -111,7 +111,7 @@ def reorder(
     """Put classes into an order, by their ids; those that it does not name follow as they stood."""
 
     def act() -> None:
-        rows = {row.id: row for row in living(session, project_id)}
+        rows = {row.id: row for row in active_classes(session, project_id)}
         known = [class_id for class_id in dict.fromkeys(order) if class_id in rows]
         for position, class_id in enumerate(dict.fromkeys([*known, *rows])):
             rows[class_id].position = position
@@ -134,7 +134,7 @@ def merge(
     def target() -> Target:
         if class_id == into:
             raise ProjectError(_("expected another class to merge into; the same one came. Choose another."))
-        return ("labelled", living_class(session, project_id, into).id)
+        return ("labelled", active_class(session, project_id, into).id)
 
     _clear(session, project_id, class_id, target, author, operation_id, now)
 
@@ -176,9 +176,9 @@ def shown_name(name: str) -> str:
     return name.partition(_ASIDE)[0]
 
 
-def living(session: Session, project_id: int) -> list[ImageClass]:
+def active_classes(session: Session, project_id: int) -> list[ImageClassRow]:
     """Return the rows of the project's classes in their order, without those that were removed."""
-    row = ImageClass
+    row = ImageClassRow
     return list(
         session.scalars(
             select(row)
@@ -188,9 +188,9 @@ def living(session: Session, project_id: int) -> list[ImageClass]:
     )
 
 
-def living_class(session: Session, project_id: int, class_id: int) -> ImageClass:
+def active_class(session: Session, project_id: int, class_id: int) -> ImageClassRow:
     """Return a class's row. Raises ProjectError when the project has no such class, or it was removed."""
-    row = session.get(ImageClass, class_id)
+    row = session.get(ImageClassRow, class_id)
     if row is None or row.project_id != project_id:
         raise ProjectError(_("There is no such class in this project. Choose another."))
     if row.removed_at is not None:
@@ -202,13 +202,13 @@ def living_class(session: Session, project_id: int, class_id: int) -> ImageClass
     return row
 
 
-def revive(session: Session, class_ids: Iterable[int]) -> None:
+def restore(session: Session, class_ids: Iterable[int]) -> None:
     """Make classes again of those among these that were removed.
 
     One whose name another has taken gets a number behind it.
     """
     for class_id in class_ids:
-        row = session.get(ImageClass, class_id)
+        row = session.get(ImageClassRow, class_id)
         if row is None or row.removed_at is None:
             continue
         name = shown_name(row.name)
@@ -222,9 +222,9 @@ def revive(session: Session, class_ids: Iterable[int]) -> None:
         session.flush()
 
 
-def strike(session: Session, class_id: int, now: datetime) -> None:
+def mark_removed(session: Session, class_id: int, now: datetime) -> None:
     """Remove a class that has no images any more."""
-    session.get_one(ImageClass, class_id).removed_at = now
+    session.get_one(ImageClassRow, class_id).removed_at = now
     session.flush()
 
 
@@ -239,11 +239,11 @@ def _clear(
 ) -> None:
     if not _begin(session, project_id, operation_id):
         return
-    living_class(session, project_id, class_id)
+    active_class(session, project_id, class_id)
     # By state and class, as the index goes.
     images = session.scalars(
-        select(Label.image_id).where(
-            Label.project_id == project_id, Label.state == "labelled", Label.class_id == class_id
+        select(LabelRow.image_id).where(
+            LabelRow.project_id == project_id, LabelRow.state == "labelled", LabelRow.class_id == class_id
         )
     ).all()
     record(
@@ -255,7 +255,7 @@ def _clear(
         author=author,
         removed_class_id=class_id,
     )
-    strike(session, class_id, now)
+    mark_removed(session, class_id, now)
 
 
 def _once(
@@ -270,12 +270,12 @@ def _once(
 def _begin(session: Session, project_id: int, operation_id: str) -> bool:
     if not hold(session, project_id):
         raise ProjectError(_("There is no such project. It may have been deleted; choose another."))
-    return session.get(LabelOperation, operation_id) is None
+    return session.get(LabelOperationRow, operation_id) is None
 
 
-def _named(session: Session, project_id: int, name: str) -> ImageClass | None:
+def _named(session: Session, project_id: int, name: str) -> ImageClassRow | None:
     return session.scalar(
-        select(ImageClass).where(ImageClass.project_id == project_id, ImageClass.name == name)
+        select(ImageClassRow).where(ImageClassRow.project_id == project_id, ImageClassRow.name == name)
     )
 
 
@@ -286,7 +286,7 @@ def _taken(name: str) -> ProjectError:
 
 
 @dataclass(frozen=True)
-class Shelf:
+class ClassCount:
     """A class and how many images have it."""
 
     id: int
@@ -299,33 +299,35 @@ class Shelf:
 
 
 @dataclass(frozen=True)
-class Shelves:
+class ProjectCounts:
     """All of a project's images by class and state."""
 
-    classes: tuple[Shelf, ...]
+    classes: tuple[ClassCount, ...]
     labelled: int
     unlabelled: int
     rejected: int
 
 
-def shelves(session: Session, project_id: int) -> Shelves:
+def project_counts(session: Session, project_id: int) -> ProjectCounts:
     """Count a project's images; 100,000 take about 10 ms."""
     found = {
         (state, class_id): count
         for state, class_id, count in session.execute(
-            select(Label.state, Label.class_id, func.count())
-            .where(Label.project_id == project_id)
-            .group_by(Label.state, Label.class_id)
+            select(LabelRow.state, LabelRow.class_id, func.count())
+            .where(LabelRow.project_id == project_id)
+            .group_by(LabelRow.state, LabelRow.class_id)
         )
     }
 
     def of(wanted: str) -> int:
         return sum(count for (state, _class), count in found.items() if state == wanted)
 
-    return Shelves(
+    return ProjectCounts(
         classes=tuple(
-            Shelf(row.id, row.name, row.colour, row.hotkey, row.position, found.get(("labelled", row.id), 0))
-            for row in living(session, project_id)
+            ClassCount(
+                row.id, row.name, row.colour, row.hotkey, row.position, found.get(("labelled", row.id), 0)
+            )
+            for row in active_classes(session, project_id)
         ),
         labelled=of("labelled"),
         unlabelled=of("unlabelled"),

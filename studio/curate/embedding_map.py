@@ -13,7 +13,7 @@ import numpy.typing as npt
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db.models import Label
+from db.models import LabelRow
 from studio.arrays import Float32Array
 from studio.curate.kernel_model import nearest
 
@@ -150,7 +150,7 @@ def image_map(session: Session, project_id: int, folder: Path) -> bytes | None:
         return None
     ids, places = found
     rows = session.connection().execute(
-        select(Label.image_id, Label.state, Label.class_id).where(Label.project_id == project_id)
+        select(LabelRow.image_id, LabelRow.state, LabelRow.class_id).where(LabelRow.project_id == project_id)
     )
     classes = {
         image: class_id or UNLABELLED if state != "rejected" else REJECTED for image, state, class_id in rows

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, exists, func, or_, select
 from sqlalchemy.orm import QueryableAttribute, Session, aliased
 
 from db.labelling import newest_number
-from db.models import CopyGroup, Finding, Label, LabelClash, Provenance, Study
+from db.models import AnalysisRow, DuplicateGroupRow, FindingRow, LabelClashRow, LabelRow, ProvenanceRow
 from studio.curate.findings import KINDS, ODD, WAITING, has_open, is_open, least_score
 from studio.curate.items import State
 from studio.curate.params import NotUnderstood, day, whole
@@ -22,18 +22,20 @@ from studio.i18n import _
 from studio.images.provenance import has_licence
 
 _TEXTS = (
-    Provenance.address,
-    Provenance.page_address,
-    Provenance.title,
-    Provenance.creator,
-    Provenance.licence,
+    ProvenanceRow.address,
+    ProvenanceRow.page_address,
+    ProvenanceRow.title,
+    ProvenanceRow.creator,
+    ProvenanceRow.licence,
 )
 
 
 def contains(word: str, project_id: int, image: QueryableAttribute[int]) -> ColumnElement[bool]:
     """Return the condition that a word stands in one of an image's texts, in capitals or not."""
     found = [text.ilike(f"%{_escaped(form)}%", escape="\\") for form in forms_of(word) for text in _TEXTS]
-    return exists().where(Provenance.project_id == project_id, Provenance.image_id == image, or_(*found))
+    return exists().where(
+        ProvenanceRow.project_id == project_id, ProvenanceRow.image_id == image, or_(*found)
+    )
 
 
 def forms_of(word: str) -> list[str]:
@@ -112,7 +114,7 @@ class Filter:
             + 5 * sum(len(forms_of(word)) for word in self.words)
         )
 
-    def label_conditions(self, label: type[Label]) -> list[ColumnElement[bool]]:
+    def label_conditions(self, label: type[LabelRow]) -> list[ColumnElement[bool]]:
         """Return what an image's label must be."""
         conditions: list[ColumnElement[bool]] = []
         if self.state is not None:
@@ -131,18 +133,18 @@ class Filter:
         if self.found is not None:
             conditions.append(has_open(self.found, project_id, image, least=least_score(self.found)))
         if self.source is not None:
-            conditions.append(_place(project_id, image, Provenance.kind == self.source))
+            conditions.append(_place(project_id, image, ProvenanceRow.kind == self.source))
         if self.licence in {"known", "unknown"}:
             known = has_licence(project_id, image)
             conditions.append(known if self.licence == "known" else ~known)
         elif self.licence is not None:
-            conditions.append(_place(project_id, image, Provenance.licence == self.licence))
+            conditions.append(_place(project_id, image, ProvenanceRow.licence == self.licence))
         if self.since is not None or self.until is not None:
             conditions.append(_place(project_id, image, *self._days()))
         if self.copies:
             conditions.append(_has_copy(project_id, image))
         if self.clash:
-            clash = aliased(LabelClash)
+            clash = aliased(LabelClashRow)
             conditions.append(exists().where(clash.project_id == project_id, clash.image_id == image))
         # Last, since they take longest.
         return [*conditions, *(contains(word, project_id, image) for word in self.words)]
@@ -150,9 +152,9 @@ class Filter:
     def _days(self) -> list[ColumnElement[bool]]:
         conditions: list[ColumnElement[bool]] = []
         if self.since is not None:
-            conditions.append(Provenance.found_at >= _midnight(self.since))
+            conditions.append(ProvenanceRow.found_at >= _midnight(self.since))
         if self.until is not None:
-            conditions.append(Provenance.found_at < _midnight(self.until + timedelta(days=1)))
+            conditions.append(ProvenanceRow.found_at < _midnight(self.until + timedelta(days=1)))
         return conditions
 
 
@@ -204,11 +206,11 @@ def _id(given: Mapping[str, str], name: str) -> int | None:
 def _place(
     project_id: int, image: QueryableAttribute[int], *wanted: ColumnElement[bool]
 ) -> ColumnElement[bool]:
-    return exists().where(Provenance.project_id == project_id, Provenance.image_id == image, *wanted)
+    return exists().where(ProvenanceRow.project_id == project_id, ProvenanceRow.image_id == image, *wanted)
 
 
 def _has_copy(project_id: int, image: QueryableAttribute[int]) -> ColumnElement[bool]:
-    mine, other, label = aliased(CopyGroup), aliased(CopyGroup), aliased(Label)
+    mine, other, label = aliased(DuplicateGroupRow), aliased(DuplicateGroupRow), aliased(LabelRow)
     return exists().where(
         mine.project_id == project_id,
         mine.image_id == image,
@@ -293,14 +295,18 @@ class KeptChoices:
 def choices(session: Session, project_id: int) -> Choices:
     """Return what a project's images can be chosen by; of 100,000 this takes about a tenth of a second."""
     places = session.execute(
-        select(Provenance.kind, Provenance.licence).where(Provenance.project_id == project_id).distinct()
+        select(ProvenanceRow.kind, ProvenanceRow.licence)
+        .where(ProvenanceRow.project_id == project_id)
+        .distinct()
     ).all()
     studied = session.execute(
-        select(Study.kind, Study.facts, Study.operation_number, Study.at).where(
-            Study.project_id == project_id
+        select(AnalysisRow.kind, AnalysisRow.facts, AnalysisRow.operation_number, AnalysisRow.at).where(
+            AnalysisRow.project_id == project_id
         )
     )
-    clashing = select(func.count(LabelClash.image_id.distinct())).where(LabelClash.project_id == project_id)
+    clashing = select(func.count(LabelClashRow.image_id.distinct())).where(
+        LabelClashRow.project_id == project_id
+    )
     return Choices(
         sources=tuple(sorted({kind for kind, _licence in places})),
         licences=tuple(sorted({licence for _kind, licence in places if licence})),
@@ -317,7 +323,7 @@ def choices(session: Session, project_id: int) -> Choices:
 
 def _open(session: Session, project_id: int, kind: str) -> int:
     """Count the open findings of a kind."""
-    finding, label = Finding, Label
+    finding, label = FindingRow, LabelRow
     wanted: list[ColumnElement[bool]] = [finding.project_id == project_id, finding.kind == kind]
     least = least_score(kind)
     if least is not None:
@@ -342,10 +348,14 @@ def _copies(session: Session, project_id: int) -> int:
     """Count the images that are not rejected and have a near copy that is not."""
     sizes = (
         select(func.count().label("size"))
-        .select_from(CopyGroup)
-        .join(Label, (Label.project_id == CopyGroup.project_id) & (Label.image_id == CopyGroup.image_id))
-        .where(CopyGroup.project_id == project_id, Label.state != "rejected")
-        .group_by(CopyGroup.group_id)
+        .select_from(DuplicateGroupRow)
+        .join(
+            LabelRow,
+            (LabelRow.project_id == DuplicateGroupRow.project_id)
+            & (LabelRow.image_id == DuplicateGroupRow.image_id),
+        )
+        .where(DuplicateGroupRow.project_id == project_id, LabelRow.state != "rejected")
+        .group_by(DuplicateGroupRow.group_id)
         .having(func.count() > 1)
         .subquery()
     )
@@ -354,5 +364,5 @@ def _copies(session: Session, project_id: int) -> int:
 
 def _stamp(session: Session, project_id: int) -> object:
     """Return what tells one state of a project from another."""
-    studied = session.scalar(select(func.max(Study.at)).where(Study.project_id == project_id))
-    return newest_number(session, project_id), session.scalar(select(func.max(Provenance.id))), studied
+    studied = session.scalar(select(func.max(AnalysisRow.at)).where(AnalysisRow.project_id == project_id))
+    return newest_number(session, project_id), session.scalar(select(func.max(ProvenanceRow.id))), studied

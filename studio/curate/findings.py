@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, delete, exists, insert, select
 from sqlalchemy.orm import QueryableAttribute, Session, aliased
 
 from db.labelling import hold
-from db.models import Finding, Label, Study
+from db.models import AnalysisRow, FindingRow, LabelRow
 from studio.arrays import Int64Array
 
 Kind = Literal[
@@ -63,7 +63,7 @@ class LastStudy:
 
 def last_study(session: Session, project_id: int, kind: StudyKind) -> LastStudy | None:
     """Return the project's last study of a kind."""
-    row = session.get(Study, (project_id, kind))
+    row = session.get(AnalysisRow, (project_id, kind))
     return None if row is None else LastStudy(row.operation_number, row.facts, row.at)
 
 
@@ -89,9 +89,11 @@ def write_study(
         for start in range(0, len(findings.images), _ROWS):
             rows = _rows(project_id, each, findings, operation_number, start)
             # Past the ORM, which takes ten times as long for a hundred thousand.
-            session.connection().execute(insert(Finding), rows)
+            session.connection().execute(insert(FindingRow), rows)
     session.merge(
-        Study(project_id=project_id, kind=kind, operation_number=operation_number, facts=dict(facts), at=now)
+        AnalysisRow(
+            project_id=project_id, kind=kind, operation_number=operation_number, facts=dict(facts), at=now
+        )
     )
     return True
 
@@ -99,9 +101,9 @@ def write_study(
 def found_of(session: Session, project_id: int, kind: Kind) -> Found:
     """Return the findings of a kind in the order of the images' ids; a class of 0 is none."""
     wanted = (
-        select(Finding.image_id, Finding.score, Finding.class_id)
-        .where(Finding.project_id == project_id, Finding.kind == kind)
-        .order_by(Finding.image_id)
+        select(FindingRow.image_id, FindingRow.score, FindingRow.class_id)
+        .where(FindingRow.project_id == project_id, FindingRow.kind == kind)
+        .order_by(FindingRow.image_id)
     )
     rows = session.connection().execute(wanted).all()
     return Found(
@@ -113,8 +115,8 @@ def found_of(session: Session, project_id: int, kind: Kind) -> Found:
 
 def _remove(session: Session, project_id: int, kinds: Collection[Kind]) -> None:
     session.execute(
-        delete(Finding)
-        .where(Finding.project_id == project_id, Finding.kind.in_(sorted(kinds)))
+        delete(FindingRow)
+        .where(FindingRow.project_id == project_id, FindingRow.kind.in_(sorted(kinds)))
         .execution_options(synchronize_session=False)
     )
 
@@ -144,10 +146,9 @@ ODD = ("blurred", "dark", "blank", "small", "shape", "far")
 KINDS: tuple[Kind, ...] = get_args(Kind)
 DOUBTFUL_FROM = 0.5
 """Scores of doubt are scaled so that as many reach this as labels are likely wrong."""
-LabelRow = type[Label]
 
 
-def is_open(kind: str, finding: type[Finding], label: LabelRow) -> list[ColumnElement[bool]]:
+def is_open(kind: str, finding: type[FindingRow], label: type[LabelRow]) -> list[ColumnElement[bool]]:
     """Return the conditions that a finding is open, given its image's label."""
     if kind in WAITING:
         return [label.state == "unlabelled"]
@@ -168,7 +169,7 @@ def has_open(
 
     class_id: that names this class; least: of this score at least.
     """
-    finding, label = aliased(Finding), aliased(Label)
+    finding, label = aliased(FindingRow), aliased(LabelRow)
     wanted = [finding.project_id == project_id, finding.kind == kind, finding.image_id == image]
     if class_id is not None:
         wanted.append(finding.class_id == class_id)

@@ -9,7 +9,7 @@ from sqlalchemy import exists, func, or_, select, union_all
 from sqlalchemy.orm import Session
 
 from db.labelling import Direction, newest_number
-from db.models import ImageClass, Label, LabelChange, LabelClash, LabelOperation
+from db.models import ImageClassRow, LabelChangeRow, LabelClashRow, LabelOperationRow, LabelRow
 from studio.curate import undo_log
 from studio.curate.classes import shown_name
 from studio.curate.labels import MOST_LISTED, Change
@@ -65,11 +65,11 @@ def changes(session: Session, project_id: int, after: int) -> Changes:
     number = newest_number(session, project_id)
     if number <= after:
         return Changes(number, ())
-    newer = [LabelOperation.project_id == project_id, LabelOperation.number > after]
+    newer = [LabelOperationRow.project_id == project_id, LabelOperationRow.number > after]
     touched = union_all(
         *(
-            select(of.image_id).join(LabelOperation, LabelOperation.id == of.operation_id).where(*newer)
-            for of in (LabelChange, LabelClash)
+            select(of.image_id).join(LabelOperationRow, LabelOperationRow.id == of.operation_id).where(*newer)
+            for of in (LabelChangeRow, LabelClashRow)
         )
     )
     # One too many, with repetitions, already says that there are too many.
@@ -85,8 +85,8 @@ def as_they_are(session: Session, project_id: int, image_ids: Sequence[int]) -> 
     rows: list[Change] = []
     for start in range(0, len(image_ids), _CHUNK):
         found = session.execute(
-            select(Label.image_id, Label.state, Label.class_id).where(
-                Label.project_id == project_id, Label.image_id.in_(image_ids[start : start + _CHUNK])
+            select(LabelRow.image_id, LabelRow.state, LabelRow.class_id).where(
+                LabelRow.project_id == project_id, LabelRow.image_id.in_(image_ids[start : start + _CHUNK])
             )
         )
         rows += [cast(Change, tuple(row)) for row in found]
@@ -98,14 +98,14 @@ def entries(session: Session, project_id: int, before: int | None = None) -> tup
 
     What changed no image and removed no class, such as giving a class a colour, is not among them.
     """
-    operation = LabelOperation
+    operation = LabelOperationRow
     wanted = select(operation).where(
         operation.project_id == project_id,
         or_(
             operation.removed_class_id.is_not(None),
             operation.undoes.is_not(None),
-            exists().where(LabelChange.operation_id == operation.id),
-            exists().where(LabelClash.operation_id == operation.id),
+            exists().where(LabelChangeRow.operation_id == operation.id),
+            exists().where(LabelClashRow.operation_id == operation.id),
         ),
     )
     if before is not None:
@@ -125,9 +125,9 @@ def entries(session: Session, project_id: int, before: int | None = None) -> tup
 
 
 def _entry(
-    row: LabelOperation,
-    root: LabelOperation,
-    tip: LabelOperation,
+    row: LabelOperationRow,
+    root: LabelOperationRow,
+    tip: LabelOperationRow,
     clashes: int,
     names: dict[int, str],
 ) -> Entry:
@@ -161,7 +161,7 @@ def _entry(
     )
 
 
-def _told(operation: LabelOperation, groups: Sequence[_Group], names: dict[int, str]) -> str:
+def _told(operation: LabelOperationRow, groups: Sequence[_Group], names: dict[int, str]) -> str:
     """Say what an act did."""
     if operation.removed_class_id is not None:
         name = names.get(operation.removed_class_id, "")
@@ -192,12 +192,12 @@ def _by_size(group: _Group) -> tuple[int, str, int]:
     return -group.images, group.state, group.class_id or 0
 
 
-def _groups(operation: LabelOperation) -> list[_Group]:
+def _groups(operation: LabelOperationRow) -> list[_Group]:
     return [_Group(state, class_id, bool(came), count) for state, class_id, came, count in operation.outcome]
 
 
 def _clashes(session: Session, operation_ids: Sequence[str]) -> dict[str, int]:
-    clash = LabelClash
+    clash = LabelClashRow
     rows = session.execute(
         select(clash.operation_id, func.count())
         .where(clash.operation_id.in_(operation_ids))
@@ -208,5 +208,7 @@ def _clashes(session: Session, operation_ids: Sequence[str]) -> dict[str, int]:
 
 def _names(session: Session, project_id: int) -> dict[int, str]:
     """Return the names of the project's classes, of the removed ones too."""
-    rows = session.execute(select(ImageClass.id, ImageClass.name).where(ImageClass.project_id == project_id))
+    rows = session.execute(
+        select(ImageClassRow.id, ImageClassRow.name).where(ImageClassRow.project_id == project_id)
+    )
     return {class_id: shown_name(name) for class_id, name in rows}

@@ -8,7 +8,15 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from db import models
-from db.models import CopyGroup, Finding, Image, ImageClass, Label, LabelClash, LabelOperation
+from db.models import (
+    DuplicateGroupRow,
+    FindingRow,
+    ImageClassRow,
+    ImageRow,
+    LabelClashRow,
+    LabelOperationRow,
+    LabelRow,
+)
 from studio.curate.findings import ODD, WAITING, least_score
 from studio.datasets.split_query import side_columns, side_of
 from studio.datasets.splits import Split
@@ -58,15 +66,15 @@ def counts(session: Session, project_id: int) -> Counts:
     found = {
         (state, class_id): number
         for state, class_id, number in session.execute(
-            select(models.Label.state, models.Label.class_id, func.count())
-            .where(models.Label.project_id == project_id)
-            .group_by(models.Label.state, models.Label.class_id)
+            select(models.LabelRow.state, models.LabelRow.class_id, func.count())
+            .where(models.LabelRow.project_id == project_id)
+            .group_by(models.LabelRow.state, models.LabelRow.class_id)
         )
     }
     classes = session.execute(
-        select(models.ImageClass.id, models.ImageClass.name)
-        .where(models.ImageClass.project_id == project_id, models.ImageClass.removed_at.is_(None))
-        .order_by(models.ImageClass.position, models.ImageClass.id)
+        select(models.ImageClassRow.id, models.ImageClassRow.name)
+        .where(models.ImageClassRow.project_id == project_id, models.ImageClassRow.removed_at.is_(None))
+        .order_by(models.ImageClassRow.position, models.ImageClassRow.id)
     )
     return Counts(
         by_class={name: found.get(("labelled", class_id), 0) for class_id, name in classes},
@@ -77,11 +85,11 @@ def counts(session: Session, project_id: int) -> Counts:
 
 def project_image(session: Session, project_id: int, image_id: int) -> ProjectImage | None:
     """Return one image of a project, or None where it has none of that id."""
-    label, image = models.Label, models.Image
+    label, image = models.LabelRow, models.ImageRow
     row = session.execute(
-        select(label, image, models.ImageClass.name)
+        select(label, image, models.ImageClassRow.name)
         .join(image, image.id == label.image_id)
-        .outerjoin(models.ImageClass, models.ImageClass.id == label.class_id)
+        .outerjoin(models.ImageClassRow, models.ImageClassRow.id == label.class_id)
         .where(label.project_id == project_id, label.image_id == image_id)
     ).one_or_none()
     if row is None:
@@ -103,9 +111,11 @@ def project_image(session: Session, project_id: int, image_id: int) -> ProjectIm
 def names(session: Session, project_id: int, image_ids: Iterable[int]) -> dict[int, str]:
     """Return the names of images' files as they came first. image_ids: at most a few hundred."""
     rows = session.execute(
-        select(models.Provenance.image_id, models.Provenance.address)
-        .where(models.Provenance.project_id == project_id, models.Provenance.image_id.in_(list(image_ids)))
-        .order_by(models.Provenance.id.desc())
+        select(models.ProvenanceRow.image_id, models.ProvenanceRow.address)
+        .where(
+            models.ProvenanceRow.project_id == project_id, models.ProvenanceRow.image_id.in_(list(image_ids))
+        )
+        .order_by(models.ProvenanceRow.id.desc())
     )
     return {image: file_name(address) for image, address in rows}
 
@@ -160,21 +170,21 @@ def items(session: Session, project_id: int, image_ids: Sequence[int]) -> tuple[
 
     image_ids: at most `MOST_ITEMS`.
     """
-    label = Label
+    label = LabelRow
     rows = {
         row.id: row
         for row in session.execute(
             select(
-                Image.id,
-                Image.sha256,
-                Image.width_px,
-                Image.height_px,
+                ImageRow.id,
+                ImageRow.sha256,
+                ImageRow.width_px,
+                ImageRow.height_px,
                 label.state,
                 label.class_id,
                 label.operation_number,
                 *(c.label(n) for c, n in zip(side_columns(project_id, label.image_id), _SIDE, strict=True)),
             )
-            .join(label, label.image_id == Image.id)
+            .join(label, label.image_id == ImageRow.id)
             .where(label.project_id == project_id, label.image_id.in_(image_ids))
         )
     }
@@ -209,16 +219,22 @@ _SIDE = ("given", "digest")
 def _found(session: Session, project_id: int, labels: Mapping[int, tuple[str, int]]) -> dict[int, _Found]:
     """Return what is open about each image. labels: its state, and when it was decided about."""
     rows = session.execute(
-        select(Finding.image_id, Finding.kind, Finding.class_id, Finding.score, Finding.operation_number)
-        .outerjoin(ImageClass, ImageClass.id == Finding.class_id)
-        .where(
-            Finding.project_id == project_id,
-            Finding.image_id.in_(labels),
-            Finding.kind.in_(("suggestion", "doubtful", *ODD)),
-            # A guess at a class that has been removed since is none.
-            ImageClass.removed_at.is_(None),
+        select(
+            FindingRow.image_id,
+            FindingRow.kind,
+            FindingRow.class_id,
+            FindingRow.score,
+            FindingRow.operation_number,
         )
-        .order_by(Finding.image_id)
+        .outerjoin(ImageClassRow, ImageClassRow.id == FindingRow.class_id)
+        .where(
+            FindingRow.project_id == project_id,
+            FindingRow.image_id.in_(labels),
+            FindingRow.kind.in_(("suggestion", "doubtful", *ODD)),
+            # A guess at a class that has been removed since is none.
+            ImageClassRow.removed_at.is_(None),
+        )
+        .order_by(FindingRow.image_id)
     )
     guesses: dict[tuple[int, str], Guess] = {}
     odd: dict[int, list[str]] = {}
@@ -242,7 +258,7 @@ def _found(session: Session, project_id: int, labels: Mapping[int, tuple[str, in
 
 def _groups(session: Session, project_id: int, image_ids: Iterable[int]) -> dict[int, tuple[int, bool]]:
     """Return the group of each image that has a near copy, and whether it is the one to keep."""
-    group = CopyGroup
+    group = DuplicateGroupRow
     mine = session.execute(
         select(group.image_id, group.group_id).where(
             group.project_id == project_id, group.image_id.in_(list(image_ids))
@@ -255,11 +271,11 @@ def _groups(session: Session, project_id: int, image_ids: Iterable[int]) -> dict
     members: dict[int, list[int]] = {}
     rows = session.execute(
         select(group.group_id, group.image_id)
-        .join(Image, Image.id == group.image_id)
-        .join(Label, (Label.project_id == group.project_id) & (Label.image_id == group.image_id))
-        .where(group.project_id == project_id, group.group_id.in_(wanted), Label.state != "rejected")
+        .join(ImageRow, ImageRow.id == group.image_id)
+        .join(LabelRow, (LabelRow.project_id == group.project_id) & (LabelRow.image_id == group.image_id))
+        .where(group.project_id == project_id, group.group_id.in_(wanted), LabelRow.state != "rejected")
         # As in `studio.images.near_duplicates`: the keeper comes first.
-        .order_by((Image.width_px * Image.height_px).desc(), Image.size_bytes.desc(), Image.id)
+        .order_by((ImageRow.width_px * ImageRow.height_px).desc(), ImageRow.size_bytes.desc(), ImageRow.id)
     )
     for group_id, image in rows:
         members.setdefault(group_id, []).append(image)
@@ -274,11 +290,11 @@ def _clashes(
     session: Session, project_id: int, image_ids: Iterable[int]
 ) -> dict[int, tuple[State, int | None]]:
     """Return what was wanted of each image last and not written."""
-    clash = LabelClash
+    clash = LabelClashRow
     rows = session.execute(
         select(clash.image_id, clash.state, clash.class_id)
-        .join(LabelOperation, LabelOperation.id == clash.operation_id)
+        .join(LabelOperationRow, LabelOperationRow.id == clash.operation_id)
         .where(clash.project_id == project_id, clash.image_id.in_(list(image_ids)))
-        .order_by(LabelOperation.number)
+        .order_by(LabelOperationRow.number)
     )
     return {image: (state, class_id) for image, state, class_id in rows}  # type: ignore[misc]

@@ -9,9 +9,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db import labelling
-from db.models import Label, LabelChange, LabelClash, LabelOperation
+from db.models import LabelChangeRow, LabelClashRow, LabelOperationRow, LabelRow
 from studio.curate import undo_log
-from studio.curate.classes import class_of, living_class
+from studio.curate.classes import active_class, class_of
 from studio.curate.items import State
 from studio.curate.params import NotUnderstood
 from studio.curate.undo_log import take_back
@@ -148,7 +148,7 @@ def undo(
 
 
 def _do(session: Session, project_id: int, author: str, operation: Operation, now: datetime) -> None:
-    known = session.get(LabelOperation, operation.id)
+    known = session.get(LabelOperationRow, operation.id)
     if known is not None and known.project_id != project_id:
         raise NotUnderstood(_("This step was done in another project already. Reload the page."))
     if known is not None:
@@ -172,7 +172,7 @@ def _targets(session: Session, project_id: int, groups: Sequence[Group]) -> dict
     """Return what each image of the project becomes; nothing is written before all of it makes sense."""
     for group in groups:
         if group.class_id is not None:
-            living_class(session, project_id, group.class_id)
+            active_class(session, project_id, group.class_id)
     targets: dict[int, labelling.Target] = {}
     made: list[tuple[Group, labelling.Target]] = []
     for group in groups:
@@ -214,16 +214,16 @@ def _take_back(session: Session, project_id: int, author: str, asked: TakeBack, 
 
 
 def _result(session: Session, project_id: int, operation_id: str) -> Result:
-    operation = session.get_one(LabelOperation, operation_id)
+    operation = session.get_one(LabelOperationRow, operation_id)
     if operation.direction != "do" and operation.undoes is None:
         return Result(operation_id)
     about = None if operation.undoes is None else undo_log.root(session, operation).id
-    changes = _as_they_are(session, project_id, LabelChange, operation_id, MOST_LISTED + 1)
+    changes = _as_they_are(session, project_id, LabelChangeRow, operation_id, MOST_LISTED + 1)
     return Result(
         operation_id,
         operation.number,
         changes if len(changes) <= MOST_LISTED else None,
-        _as_they_are(session, project_id, LabelClash, operation_id, MOST_LISTED),
+        _as_they_are(session, project_id, LabelClashRow, operation_id, MOST_LISTED),
         about=about,
     )
 
@@ -231,14 +231,14 @@ def _result(session: Session, project_id: int, operation_id: str) -> Result:
 def _as_they_are(
     session: Session,
     project_id: int,
-    of: type[LabelChange] | type[LabelClash],
+    of: type[LabelChangeRow] | type[LabelClashRow],
     operation_id: str,
     most: int,
 ) -> tuple[Change, ...]:
     rows = session.execute(
-        select(Label.image_id, Label.state, Label.class_id)
-        .join(of, of.image_id == Label.image_id)
-        .where(of.operation_id == operation_id, Label.project_id == project_id)
+        select(LabelRow.image_id, LabelRow.state, LabelRow.class_id)
+        .join(of, of.image_id == LabelRow.image_id)
+        .where(of.operation_id == operation_id, LabelRow.project_id == project_id)
         .order_by(of.image_id)
         .limit(most)
     )
@@ -251,8 +251,9 @@ def _ours(session: Session, project_id: int, image_ids: Sequence[int]) -> list[i
     for start in range(0, len(image_ids), _CHUNK):
         ours.extend(
             session.scalars(
-                select(Label.image_id).where(
-                    Label.project_id == project_id, Label.image_id.in_(image_ids[start : start + _CHUNK])
+                select(LabelRow.image_id).where(
+                    LabelRow.project_id == project_id,
+                    LabelRow.image_id.in_(image_ids[start : start + _CHUNK]),
                 )
             )
         )

@@ -12,13 +12,13 @@ from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session, aliased
 
 from db.labelling import newest_number
-from db.models import CopyGroup, Finding, Image, Label, Provenance, Study
+from db.models import AnalysisRow, DuplicateGroupRow, FindingRow, ImageRow, LabelRow, ProvenanceRow
 from studio.curate.findings import ODD, is_open, least_score
 from studio.curate.items import Counts, counts
 from studio.datasets.split_query import side_of
 from studio.datasets.splits import SPLITS, Split, given_of_groups
 from studio.images import near_duplicates
-from studio.images.near_duplicates import CopyCounts
+from studio.images.near_duplicates import DuplicateCounts
 from studio.images.provenance import OWN, VISITOR
 
 Stamp = tuple[int, int, str]
@@ -40,7 +40,7 @@ class Overview:
     licence_unknown: int
     by_split: Mapping[Split, int]
     """Labelled images, as a retraining with its defaults deals them out."""
-    copies: CopyCounts
+    copies: DuplicateCounts
     findings: Mapping[str, int]
     """What the studio found and nobody has answered, by kind: suggestion, doubtful, and what is odd."""
     marked_wrong: int
@@ -49,8 +49,8 @@ class Overview:
 
 def stamp(session: Session, project_id: int) -> Stamp:
     """Return what tells one state of a project from another, for whoever keeps an overview of it."""
-    places = select(func.count()).where(Provenance.project_id == project_id)
-    studied = session.scalar(select(func.max(Study.at)).where(Study.project_id == project_id))
+    places = select(func.count()).where(ProvenanceRow.project_id == project_id)
+    studied = session.scalar(select(func.max(AnalysisRow.at)).where(AnalysisRow.project_id == project_id))
     return (
         newest_number(session, project_id),
         session.scalar(places) or 0,
@@ -71,50 +71,60 @@ def overview(session: Session, project_id: int) -> Overview:
         own_work=own_work,
         licence_unknown=unknown,
         by_split=_splits(session, project_id),
-        copies=near_duplicates.count(session, project_id),
+        copies=near_duplicates.count_duplicates(session, project_id),
         findings=_findings(session, project_id),
         marked_wrong=_marked_wrong(session, project_id),
     )
 
 
 def _sources(session: Session, project_id: int) -> dict[str, int]:
-    images = func.count(Provenance.image_id.distinct())
+    images = func.count(ProvenanceRow.image_id.distinct())
     rows = session.execute(
-        select(Provenance.kind, images)
-        .join(Label, (Label.project_id == Provenance.project_id) & (Label.image_id == Provenance.image_id))
-        .where(Provenance.project_id == project_id, Label.state != "rejected")
-        .group_by(Provenance.kind)
-        .order_by(images.desc(), Provenance.kind)
+        select(ProvenanceRow.kind, images)
+        .join(
+            LabelRow,
+            (LabelRow.project_id == ProvenanceRow.project_id) & (LabelRow.image_id == ProvenanceRow.image_id),
+        )
+        .where(ProvenanceRow.project_id == project_id, LabelRow.state != "rejected")
+        .group_by(ProvenanceRow.kind)
+        .order_by(images.desc(), ProvenanceRow.kind)
     )
     return dict(rows.all())
 
 
 def _marked_wrong(session: Session, project_id: int) -> int:
     found = session.scalar(
-        select(func.count(Provenance.image_id.distinct()))
-        .join(Label, (Label.project_id == Provenance.project_id) & (Label.image_id == Provenance.image_id))
-        .where(Provenance.project_id == project_id, Provenance.kind == VISITOR, Label.state == "unlabelled")
+        select(func.count(ProvenanceRow.image_id.distinct()))
+        .join(
+            LabelRow,
+            (LabelRow.project_id == ProvenanceRow.project_id) & (LabelRow.image_id == ProvenanceRow.image_id),
+        )
+        .where(
+            ProvenanceRow.project_id == project_id,
+            ProvenanceRow.kind == VISITOR,
+            LabelRow.state == "unlabelled",
+        )
     )
     return found or 0
 
 
 def _licences(session: Session, project_id: int) -> tuple[dict[str, int], int, int]:
     """Count as `Credit.credited` does: the first place that states a licence, else own work, else unknown."""
-    first = func.min(case((Provenance.licence != "", Provenance.id)))
-    own = func.max(case((Provenance.kind.in_(OWN), 1), else_=0))
+    first = func.min(case((ProvenanceRow.licence != "", ProvenanceRow.id)))
+    own = func.max(case((ProvenanceRow.kind.in_(OWN), 1), else_=0))
     of_image = (
-        select(Provenance.image_id, first.label("first"), own.label("own"))
-        .where(Provenance.project_id == project_id)
-        .group_by(Provenance.image_id)
+        select(ProvenanceRow.image_id, first.label("first"), own.label("own"))
+        .where(ProvenanceRow.project_id == project_id)
+        .group_by(ProvenanceRow.image_id)
         .subquery()
     )
-    stated = aliased(Provenance)
+    stated = aliased(ProvenanceRow)
     rows = session.execute(
         select(stated.licence, of_image.c.own, func.count())
-        .select_from(Label)
-        .outerjoin(of_image, of_image.c.image_id == Label.image_id)
+        .select_from(LabelRow)
+        .outerjoin(of_image, of_image.c.image_id == LabelRow.image_id)
         .outerjoin(stated, stated.id == of_image.c.first)
-        .where(Label.project_id == project_id, Label.state != "rejected")
+        .where(LabelRow.project_id == project_id, LabelRow.state != "rejected")
         .group_by(stated.licence, of_image.c.own)
     )
     by_licence: Counter[str] = Counter()
@@ -131,14 +141,16 @@ def _licences(session: Session, project_id: int) -> tuple[dict[str, int], int, i
 
 
 def _splits(session: Session, project_id: int) -> dict[Split, int]:
-    first = func.coalesce(CopyGroup.group_id, Label.image_id)
+    first = func.coalesce(DuplicateGroupRow.group_id, LabelRow.image_id)
     rows = session.execute(
-        select(Label.split, Image.sha256)
+        select(LabelRow.split, ImageRow.sha256)
         .outerjoin(
-            CopyGroup, (CopyGroup.project_id == Label.project_id) & (CopyGroup.image_id == Label.image_id)
+            DuplicateGroupRow,
+            (DuplicateGroupRow.project_id == LabelRow.project_id)
+            & (DuplicateGroupRow.image_id == LabelRow.image_id),
         )
-        .join(Image, Image.id == first)
-        .where(Label.project_id == project_id, Label.state == "labelled")
+        .join(ImageRow, ImageRow.id == first)
+        .where(LabelRow.project_id == project_id, LabelRow.state == "labelled")
     )
     dealt = [(digest, cast(Split | None, given)) for given, digest in rows]
     # What came with one image holds for its near copies too.
@@ -153,14 +165,17 @@ def _findings(session: Session, project_id: int) -> dict[str, int]:
         least = least_score(kind)
         found[kind] = session.scalar(
             select(func.count())
-            .select_from(Finding)
-            .join(Label, (Label.project_id == Finding.project_id) & (Label.image_id == Finding.image_id))
+            .select_from(FindingRow)
+            .join(
+                LabelRow,
+                (LabelRow.project_id == FindingRow.project_id) & (LabelRow.image_id == FindingRow.image_id),
+            )
             .where(
-                Finding.project_id == project_id,
-                Finding.kind == kind,
-                Label.state != "rejected",
-                *([] if least is None else [Finding.score >= least]),
-                *is_open(kind, Finding, Label),
+                FindingRow.project_id == project_id,
+                FindingRow.kind == kind,
+                LabelRow.state != "rejected",
+                *([] if least is None else [FindingRow.score >= least]),
+                *is_open(kind, FindingRow, LabelRow),
             )
         )
     return {kind: number for kind, number in found.items() if number}

@@ -18,7 +18,7 @@ import numpy as np
 from sqlalchemy import ColumnElement, and_, case, exists, literal_column, select, tuple_
 from sqlalchemy.orm import QueryableAttribute, Session, aliased
 
-from db.models import CopyGroup, Finding, Label, LabelClash
+from db.models import DuplicateGroupRow, FindingRow, LabelClashRow, LabelRow
 from studio.curate.analysis_files import IDS, VECTORS, Studied, read_studied
 from studio.curate.filters import Filter
 from studio.curate.findings import WAITING, has_open, is_open, least_score
@@ -69,7 +69,7 @@ def segments(order: Order, asked: Filter, project_id: int) -> list[Segment]:
     if by is None or by in ("newest", "oldest", "alike"):
         return [by_age]
     if order == "group":
-        grouped = aliased(CopyGroup)
+        grouped = aliased(DuplicateGroupRow)
         alone = ~exists().where(grouped.project_id == project_id, grouped.image_id == by_age.image)
         first = _by_group(asked, project_id)
         return [first] if asked.copies else [first, _only(by_age, alone)]
@@ -91,18 +91,21 @@ def _by_age(asked: Filter, project_id: int, *, newest: bool) -> Segment:
     passes: list[ColumnElement[bool]] = []
     left = asked
     if asked.clash:
-        image, within = LabelClash.image_id, [LabelClash.project_id == project_id]
+        image, within = LabelClashRow.image_id, [LabelClashRow.project_id == project_id]
         passes, left = _label_passes(asked, project_id, image), replace(asked, clash=False)
     elif asked.found is not None or asked.suggested is not None:
         kind = asked.found or "suggestion"
-        image, within = Finding.image_id, [Finding.project_id == project_id, Finding.kind == kind]
+        image, within = FindingRow.image_id, [FindingRow.project_id == project_id, FindingRow.kind == kind]
         own, left = _of_finding(kind, asked)
         passes = [*own, *_label_passes(asked, project_id, image, kind)]
     elif asked.copies:
-        image, within = CopyGroup.image_id, [CopyGroup.project_id == project_id]
+        image, within = DuplicateGroupRow.image_id, [DuplicateGroupRow.project_id == project_id]
         passes = _label_passes(asked, project_id, image)
     else:
-        image, within = Label.image_id, [Label.project_id == project_id, *asked.label_conditions(Label)]
+        image, within = (
+            LabelRow.image_id,
+            [LabelRow.project_id == project_id, *asked.label_conditions(LabelRow)],
+        )
     return Segment(
         image=image,
         keys=[image],
@@ -117,7 +120,7 @@ def _by_age(asked: Filter, project_id: int, *, newest: bool) -> Segment:
 
 
 def _by_finding(kind: str, asked: Filter, project_id: int) -> Segment:
-    score, image = Finding.score, Finding.image_id
+    score, image = FindingRow.score, FindingRow.image_id
     own, left = _of_finding(kind, asked)
     passes = _label_passes(asked, project_id, image, kind)
     return Segment(
@@ -127,7 +130,7 @@ def _by_finding(kind: str, asked: Filter, project_id: int) -> Segment:
         order=[score.desc(), image.desc()],
         after=lambda key: tuple_(score, image) < tuple_(*key),
         # An index goes by the class and the score too.
-        within=[Finding.project_id == project_id, Finding.kind == kind, *own],
+        within=[FindingRow.project_id == project_id, FindingRow.kind == kind, *own],
         passes=[*passes, *left.conditions(project_id, image)],
         # Images stand here in no order of theirs, so that each is looked for in another place.
         looks=2 * (2 * len(passes) + left.looks),
@@ -135,7 +138,7 @@ def _by_finding(kind: str, asked: Filter, project_id: int) -> Segment:
 
 
 def _by_group(asked: Filter, project_id: int) -> Segment:
-    group, image = CopyGroup.group_id, CopyGroup.image_id
+    group, image = DuplicateGroupRow.group_id, DuplicateGroupRow.image_id
     passes = _label_passes(asked, project_id, image)
     return Segment(
         image=image,
@@ -144,7 +147,7 @@ def _by_group(asked: Filter, project_id: int) -> Segment:
         order=[group.desc(), image.asc()],
         # The first condition is for the index.
         after=lambda key: (group <= key[0]) & ((group < key[0]) | (image > key[1])),
-        within=[CopyGroup.project_id == project_id],
+        within=[DuplicateGroupRow.project_id == project_id],
         passes=[*passes, *asked.conditions(project_id, image)],
         looks=2 * len(passes) + asked.looks,
     )
@@ -155,10 +158,10 @@ def _of_finding(kind: str, asked: Filter) -> tuple[list[ColumnElement[bool]], Fi
     own: list[ColumnElement[bool]] = []
     least = least_score(kind)
     if asked.found == kind:
-        own += [] if least is None else [Finding.score >= least]
+        own += [] if least is None else [FindingRow.score >= least]
         asked = replace(asked, found=None)
     if kind == "suggestion" and asked.suggested is not None:
-        own.append(Finding.class_id == asked.suggested)
+        own.append(FindingRow.class_id == asked.suggested)
         asked = replace(asked, suggested=None)
     return own, asked
 
@@ -167,10 +170,10 @@ def _label_passes(
     asked: Filter, project_id: int, image: QueryableAttribute[int], kind: str | None = None
 ) -> list[ColumnElement[bool]]:
     """Return what must hold of the candidate's label: the filter's wishes, and that its finding is open."""
-    label = aliased(Label)
+    label = aliased(LabelRow)
     wanted = asked.label_conditions(label)
     if kind is not None:
-        wanted = [*wanted, *is_open(kind, Finding, label)]
+        wanted = [*wanted, *is_open(kind, FindingRow, label)]
     if not wanted:
         return []
     return [exists().where(label.project_id == project_id, label.image_id == image, *wanted)]
@@ -373,14 +376,14 @@ def _passing(rows: Iterable[Any], asked: Filter) -> list[int]:
 
 def those_that_pass(session: Session, project_id: int, images: list[int], asked: Filter) -> list[int]:
     """Return those of the images that pass the filter, in their order."""
-    sides = [] if asked.split is None else side_columns(project_id, Label.image_id)
-    conditions = [*asked.label_conditions(Label), *asked.conditions(project_id, Label.image_id)]
+    sides = [] if asked.split is None else side_columns(project_id, LabelRow.image_id)
+    conditions = [*asked.label_conditions(LabelRow), *asked.conditions(project_id, LabelRow.image_id)]
     passing: set[int] = set()
     for start in range(0, len(images), _CHUNK):
         rows = session.connection().execute(
-            select(Label.image_id, literal_column("1"), *sides).where(
-                Label.project_id == project_id,
-                Label.image_id.in_(images[start : start + _CHUNK]),
+            select(LabelRow.image_id, literal_column("1"), *sides).where(
+                LabelRow.project_id == project_id,
+                LabelRow.image_id.in_(images[start : start + _CHUNK]),
                 *conditions,
             )
         )

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
-from db.models import CopyGroup, Finding, Image, ImageClass, Label, Provenance
+from db.models import DuplicateGroupRow, FindingRow, ImageClassRow, ImageRow, LabelRow, ProvenanceRow
 from studio.curate.findings import is_open
 
 
@@ -36,20 +36,23 @@ class Copy(NamedTuple):
 
 def doubtful(session: Session, project_id: int, limit: int | None = None) -> list[Doubt]:
     """Return the judged labels that nobody has decided about since, the most doubtful first."""
-    own, other = aliased(ImageClass), aliased(ImageClass)
+    own, other = aliased(ImageClassRow), aliased(ImageClassRow)
     rows = session.execute(
-        select(Image.id, Image.sha256, own.name, other.name, Finding.score)
-        .join(Label, (Label.project_id == Finding.project_id) & (Label.image_id == Finding.image_id))
-        .join(Image, Image.id == Finding.image_id)
-        .join(own, own.id == Label.class_id)
-        .join(other, other.id == Finding.class_id)
-        .where(
-            Finding.project_id == project_id,
-            Finding.kind == "doubtful",
-            other.removed_at.is_(None),
-            *is_open("doubtful", Finding, Label),
+        select(ImageRow.id, ImageRow.sha256, own.name, other.name, FindingRow.score)
+        .join(
+            LabelRow,
+            (LabelRow.project_id == FindingRow.project_id) & (LabelRow.image_id == FindingRow.image_id),
         )
-        .order_by(Finding.score.desc(), Image.id)
+        .join(ImageRow, ImageRow.id == FindingRow.image_id)
+        .join(own, own.id == LabelRow.class_id)
+        .join(other, other.id == FindingRow.class_id)
+        .where(
+            FindingRow.project_id == project_id,
+            FindingRow.kind == "doubtful",
+            other.removed_at.is_(None),
+            *is_open("doubtful", FindingRow, LabelRow),
+        )
+        .order_by(FindingRow.score.desc(), ImageRow.id)
         .limit(limit)
     ).all()
     names = _names(session, project_id)
@@ -66,20 +69,22 @@ def copies(session: Session, project_id: int) -> list[Copy]:
     """
     rows = session.execute(
         select(
-            CopyGroup.group_id,
-            Image.id,
-            Image.sha256,
-            ImageClass.name,
+            DuplicateGroupRow.group_id,
+            ImageRow.id,
+            ImageRow.sha256,
+            ImageClassRow.name,
         )
-        .select_from(Label)
-        .join(Image, Image.id == Label.image_id)
-        .outerjoin(ImageClass, ImageClass.id == Label.class_id)
+        .select_from(LabelRow)
+        .join(ImageRow, ImageRow.id == LabelRow.image_id)
+        .outerjoin(ImageClassRow, ImageClassRow.id == LabelRow.class_id)
         .outerjoin(
-            CopyGroup, (CopyGroup.project_id == Label.project_id) & (CopyGroup.image_id == Label.image_id)
+            DuplicateGroupRow,
+            (DuplicateGroupRow.project_id == LabelRow.project_id)
+            & (DuplicateGroupRow.image_id == LabelRow.image_id),
         )
-        .where(Label.project_id == project_id, Label.state != "rejected")
+        .where(LabelRow.project_id == project_id, LabelRow.state != "rejected")
         # As in `studio.images.near_duplicates`: the keeper comes first.
-        .order_by((Image.width_px * Image.height_px).desc(), Image.size_bytes.desc(), Image.id)
+        .order_by((ImageRow.width_px * ImageRow.height_px).desc(), ImageRow.size_bytes.desc(), ImageRow.id)
     )
     names = _names(session, project_id)
     groups: dict[int, list[tuple[str, str, str, bool]]] = defaultdict(list)
@@ -101,9 +106,9 @@ def copies(session: Session, project_id: int) -> list[Copy]:
 def _names(session: Session, project_id: int) -> dict[int, list[str]]:
     """Return where each image was found, the first place first."""
     rows = session.connection().execute(
-        select(Provenance.image_id, Provenance.address)
-        .where(Provenance.project_id == project_id)
-        .order_by(Provenance.id)
+        select(ProvenanceRow.image_id, ProvenanceRow.address)
+        .where(ProvenanceRow.project_id == project_id)
+        .order_by(ProvenanceRow.id)
     )
     names: dict[int, dict[str, None]] = defaultdict(dict)
     for image_id, address in rows:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from db.engine import Database
 from db.labelling import hold
-from db.models import ImageClass, Job, Label, LabelChange, LabelOperation, Study
+from db.models import AnalysisRow, ImageClassRow, JobRow, LabelChangeRow, LabelOperationRow, LabelRow
 from studio.jobs import queue
 from studio.jobs.context import JobContext, Task
 
@@ -101,12 +101,12 @@ def _compare(
     work: JobContext, images: Sequence["AnalysedImage"], vectors: Any, known: frozenset[int]
 ) -> None:
     """Group near copies by bottlenecks, those that came since the last survey with all."""
-    from studio.images.near_duplicates import refine
+    from studio.images.near_duplicates import refine_duplicate_groups
 
     ids = [each.id for each in images]
     new = [image_id for image_id in ids if image_id not in known]
     if new:
-        refine(work.database, work.project_id, ids, vectors, new=new, progress=work.progress)
+        refine_duplicate_groups(work.database, work.project_id, ids, vectors, new=new, progress=work.progress)
 
 
 def _note(work: JobContext, number: int) -> None:
@@ -179,13 +179,13 @@ def look_after(database: Database, job: queue.Job, outcome: queue.State, now: da
 
 
 def _survey_due(session: Session, project_id: int, now: datetime) -> bool:
-    if _is_live(session, project_id, Job.kind == "survey") or _is_live(
-        session, project_id, Job.kind.startswith("ingest_")
+    if _is_live(session, project_id, JobRow.kind == "survey") or _is_live(
+        session, project_id, JobRow.kind.startswith("ingest_")
     ):
         return False
     studied = _studied(session, project_id, "survey")
     number = -1 if studied is None else studied[0]
-    operation, change = LabelOperation, LabelChange
+    operation, change = LabelOperationRow, LabelChangeRow
     # What brings images in has no author, so that an index finds it among all that people decided.
     came = (
         select(operation.id)
@@ -202,7 +202,7 @@ def _survey_due(session: Session, project_id: int, now: datetime) -> bool:
 
 
 def _review_due(session: Session, project_id: int, surveyed: tuple[int, datetime], now: datetime) -> bool:
-    if _is_live(session, project_id, Job.kind.in_(("survey", "review"))):
+    if _is_live(session, project_id, JobRow.kind.in_(("survey", "review"))):
         return False
     studied = _studied(session, project_id, "review")
     due = (
@@ -216,7 +216,9 @@ def _review_due(session: Session, project_id: int, surveyed: tuple[int, datetime
 
 def _studied(session: Session, project_id: int, kind: _Look) -> tuple[int, datetime] | None:
     row = session.execute(
-        select(Study.operation_number, Study.at).where(Study.project_id == project_id, Study.kind == kind)
+        select(AnalysisRow.operation_number, AnalysisRow.at).where(
+            AnalysisRow.project_id == project_id, AnalysisRow.kind == kind
+        )
     ).first()
     return None if row is None else (row.operation_number, row.at)
 
@@ -224,9 +226,9 @@ def _studied(session: Session, project_id: int, kind: _Look) -> tuple[int, datet
 def _decided(session: Session, project_id: int, number: int) -> int:
     """Return how many decisions there are after a number of the history; DECISIONS where there are more."""
     since = (
-        select(LabelChange.image_id)
-        .join(LabelOperation, LabelOperation.id == LabelChange.operation_id)
-        .where(LabelOperation.project_id == project_id, LabelOperation.number > number)
+        select(LabelChangeRow.image_id)
+        .join(LabelOperationRow, LabelOperationRow.id == LabelChangeRow.operation_id)
+        .where(LabelOperationRow.project_id == project_id, LabelOperationRow.number > number)
         .limit(DECISIONS)
     )
     return len(session.scalars(since).all())
@@ -234,34 +236,42 @@ def _decided(session: Session, project_id: int, number: int) -> int:
 
 def _was_blind(session: Session, project_id: int) -> bool:
     """Whether the last review had fewer than two classes to tell apart."""
-    facts = session.scalar(select(Study.facts).where(Study.project_id == project_id, Study.kind == "review"))
+    facts = session.scalar(
+        select(AnalysisRow.facts).where(AnalysisRow.project_id == project_id, AnalysisRow.kind == "review")
+    )
     return facts is not None and facts.get("classes", 0) < 2  # noqa: PLR2004 - telling apart takes two
 
 
 def _two_classes(session: Session, project_id: int) -> bool:
     """Whether two classes have two images each."""
     second = (
-        select(Label.image_id)
-        .where(Label.project_id == project_id, Label.state == "labelled", Label.class_id == ImageClass.id)
+        select(LabelRow.image_id)
+        .where(
+            LabelRow.project_id == project_id,
+            LabelRow.state == "labelled",
+            LabelRow.class_id == ImageClassRow.id,
+        )
         .offset(1)
         .limit(1)
     )
-    classes = select(ImageClass.id).where(
-        ImageClass.project_id == project_id, ImageClass.removed_at.is_(None), second.exists()
+    classes = select(ImageClassRow.id).where(
+        ImageClassRow.project_id == project_id, ImageClassRow.removed_at.is_(None), second.exists()
     )
     return len(session.scalars(classes.limit(2)).all()) == 2  # noqa: PLR2004
 
 
 def _is_live(session: Session, project_id: int, which: ColumnElement[bool]) -> bool:
-    live = select(Job.id).where(Job.project_id == project_id, Job.state.in_(("queued", "running")), which)
+    live = select(JobRow.id).where(
+        JobRow.project_id == project_id, JobRow.state.in_(("queued", "running")), which
+    )
     return session.scalar(live.limit(1)) is not None
 
 
 def _ended_badly(session: Session, project_id: int, kind: _Look, now: datetime) -> bool:
     newest = session.execute(
-        select(Job.state, Job.ended_at)
-        .where(Job.project_id == project_id, Job.kind == kind)
-        .order_by(Job.id.desc())
+        select(JobRow.state, JobRow.ended_at)
+        .where(JobRow.project_id == project_id, JobRow.kind == kind)
+        .order_by(JobRow.id.desc())
         .limit(1)
     ).first()
     if newest is None or newest.state not in {"failed", "stopped"}:
@@ -272,6 +282,6 @@ def _ended_badly(session: Session, project_id: int, kind: _Look, now: datetime) 
 def _enqueue(database: Database, kind: _Look, project_id: int, now: datetime) -> int | None:
     with database.write() as session:
         # Looked at again under the lock: of two that ask at once one is heard.
-        if not hold(session, project_id) or _is_live(session, project_id, Job.kind == kind):
+        if not hold(session, project_id) or _is_live(session, project_id, JobRow.kind == kind):
             return None
         return queue.enqueue(session, kind, {}, project_id, now)

@@ -7,45 +7,49 @@ from sqlalchemy import ColumnElement, Select, exists, func, literal, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from db.labelling import Target, record
-from db.models import Label, LabelChange, LabelOperation
-from studio.curate.classes import revive, strike
+from db.models import LabelChangeRow, LabelOperationRow, LabelRow
+from studio.curate.classes import mark_removed, restore
 
 _CHUNK = 500
 
 
-def find(session: Session, project_id: int, operation_id: str) -> LabelOperation | None:
+def find(session: Session, project_id: int, operation_id: str) -> LabelOperationRow | None:
     """Return an operation of the project."""
-    found = session.get(LabelOperation, operation_id)
+    found = session.get(LabelOperationRow, operation_id)
     return found if found is not None and found.project_id == project_id else None
 
 
-def tip(session: Session, operation: LabelOperation) -> LabelOperation:
+def tip(session: Session, operation: LabelOperationRow) -> LabelOperationRow:
     """Return the last of an operation's chain."""
     last = tips(session, [operation.id])[operation.id]
-    return session.get_one(LabelOperation, last)
+    return session.get_one(LabelOperationRow, last)
 
 
-def root(session: Session, operation: LabelOperation) -> LabelOperation:
+def root(session: Session, operation: LabelOperationRow) -> LabelOperationRow:
     """Return the first of an operation's chain."""
     first = roots(session, [operation.id])[operation.id]
-    return session.get_one(LabelOperation, first)
+    return session.get_one(LabelOperationRow, first)
 
 
 def tips(session: Session, operation_ids: Iterable[str]) -> dict[str, str]:
     """Return the id of the last of each operation's chain."""
-    chain = select(LabelOperation.id.label("start"), LabelOperation.id.label("at"), literal(0).label("far"))
+    chain = select(
+        LabelOperationRow.id.label("start"), LabelOperationRow.id.label("at"), literal(0).label("far")
+    )
     return _ends(session, operation_ids, chain, forward=True)
 
 
 def roots(session: Session, operation_ids: Iterable[str]) -> dict[str, str]:
     """Return the id of the first of each operation's chain."""
-    chain = select(LabelOperation.id.label("start"), LabelOperation.id.label("at"), literal(0).label("far"))
+    chain = select(
+        LabelOperationRow.id.label("start"), LabelOperationRow.id.label("at"), literal(0).label("far")
+    )
     return _ends(session, operation_ids, chain, forward=False)
 
 
-def newest_standing(session: Session, project_id: int, author: str) -> LabelOperation | None:
+def newest_standing(session: Session, project_id: int, author: str) -> LabelOperationRow | None:
     """Return the author's newest act that stands and changed something: what an undo takes back."""
-    operation = LabelOperation
+    operation = LabelOperationRow
     # Each direction for itself, so that the index gives the newest at once.
     found = [
         _newest(session, project_id, author, operation.direction == direction, _does_something())
@@ -54,9 +58,9 @@ def newest_standing(session: Session, project_id: int, author: str) -> LabelOper
     return max(filter(None, found), key=lambda each: each.number, default=None)
 
 
-def newest_undo(session: Session, project_id: int, author: str) -> LabelOperation | None:
+def newest_undo(session: Session, project_id: int, author: str) -> LabelOperationRow | None:
     """Return the author's newest undo that nothing has redone and no newer act of his has overtaken."""
-    operation = LabelOperation
+    operation = LabelOperationRow
     undo = _newest(session, project_id, author, operation.direction == "undo", operation.undoes.is_not(None))
     if undo is None:
         return None
@@ -69,23 +73,23 @@ def newest_undo(session: Session, project_id: int, author: str) -> LabelOperatio
     return None if session.scalar(overtaken.limit(1)) else undo
 
 
-def does_something(session: Session, operation: LabelOperation) -> bool:
+def does_something(session: Session, operation: LabelOperationRow) -> bool:
     """Whether there is anything of an operation that could be taken back."""
-    wanted = select(LabelOperation.id).where(LabelOperation.id == operation.id, _does_something())
+    wanted = select(LabelOperationRow.id).where(LabelOperationRow.id == operation.id, _does_something())
     return session.scalar(wanted) is not None
 
 
 def _does_something() -> ColumnElement[bool]:
     return or_(
-        LabelOperation.removed_class_id.is_not(None),
-        exists().where(LabelChange.operation_id == LabelOperation.id),
+        LabelOperationRow.removed_class_id.is_not(None),
+        exists().where(LabelChangeRow.operation_id == LabelOperationRow.id),
     )
 
 
 def _newest(
     session: Session, project_id: int, author: str, *wanted: ColumnElement[bool]
-) -> LabelOperation | None:
-    operation, undoer = LabelOperation, aliased(LabelOperation)
+) -> LabelOperationRow | None:
+    operation, undoer = LabelOperationRow, aliased(LabelOperationRow)
     return session.scalar(
         select(operation)
         .where(
@@ -109,8 +113,8 @@ def _ends(
     ids = list(dict.fromkeys(operation_ids))
     ends: dict[str, str] = {}
     for start in range(0, len(ids), _CHUNK):
-        chain = begin.where(LabelOperation.id.in_(ids[start : start + _CHUNK])).cte(recursive=True)
-        link = aliased(LabelOperation)
+        chain = begin.where(LabelOperationRow.id.in_(ids[start : start + _CHUNK])).cte(recursive=True)
+        link = aliased(LabelOperationRow)
         if forward:
             step = select(chain.c.start, link.id, chain.c.far + 1).where(link.undoes == chain.c.at)
         else:
@@ -127,7 +131,7 @@ def _ends(
 
 
 def take_back(
-    session: Session, operation: LabelOperation, *, operation_id: str, author: str, now: datetime
+    session: Session, operation: LabelOperationRow, *, operation_id: str, author: str, now: datetime
 ) -> int:
     """Undo an operation, or redo one by taking its undo back; returns how many images were set back.
 
@@ -137,7 +141,7 @@ def take_back(
     A class that was removed with the operation is a class again, and so is any that images go back to;
     redoing removes it again, unless images have been given it in the meantime.
     """
-    change, label = LabelChange, Label
+    change, label = LabelChangeRow, LabelRow
     rows = session.execute(
         select(change.image_id, change.state_before, change.class_id_before, change.class_id_after)
         .join(label, (label.image_id == change.image_id) & (label.project_id == operation.project_id))
@@ -156,7 +160,7 @@ def take_back(
     back = {to for _image, _state, to, _from in rows if to is not None}
     if removed is not None and not redoing:
         back.add(removed)
-    revive(session, sorted(back))
+    restore(session, sorted(back))
     record(
         session,
         operation_id=operation_id,
@@ -169,13 +173,13 @@ def take_back(
         removed_class_id=removed if removes else None,
     )
     if removed is not None and removes:
-        strike(session, removed, now)
+        mark_removed(session, removed, now)
     return len(targets)
 
 
 def _count(session: Session, project_id: int, class_id: int) -> int:
     """Count the images that have a class."""
     wanted = select(func.count()).where(
-        Label.project_id == project_id, Label.state == "labelled", Label.class_id == class_id
+        LabelRow.project_id == project_id, LabelRow.state == "labelled", LabelRow.class_id == class_id
     )
     return session.scalar(wanted) or 0

@@ -32,7 +32,7 @@ class ClassLook:
 
 def class_looks(session: Session, project_id: int) -> tuple[ClassLook, ...]:
     """Return a project's classes in their order."""
-    kind = models.ImageClass
+    kind = models.ImageClassRow
     rows = session.execute(
         select(kind.name, kind.colour, kind.hotkey)
         .where(kind.project_id == project_id, kind.removed_at.is_(None))
@@ -73,7 +73,7 @@ def settle(session: Session, project_id: int, looks: Sequence[ClassLook]) -> Non
     if not hold(session, project_id):
         raise ProjectError(_("There is no such project. It may have been deleted; choose another."))
     class_ids(session, project_id, [look.name for look in looks])
-    kind = models.ImageClass
+    kind = models.ImageClassRow
     standing = select(kind).where(kind.project_id == project_id, kind.removed_at.is_(None))
     rows = {row.name: row for row in session.scalars(standing)}
     taken = {row.hotkey for row in rows.values()}

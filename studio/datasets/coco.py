@@ -18,8 +18,8 @@ from studio.datasets.sidecar_tables import MAX_ROWS, Descriptions, Files, file_i
 from studio.datasets.tables import is_address, text_of
 from studio.datasets.writing import Exporting, Listing, text_file, with_places, write_images
 from studio.i18n import _
-from studio.images.attribution import Credit
-from studio.images.provenance import Papers, on_the_web
+from studio.images.attribution import ImageCredit
+from studio.images.provenance import Provenance, on_the_web
 
 ENDING = ".json"
 LARGEST_BYTES = 100_000_000
@@ -125,7 +125,7 @@ def _told(image: Mapping[str, Any], licence: Mapping[str, Any], classes: set[str
     state = settled(text_of(image.get("state")), class_name)
     return Told(
         class_name,
-        Papers(
+        Provenance(
             page_address=next((page for page in pages if is_address(page)), ""),
             title=text_of(image.get("title")),
             creator=text_of(image.get("creator")),
@@ -197,7 +197,7 @@ def _images(exporting: Exporting, placed: Mapping[int, str], licences: _Licences
     images = [p for p in exporting.listing.images if p.labelled and p.image_id in placed]
     with exporting.read() as session:
         for number, (image, places) in enumerate(with_places(session, exporting.listing, images), start=1):
-            place = Credit(image.sha256, "", places).credited
+            place = ImageCredit(image.sha256, "", places).credited
             entry = {
                 "id": number,
                 "file_name": placed[image.image_id].removeprefix(f"{_IMAGES}/"),

@@ -19,7 +19,7 @@ from studio.datasets.names import class_name_of
 from studio.datasets.sidecar_tables import Descriptions
 from studio.datasets.writing import Exporting, Listed, text_file, write_images
 from studio.i18n import _
-from studio.images.provenance import Papers
+from studio.images.provenance import Provenance
 
 _NAMES = ("metadata.csv", "metadata.jsonl")
 _PARQUET = "metadata.parquet"
@@ -81,9 +81,9 @@ def described_layout(
             return told.class_name
         return folder_class(name)
 
-    def papers_of(name: str) -> Papers:
+    def papers_of(name: str) -> Provenance:
         told = read.described.get(name)
-        return told.papers if told else Papers()
+        return told.papers if told else Provenance()
 
     return Layout(
         class_of, papers_of, descriptions, tuple(read.unusable.values()), told_of=read.described.get

@@ -14,8 +14,8 @@ from studio.datasets.names import ClassFolders, class_name_of
 from studio.datasets.tables import class_in, papers_in, text_of
 from studio.errors import ArchiveRefused
 from studio.i18n import _
-from studio.images.provenance import PaperRecord, Papers
-from studio.images.reasons import Why
+from studio.images.provenance import Provenance, ProvenanceRecord
+from studio.images.reasons import SkipReason
 
 MANIFEST = "retrain-studio.json"
 TABLE = "labels.csv"
@@ -62,7 +62,7 @@ _LONGEST_TEXT = 20_000
 _MAX_PLACES = 10_000
 _KIND = re.compile(r"[a-z_]{1,32}")
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
-_TEXTS = tuple(field.name for field in fields(PaperRecord) if field.name != "found_at")
+_TEXTS = tuple(field.name for field in fields(ProvenanceRecord) if field.name != "found_at")
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def is_ours(columns: Sequence[str]) -> bool:
     return set(columns) >= _OURS
 
 
-def places_json(places: Sequence[PaperRecord]) -> Iterator[str]:
+def places_json(places: Sequence[ProvenanceRecord]) -> Iterator[str]:
     """Yield all that is known of where an image was found, as JSON in pieces that fit a cell."""
     piece: list[str] = []
     length = 2
@@ -143,12 +143,12 @@ def places_json(places: Sequence[PaperRecord]) -> Iterator[str]:
     yield f"[{', '.join(piece)}]"
 
 
-def _place_json(place: PaperRecord) -> str:
+def _place_json(place: ProvenanceRecord) -> str:
     texts = {name: text for name in _TEXTS if (text := getattr(place, name))}
     return json.dumps({**texts, "found_at": place.found_at.isoformat()}, ensure_ascii=False, sort_keys=True)
 
 
-def places_of(text: str) -> tuple[PaperRecord, ...]:
+def places_of(text: str) -> tuple[ProvenanceRecord, ...]:
     """Return the places that a piece of JSON tells of.
 
     Raises ValueError, saying why, for what is not as `places_json` writes it.
@@ -166,7 +166,7 @@ def places_of(text: str) -> tuple[PaperRecord, ...]:
     return tuple(_place(value) for value in values)
 
 
-def _place(value: Mapping[str, Any]) -> PaperRecord:
+def _place(value: Mapping[str, Any]) -> ProvenanceRecord:
     texts = {name: _text(value.get(name, "")) for name in _TEXTS}
     if len(texts["address"].encode()) > _LONGEST_ADDRESS_BYTES:
         raise ValueError(
@@ -179,7 +179,7 @@ def _place(value: Mapping[str, Any]) -> PaperRecord:
         found_at = found_at.replace(tzinfo=found_at.tzinfo or UTC).astimezone(UTC)
     except OverflowError as error:
         raise ValueError(_("a time is out of all reach")) from error
-    return PaperRecord(**texts, found_at=found_at)
+    return ProvenanceRecord(**texts, found_at=found_at)
 
 
 def _text(value: object) -> str:
@@ -208,7 +208,7 @@ class Told:
     """What a row says. Empty: it does not say."""
 
     class_name: str | None = None
-    papers: Papers = field(default_factory=Papers)
+    papers: Provenance = field(default_factory=Provenance)
     state: str = ""
     """unlabelled, labelled or rejected."""
     split: str = ""
@@ -267,7 +267,7 @@ class Unusable:
 
     name: str
     reason: str
-    why: str = Why.OTHER
+    why: str = SkipReason.OTHER
 
 
 @dataclass(frozen=True)
@@ -279,11 +279,11 @@ class Absent:
     told: Told
     reason: str
     """Why it is refused where it is not in the studio's store either."""
-    why: str = Why.MISSING
+    why: str = SkipReason.MISSING
 
 
-def _no_papers(name: str) -> Papers:
-    return Papers()
+def _no_papers(name: str) -> Provenance:
+    return Provenance()
 
 
 def _nothing_told(name: str) -> Told | None:
@@ -295,7 +295,7 @@ class Layout:
     """What each of a set of files is, by its path among them."""
 
     class_of: ClassOf
-    papers_of: Callable[[str], Papers] = _no_papers
+    papers_of: Callable[[str], Provenance] = _no_papers
     descriptions: frozenset[str] = frozenset()
     """Files that were read to know this, and are not on offer as images."""
     unusable: tuple[Unusable, ...] = ()

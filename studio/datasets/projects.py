@@ -37,7 +37,7 @@ def create_project(session: Session, name: str, now: datetime) -> Project:
     name = _checked(name)
     if find_project(session, name):
         raise _taken(name)
-    row = models.Project(name=name, created_at=now)
+    row = models.ProjectRow(name=name, created_at=now)
     try:
         with session.begin_nested():
             session.add(row)
@@ -48,13 +48,13 @@ def create_project(session: Session, name: str, now: datetime) -> Project:
 
 def find_project(session: Session, name: str) -> Project | None:
     """Return the project of this name, spaces around it aside, or None."""
-    row = session.scalar(select(models.Project).where(models.Project.name == name.strip()))
+    row = session.scalar(select(models.ProjectRow).where(models.ProjectRow.name == name.strip()))
     return None if row is None else _project(row)
 
 
 def project_of(session: Session, project_id: int) -> Project:
     """Return the project of this id. Raises ProjectError when there is none."""
-    row = session.get(models.Project, project_id)
+    row = session.get(models.ProjectRow, project_id)
     if row is None:
         raise ProjectError(_("There is no such project. It may have been deleted; choose another."))
     return _project(row)
@@ -63,14 +63,15 @@ def project_of(session: Session, project_id: int) -> Project:
 def list_projects(session: Session) -> list[Project]:
     """Return all projects, the newest first."""
     return [
-        _project(row) for row in session.scalars(select(models.Project).order_by(models.Project.id.desc()))
+        _project(row)
+        for row in session.scalars(select(models.ProjectRow).order_by(models.ProjectRow.id.desc()))
     ]
 
 
 def rename_project(session: Session, project_id: int, name: str) -> Project:
     """Give a project another name. Raises ProjectError as `create_project`, and when there is no project."""
     name = _checked(name)
-    row = session.get(models.Project, project_id)
+    row = session.get(models.ProjectRow, project_id)
     if row is None:
         raise ProjectError(_("There is no such project. It may have been deleted; choose another."))
     other = find_project(session, name)
@@ -84,14 +85,14 @@ def rename_project(session: Session, project_id: int, name: str) -> Project:
 def project_classes(session: Session, project_id: int) -> list[ProjectClass]:
     """Return a project's classes in their order."""
     rows = session.scalars(
-        select(models.ImageClass)
-        .where(models.ImageClass.project_id == project_id, models.ImageClass.removed_at.is_(None))
-        .order_by(models.ImageClass.position, models.ImageClass.id)
+        select(models.ImageClassRow)
+        .where(models.ImageClassRow.project_id == project_id, models.ImageClassRow.removed_at.is_(None))
+        .order_by(models.ImageClassRow.position, models.ImageClassRow.id)
     )
     return [ProjectClass(row.id, row.name, row.position) for row in rows]
 
 
-def _project(row: models.Project) -> Project:
+def _project(row: models.ProjectRow) -> Project:
     return Project(row.id, row.name, row.created_at)
 
 

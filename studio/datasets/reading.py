@@ -14,8 +14,8 @@ from studio.datasets.sources import Source, refuse, refused_source
 from studio.datasets.tfrecord import images_in
 from studio.errors import ImageRefused
 from studio.i18n import _
-from studio.images.provenance import PaperRecord, Papers
-from studio.images.reasons import Why
+from studio.images.provenance import Provenance, ProvenanceRecord
+from studio.images.reasons import SkipReason
 
 Read = Callable[[], bytes]
 
@@ -39,7 +39,7 @@ class Offering:
         return files + len(layout.unusable) + len(layout.absent)
 
     def of(
-        self, name: str, read: Read, path: Path | None = None, papers: Papers | None = None
+        self, name: str, read: Read, path: Path | None = None, papers: Provenance | None = None
     ) -> Iterator[Source]:
         """Yield what a file offers: itself, nothing where it describes others, or the images in it.
 
@@ -71,10 +71,10 @@ class Offering:
         while self._said:
             yield self._said.popleft()
 
-    def _refused(self, name: str, reason: str, why: str = Why.OTHER) -> Source:
+    def _refused(self, name: str, reason: str, why: str = SkipReason.OTHER) -> Source:
         return refused_source(self._prefix + name, reason, self._kind, why)
 
-    def _file(self, name: str, read: Read, path: Path | None, papers: Papers | None) -> Iterator[Source]:
+    def _file(self, name: str, read: Read, path: Path | None, papers: Provenance | None) -> Iterator[Source]:
         told = self._layout.told_of(name)
         place = self._layout.stray_of(name) if told is None else None
         if place is not None:
@@ -153,11 +153,11 @@ class Offering:
                 "{where}: {name} is another file than the one told of here, by its SHA-256. It was taken as "
                 "it is, with what is told."
             ).format(where=told.where, name=source.name)
-            self._said.append(self._refused(f"{told.where}: SHA-256", reason, Why.DAMAGED))
+            self._said.append(self._refused(f"{told.where}: SHA-256", reason, SkipReason.DAMAGED))
         return data
 
-    def _places(self, source: Source, told: Told) -> tuple[PaperRecord, ...]:
-        found: list[PaperRecord] = []
+    def _places(self, source: Source, told: Told) -> tuple[ProvenanceRecord, ...]:
+        found: list[ProvenanceRecord] = []
         for text in told.places:
             try:
                 found += places_of(text)

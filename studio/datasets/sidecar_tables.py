@@ -13,7 +13,7 @@ from typing import Any, TextIO
 from studio.datasets.layout import Told, Unusable, told_in
 from studio.datasets.tables import column_name, delimiter_of, lines, open_text, rows, text_of, too_long_a_line
 from studio.i18n import _
-from studio.images.reasons import Why
+from studio.images.reasons import SkipReason
 
 MAX_ROWS = 500_000
 _LONGEST_SHOWN = 200
@@ -71,7 +71,7 @@ class Descriptions:
     described: dict[str, Told] = field(default_factory=dict)
     unusable: dict[str, Unusable] = field(default_factory=dict)
 
-    def refuse(self, name: str, reason: str, why: str = Why.OTHER) -> None:
+    def refuse(self, name: str, reason: str, why: str = SkipReason.OTHER) -> None:
         """Note what cannot be followed."""
         self.unusable[name] = Unusable(name, reason, why)
 
@@ -87,7 +87,7 @@ class Descriptions:
                     _("{place}: more than {limit} rows; the rest is not read.").format(
                         place=place, limit=f"{MAX_ROWS:,}"
                     ),
-                    Why.LIMIT,
+                    SkipReason.LIMIT,
                 )
                 return
             if row.fault:
@@ -120,7 +120,7 @@ class Descriptions:
         name = self.find(PurePosixPath(description).parent, file)
         if name is None:
             reason = _("{shown} is not there.")
-            self.refuse(shown, reason.format(shown=shown), Why.MISSING)
+            self.refuse(shown, reason.format(shown=shown), SkipReason.MISSING)
         elif name in self.described:
             self.refuse(shown, _("{shown} was described before; the first row counts.").format(shown=shown))
         else:

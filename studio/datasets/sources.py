@@ -13,11 +13,11 @@ from studio.errors import ImageRefused, SourceMissing
 from studio.i18n import _
 from studio.images.decode import read_image_file
 from studio.images.file_names import is_system_file
-from studio.images.provenance import Papers
-from studio.images.reasons import Why
+from studio.images.provenance import Provenance
+from studio.images.reasons import SkipReason
 
 if TYPE_CHECKING:
-    from studio.images.provenance import PaperRecord
+    from studio.images.provenance import ProvenanceRecord
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Source:
     class_name: str | None = None
     kind: str = "folder"
     """folder, archive, upload, camera, drawing, download, crawl, list, openverse, commons, …"""
-    papers: Papers = field(default_factory=Papers)
+    papers: Provenance = field(default_factory=Provenance)
     path: Path | None = None
     """Where it lies on this machine, if it does."""
     site: str = ""
@@ -42,7 +42,7 @@ class Source:
     """unlabelled, labelled or rejected where it came with the image; empty: as its class says."""
     split: str = ""
     """training, validation or testing where it came with the image."""
-    places: "tuple[PaperRecord, ...]" = ()
+    places: "tuple[ProvenanceRecord, ...]" = ()
     """Where it was found before, which is then told instead of where it is found now."""
     stored: str = ""
     """Its SHA-256, where it need not be read: it may be in the store already."""
@@ -60,7 +60,7 @@ class Offer:
     """Images that are nearly the same, by the first of them; all by their SHA-256."""
 
 
-def refused_source(name: str, reason: str, kind: str, why: str = Why.OTHER) -> Source:
+def refused_source(name: str, reason: str, kind: str, why: str = SkipReason.OTHER) -> Source:
     """Return a source that has a place in the list of what was offered, and only a reason to give."""
     return Source(name, partial(refuse, reason, why), kind=kind)
 

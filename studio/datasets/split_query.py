@@ -5,7 +5,7 @@ from typing import Any, cast
 from sqlalchemy import ColumnElement, case, func, or_, select
 from sqlalchemy.orm import QueryableAttribute, aliased
 
-from db.models import CopyGroup, Image, Label
+from db.models import DuplicateGroupRow, ImageRow, LabelRow
 from studio.datasets.splits import SPLITS, Split, split_of
 
 _VALIDATION_PERCENTAGE = _TESTING_PERCENTAGE = 10
@@ -15,7 +15,7 @@ _SEED = 0
 
 def side_columns(project_id: int, image: QueryableAttribute[int]) -> list[ColumnElement[Any]]:
     """Return the columns that `side_of` decides by. image: the column of the image's id."""
-    label, group, file = aliased(Label), aliased(CopyGroup), aliased(Image)
+    label, group, file = aliased(LabelRow), aliased(DuplicateGroupRow), aliased(ImageRow)
     given = select(label.split).where(label.project_id == project_id, label.image_id == image)
     first = select(group.group_id).where(group.project_id == project_id, group.image_id == image)
     # Two levels down: SQLAlchemy has to be told whose image is meant.
@@ -29,7 +29,7 @@ def side_columns(project_id: int, image: QueryableAttribute[int]) -> list[Column
 
 def _given_to_group(project_id: int, image: QueryableAttribute[int]) -> ColumnElement[str | None]:
     """As `given_of_groups` has it, for one image and its copies that train or test."""
-    mine, other, label = aliased(CopyGroup), aliased(CopyGroup), aliased(Label)
+    mine, other, label = aliased(DuplicateGroupRow), aliased(DuplicateGroupRow), aliased(LabelRow)
     ranked = case({split: f"{rank}{split}" for rank, split in enumerate(SPLITS)}, value=label.split)
     return (
         select(func.substr(func.max(ranked), 2))

@@ -28,7 +28,7 @@ from studio.datasets.names import class_name_of
 from studio.datasets.sidecar_tables import Descriptions, file_in, leads_out, shown_at
 from studio.datasets.tables import papers_in, text_of
 from studio.i18n import _
-from studio.images.provenance import Papers
+from studio.images.provenance import Provenance
 
 _BESIDE = frozenset(
     (
@@ -73,9 +73,9 @@ def own_export(
         told = told_of(name) or reading.stray(name)
         return told.class_name
 
-    def papers_of(name: str) -> Papers:
+    def papers_of(name: str) -> Provenance:
         told = told_of(name)
-        return told.papers if told else Papers()
+        return told.papers if told else Provenance()
 
     return Layout(
         class_of,
@@ -228,7 +228,7 @@ def regroup(session: Session, project_id: int, copies: Mapping[str, Sequence[str
     for image_id, membership in duplicate_groups.memberships(session, project_id).items():
         groups[membership.group_id].add(image_id)
         group_of[image_id] = membership.group_id
-    row = models.CopyGroup
+    row = models.DuplicateGroupRow
     for first, here in came.items():
         own = ids.get(first, 0)
         group_id = group_of.get(own, own)
@@ -240,7 +240,7 @@ def regroup(session: Session, project_id: int, copies: Mapping[str, Sequence[str
 
 def _ids(session: Session, project_id: int, digests: Sequence[str]) -> dict[str, int]:
     """Return the ids of those images that the project has, by their SHA-256."""
-    image, label = models.Image, models.Label
+    image, label = models.ImageRow, models.LabelRow
     found: dict[str, int] = {}
     for start in range(0, len(digests), _CHUNK):
         rows = session.execute(

@@ -12,7 +12,7 @@ from typing import BinaryIO, TextIO
 
 from studio.datasets.names import class_name_of
 from studio.i18n import _
-from studio.images.provenance import Papers
+from studio.images.provenance import Provenance
 
 LONGEST_LINE = 1_000_000
 """Characters; a longer line is passed over and said."""
@@ -152,11 +152,11 @@ def class_in(cells: Mapping[str, object]) -> str | None:
     return class_name_of(_first(cells, _CLASS))
 
 
-def papers_in(cells: Mapping[str, object]) -> Papers:
+def papers_in(cells: Mapping[str, object]) -> Provenance:
     """Return where an image comes from and what may be done with it, as a row tells."""
     pages = (text_of(cells[name]) for name in _PAGE if name in cells)
     licence_address = _first(cells, _LICENCE_ADDRESS)
-    return Papers(
+    return Provenance(
         next((page for page in pages if is_address(page)), ""),
         _first(cells, _TITLE),
         _first(cells, _CREATOR),

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from db import models
 from db.engine import Database
 from studio.datasets.export import KINDS
-from studio.errors import AlreadyAtWork, OutputRefused, ProjectError
+from studio.errors import JobAlreadyRunning, OutputRefused, ProjectError
 from studio.i18n import _
 from studio.images.file_names import safe_name
 from studio.jobs import queue
@@ -104,11 +104,13 @@ def export(database: Database, project_id: int, kind: str, now: datetime) -> int
     if kind not in KINDS:
         raise ValueError(f"expected one of {KINDS}; got {kind!r}")
     with database.write() as session:
-        project = session.get(models.Project, project_id, with_for_update=True)
+        project = session.get(models.ProjectRow, project_id, with_for_update=True)
         if project is None:
             raise ProjectError(_("There is no such project. It may have been deleted; choose another."))
         if queue.latest(session, project_id, {"export_data"}, live_only=True) is not None:
-            raise AlreadyAtWork(_("This project is being exported already. Wait for it, or stop it first."))
+            raise JobAlreadyRunning(
+                _("This project is being exported already. Wait for it, or stop it first.")
+            )
         title = safe_name(project.name[:_LONGEST_NAME], "project")
         name = f"{title} {kind} {now:%Y-%m-%d %H%M%S}.zip"
         return queue.enqueue(session, "export_data", {"format": kind, "name": name}, project_id, now)
@@ -162,7 +164,7 @@ def let_go(path: Path | None, name: str) -> None:
 
 
 def _done(session: Session, project_id: int) -> Any:
-    job = models.Job
+    job = models.JobRow
     return session.scalars(
         select(job)
         .where(job.project_id == project_id, job.kind == "export_data", job.state == "done")
@@ -170,7 +172,7 @@ def _done(session: Session, project_id: int) -> Any:
     )
 
 
-def _path(exports_dir: Path, project_id: int, job: models.Job) -> Path | None:
+def _path(exports_dir: Path, project_id: int, job: models.JobRow) -> Path | None:
     name = str((job.result or {}).get("name", ""))
     if not _ONE_NAME.fullmatch(name):
         return None

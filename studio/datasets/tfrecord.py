@@ -24,7 +24,7 @@ from studio.datasets.writing import Exporting, Listed, named, with_places
 from studio.errors import ImageRefused
 from studio.i18n import _
 from studio.images.decode import MAX_FILE_BYTES
-from studio.images.provenance import PaperRecord
+from studio.images.provenance import ProvenanceRecord
 
 _POLYNOMIAL = 0x82F63B78  # reflected
 _PART_BYTES = 64
@@ -518,7 +518,7 @@ def _features(
     image: Listed,
     data: bytes,
     name: str,
-    places: tuple[PaperRecord, ...],
+    places: tuple[ProvenanceRecord, ...],
     numbers: Mapping[str, int],
 ) -> dict[str, Feature]:
     class_name = image.class_name or ""

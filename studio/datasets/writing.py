@@ -22,9 +22,9 @@ from studio.datasets.split_query import side_of
 from studio.datasets.splits import Split, given_of_groups
 from studio.i18n import _
 from studio.images import attribution, provenance
-from studio.images.attribution import Credit
+from studio.images.attribution import ImageCredit
 from studio.images.file_names import UniqueNames, image_name
-from studio.images.provenance import PaperRecord, file_name
+from studio.images.provenance import ProvenanceRecord, file_name
 from studio.images.store import ImageStore
 from studio.progress import Progress
 
@@ -79,7 +79,7 @@ def listing(session: Session, project_id: int, project: str) -> Listing:
         # All questions are answered from one state, as SQLite does anyway.
         session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
     changed_at = session.scalar(
-        select(func.max(models.Label.updated_at)).where(models.Label.project_id == project_id)
+        select(func.max(models.LabelRow.updated_at)).where(models.LabelRow.project_id == project_id)
     )
     names = _names(session, project_id)
     return Listing(
@@ -92,7 +92,12 @@ def listing(session: Session, project_id: int, project: str) -> Listing:
 
 
 def _images(session: Session, project_id: int, names: dict[int, str]) -> Iterator[Listed]:
-    label, image, kind, group = models.Label, models.Image, models.ImageClass, models.CopyGroup
+    label, image, kind, group = (
+        models.LabelRow,
+        models.ImageRow,
+        models.ImageClassRow,
+        models.DuplicateGroupRow,
+    )
     first = aliased(image)
     rows = session.execute(
         select(
@@ -145,7 +150,7 @@ def _together(images: Sequence[Listed]) -> Iterator[Listed]:
 
 def _names(session: Session, project_id: int) -> dict[int, str]:
     """Return each image's name as the place says where it was found first."""
-    found = models.Provenance
+    found = models.ProvenanceRow
     rows = session.execute(
         select(found.image_id, found.address)
         .where(found.project_id == project_id)
@@ -272,7 +277,7 @@ def write_beside(session: Session, packed: Packing, kind: str, listing: Listing,
     packed.add(MANIFEST, manifest.to_json().encode(), squeeze=True)
 
 
-def credits_of(session: Session, listing: Listing, placed: Placed) -> tuple[Credit, ...]:
+def credits_of(session: Session, listing: Listing, placed: Placed) -> tuple[ImageCredit, ...]:
     """Return the credits of the images in an export; those without a class stand under none."""
     classes = {p.sha256: p.class_name or "" for p in listing.images if p.image_id in placed}
     return attribution.rows(session, listing.project_id, classes)
@@ -289,17 +294,17 @@ def write_table(session: Session, file: IO[str], listing: Listing, placed: Place
 
 def with_places(
     session: Session, listing: Listing, images: Sequence[Listed]
-) -> Iterator[tuple[Listed, tuple[PaperRecord, ...]]]:
+) -> Iterator[tuple[Listed, tuple[ProvenanceRecord, ...]]]:
     """Yield images with the places where they were found, a thousand in memory at a time."""
     for start in range(0, len(images), _ROWS):
         some = images[start : start + _ROWS]
-        places = provenance.of(session, listing.project_id, [image.image_id for image in some])
+        places = provenance.provenance_of(session, listing.project_id, [image.image_id for image in some])
         for image in some:
             yield image, places[image.image_id]
 
 
-def _cells(image: Listed, places: tuple[PaperRecord, ...], file_name: str) -> tuple[str, ...]:
-    place = Credit(image.sha256, "", places).credited
+def _cells(image: Listed, places: tuple[ProvenanceRecord, ...], file_name: str) -> tuple[str, ...]:
+    place = ImageCredit(image.sha256, "", places).credited
     return (
         file_name,
         image.sha256,

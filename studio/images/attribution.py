@@ -13,7 +13,7 @@ from db import models
 from studio.csv_cells import csv_cell
 from studio.i18n import _, counted
 from studio.images.provenance import COLUMNS as COLUMNS_OF_PAPERS
-from studio.images.provenance import OWN, PaperRecord, on_the_web, record_of
+from studio.images.provenance import OWN, ProvenanceRecord, on_the_web, record_of
 
 COLUMNS = (
     "sha256",
@@ -32,29 +32,31 @@ COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Credit:
+class ImageCredit:
     """An image in its class, and the places where it was found, in the order in which they came."""
 
     sha256: str
     class_name: str
-    places: tuple[PaperRecord, ...]
+    places: tuple[ProvenanceRecord, ...]
 
     @property
-    def credited(self) -> PaperRecord | None:
+    def credited(self) -> ProvenanceRecord | None:
         """The place to be credited: the first that states a licence, else one's own work, else the first."""
         licensed = [place for place in self.places if place.licence]
         own = [place for place in self.places if place.kind in OWN]
         return next(iter((*licensed, *own, *self.places)), None)
 
 
-def rows(session: Session, project_id: int, class_of: Mapping[str, str] | None = None) -> tuple[Credit, ...]:
+def rows(
+    session: Session, project_id: int, class_of: Mapping[str, str] | None = None
+) -> tuple[ImageCredit, ...]:
     """Return the credits of a project's images, by class.
 
     class_of: the classes of the images wanted by their SHA-256; None: all that are labelled now.
     """
-    found, image = models.Provenance, models.Image
+    found, image = models.ProvenanceRow, models.ImageRow
     wanted = _labelled(session, project_id) if class_of is None else class_of
-    places: defaultdict[str, list[PaperRecord]] = defaultdict(list)
+    places: defaultdict[str, list[ProvenanceRecord]] = defaultdict(list)
     # All of the project's, since so many can be wanted that no database would take their names in a question.
     for sha256, *values in session.execute(
         select(image.sha256, *COLUMNS_OF_PAPERS)
@@ -65,13 +67,13 @@ def rows(session: Session, project_id: int, class_of: Mapping[str, str] | None =
         if sha256 in wanted:
             places[sha256].append(record_of(values))
     return tuple(
-        Credit(sha256, class_name, tuple(places[sha256]))
+        ImageCredit(sha256, class_name, tuple(places[sha256]))
         for class_name, sha256 in sorted((class_name, sha256) for sha256, class_name in wanted.items())
     )
 
 
 def _labelled(session: Session, project_id: int) -> dict[str, str]:
-    image, label, image_class = models.Image, models.Label, models.ImageClass
+    image, label, image_class = models.ImageRow, models.LabelRow, models.ImageClassRow
     found = session.execute(
         select(image.sha256, image_class.name)
         .join(label, label.image_id == image.id)
@@ -81,7 +83,7 @@ def _labelled(session: Session, project_id: int) -> dict[str, str]:
     return dict(found.all())
 
 
-def as_csv(credits: Iterable[Credit]) -> str:
+def as_csv(credits: Iterable[ImageCredit]) -> str:
     """Return a table with a line for every place of every image, under `COLUMNS`; times are in UTC."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
@@ -92,7 +94,7 @@ def as_csv(credits: Iterable[Credit]) -> str:
     return file.getvalue()
 
 
-def _cells(credit: Credit, place: PaperRecord | None) -> tuple[str, ...]:
+def _cells(credit: ImageCredit, place: ProvenanceRecord | None) -> tuple[str, ...]:
     if place is None:
         return (credit.sha256, "", credit.class_name, *[""] * (len(COLUMNS) - 3))
     return (
@@ -111,13 +113,13 @@ def _cells(credit: Credit, place: PaperRecord | None) -> tuple[str, ...]:
     )
 
 
-def as_text(credits: Iterable[Credit]) -> str:
+def as_text(credits: Iterable[ImageCredit]) -> str:
     """Return the text to put beside what is made of the images: a line for each, grouped by licence.
 
     Own work is only counted, since nobody is owed a credit for it. Images of unknown licence come last.
     """
-    licensed: defaultdict[str, list[PaperRecord]] = defaultdict(list)
-    unknown: list[PaperRecord | None] = []
+    licensed: defaultdict[str, list[ProvenanceRecord]] = defaultdict(list)
+    unknown: list[ProvenanceRecord | None] = []
     own = 0
     for credit in credits:
         place = credit.credited
@@ -143,7 +145,7 @@ def _group(name: str, count: int, lines: Iterable[str]) -> str:
     return "".join(f"{line}\n" for line in (heading, *sorted(set(lines), key=str.casefold)))
 
 
-def _credit(place: PaperRecord) -> str:
+def _credit(place: ProvenanceRecord) -> str:
     """Return «“Title” by Creator (page), CC BY 2.0 (licence's address)», as far as it is known."""
     text = _("“{title}”").format(title=_line(place.title or place.name))
     if place.creator:

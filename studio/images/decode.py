@@ -27,7 +27,7 @@ from pillow_heif import register_heif_opener
 
 from studio.errors import ImageRefused
 from studio.i18n import _
-from studio.images.reasons import Why
+from studio.images.reasons import SkipReason
 
 _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"%PDF", "PDF"),
@@ -207,7 +207,7 @@ def decode_whole(
     """Return what `decode` does with the file's format and size. Raises ImageRefused likewise."""
     data = source if isinstance(source, bytes) else read_image_file(source, name)
     if not data:
-        raise ImageRefused(_("{name} is empty: expected an image.").format(name=name), Why.DAMAGED)
+        raise ImageRefused(_("{name} is empty: expected an image.").format(name=name), SkipReason.DAMAGED)
     refuse_large_file(len(data), name)
     if foreign := foreign_format(data):
         raise _not_a_image(name, foreign)
@@ -251,7 +251,7 @@ def refuse_large_file(size_bytes: int, name: str) -> None:
             _("{name} is larger than {limit} MB: too large for an image. Make it smaller first.").format(
                 name=name, limit=MAX_FILE_BYTES // 1_000_000
             ),
-            Why.TOO_LARGE,
+            SkipReason.TOO_LARGE,
         )
 
 
@@ -346,7 +346,7 @@ def _too_many_pixels(name: str, most_pixels: int, width: int = 0, height: int = 
         _("{name} has more than {limit} megapixels{size}. Make it smaller first.").format(
             name=name, limit=most_pixels // 1_000_000, size=size
         ),
-        Why.TOO_LARGE,
+        SkipReason.TOO_LARGE,
     )
 
 
@@ -356,7 +356,7 @@ def _not_a_image(name: str, kind: str) -> ImageRefused:
             "expected a JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF file; {name} is {kind}. "
             "Convert it first."
         ).format(name=name, kind=kind),
-        Why.NOT_AN_IMAGE,
+        SkipReason.NOT_AN_IMAGE,
     )
 
 
@@ -368,7 +368,7 @@ def _unidentified(data: bytes, name: str) -> ImageRefused:
             "expected a JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF file; {name} is none of them, "
             "whatever its name says."
         ).format(name=name),
-        Why.NOT_AN_IMAGE,
+        SkipReason.NOT_AN_IMAGE,
     )
 
 
@@ -379,10 +379,10 @@ def _broken(data: bytes, name: str, error: Exception | None) -> ImageRefused:
             _("{name} is truncated: the {kind} file ends too early. Fetch it again.").format(
                 name=name, kind=kind
             ),
-            Why.DAMAGED,
+            SkipReason.DAMAGED,
         )
     return ImageRefused(
-        _("{name} is a damaged {kind} file. Fetch it again.").format(name=name, kind=kind), Why.DAMAGED
+        _("{name} is a damaged {kind} file. Fetch it again.").format(name=name, kind=kind), SkipReason.DAMAGED
     )
 
 

@@ -19,7 +19,16 @@ from db.labelling import Target, record
 from studio.arrays import Float32Array, IndexArray
 from studio.errors import StudioError
 from studio.i18n import _
-from studio.images.similarity import DENIED, NEAR_BITS, THE_SAME, UNSEEN_BITS, Hashes, alike, bits_apart, look
+from studio.images.similarity import (
+    DIFFERENT_COSINE,
+    DUPLICATE_COSINE,
+    HASH_ALONE_BITS,
+    NEAR_DUPLICATE_BITS,
+    Hashes,
+    hamming_distance,
+    show_the_same,
+    thumbnail_vector,
+)
 from studio.images.store import ImageStore
 from studio.progress import Progress
 
@@ -29,7 +38,7 @@ _REMEMBERED = 4096
 """Looks kept in memory, 3 kB each: images that resemble each other come close together."""
 
 
-class Pair(NamedTuple):
+class NearDuplicatePair(NamedTuple):
     """Image ids of two images that are nearly the same."""
 
     first: int
@@ -37,7 +46,7 @@ class Pair(NamedTuple):
     second: int
 
 
-class NearCopies:
+class NearDuplicateIndex:
     """The perceptual hashes of one project's images in memory, 16 bytes each, and the search among them.
 
     Made empty; every search first reads from the database what has been added since, by anybody.
@@ -50,7 +59,7 @@ class NearCopies:
         self._hashes: Hashes = np.empty(0, np.uint64)
         self._looks: dict[int, Float32Array | None] = {}
 
-    def of(self, session: Session, added: Sequence[int]) -> list[Pair]:
+    def of(self, session: Session, added: Sequence[int]) -> list[NearDuplicatePair]:
         """Return the pairs of images `added` (image ids, already written) with all others, in their order.
 
         Of two that were added, the pair is given once, with the one named later as `second`.
@@ -60,29 +69,31 @@ class NearCopies:
         later = set(added)
         for image_id in added:
             later.discard(image_id)
-            bits = bits_apart(self._hashes, self._hashes[self._ids == image_id][0])
-            near = np.flatnonzero(bits <= NEAR_BITS)
+            bits = hamming_distance(self._hashes, self._hashes[self._ids == image_id][0])
+            near = np.flatnonzero(bits <= NEAR_DUPLICATE_BITS)
             nearest = self._ids[near[np.argsort(bits[near], kind="stable")]].tolist()
             others = [other for other in nearest if other != image_id and other not in later]
             proposed[image_id] = others[:_LOOKED_AT]
         compared = {i for image_id, others in proposed.items() if others for i in (image_id, *others)}
         looks = self._looks_of(session, compared) if compared else {}
         return [
-            Pair(other, image_id)
+            NearDuplicatePair(other, image_id)
             for image_id, others in proposed.items()
             for other in others
-            if alike(looks[other], looks[image_id])
+            if show_the_same(looks[other], looks[image_id])
         ]
 
     def _read_on(self, session: Session, added: Sequence[int]) -> None:
         """Read the hashes of what is in the project and not yet here."""
         known = int(self._ids.max(initial=0))
-        self._read(session, models.Label.image_id > known)
+        self._read(session, models.LabelRow.image_id > known)
         # An image that another project had before has an older id.
         if older := [image_id for image_id in added if image_id <= known]:
-            self._read(session, models.Label.image_id.in_(older))
+            self._read(session, models.LabelRow.image_id.in_(older))
         count = (
-            select(func.count()).select_from(models.Label).where(models.Label.project_id == self._project_id)
+            select(func.count())
+            .select_from(models.LabelRow)
+            .where(models.LabelRow.project_id == self._project_id)
         )
         if session.scalar(count) != len(self._ids):  # somebody else has added such an image
             self._ids, self._hashes = self._ids[:0], self._hashes[:0]
@@ -90,9 +101,9 @@ class NearCopies:
 
     def _read(self, session: Session, which: ColumnElement[bool]) -> None:
         rows = session.execute(
-            select(models.Label.image_id, models.Image.perceptual_hash)
-            .join(models.Image, models.Image.id == models.Label.image_id)
-            .where(models.Label.project_id == self._project_id, which)
+            select(models.LabelRow.image_id, models.ImageRow.perceptual_hash)
+            .join(models.ImageRow, models.ImageRow.id == models.LabelRow.image_id)
+            .where(models.LabelRow.project_id == self._project_id, which)
         ).all()
         self._ids = np.append(self._ids, np.array([image_id for image_id, _digits in rows], np.int64))
         self._hashes = np.append(self._hashes, np.array([int(digits, 16) for _id, digits in rows], np.uint64))
@@ -100,8 +111,8 @@ class NearCopies:
     def _looks_of(self, session: Session, wanted: set[int]) -> dict[int, Float32Array | None]:
         found = {image_id: self._looks[image_id] for image_id in wanted & self._looks.keys()}
         rows = session.execute(
-            select(models.Image.id, models.Image.sha256, models.Image.format).where(
-                models.Image.id.in_(wanted - found.keys())
+            select(models.ImageRow.id, models.ImageRow.sha256, models.ImageRow.format).where(
+                models.ImageRow.id.in_(wanted - found.keys())
             )
         )
         for image_id, sha256, format_name in rows:
@@ -114,7 +125,7 @@ class NearCopies:
     def _look(self, sha256: str, format_name: str) -> Float32Array | None:
         try:
             with Image.open(self._store.thumbnail(sha256, format_name), formats=["JPEG"]) as thumbnail:
-                return look(thumbnail)
+                return thumbnail_vector(thumbnail)
         except (StudioError, OSError):  # its file is gone: then it is a copy of nothing
             return None
 
@@ -123,7 +134,7 @@ _ROWS, _COLUMNS = 512, 8192
 """Images compared at once: 120 MB, or 260 MB where all are alike, whatever their number."""
 
 
-def refine(
+def refine_duplicate_groups(
     database: Database,
     project_id: int,
     image_ids: Sequence[int],
@@ -140,7 +151,7 @@ def refine(
     twice, it changes nothing. The database is locked only while the result is written. Raises Stopped.
     """
     with database.read() as session:
-        hashes = _hashes(session, select(models.Label.image_id).filter_by(project_id=project_id))
+        hashes = _hashes(session, select(models.LabelRow.image_id).filter_by(project_id=project_id))
     chosen = set(image_ids if new is None else new)
     rows = [row for row, image_id in enumerate(image_ids) if image_id in hashes]
     rows.sort(key=lambda row: image_ids[row] not in chosen)  # then no pair is looked at twice
@@ -150,11 +161,14 @@ def refine(
     phase = _("Looking for near copies")
     for start in range(0, compared, _ROWS):
         progress.report(phase, start, compared)
-        images.link(everyone[start : min(start + _ROWS, compared)], everyone[start:], UNSEEN_BITS)
+        images.link(everyone[start : min(start + _ROWS, compared)], everyone[start:], HASH_ALONE_BITS)
     progress.report(phase, compared, compared)
     with database.write() as session:
         # The lock that ingest takes too: no group changes between being read and being written.
-        if session.scalar(select(models.Project.id).filter_by(id=project_id).with_for_update()) is not None:
+        if (
+            session.scalar(select(models.ProjectRow.id).filter_by(id=project_id).with_for_update())
+            is not None
+        ):
             replace(session, project_id, _groups(session, project_id, images))
 
 
@@ -163,22 +177,26 @@ def images_of_run(session: Session, run_id: int) -> tuple[dict[str, int], set[in
 
     New are those on which no finished run of the project trained: to be compared before this run is finished.
     """
-    this = session.get_one(models.Run, run_id)
-    taken = select(models.SnapshotImage.image_id).where(models.SnapshotImage.snapshot_id == this.snapshot_id)
-    rows = session.execute(select(models.Image.sha256, models.Image.id).where(models.Image.id.in_(taken)))
+    this = session.get_one(models.RunRow, run_id)
+    taken = select(models.SnapshotImageRow.image_id).where(
+        models.SnapshotImageRow.snapshot_id == this.snapshot_id
+    )
+    rows = session.execute(
+        select(models.ImageRow.sha256, models.ImageRow.id).where(models.ImageRow.id.in_(taken))
+    )
     ids = dict(rows.all())
-    finished = select(models.Run.snapshot_id).where(
-        models.Run.project_id == this.project_id, models.Run.ended_at.is_not(None)
+    finished = select(models.RunRow.snapshot_id).where(
+        models.RunRow.project_id == this.project_id, models.RunRow.ended_at.is_not(None)
     )
     known = session.scalars(
-        select(models.SnapshotImage.image_id).where(models.SnapshotImage.snapshot_id.in_(finished))
+        select(models.SnapshotImageRow.image_id).where(models.SnapshotImageRow.snapshot_id.in_(finished))
     )
     return ids, set(ids.values()) - set(known)
 
 
 def _hashes(session: Session, image_ids: Select[Any]) -> dict[int, int]:
     rows = session.execute(
-        select(models.Image.id, models.Image.perceptual_hash).where(models.Image.id.in_(image_ids))
+        select(models.ImageRow.id, models.ImageRow.perceptual_hash).where(models.ImageRow.id.in_(image_ids))
     )
     return {image_id: int(digits, 16) for image_id, digits in rows}
 
@@ -206,10 +224,10 @@ class _Images:
         """Unite those of `some` and `others` that are near copies by their bottlenecks and hashes."""
         for block in _blocks(others, _COLUMNS):
             cosines = self._directions(some) @ self._directions(block).T
-            first, second = np.nonzero(cosines >= DENIED)
+            first, second = np.nonzero(cosines >= DIFFERENT_COSINE)
             one, other = some[first], block[second]
-            near = bits_apart(self.hashes[one], self.hashes[other]) <= most_bits
-            near |= cosines[first, second] >= THE_SAME
+            near = hamming_distance(self.hashes[one], self.hashes[other]) <= most_bits
+            near |= cosines[first, second] >= DUPLICATE_COSINE
             self.unite(one[near], other[near])
 
     def unite(self, some: IndexArray, others: IndexArray) -> None:
@@ -243,7 +261,7 @@ def _groups(session: Session, project_id: int, images: _Images) -> dict[int, Mem
     former = memberships(session, project_id)
     embedded = len(images.ids)
     places = {image_id: place for place, image_id in enumerate(images.ids)}
-    hashes = _hashes(session, select(models.CopyGroup.image_id).filter_by(project_id=project_id))
+    hashes = _hashes(session, select(models.DuplicateGroupRow.image_id).filter_by(project_id=project_id))
     by_group: dict[int, list[int]] = defaultdict(list)
     for image_id, membership in former.items():
         if image_id not in places:
@@ -254,9 +272,9 @@ def _groups(session: Session, project_id: int, images: _Images) -> dict[int, Mem
         group = np.array(members, np.intp)
         known = group[group < embedded]
         for block in _blocks(known, _ROWS):
-            images.link(block, known, NEAR_BITS)
+            images.link(block, known, NEAR_DUPLICATE_BITS)
         for place in group[group >= embedded]:
-            near = bits_apart(images.hashes[group], images.hashes[place]) <= NEAR_BITS
+            near = hamming_distance(images.hashes[group], images.hashes[place]) <= NEAR_DUPLICATE_BITS
             # What a bottleneck found, which is not at hand any more, its hash need not show.
             near[0] |= former[images.ids[place]].found_by == "bottleneck"
             images.unite(np.full(int(near.sum()), place), group[near])
@@ -279,7 +297,7 @@ def _group_id(members: Sequence[int], former: Mapping[int, Membership]) -> int:
 
 
 @dataclass(frozen=True)
-class Member:
+class GroupMember:
     """An image of a group. class_id and class_name: None while it is unlabelled."""
 
     image_id: int
@@ -294,104 +312,104 @@ class Member:
 
 
 @dataclass(frozen=True)
-class Group:
+class DuplicateGroup:
     """Two or more images that are nearly the same, none of them rejected; the keeper comes first."""
 
     id: int
-    members: tuple[Member, ...]
+    members: tuple[GroupMember, ...]
 
     @property
-    def keeper(self) -> Member:
+    def keeper(self) -> GroupMember:
         """The largest: by pixels, then by bytes, then the one that came first."""
         return self.members[0]
 
 
 @dataclass(frozen=True)
-class CopyCounts:
+class DuplicateCounts:
     """How many groups there are, and how many images in them besides their keepers."""
 
     groups: int
     images_beyond_keepers: int
 
 
-def copy_groups(session: Session, project_id: int) -> tuple[Group, ...]:
+def duplicate_groups(session: Session, project_id: int) -> tuple[DuplicateGroup, ...]:
     """Return the project's groups of near copies, by their ids.
 
     Rejected images have been decided about and are left out, and so is a group of which one is left.
     """
     name = (
-        select(models.Provenance.address)
+        select(models.ProvenanceRow.address)
         .where(
-            models.Provenance.project_id == project_id,
-            models.Provenance.image_id == models.CopyGroup.image_id,
+            models.ProvenanceRow.project_id == project_id,
+            models.ProvenanceRow.image_id == models.DuplicateGroupRow.image_id,
         )
-        .order_by(models.Provenance.id)
+        .order_by(models.ProvenanceRow.id)
         .limit(1)
         .scalar_subquery()
     )
     rows = session.execute(
         select(
-            models.CopyGroup.group_id,
-            models.Image.id,
-            models.Image.sha256,
+            models.DuplicateGroupRow.group_id,
+            models.ImageRow.id,
+            models.ImageRow.sha256,
             name,
-            models.ImageClass.id,
-            models.ImageClass.name,
-            models.Image.width_px,
-            models.Image.height_px,
-            models.Image.size_bytes,
+            models.ImageClassRow.id,
+            models.ImageClassRow.name,
+            models.ImageRow.width_px,
+            models.ImageRow.height_px,
+            models.ImageRow.size_bytes,
         )
-        .join(models.Image, models.Image.id == models.CopyGroup.image_id)
+        .join(models.ImageRow, models.ImageRow.id == models.DuplicateGroupRow.image_id)
         .join(
-            models.Label,
-            (models.Label.project_id == models.CopyGroup.project_id)
-            & (models.Label.image_id == models.CopyGroup.image_id),
+            models.LabelRow,
+            (models.LabelRow.project_id == models.DuplicateGroupRow.project_id)
+            & (models.LabelRow.image_id == models.DuplicateGroupRow.image_id),
         )
-        .join(models.ImageClass, models.ImageClass.id == models.Label.class_id, isouter=True)
-        .where(models.CopyGroup.project_id == project_id, models.Label.state != "rejected")
+        .join(models.ImageClassRow, models.ImageClassRow.id == models.LabelRow.class_id, isouter=True)
+        .where(models.DuplicateGroupRow.project_id == project_id, models.LabelRow.state != "rejected")
         .order_by(
-            models.CopyGroup.group_id,
-            (models.Image.width_px * models.Image.height_px).desc(),
-            models.Image.size_bytes.desc(),
-            models.Image.id,
+            models.DuplicateGroupRow.group_id,
+            (models.ImageRow.width_px * models.ImageRow.height_px).desc(),
+            models.ImageRow.size_bytes.desc(),
+            models.ImageRow.id,
         )
     )
-    members: dict[int, list[Member]] = defaultdict(list)
+    members: dict[int, list[GroupMember]] = defaultdict(list)
     for group_id, image_id, sha256, address, *others in rows:
-        members[group_id].append(Member(image_id, sha256, address or sha256, *others))
-    return tuple(Group(group_id, tuple(all_)) for group_id, all_ in members.items() if len(all_) > 1)
+        members[group_id].append(GroupMember(image_id, sha256, address or sha256, *others))
+    return tuple(DuplicateGroup(group_id, tuple(all_)) for group_id, all_ in members.items() if len(all_) > 1)
 
 
-def count(session: Session, project_id: int) -> CopyCounts:
+def count_duplicates(session: Session, project_id: int) -> DuplicateCounts:
     """Count what `copy_groups` returns."""
     of_group = (
         select(func.count().label("members"))
-        .select_from(models.CopyGroup)
+        .select_from(models.DuplicateGroupRow)
         .join(
-            models.Label,
-            (models.Label.project_id == models.CopyGroup.project_id)
-            & (models.Label.image_id == models.CopyGroup.image_id),
+            models.LabelRow,
+            (models.LabelRow.project_id == models.DuplicateGroupRow.project_id)
+            & (models.LabelRow.image_id == models.DuplicateGroupRow.image_id),
         )
-        .where(models.CopyGroup.project_id == project_id, models.Label.state != "rejected")
-        .group_by(models.CopyGroup.group_id)
+        .where(models.DuplicateGroupRow.project_id == project_id, models.LabelRow.state != "rejected")
+        .group_by(models.DuplicateGroupRow.group_id)
         .having(func.count() > 1)
         .subquery()
     )
     groups, members = session.execute(select(func.count(), func.sum(of_group.c.members))).one()
-    return CopyCounts(groups, int(members or 0) - groups)
+    return DuplicateCounts(groups, int(members or 0) - groups)
 
 
-def set_copies_aside(session: Session, project_id: int, *, operation_id: str, now: datetime) -> int:
+def reject_duplicates(session: Session, project_id: int, *, operation_id: str, now: datetime) -> int:
     """Reject all images of all groups but the keepers, as one operation that can be undone.
 
     A keeper without a class gets that of its group where the others agree on one. Returns how many images
     were rejected: none when the operation was done before.
     """
-    if session.get(models.LabelOperation, operation_id) is not None:
+    if session.get(models.LabelOperationRow, operation_id) is not None:
         return 0
     targets: dict[int, Target] = {}
     aside = 0
-    for group in copy_groups(session, project_id):
+    for group in duplicate_groups(session, project_id):
         keeper, *others = group.members
         targets.update({member.image_id: ("rejected", None) for member in others})
         aside += len(others)

@@ -14,7 +14,7 @@ from db import models
 
 
 @dataclass(frozen=True)
-class Papers:
+class Provenance:
     """What is known of where an image comes from and what may be done with it; empty means unknown."""
 
     page_address: str = ""
@@ -34,7 +34,7 @@ _CHUNK = 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class PaperRecord(Papers):
+class ProvenanceRecord(Provenance):
     """The papers that came with an image from one place."""
 
     kind: str
@@ -48,20 +48,22 @@ class PaperRecord(Papers):
         return file_name(self.address)
 
 
-NAMES = tuple(field.name for field in fields(PaperRecord))
-COLUMNS = tuple(getattr(models.Provenance, name) for name in NAMES)
+NAMES = tuple(field.name for field in fields(ProvenanceRecord))
+COLUMNS = tuple(getattr(models.ProvenanceRow, name) for name in NAMES)
 """What a question selects for `record_of`: columns alone, since whole rows take about twice as long."""
 
 
-def record_of(values: Iterable[Any]) -> PaperRecord:
+def record_of(values: Iterable[Any]) -> ProvenanceRecord:
     """Return the record of one row's `COLUMNS`."""
-    return PaperRecord(**dict(zip(NAMES, values, strict=True)))
+    return ProvenanceRecord(**dict(zip(NAMES, values, strict=True)))
 
 
-def of(session: Session, project_id: int, image_ids: Collection[int]) -> dict[int, tuple[PaperRecord, ...]]:
+def provenance_of(
+    session: Session, project_id: int, image_ids: Collection[int]
+) -> dict[int, tuple[ProvenanceRecord, ...]]:
     """Return the papers of images by their ids, each image's in the order in which they came."""
-    found = models.Provenance
-    records: dict[int, tuple[PaperRecord, ...]] = dict.fromkeys(image_ids, ())
+    found = models.ProvenanceRow
+    records: dict[int, tuple[ProvenanceRecord, ...]] = dict.fromkeys(image_ids, ())
     ids = list(records)
     for start in range(0, len(ids), _CHUNK):
         some = ids[start : start + _CHUNK]
@@ -77,7 +79,7 @@ def of(session: Session, project_id: int, image_ids: Collection[int]) -> dict[in
 
 def has_licence(project_id: int, image_id: QueryableAttribute[int]) -> ColumnElement[bool]:
     """Return the condition that a project knows what may be done with an image: a licence, or own work."""
-    found = models.Provenance
+    found = models.ProvenanceRow
     return (
         select(found.id)
         .where(

@@ -5,7 +5,7 @@ from enum import StrEnum
 from studio.i18n import _
 
 
-class Why(StrEnum):
+class SkipReason(StrEnum):
     """The kinds of refusal. The sentence beside each says what happened to this one file."""
 
     ROBOTS = "robots"
@@ -34,20 +34,20 @@ def title(why: str) -> str:
 
 def _titles() -> dict[str, str]:
     return {
-        Why.ROBOTS: _("robots.txt forbids it"),
-        Why.NOAI: _("the site wants no use by AI, or no indexing"),
-        Why.ADDRESS: _("an address that is not asked"),
-        Why.MISSING: _("not there (404)"),
-        Why.FORBIDDEN: _("the site refused"),
-        Why.BUSY: _("the site is too busy"),
-        Why.UNREACHABLE: _("no connection, or a broken one"),
-        Why.SLOW: _("too slow"),
-        Why.REDIRECTS: _("too many redirects"),
-        Why.TOO_LARGE: _("too large"),
-        Why.TOO_SMALL: _("too small"),
-        Why.ORNAMENT: _("an icon, a sprite or a tracker"),
-        Why.NOT_AN_IMAGE: _("not an image"),
-        Why.DAMAGED: _("damaged"),
-        Why.LIMIT: _("over the limit that was set"),
-        Why.COPY: _("in the project already"),
+        SkipReason.ROBOTS: _("robots.txt forbids it"),
+        SkipReason.NOAI: _("the site wants no use by AI, or no indexing"),
+        SkipReason.ADDRESS: _("an address that is not asked"),
+        SkipReason.MISSING: _("not there (404)"),
+        SkipReason.FORBIDDEN: _("the site refused"),
+        SkipReason.BUSY: _("the site is too busy"),
+        SkipReason.UNREACHABLE: _("no connection, or a broken one"),
+        SkipReason.SLOW: _("too slow"),
+        SkipReason.REDIRECTS: _("too many redirects"),
+        SkipReason.TOO_LARGE: _("too large"),
+        SkipReason.TOO_SMALL: _("too small"),
+        SkipReason.ORNAMENT: _("an icon, a sprite or a tracker"),
+        SkipReason.NOT_AN_IMAGE: _("not an image"),
+        SkipReason.DAMAGED: _("damaged"),
+        SkipReason.LIMIT: _("over the limit that was set"),
+        SkipReason.COPY: _("in the project already"),
     }

@@ -6,13 +6,13 @@ from PIL import Image
 
 from studio.arrays import Float32Array
 
-NEAR_BITS = 12
+NEAR_DUPLICATE_BITS = 12
 """Perceptual hashes of near copies differ in no more bits than this, of 64."""
-THE_SAME = 0.93
+DUPLICATE_COSINE = 0.93
 """The cosine of two bottlenecks from which on their images are near copies, whatever their hashes say."""
-DENIED = 0.6
+DIFFERENT_COSINE = 0.6
 """The cosine below which they are not, whatever their hashes say."""
-UNSEEN_BITS = 10
+HASH_ALONE_BITS = 10
 """Between the two, hashes may differ in so many bits; in NEAR_BITS where the thumbnails were looked at."""
 _ALIKE = 0.93
 """The correlation of two thumbnails from which on they show the same."""
@@ -49,14 +49,14 @@ def perceptual_hash(image: Image.Image) -> str:
     return np.packbits(waves > middle).tobytes().hex()
 
 
-def bits_apart(some: Hashes, others: Hashes | np.uint64) -> npt.NDArray[np.uint8]:
+def hamming_distance(some: Hashes, others: Hashes | np.uint64) -> npt.NDArray[np.uint8]:
     """Return in how many of 64 bits pHashes differ, or would if one image were mirrored: the fewer."""
     differ = some ^ others
     fewest: npt.NDArray[np.uint8] = np.minimum(np.bitwise_count(differ), np.bitwise_count(differ ^ _MIRRORED))
     return fewest
 
 
-def look(thumbnail: Image.Image) -> Float32Array | None:
+def thumbnail_vector(thumbnail: Image.Image) -> Float32Array | None:
     """Return what is compared of a thumbnail: float32, (768,), of length 1 around 0; None for a plain one.
 
     Plain images, all white or all black, say nothing by which one could be a copy of another.
@@ -71,7 +71,7 @@ def look(thumbnail: Image.Image) -> Float32Array | None:
     return around / np.linalg.norm(around)
 
 
-def alike(one: Float32Array | None, other: Float32Array | None) -> bool:
+def show_the_same(one: Float32Array | None, other: Float32Array | None) -> bool:
     """Whether two thumbnails show the same, however bright, sharp or large, and mirrored or not."""
     if one is None or other is None:
         return False

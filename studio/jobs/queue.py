@@ -72,7 +72,7 @@ def enqueue(
     session: Session, kind: str, arguments: Mapping[str, Any], project_id: int | None, now: datetime
 ) -> int:
     """Put work at the end of the queue and return its id; it is there once `session` is committed."""
-    job = models.Job(
+    job = models.JobRow(
         kind=kind, arguments=dict(arguments), project_id=project_id, state="queued", created_at=now
     )
     session.add(job)
@@ -82,7 +82,7 @@ def enqueue(
 
 def find(session: Session, job_id: int) -> Job | None:
     """Return one job."""
-    row = session.get(models.Job, job_id)
+    row = session.get(models.JobRow, job_id)
     return None if row is None else _job(row)
 
 
@@ -90,23 +90,25 @@ def latest(
     session: Session, project_id: int, kinds: Collection[str], *, live_only: bool = False
 ) -> Job | None:
     """Return a project's newest job of these kinds."""
-    wanted = select(models.Job).where(models.Job.project_id == project_id, models.Job.kind.in_(kinds))
+    wanted = select(models.JobRow).where(
+        models.JobRow.project_id == project_id, models.JobRow.kind.in_(kinds)
+    )
     if live_only:
-        wanted = wanted.where(models.Job.state.in_(("queued", "running")))
-    row = session.scalars(wanted.order_by(models.Job.id.desc()).limit(1)).first()
+        wanted = wanted.where(models.JobRow.state.in_(("queued", "running")))
+    row = session.scalars(wanted.order_by(models.JobRow.id.desc()).limit(1)).first()
     return None if row is None else _job(row)
 
 
 def live(session: Session, project_id: int, kinds: Collection[str]) -> list[Job]:
     """Return a project's jobs of these kinds that wait or run, the oldest first."""
     rows = session.scalars(
-        select(models.Job)
+        select(models.JobRow)
         .where(
-            models.Job.project_id == project_id,
-            models.Job.kind.in_(kinds),
-            models.Job.state.in_(("queued", "running")),
+            models.JobRow.project_id == project_id,
+            models.JobRow.kind.in_(kinds),
+            models.JobRow.state.in_(("queued", "running")),
         )
-        .order_by(models.Job.id)
+        .order_by(models.JobRow.id)
     )
     return [_job(row) for row in rows]
 
@@ -114,23 +116,25 @@ def live(session: Session, project_id: int, kinds: Collection[str]) -> list[Job]
 def unfinished(session: Session, project_id: int, kind: str, arguments: Mapping[str, Any]) -> Job | None:
     """Return the newest job that was asked for in just these words, unless it has ended well."""
     rows = session.scalars(
-        select(models.Job)
-        .where(models.Job.project_id == project_id, models.Job.kind == kind, models.Job.state != "done")
-        .order_by(models.Job.id.desc())
+        select(models.JobRow)
+        .where(
+            models.JobRow.project_id == project_id, models.JobRow.kind == kind, models.JobRow.state != "done"
+        )
+        .order_by(models.JobRow.id.desc())
     )
     return next((_job(row) for row in rows if row.arguments == arguments), None)
 
 
-def ask_to_stop(session: Session, job_id: int, now: datetime) -> None:
+def request_stop(session: Session, job_id: int, now: datetime) -> None:
     """Stop a job: at once where it waits, within two seconds where it runs. A job that ended is left."""
     session.execute(
-        update(models.Job)
-        .where(models.Job.id == job_id, models.Job.state == "queued")
+        update(models.JobRow)
+        .where(models.JobRow.id == job_id, models.JobRow.state == "queued")
         .values(state="stopped", stop_asked=True, ended_at=now)
     )
     session.execute(
-        update(models.Job)
-        .where(models.Job.id == job_id, models.Job.state == "running")
+        update(models.JobRow)
+        .where(models.JobRow.id == job_id, models.JobRow.state == "running")
         .values(stop_asked=True)
     )
 
@@ -138,33 +142,33 @@ def ask_to_stop(session: Session, job_id: int, now: datetime) -> None:
 def resume(session: Session, job_id: int) -> None:
     """Queue a stopped or failed job again; it goes on from what it had finished."""
     session.execute(
-        update(models.Job)
-        .where(models.Job.id == job_id, models.Job.state.in_(("stopped", "failed")))
+        update(models.JobRow)
+        .where(models.JobRow.id == job_id, models.JobRow.state.in_(("stopped", "failed")))
         .values(state="queued", stop_asked=False, attempts=0, error=None, details=None, ended_at=None)
     )
 
 
-def waiting(session: Session, kinds: Collection[str]) -> bool:
+def has_queued(session: Session, kinds: Collection[str]) -> bool:
     """Whether any job of these kinds waits: a look that takes no lock."""
-    wanted = models.Job.state == "queued", models.Job.kind.in_(kinds)
-    return session.scalar(select(models.Job.id).where(*wanted).limit(1)) is not None
+    wanted = models.JobRow.state == "queued", models.JobRow.kind.in_(kinds)
+    return session.scalar(select(models.JobRow.id).where(*wanted).limit(1)) is not None
 
 
 def claim(session: Session, token: str, now: datetime, kinds: Collection[str]) -> Job | None:
     """Take the oldest waiting job of these kinds; no two workers get the same."""
-    return _claim(session, token, now, models.Job.kind.in_(kinds))
+    return _claim(session, token, now, models.JobRow.kind.in_(kinds))
 
 
 def claim_one(session: Session, job_id: int, token: str, now: datetime) -> Job | None:
     """Take this job, if it waits still."""
-    return _claim(session, token, now, models.Job.id == job_id)
+    return _claim(session, token, now, models.JobRow.id == job_id)
 
 
 def _claim(session: Session, token: str, now: datetime, wanted: ColumnElement[bool]) -> Job | None:
     row = session.scalars(
-        select(models.Job)
-        .where(models.Job.state == "queued", wanted)
-        .order_by(models.Job.id)
+        select(models.JobRow)
+        .where(models.JobRow.state == "queued", wanted)
+        .order_by(models.JobRow.id)
         .limit(1)
         .with_for_update(skip_locked=True)
     ).first()
@@ -177,7 +181,7 @@ def _claim(session: Session, token: str, now: datetime, wanted: ColumnElement[bo
     return _job(row)
 
 
-def beat(session: Session, job_id: int, token: str, now: datetime) -> Job | None:
+def heartbeat(session: Session, job_id: int, token: str, now: datetime) -> Job | None:
     """Say that the job's worker lives; returns the job, or None when it is no longer this worker's."""
     row = session.scalars(_held(job_id, token)).first()
     if row is None:
@@ -226,12 +230,12 @@ def release(session: Session, job_id: int, token: str, now: datetime) -> None:
         _give_back(row, now)
 
 
-def take_back_lost(session: Session, now: datetime) -> int:
+def requeue_lost(session: Session, now: datetime) -> int:
     """Give back every job whose worker has fallen silent; returns how many."""
     oldest = now - SILENCE
     rows = session.scalars(
-        select(models.Job)
-        .where(models.Job.state == "running", models.Job.heartbeat_at < oldest)
+        select(models.JobRow)
+        .where(models.JobRow.state == "running", models.JobRow.heartbeat_at < oldest)
         .with_for_update(skip_locked=True)
     ).all()
     for row in rows:
@@ -242,10 +246,10 @@ def take_back_lost(session: Session, now: datetime) -> int:
 def count_live(session: Session) -> int:
     """How many jobs wait or run."""
     states = ("queued", "running")
-    return session.scalar(select(func.count()).where(models.Job.state.in_(states))) or 0
+    return session.scalar(select(func.count()).where(models.JobRow.state.in_(states))) or 0
 
 
-def _give_back(row: models.Job, now: datetime) -> None:
+def _give_back(row: models.JobRow, now: datetime) -> None:
     row.worker = None
     if row.stop_asked:
         row.state, row.ended_at = "stopped", now
@@ -260,12 +264,12 @@ def _give_back(row: models.Job, now: datetime) -> None:
 
 
 def _held(job_id: int, token: str) -> Any:
-    return select(models.Job).where(
-        models.Job.id == job_id, models.Job.state == "running", models.Job.worker == token
+    return select(models.JobRow).where(
+        models.JobRow.id == job_id, models.JobRow.state == "running", models.JobRow.worker == token
     )
 
 
-def _job(row: models.Job) -> Job:
+def _job(row: models.JobRow) -> Job:
     return Job(
         id=row.id,
         project_id=row.project_id,

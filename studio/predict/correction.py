@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import select
 
 from db.engine import Database
-from db.models import Image
+from db.models import ImageRow
 from studio.collect.ingest import ingest
 from studio.curate.labels import label
 from studio.datasets.sources import Source
@@ -49,7 +49,7 @@ def put_back(
     digest = hashlib.sha256(data).hexdigest()
     if report.copies:  # an image keeps the class that it has, until a person says otherwise, as here
         with database.write() as session:
-            image_id = session.scalar(select(Image.id).where(Image.sha256 == digest))
+            image_id = session.scalar(select(ImageRow.id).where(ImageRow.sha256 == digest))
             assert image_id is not None  # noqa: S101 - it has just been found to be there
             label(session, project_id, [image_id], class_name, operation_id=new_id(), now=now)
     return digest

@@ -12,10 +12,10 @@ from studio.arrays import Float32Array, Uint8Array
 from studio.backbones.interpreter import Engine
 from studio.backbones.preprocessing import Preprocessing
 from studio.predict.explain import evidence
-from studio.retrain.confidence import Doubt, Sureness, read_anchors
+from studio.retrain.confidence import Confidence, Doubt, read_anchors
 from studio.retrain.model_file import head_of
 from studio.retrain.model_outputs import Inner, inner
-from studio.retrain.run_folder import CARD, altered, read_card, read_labels, read_model
+from studio.retrain.run_folder import CARD, altered, read_labels, read_model, read_model_json
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Model:
         file: Inner,
         labels: tuple[str, ...],
         preprocessing: Preprocessing,
-        sureness: Sureness | None = None,
+        sureness: Confidence | None = None,
         threads: int = 1,
     ) -> None:
         self.labels = labels
@@ -73,14 +73,14 @@ class Model:
     @classmethod
     def open(cls, run_dir: Path, *, threads: int = 1) -> "Model":
         """Open a finished run's folder. Raises ModelUnreadable if a file is missing or not as it was."""
-        card = read_card(run_dir)
+        card = read_model_json(run_dir)
         labels = read_labels(run_dir, card)
         try:
             preprocessing = Preprocessing.from_json(card["preprocessing"])
         except (KeyError, TypeError, ValueError) as error:
             raise altered(run_dir / CARD, error) from error
         content = read_model(run_dir, card)
-        sureness = Sureness.read(run_dir)
+        sureness = Confidence.read(run_dir)
         if sureness is not None and sureness.model_sha256 != card["model_sha256"]:
             sureness = None  # measured on another model
         anchors = None if sureness is None or sureness.most_strangeness is None else read_anchors(run_dir)
@@ -120,7 +120,7 @@ class Model:
     def _answer(self, outputs: list[npt.NDArray[np.float32]]) -> Answer:
         at = self._file.strangeness
         strangeness = None if at is None else max(0.0, float(outputs[at][0]))  # rounding may go below
-        sureness = self.sureness or Sureness()
+        sureness = self.sureness or Confidence()
         predictions = self._ranked(sureness.calibrated(outputs[0]))
         return Answer(predictions, sureness.doubt(predictions[0].score, strangeness), strangeness)
 
@@ -144,7 +144,7 @@ class ModelPool:
         return self._models[0].labels
 
     @property
-    def sureness(self) -> Sureness | None:
+    def sureness(self) -> Confidence | None:
         """How sure the model may be; None where that has not been measured."""
         return self._models[0].sureness
 

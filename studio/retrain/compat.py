@@ -14,7 +14,7 @@ from pathlib import Path
 from studio.arrays import Float32Array
 from studio.backbones.embedding import Refusal
 from studio.datasets.splits import Split
-from studio.errors import OutputRefused, SourceMissing, TooLittleToLearnFrom
+from studio.errors import OutputRefused, SourceMissing, TooFewImages
 from studio.files import atomic_bytes
 from studio.i18n import _
 from studio.progress import Progress
@@ -90,7 +90,7 @@ def read_peer_folder(
             )
         folders[label], names[label] = paths, name  # the label keeps its place
     if not folders:
-        raise TooLittleToLearnFrom(
+        raise TooFewImages(
             _("expected folders of jpg images in {path}; there is none. Name the folder above them.").format(
                 path=image_dir
             )
@@ -152,7 +152,7 @@ def _check_training(snapshot: Snapshot) -> None:
     trained = {example.label for example in snapshot.of_split("training")}
     for label in snapshot.classes:
         if label not in trained:
-            raise TooLittleToLearnFrom(
+            raise TooFewImages(
                 _(
                     "No image of “{label}” is left for training: their paths put all of them elsewhere. "
                     "Add images, or retrain without --compat."

@@ -73,7 +73,7 @@ class Costs:
 
 
 @dataclass(frozen=True)
-class Sureness:
+class Confidence:
     """How sure a model may be.
 
     temperature: above 1 where the model is surer than it should be; see `calibrated`.
@@ -95,7 +95,7 @@ class Sureness:
         labels: IndexArray,
         strangeness: Float32Array | None,
         model_sha256: str = "",
-    ) -> "Sureness":
+    ) -> "Confidence":
         """Set temperature and thresholds on the validation images.
 
         probabilities: float32, (N, classes), as the model gives them; labels: int, (N,); strangeness:
@@ -159,7 +159,7 @@ class Sureness:
             json.dump({"version": _VERSION, **values}, text, indent=1, allow_nan=False)
 
     @classmethod
-    def read(cls, run_dir: Path) -> "Sureness | None":
+    def read(cls, run_dir: Path) -> "Confidence | None":
         """Return what `write` left; None where nothing was measured yet, or what is there is not that."""
         try:
             values = json.loads((run_dir / SURENESS).read_text(encoding="utf-8"))

@@ -17,7 +17,7 @@ from PIL import Image
 from studio.arrays import Uint8Array
 from studio.backbones import BackboneFile
 from studio.backbones.bottleneck_cache import BottleneckCache
-from studio.backbones.embedding import Errand, ImageFile, Refusal, fill
+from studio.backbones.embedding import EmbeddingRequest, ImageFile, Refusal, fill
 from studio.backbones.preprocessing import Preprocessing
 from studio.i18n import _
 from studio.images.decode import decode, read_image_file
@@ -150,9 +150,9 @@ def embed_views(
     progress.report(phase, 0, total)
     missing = set(cache.missing(digest for named in numbers.values() for digest in named))
     wanted = {sha256: tuple(d for d in named if d in missing) for sha256, named in numbers.items()}
-    errands = [Errand(by_digest[sha256], digests) for sha256, digests in wanted.items() if digests]
+    errands = [EmbeddingRequest(by_digest[sha256], digests) for sha256, digests in wanted.items() if digests]
 
-    def draw(errand: Errand, content: bytes) -> Iterator[Uint8Array]:
+    def draw(errand: EmbeddingRequest, content: bytes) -> Iterator[Uint8Array]:
         sha256 = errand.image.sha256
         image = _decoded(content, errand.image.path.name, distortions, backbone.preprocessing)
         for digest in errand.digests:

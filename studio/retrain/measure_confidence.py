@@ -15,11 +15,11 @@ from studio.backbones.embedding import embed
 from studio.backbones.preprocessing import Preprocessing
 from studio.i18n import _
 from studio.progress import Progress
-from studio.retrain.confidence import Sureness
+from studio.retrain.confidence import Confidence
 from studio.retrain.head.head import Head
 from studio.retrain.model_file import head_of
 from studio.retrain.model_outputs import only_features
-from studio.retrain.run_folder import read_card, read_model, read_snapshot
+from studio.retrain.run_folder import read_model, read_model_json, read_snapshot
 from studio.retrain.snapshot import Example, Snapshot, evenly
 
 _SHARED = 20_000
@@ -48,7 +48,7 @@ class RunFeatures:
     @classmethod
     def of(cls, run_dir: Path) -> "RunFeatures":
         """Open a run. Raises ModelUnreadable, and ValueError for a model without a head of ours."""
-        card = read_card(run_dir)
+        card = read_model_json(run_dir)
         model = read_model(run_dir, card)
         own = bool(card.get("facts", {}).get("fine_tuning"))
         return cls(
@@ -110,13 +110,13 @@ ANCHORS = 500
 _BLOCK = 512
 
 
-def measured(run_dir: Path, bottleneck_dir: Path, *, threads: int, progress: Progress) -> Sureness:
+def measured(run_dir: Path, bottleneck_dir: Path, *, threads: int, progress: Progress) -> Confidence:
     """Return a run's sureness, measured on its validation images where that has not been done.
 
     It is kept, but for a run whose images are all gone, of which nothing can be known. Raises
     ModelUnreadable, Stopped.
     """
-    known = Sureness.read(run_dir)
+    known = Confidence.read(run_dir)
     run = RunFeatures.of(run_dir)
     model_sha256 = hashlib.sha256(run.model).hexdigest()
     if known is not None and known.model_sha256 == model_sha256:
@@ -130,7 +130,7 @@ def measured(run_dir: Path, bottleneck_dir: Path, *, threads: int, progress: Pro
     classes = run.snapshot.classes
     labels = np.array([classes.index(example.label) for example in images], np.intp)
     strangeness = None if anchors is None else _strangeness(features, anchors)
-    found = Sureness.of(run.head.probabilities(features), labels, strangeness, model_sha256)
+    found = Confidence.of(run.head.probabilities(features), labels, strangeness, model_sha256)
     if trained or images:
         found.write(run_dir, anchors)
     progress.report(_("Measuring how sure it may be"), 1, 1)

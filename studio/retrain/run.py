@@ -30,17 +30,17 @@ from studio.retrain.run_folder import (
     SUMMARIES,
     altered,
     labels_text,
-    read_card,
     read_model,
+    read_model_json,
     read_snapshot,
     versions,
-    write_card,
+    write_model_json,
     write_tuned,
 )
 from studio.retrain.snapshot import Snapshot
 from studio.retrain.tensorboard import SummaryWriter
 from studio.retrain.time_budget import TRIALS, learn_in_time
-from studio.retrain.train_head import CHECKPOINT, Learnt, Means, learn_head
+from studio.retrain.train_head import CHECKPOINT, RunContext, TrainResult, train_head
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def retrain(
     with SummaryWriter(summaries_dir or run_dir / SUMMARIES) as summaries:
         summaries.begin(options)
         looking_on = (*watches, Watch(options.eval_step_interval, summaries.show, last=True))
-        means = Means(run_dir, bottleneck_dir, backbones_dir, threads, progress, looking_on)
+        means = RunContext(run_dir, bottleneck_dir, backbones_dir, threads, progress, looking_on)
 
         def tell(points: Sequence[CurvePoint]) -> None:
             summaries.write(points)
@@ -144,7 +144,7 @@ def retrain(
         used.check(),
         facts,
     )
-    write_card(run_dir, _card(result, snapshot, learnt))
+    write_model_json(run_dir, _card(result, snapshot, learnt))
     for checkpoint in run_dir.glob(f"{Path(CHECKPOINT).stem}*{Path(CHECKPOINT).suffix}"):
         checkpoint.unlink()
     shutil.rmtree(run_dir / TRIALS, ignore_errors=True)
@@ -154,7 +154,7 @@ def retrain(
 
 def read_run(run_dir: Path) -> RunResult:
     """Return a finished run from its folder. Raises ModelUnreadable."""
-    card = read_card(run_dir)
+    card = read_model_json(run_dir)
     read_model(run_dir, card)
     try:
         options = RunOptions.from_json(card["options"])
@@ -177,7 +177,7 @@ def read_run(run_dir: Path) -> RunResult:
 
 
 def _finished(snapshot: Snapshot, options: RunOptions, run_dir: Path) -> RunResult:
-    card = read_card(run_dir)
+    card = read_model_json(run_dir)
     if card.get("asked") != snapshot.hash or RunOptions.from_json(card["options"]) != options:
         raise JobFailed(
             _("{path} holds a finished run of other images or options. Choose another folder.").format(
@@ -191,10 +191,10 @@ def _identity(snapshot: Snapshot, options: RunOptions) -> str:
     return json.dumps((snapshot.hash, options.to_json()), sort_keys=True)
 
 
-def _way_of(options: RunOptions) -> Callable[[Snapshot, RunOptions, Means, str, OnPoints], Learnt]:
+def _way_of(options: RunOptions) -> Callable[[Snapshot, RunOptions, RunContext, str, OnPoints], TrainResult]:
     if options.minutes is not None:
         return learn_in_time
-    return learn_tuned if options.fine_tune else learn_head
+    return learn_tuned if options.fine_tune else train_head
 
 
 def _backbones(name: str) -> list[dict[str, str]]:
@@ -205,7 +205,7 @@ def _backbones(name: str) -> list[dict[str, str]]:
     ]
 
 
-def _card(result: RunResult, asked: Snapshot, learnt: Learnt) -> dict[str, Any]:
+def _card(result: RunResult, asked: Snapshot, learnt: TrainResult) -> dict[str, Any]:
     backbone = learnt.backbone
     validation = result.validation
     return {

@@ -39,7 +39,7 @@ ATTRIBUTION_TABLE, ATTRIBUTION_TEXT = "ATTRIBUTION.csv", "ATTRIBUTION.txt"
 _LIBRARIES = ("retrain-studio", "tensorflow", "keras", "ai-edge-litert", "numpy", "pillow")
 
 
-def write_card(run_dir: Path, card: dict[str, Any]) -> None:
+def write_model_json(run_dir: Path, card: dict[str, Any]) -> None:
     """Write `model.json`, with the versions of the format and of the libraries.
 
     card: `model_sha256`, `classes` and `preprocessing` are what `read_model`, `read_labels` and a model
@@ -55,7 +55,7 @@ def write_card(run_dir: Path, card: dict[str, Any]) -> None:
         )
 
 
-def read_card(run_dir: Path) -> dict[str, Any]:
+def read_model_json(run_dir: Path) -> dict[str, Any]:
     """Return what `write_card` wrote. Raises ModelUnreadable."""
     path = run_dir / CARD
     try:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import cast
 
 from studio.datasets.splits import SPLITS, Split, given_of_groups, place_of, split_of
-from studio.errors import TooLittleToLearnFrom
+from studio.errors import TooFewImages
 from studio.files import atomic_text
 from studio.i18n import _, counted
 
@@ -143,7 +143,7 @@ class Snapshot:
         Raises TooLittleToLearnFrom for fewer than two classes.
         """
         if len(self.classes) < LEAST_CLASSES:
-            raise TooLittleToLearnFrom(
+            raise TooFewImages(
                 _("expected at least two classes with images; there is {found}. Add a second class.").format(
                     found=_("only “{label}”").format(label=self.classes[0]) if self.classes else _("none")
                 )

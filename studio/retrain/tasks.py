@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from db.engine import Database
 from studio.arrays import Float32Array
-from studio.errors import AlreadyAtWork, Stopped, StudioError
+from studio.errors import JobAlreadyRunning, Stopped, StudioError
 from studio.i18n import _
 from studio.images.store import ImageStore
 from studio.jobs import queue
@@ -118,7 +118,7 @@ def measure_backbones(database: Database, project_id: int, now: datetime) -> int
 
 def _refuse_two_at_once(session: Session, project_id: int) -> None:
     if queue.latest(session, project_id, {"retrain"}, live_only=True) is not None:
-        raise AlreadyAtWork(_("This project is being retrained already. Wait for it, or stop it first."))
+        raise JobAlreadyRunning(_("This project is being retrained already. Wait for it, or stop it first."))
 
 
 def _frozen(session: Session, store: ImageStore, project_id: int, options: RunOptions, now: datetime) -> int:
@@ -253,13 +253,13 @@ def _compare(
     work: JobContext, run_id: int, used: "Snapshot", vectors: Float32Array, progress: "Progress"
 ) -> None:
     """Look for near copies among a run's images by their bottlenecks, which are there now."""
-    from studio.images.near_duplicates import images_of_run, refine
+    from studio.images.near_duplicates import images_of_run, refine_duplicate_groups
 
     with work.database.read() as session:
         image_ids, new = images_of_run(session, run_id)
     if new:
         ids = [image_ids[example.sha256] for example in used.examples]
-        refine(work.database, work.project_id, ids, vectors, new=new, progress=progress)
+        refine_duplicate_groups(work.database, work.project_id, ids, vectors, new=new, progress=progress)
 
 
 def _told(run_id: int, result: "RunResult") -> dict[str, Any]:

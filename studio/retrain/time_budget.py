@@ -17,7 +17,7 @@ from studio.retrain.estimate import estimate
 from studio.retrain.fine_tuning.fine_tune import learn_tuned
 from studio.retrain.options import RunOptions
 from studio.retrain.snapshot import Snapshot
-from studio.retrain.train_head import Learnt, Means, learn_head
+from studio.retrain.train_head import RunContext, TrainResult, train_head
 
 TRIALS = "trials"
 """A folder in the run's: what each way stands at. Whoever calls removes it when the run is whole."""
@@ -32,7 +32,7 @@ _FEWEST_EPOCHS, _MOST_EPOCHS = 3, 40
 @dataclass(frozen=True)
 class _Trial:
     options: RunOptions
-    learnt: Learnt
+    learnt: TrainResult
     points: tuple[CurvePoint, ...]
     seconds: float
 
@@ -98,8 +98,8 @@ class _Until:
 
 
 def learn_in_time(
-    snapshot: Snapshot, options: RunOptions, means: Means, identity: str, on_points: OnPoints
-) -> Learnt:
+    snapshot: Snapshot, options: RunOptions, means: RunContext, identity: str, on_points: OnPoints
+) -> TrainResult:
     """Train in several ways until `options.minutes` are over; return the best by the validation images.
 
     First a head on the backbone that is asked for, which is finished whatever it takes, so that there is a
@@ -188,7 +188,7 @@ def _single(name: str) -> bool:
 
 
 def _fitted(
-    options: RunOptions, snapshot: Snapshot, trials: list[_Trial], means: Means, left_s: float
+    options: RunOptions, snapshot: Snapshot, trials: list[_Trial], means: RunContext, left_s: float
 ) -> RunOptions | None:
     """Return the options, with fewer passes where needed, if they should end in time."""
     expected = sum(
@@ -203,7 +203,7 @@ def _fitted(
     return None
 
 
-def _expected_s(options: RunOptions, snapshot: Snapshot, means: Means, before: list[_Trial]) -> float:
+def _expected_s(options: RunOptions, snapshot: Snapshot, means: RunContext, before: list[_Trial]) -> float:
     counts = {split: len(snapshot.of_split(split)) for split in ("training", "validation", "testing")}
     known = any(trial.options.backbone == options.backbone for trial in before)
     return estimate(
@@ -215,7 +215,7 @@ def _expected_s(options: RunOptions, snapshot: Snapshot, means: Means, before: l
 
 
 def _tried(
-    snapshot: Snapshot, options: RunOptions, means: Means, identity: str, number: int, end: float | None
+    snapshot: Snapshot, options: RunOptions, means: RunContext, identity: str, number: int, end: float | None
 ) -> _Trial | None:
     """Return a way that was gone to its end, or None where the time was up before."""
     points: list[CurvePoint] = []
@@ -228,7 +228,7 @@ def _tried(
     room.run_dir.mkdir(parents=True, exist_ok=True)
     own = f"{identity} {json.dumps(options.to_json(), sort_keys=True)}"
     began = time.monotonic()
-    learn = learn_tuned if options.fine_tune else learn_head
+    learn = learn_tuned if options.fine_tune else train_head
     try:
         learnt = learn(snapshot, options, room, own, points.extend)
     except _TimeIsUp:

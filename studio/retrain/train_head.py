@@ -35,7 +35,7 @@ _TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True)
-class Means:
+class RunContext:
     """Where a run works, with what, and who looks on.
 
     bottleneck_dir, backbones_dir: shared with other runs.
@@ -50,7 +50,7 @@ class Means:
 
 
 @dataclass(frozen=True)
-class Learnt:
+class TrainResult:
     """What training came to. snapshot: without the images that could not be read, `refusals`.
 
     model: the file's bytes. step, validation: when the stored weights were reached, and how they did then.
@@ -84,7 +84,7 @@ class Embedded:
 
 @contextmanager
 def embedded(
-    snapshot: Snapshot, options: RunOptions, backbone: BackboneFile, means: Means
+    snapshot: Snapshot, options: RunOptions, backbone: BackboneFile, means: RunContext
 ) -> Iterator[Embedded]:
     """Compute what bottlenecks are missing, distorted views included, and yield them all.
 
@@ -133,9 +133,9 @@ def _lesson(snapshot: Snapshot, vectors: Float32Array, views: IndexArray | None)
     )
 
 
-def learn_head(
-    snapshot: Snapshot, options: RunOptions, means: Means, identity: str, on_points: OnPoints
-) -> Learnt:
+def train_head(
+    snapshot: Snapshot, options: RunOptions, means: RunContext, identity: str, on_points: OnPoints
+) -> TrainResult:
     """Train a head on a backbone's bottlenecks. identity: what a checkpoint must have been written with.
 
     Raises TooLittleToLearnFrom, BackboneError, Stopped.
@@ -166,7 +166,9 @@ def learn_head(
     means.progress.report(_("Writing the model"), 0, 1)
     model = with_head(backbone.path.read_bytes(), trained.head)
     _compare(model, trained.head, backbone, used.examples[:_COMPARED])
-    return Learnt(used, refusals, backbone, model, trained.step, trained.validation, probabilities, facts)
+    return TrainResult(
+        used, refusals, backbone, model, trained.step, trained.validation, probabilities, facts
+    )
 
 
 def identity_on(identity: str, backbone: BackboneFile, used: Snapshot) -> str:

@@ -26,7 +26,7 @@ def example_images(session: Session, run_dir: Path, labels: Sequence[str]) -> Ma
                 of_class[row["label"]].append(row["sha256"])
     some = {label: sorted(of_class[label])[: 2 * PER_CLASS] for label in labels}
     wanted = [digest for digests in some.values() for digest in digests]
-    here = set(session.scalars(select(models.Image.sha256).where(models.Image.sha256.in_(wanted))))
+    here = set(session.scalars(select(models.ImageRow.sha256).where(models.ImageRow.sha256.in_(wanted))))
     return {
         label: tuple(digest for digest in digests if digest in here)[:PER_CLASS]
         for label, digests in some.items()
@@ -35,4 +35,4 @@ def example_images(session: Session, run_dir: Path, labels: Sequence[str]) -> Ma
 
 def format_of(session: Session, sha256: str) -> str | None:
     """Return the format of an image, as Pillow calls it; None where there is none."""
-    return session.scalar(select(models.Image.format).where(models.Image.sha256 == sha256))
+    return session.scalar(select(models.ImageRow.format).where(models.ImageRow.sha256 == sha256))

@@ -13,12 +13,12 @@ from sqlalchemy.orm import Session
 
 from db import models
 from db.engine import Database
-from db.models import ShareLink, ShareMark
+from db.models import ShareLinkRow, VisitorFeedbackRow
 from studio.collect.ingest import ingest
 from studio.datasets.sources import Source
 from studio.errors import StudioError
 from studio.i18n import _
-from studio.images.provenance import VISITOR, Papers
+from studio.images.provenance import VISITOR, Provenance
 from studio.images.store import ImageStore, fitted
 from studio.progress import Silent
 from studio.share.links import Shared
@@ -74,7 +74,9 @@ def mark(database: Database, store: ImageStore, shared: Shared, said: Said, now:
     pixels = None if image is None else _pixels_alone(image)
     with database.read() as session:
         marks, images = session.execute(
-            select(func.count(), func.count(ShareMark.image_id)).where(ShareMark.link_id == shared.link_id)
+            select(func.count(), func.count(VisitorFeedbackRow.image_id)).where(
+                VisitorFeedbackRow.link_id == shared.link_id
+            )
         ).one()
     if marks >= MOST_MARKS or (pixels is not None and images >= MOST_IMAGES):
         raise LinkFull(_("This link has taken as many remarks as it can. Thank you."))
@@ -83,7 +85,7 @@ def mark(database: Database, store: ImageStore, shared: Shared, said: Said, now:
     with database.write() as session:
         image_id = None if pixels is None else _image_id(session, pixels)
         session.add(
-            ShareMark(
+            VisitorFeedbackRow(
                 link_id=shared.link_id,
                 answered=said.answered,
                 score=said.score,
@@ -96,13 +98,13 @@ def mark(database: Database, store: ImageStore, shared: Shared, said: Said, now:
 
 def marks(session: Session, project_id: int, limit: int = 100) -> tuple[Mark, ...]:
     """Return what visitors marked as wrong in a project, the newest first."""
-    row = ShareMark
+    row = VisitorFeedbackRow
     rows = session.execute(
-        select(row.answered, row.score, row.meant, models.Image.sha256, ShareLink.name, row.at)
-        .join(ShareLink, ShareLink.id == row.link_id)
-        .join(models.Run, models.Run.id == ShareLink.run_id)
-        .outerjoin(models.Image, models.Image.id == row.image_id)
-        .where(models.Run.project_id == project_id)
+        select(row.answered, row.score, row.meant, models.ImageRow.sha256, ShareLinkRow.name, row.at)
+        .join(ShareLinkRow, ShareLinkRow.id == row.link_id)
+        .join(models.RunRow, models.RunRow.id == ShareLinkRow.run_id)
+        .outerjoin(models.ImageRow, models.ImageRow.id == row.image_id)
+        .where(models.RunRow.project_id == project_id)
         .order_by(row.id.desc())
         .limit(limit)
     )
@@ -123,7 +125,7 @@ def _take(
 ) -> None:
     read: Callable[[], bytes] = partial(bytes, content)
     name = f"{shared.name}/{now:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}.jpg"
-    source = Source(name, read, kind=VISITOR, papers=Papers(title=title))
+    source = Source(name, read, kind=VISITOR, papers=Provenance(title=title))
     ingest(
         database,
         store,
@@ -145,4 +147,4 @@ def _title(said: Said) -> str:
 
 def _image_id(session: Session, content: bytes) -> int | None:
     digest = hashlib.sha256(content).hexdigest()
-    return session.scalar(select(models.Image.id).where(models.Image.sha256 == digest))
+    return session.scalar(select(models.ImageRow.id).where(models.ImageRow.sha256 == digest))

@@ -18,7 +18,7 @@ from studio.predict.model import Model
 from studio.retrain.fine_tuning.network import tune, tuned_network
 from studio.retrain.head.head import Head
 from studio.retrain.model_file import head_of
-from studio.retrain.run_folder import read_card, read_model, read_tuned
+from studio.retrain.run_folder import read_model, read_model_json, read_tuned
 
 INPUT, FINAL = "input", "final_result"
 """What the script calls input and output."""
@@ -90,7 +90,7 @@ def write_frozen_graph(run_dir: Path, path: Path, name: str = FINAL) -> None:
     answers are near the model's, not the same. Raises ModelUnreadable, and JobFailed when the graph does not
     answer as the run's model does.
     """
-    card = read_card(run_dir)
+    card = read_model_json(run_dir)
     head = head_of(read_model(run_dir, card))
     backbone, network = network_of(run_dir, card, head)
     content = FrozenGraph(backbone, len(head.bias), name, network).with_head(head)

@@ -11,7 +11,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from db import models
-from db.models import ShareLink, ShareMark
+from db.models import ShareLinkRow, VisitorFeedbackRow
 from studio.errors import ProjectError
 from studio.i18n import _
 
@@ -92,11 +92,11 @@ def create(
                 limit=LONGEST_NAME, count=len(name)
             )
         )
-    run = session.get(models.Run, run_id)
+    run = session.get(models.RunRow, run_id)
     if run is None or run.ended_at is None or run.deleted_at is not None:
         raise ProjectError(_("There is no such trained model. It may have been deleted; choose another."))
     made = token()
-    row = ShareLink(
+    row = ShareLinkRow(
         run_id=run_id,
         name=name,
         token_sha256=_hash(made),
@@ -128,16 +128,16 @@ def revoke(session: Session, link_id: int, now: datetime) -> None:
 def links(session: Session, project_id: int) -> tuple[Link, ...]:
     """Return the links to a project's runs, the newest first; those to deleted runs are left out."""
     marks = (
-        select(func.count(), func.count(ShareMark.image_id))
-        .where(ShareMark.link_id == ShareLink.id)
-        .correlate(ShareLink)
+        select(func.count(), func.count(VisitorFeedbackRow.image_id))
+        .where(VisitorFeedbackRow.link_id == ShareLinkRow.id)
+        .correlate(ShareLinkRow)
     )
     marked, images = (marks.with_only_columns(column).scalar_subquery() for column in marks.selected_columns)
     rows = session.execute(
-        select(ShareLink, marked, images)
-        .join(models.Run, models.Run.id == ShareLink.run_id)
-        .where(models.Run.project_id == project_id, models.Run.deleted_at.is_(None))
-        .order_by(ShareLink.id.desc())
+        select(ShareLinkRow, marked, images)
+        .join(models.RunRow, models.RunRow.id == ShareLinkRow.run_id)
+        .where(models.RunRow.project_id == project_id, models.RunRow.deleted_at.is_(None))
+        .order_by(ShareLinkRow.id.desc())
     )
     return tuple(
         Link(
@@ -161,18 +161,23 @@ def links(session: Session, project_id: int) -> tuple[Link, ...]:
 
 def opened_by(session: Session, token: str, now: datetime) -> Shared | None:
     """Return what a token opens; None alike for one that is unknown, expired or revoked."""
-    row = ShareLink
+    row = ShareLinkRow
     found = session.execute(
         select(
-            row.id, models.Run.project_id, models.Run.folder, row.name, row.keeps_images, row.shows_examples
+            row.id,
+            models.RunRow.project_id,
+            models.RunRow.folder,
+            row.name,
+            row.keeps_images,
+            row.shows_examples,
         )
-        .join(models.Run, models.Run.id == row.run_id)
+        .join(models.RunRow, models.RunRow.id == row.run_id)
         .where(
             # Looked up by its hash: how long that takes says nothing of a token that is nearly right.
             row.token_sha256 == _hash(token),
             row.revoked_at.is_(None),
             row.expires_at.is_(None) | (row.expires_at > now),
-            models.Run.deleted_at.is_(None),
+            models.RunRow.deleted_at.is_(None),
         )
     ).one_or_none()
     return None if found is None else Shared(*found)
@@ -180,7 +185,7 @@ def opened_by(session: Session, token: str, now: datetime) -> Shared | None:
 
 def count(session: Session, link_id: int, at: datetime, *, opened: int = 0, answered: int = 0) -> None:
     """Add to what was counted of a link."""
-    row = ShareLink
+    row = ShareLinkRow
     session.execute(
         update(row)
         .where(row.id == link_id)
@@ -192,8 +197,8 @@ def count(session: Session, link_id: int, at: datetime, *, opened: int = 0, answ
     )
 
 
-def _row(session: Session, link_id: int) -> ShareLink:
-    row = session.get(ShareLink, link_id)
+def _row(session: Session, link_id: int) -> ShareLinkRow:
+    row = session.get(ShareLinkRow, link_id)
     if row is None:
         raise ProjectError(_("There is no such link. Reload the page."))
     return row

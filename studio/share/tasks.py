@@ -13,7 +13,7 @@ from typing import Any
 from db import models
 from db.engine import Database
 from studio.datasets.tasks import let_go
-from studio.errors import AlreadyAtWork, ProjectError, Stopped, StudioError
+from studio.errors import JobAlreadyRunning, ProjectError, Stopped, StudioError
 from studio.i18n import _
 from studio.images.file_names import safe_name
 from studio.jobs import queue
@@ -110,13 +110,13 @@ def export_model(
     if not formats or set(formats) - set(FORMATS):
         raise ValueError(f"expected some of {list(FORMATS)}; got {list(formats)}")
     with database.write() as session:
-        if session.get(models.Project, project_id, with_for_update=True) is None:
+        if session.get(models.ProjectRow, project_id, with_for_update=True) is None:
             raise ProjectError(_("There is no such project. It may have been deleted; choose another."))
         run = run_records.run(session, run_id)
         if run.project_id != project_id or run.evaluation is None:
             raise ProjectError(_("This run has no model yet. Choose one that has ended well."))
         if queue.latest(session, project_id, {"export_model"}, live_only=True) is not None:
-            raise AlreadyAtWork(_("A model is being exported already. Wait for it, or stop it first."))
+            raise JobAlreadyRunning(_("A model is being exported already. Wait for it, or stop it first."))
         arguments: dict[str, Any] = {"run_id": run_id, "formats": list(formats)}
         return queue.enqueue(session, "export_model", arguments, project_id, now)
 

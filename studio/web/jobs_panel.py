@@ -66,7 +66,7 @@ def _said(job: queue.Job) -> str:
 
 def _stop(job_id: int) -> None:
     with database().write() as session:
-        queue.ask_to_stop(session, job_id, now())
+        queue.request_stop(session, job_id, now())
 
 
 def ended_badly(job: queue.Job) -> None:

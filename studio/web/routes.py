@@ -11,7 +11,7 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from db.engine import Database
-from db.models import Image
+from db.models import ImageRow
 from studio.errors import StudioError
 from studio.images.store import ImageStore
 from studio.settings import Settings
@@ -48,7 +48,7 @@ def routes(settings: Settings, boards: TensorBoards | None = None) -> list[BaseR
 
         def look(sha256: str) -> Path | None:
             with database.read() as session:
-                kind = session.scalar(select(Image.format).where(Image.sha256 == sha256))
+                kind = session.scalar(select(ImageRow.format).where(ImageRow.sha256 == sha256))
             try:
                 return None if kind is None else find(sha256, kind)
             except (OSError, StudioError):

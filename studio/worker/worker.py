@@ -83,7 +83,7 @@ class Slot:
         token = uuid4().hex
         with _looking():
             with self._database.read() as session:
-                if not queue.waiting(session, self._kinds):
+                if not queue.has_queued(session, self._kinds):
                     return None, token
             with self._database.write() as session:
                 return queue.claim(session, token, datetime.now(UTC), self._kinds), token
@@ -113,7 +113,7 @@ class Slot:
                 if time.monotonic() - beaten_at >= _BEAT_EVERY_S:
                     beaten_at = time.monotonic()
                     with self._database.write() as session:
-                        held = queue.beat(session, job_id, token, datetime.now(UTC))
+                        held = queue.heartbeat(session, job_id, token, datetime.now(UTC))
                     if held is None:
                         job = self._found(job_id)
                         if job is not None and job.live:
@@ -144,7 +144,7 @@ def main() -> None:
                 running = queue.count_live(session)
             if running:
                 with database.write() as session:
-                    queue.take_back_lost(session, datetime.now(UTC))
+                    queue.requeue_lost(session, datetime.now(UTC))
         time.sleep(1.0)
 
 

@@ -33,20 +33,16 @@ from studio.backbones import (
 from studio.backbones.bottleneck_cache import BottleneckCache
 from studio.backbones.embedding import embed
 from studio.collect.ingest import ingest
-from studio.collect.ingest_rows import (
-    Arrived,
-    Facts,
-    enter,
-)
+from studio.collect.ingest_rows import FileFacts, ReadImage, write_batch
 from studio.collect.sample_data import drawings_offer
 from studio.datasets.projects import create_project
 from studio.datasets.sources import Source
 from studio.images.near_duplicates import (
-    Group,
-    NearCopies,
-    Pair,
-    copy_groups,
-    refine,
+    DuplicateGroup,
+    NearDuplicateIndex,
+    NearDuplicatePair,
+    duplicate_groups,
+    refine_duplicate_groups,
 )
 from studio.images.store import ImageStore
 from studio.progress import Silent
@@ -83,18 +79,18 @@ class Place:
         report = ingest(self.database, self.store, self.project_id, sources, progress=Silent(), clock=_now)
         return report.near_copies
 
-    def groups(self) -> tuple[Group, ...]:
+    def groups(self) -> tuple[DuplicateGroup, ...]:
         """Return the groups there are now."""
         with self.database.read() as session:
-            return copy_groups(session, self.project_id)
+            return duplicate_groups(session, self.project_id)
 
 
-class Timed(NearCopies):
+class Timed(NearDuplicateIndex):
     """A search that notes how long it took last."""
 
     seconds = 0.0
 
-    def of(self, session: Session, added: Sequence[int]) -> list[Pair]:
+    def of(self, session: Session, added: Sequence[int]) -> list[NearDuplicatePair]:
         """Search."""
         start = time.perf_counter()
         pairs = super().of(session, added)
@@ -119,7 +115,7 @@ def fill(place: Place, rng: np.random.Generator) -> None:
     """Put 100,000 images with random hashes into the project's tables."""
     with place.database.write() as session:
         session.execute(
-            insert(models.Image),
+            insert(models.ImageRow),
             [
                 {
                     "sha256": f"{number:064x}",
@@ -134,7 +130,7 @@ def fill(place: Place, rng: np.random.Generator) -> None:
             ],
         )
         session.execute(
-            insert(models.Label),
+            insert(models.LabelRow),
             [
                 {
                     "project_id": place.project_id,
@@ -142,7 +138,7 @@ def fill(place: Place, rng: np.random.Generator) -> None:
                     "state": "unlabelled",
                     "updated_at": _now(),
                 }
-                for image_id in session.scalars(select(models.Image.id))
+                for image_id in session.scalars(select(models.ImageRow.id))
             ],
         )
 
@@ -156,10 +152,10 @@ def search_time(rng: np.random.Generator, folder: Path) -> None:
         batch = []
         for at in range(_BATCH):
             digest = f"{_IMAGES + number * _BATCH + at:064x}"
-            facts = Facts("JPEG", 640, 480, 1, rng.bytes(8).hex())
-            batch.append(Arrived(Source(digest, lambda: b""), digest, facts))
+            facts = FileFacts("JPEG", 640, 480, 1, rng.bytes(8).hex())
+            batch.append(ReadImage(Source(digest, lambda: b""), digest, facts))
         start = time.perf_counter()
-        enter(
+        write_batch(
             place.database,
             place.project_id,
             batch,
@@ -185,7 +181,7 @@ def compare_time(rng: np.random.Generator, place: Place) -> None:
     ids = list(range(1, _EMBEDDED + 1))
     for new in (None, ids[-1000:]):
         start = time.perf_counter()
-        refine(place.database, place.project_id, ids, vectors, new=new, progress=Silent())
+        refine_duplicate_groups(place.database, place.project_id, ids, vectors, new=new, progress=Silent())
         seconds = time.perf_counter() - start
         print(f"{len(new or ids):,} bottlenecks compared with {_EMBEDDED:,}: {seconds:.1f} s", flush=True)
 
@@ -221,13 +217,17 @@ def precision(photographs: list[Path], folder: Path) -> None:
 def refine_all(place: Place, folder: Path) -> None:
     """Compute all bottlenecks and look at the groups again."""
     with place.database.read() as session:
-        rows = session.execute(select(models.Image.id, models.Image.sha256, models.Image.format)).all()
+        rows = session.execute(
+            select(models.ImageRow.id, models.ImageRow.sha256, models.ImageRow.format)
+        ).all()
     images = [Labelled(sha256, place.store.original(sha256, kind), "") for _id, sha256, kind in rows]
     backbone = ready(DEFAULT, folder / "backbones", Silent())
     cache = BottleneckCache(folder / "bottlenecks", backbone.features)
     embed(images, backbone, cache, threads=2, progress=Silent())
     vectors = cache.vectors([sha256 for _id, sha256, _kind in rows])
-    refine(place.database, place.project_id, [row[0] for row in rows], vectors, progress=Silent())
+    refine_duplicate_groups(
+        place.database, place.project_id, [row[0] for row in rows], vectors, progress=Silent()
+    )
 
 
 def _found(place: Place) -> int:

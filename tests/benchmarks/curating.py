@@ -66,7 +66,7 @@ from studio.curate.kernel_model import (
 from studio.curate.label_issues import doubts
 from studio.curate.paging import alike
 from studio.datasets.projects import create_project
-from studio.images.near_duplicates import refine
+from studio.images.near_duplicates import refine_duplicate_groups
 from studio.images.store import ImageStore
 from studio.progress import Silent
 from studio.retrain.head.dataset import Lesson
@@ -259,15 +259,15 @@ class _Made:
         with self.database.write() as session:
             self.project = create_project(session, "many", _now()).id
             made = [
-                models.ImageClass(project_id=self.project, name=str(n), position=n) for n in range(classes)
+                models.ImageClassRow(project_id=self.project, name=str(n), position=n) for n in range(classes)
             ]
             session.add_all(made)
             session.flush()
             ids = [each.id for each in made]
             connection = session.connection()
-            connection.execute(insert(models.Image), [_image(n, rng) for n in range(1, count + 1)])
+            connection.execute(insert(models.ImageRow), [_image(n, rng) for n in range(1, count + 1)])
             connection.execute(
-                insert(models.Label),
+                insert(models.LabelRow),
                 [
                     {
                         "project_id": self.project,
@@ -308,7 +308,9 @@ class _Made:
     def refine(self, new: int | None) -> None:
         """Compare the newest with all, or all with all."""
         some = None if new is None else set(self.ids[-new:].tolist())
-        refine(self.database, self.project, self.ids.tolist(), self.vectors, new=some, progress=Silent())
+        refine_duplicate_groups(
+            self.database, self.project, self.ids.tolist(), self.vectors, new=some, progress=Silent()
+        )
 
 
 def _made_up(folder: Path, vectors: Float32Array, labels: Int64Array, count: int) -> _Made:

@@ -67,7 +67,7 @@ def main() -> None:
             with database.write() as session:
                 job = queue.latest(session, project.id, {"retrain"})
                 assert job is not None
-                queue.ask_to_stop(session, job.id, datetime.now(UTC))
+                queue.request_stop(session, job.id, datetime.now(UTC))
             stop.append(waited(lambda: not live()))
         # The first round computes the bottlenecks and waits for TensorFlow: it is not what is promised.
         print(f"cold start to first point  {first[0]:.2f} s")

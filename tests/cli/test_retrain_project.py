@@ -78,7 +78,7 @@ def test_a_run_that_was_stopped_is_gone_on_with(database: Database) -> None:
     with database.write() as session:
         job_id = run_records.run(session, stopped).job_id
         assert job_id is not None
-        queue.ask_to_stop(session, job_id, at)
+        queue.request_stop(session, job_id, at)
     assert run("--seed", 4).exit_code == 0
     with database.read() as session:
         newest = run_records.runs(session, project(database).id)[0]

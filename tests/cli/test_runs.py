@@ -45,9 +45,9 @@ class Home:
         self.project_id = project.id
         self.runs = [self.retrain("처음")]
         with self.database.write() as session:
-            label = update(models.Label).where(models.Label.image_id == 3)
+            label = update(models.LabelRow).where(models.LabelRow.image_id == 3)
             session.execute(label.values(state="rejected", class_id=None))
-            session.execute(update(models.Label).where(models.Label.image_id == 4).values(class_id=2))
+            session.execute(update(models.LabelRow).where(models.LabelRow.image_id == 4).values(class_id=2))
         self.runs.append(self.retrain(""))
 
     def retrain(self, name: str) -> int:
@@ -100,7 +100,7 @@ def test_programs_get_all_of_it(home: Home) -> None:
 
 def test_a_project_without_runs_and_one_that_is_not_there(home: Home) -> None:
     with home.database.write() as session:
-        session.add(models.Project(name="빈 것", created_at=NOW))
+        session.add(models.ProjectRow(name="빈 것", created_at=NOW))
     assert ask("runs", "--project", "빈 것").stdout == "No runs yet.\n"
     assert ask("runs", "--project", "빈 것", "--json").stdout == "[]\n"
     done = ask("runs", "--project", "없는 것")

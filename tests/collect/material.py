@@ -73,7 +73,7 @@ class Bench:
 
     def job(self, at: datetime = NOW) -> int:
         with self.database.write() as session:
-            job = models.Job(
+            job = models.JobRow(
                 project_id=self.project_id, kind="ingest_path", arguments={}, state="running", created_at=at
             )
             session.add(job)
@@ -82,7 +82,7 @@ class Bench:
 
     def labels(self) -> dict[str, str | None]:
         """The project's images by SHA-256, with their classes."""
-        label, image, image_class = models.Label, models.Image, models.ImageClass
+        label, image, image_class = models.LabelRow, models.ImageRow, models.ImageClassRow
         with self.database.read() as session:
             rows = session.execute(
                 select(image.sha256, image_class.name)
@@ -95,7 +95,9 @@ class Bench:
     def finds(self) -> dict[str, tuple[str, str]]:
         """What became of each file: its outcome and reason."""
         with self.database.read() as session:
-            rows = session.execute(select(models.Find).order_by(models.Find.id)).scalars()
+            rows = session.execute(
+                select(models.IngestOutcomeRow).order_by(models.IngestOutcomeRow.id)
+            ).scalars()
             return {row.name: (row.outcome, row.reason) for row in rows}
 
 

@@ -8,7 +8,7 @@ import pytest
 from studio.collect import address_lists
 from studio.collect.address_lists import AddressList, is_address_list, parse_addresses, read_address_list
 from studio.errors import SourceMissing
-from studio.images.provenance import Papers
+from studio.images.provenance import Provenance
 from tests.collect.material import image_bytes
 
 A, B, C = (f"https://example.org/{name}.jpg" for name in "abc")
@@ -82,10 +82,10 @@ def test_a_table_with_classes_and_papers(home: Path, delimiter: str, encoding: s
     assert is_address_list(path)
     found = read_address_list(path)
     assert [(entry.address, entry.class_name) for entry in found.entries] == [(A, "해바라기 꽃"), (B, None)]
-    assert found.entries[0].papers == Papers(
+    assert found.entries[0].papers == Provenance(
         "https://example.org/1", "장미, 빨간", "김", "CC BY", "https://cc.example/by"
     )
-    assert found.entries[1].papers == Papers()
+    assert found.entries[1].papers == Provenance()
     assert [(refused.text, refused.line) for refused in found.refused] == [("none x", 5)]
 
 

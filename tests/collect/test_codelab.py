@@ -54,7 +54,7 @@ def test_they_are_fetched_and_taken_in_with_their_papers(bench: Bench, home: Pat
     assert report.added == 2
     assert sorted(map(str, bench.labels().values())) == ["daisy", "roses"]
     with bench.database.read() as session:
-        found = session.scalars(select(models.Provenance).order_by(models.Provenance.address)).all()
+        found = session.scalars(select(models.ProvenanceRow).order_by(models.ProvenanceRow.address)).all()
     assert [(p.kind, p.address, p.creator) for p in found] == [
         ("download", "flower_photos/daisy/1001_a.jpg", "Jane Doe"),
         ("download", "flower_photos/roses/1002_b.jpg", "김 꽃"),

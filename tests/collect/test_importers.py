@@ -143,7 +143,7 @@ def test_uploads_say_how_they_came_and_what_is_known_of_them(bench: Bench, home:
     assert "of another kind (audio)" in report.refused[0].reason
     assert set(bench.labels().values()) == {"장미"}
     with bench.database.read() as session:
-        found = models.Provenance
+        found = models.ProvenanceRow
         rows_kept = session.execute(select(found.kind, found.address, found.creator).order_by(found.address))
         assert [tuple(row) for row in rows_kept] == [
             ("camera", "a.jpg", "Kim"),

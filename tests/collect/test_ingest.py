@@ -18,7 +18,7 @@ from studio.collect.ingest import IngestReport, Refusal
 from studio.datasets.projects import create_project, project_classes
 from studio.datasets.sources import Source
 from studio.errors import ArchiveRefused, ProjectError, ServerError, Stopped
-from studio.images.provenance import Papers
+from studio.images.provenance import Provenance
 from studio.images.store import ImageStore
 from tests.collect.material import Bench, Watched, files, image_bytes, sources
 from tests.conftest import NOW
@@ -34,7 +34,7 @@ def originals(bench: Bench) -> set[str]:
 
 def test_a_image_is_stored_described_and_labelled(bench: Bench) -> None:
     data = image_bytes(1, 400, 300)
-    papers = Papers(
+    papers = Provenance(
         "https://example.org/page", "A rose", "Jane", "CC BY 2.0", "https://example.org/by", "allowed"
     )
     report = bench.ingest([Source("장미/rose 1.jpg", lambda: data, "장미", "download", papers)])
@@ -42,14 +42,14 @@ def test_a_image_is_stored_described_and_labelled(bench: Bench) -> None:
     assert bench.store.original(digest(data), "JPEG").read_bytes() == data
     assert (bench.store.root / "thumbnails" / digest(data)[:2] / f"{digest(data)}.jpg").exists()
     with bench.database.read() as session:
-        image = session.scalars(select(models.Image)).one()
-        found = session.scalars(select(models.Provenance)).one()
+        image = session.scalars(select(models.ImageRow)).one()
+        found = session.scalars(select(models.ProvenanceRow)).one()
     assert (image.sha256, image.format, image.width_px, image.height_px) == (digest(data), "JPEG", 400, 300)
     assert image.size_bytes == len(data)
     assert int(image.perceptual_hash, 16) >= 0
     assert len(image.perceptual_hash) == 16
     assert (found.kind, found.address, found.found_at) == ("download", "장미/rose 1.jpg", NOW)
-    assert Papers(
+    assert Provenance(
         found.page_address, found.title, found.creator, found.licence, found.licence_address, found.robots
     ) == papers  # fmt: skip
     assert bench.labels() == {digest(data): "장미"}
@@ -66,7 +66,10 @@ def test_the_size_is_the_upright_one(bench: Bench) -> None:
     Image.new("RGB", (640, 480), "red").save(file, "JPEG", exif=exif)
     bench.ingest(sources({"a.jpg": file.getvalue()}))
     with bench.database.read() as session:
-        assert session.execute(select(models.Image.width_px, models.Image.height_px)).one() == (480, 640)
+        assert session.execute(select(models.ImageRow.width_px, models.ImageRow.height_px)).one() == (
+            480,
+            640,
+        )
 
 
 def test_classes_come_in_the_order_they_are_seen(bench: Bench) -> None:
@@ -114,8 +117,8 @@ def test_again_gives_only_copies_and_changes_no_label(bench: Bench) -> None:
     assert bench.ingest(content) == IngestReport(added=0, copies=2, refused=())
     assert bench.labels() == before
     with bench.database.read() as session:
-        assert session.scalar(select(func.count()).select_from(models.Provenance)) == 2
-        assert session.scalar(select(func.count()).select_from(models.LabelChange)) == 2
+        assert session.scalar(select(func.count()).select_from(models.ProvenanceRow)) == 2
+        assert session.scalar(select(func.count()).select_from(models.LabelChangeRow)) == 2
 
 
 def test_a_copy_brings_a_class_to_a_image_without(bench: Bench) -> None:
@@ -131,7 +134,7 @@ def test_a_copy_brings_a_class_to_a_image_without(bench: Bench) -> None:
 def test_a_copy_does_not_bring_a_rejected_image_back(bench: Bench) -> None:
     bench.ingest(offered(("a", 1, "roses")))
     with bench.database.write() as session:
-        image_id = session.scalars(select(models.Image.id)).one()
+        image_id = session.scalars(select(models.ImageRow.id)).one()
         record(
             session,
             operation_id="r",
@@ -249,7 +252,7 @@ def test_two_ingests_at_once_share_the_work_without_a_row_twice(bench: Bench) ->
     assert set(bench.labels()) == {digest(data) for data in content.values()} == originals(bench)
     with bench.database.read() as session:
         assert [c.name for c in project_classes(session, bench.project_id)] == ["daisy"]
-        assert session.scalar(select(func.count()).select_from(models.LabelChange)) == 80
+        assert session.scalar(select(func.count()).select_from(models.LabelChangeRow)) == 80
 
 
 def test_memory_stays_flat(bench: Bench) -> None:

@@ -18,13 +18,13 @@ from studio.collect import outcomes
 from studio.collect.outcomes import COPY, Counts, SiteCounts
 from studio.datasets.sources import Source, refused_source
 from studio.errors import ImageRefused
-from studio.images.provenance import Papers
-from studio.images.reasons import Why, title
+from studio.images.provenance import Provenance
+from studio.images.reasons import SkipReason, title
 from tests.collect.material import Bench, image_bytes
 from tests.conftest import NOW
 
 ROOT = Path(__file__).resolve().parents[2]
-KNOWN = Papers(page_address="https://a.example/꽃", licence="CC BY 2.0", creator="@Anna")
+KNOWN = Provenance(page_address="https://a.example/꽃", licence="CC BY 2.0", creator="@Anna")
 
 
 def gone(address: str, why: str, site: str) -> Source:
@@ -45,16 +45,16 @@ def fill(bench: Bench, job_id: int | None = None) -> None:
             there("https://a.example/0.jpg", 0, "a.example"),
             there("https://a.example/0-again.jpg", 0, "a.example"),
             there("https://b.example:8080/1.jpg", 1, "b.example:8080"),
-            gone("https://a.example/2.jpg", Why.ROBOTS, "a.example"),
-            gone("https://a.example/3.jpg", Why.MISSING, "a.example"),
-            gone("https://a.example/4.jpg", Why.MISSING, "a.example"),
-            refused_source("=cmd|'/c calc'!A1", "Not an image.", "upload", Why.NOT_AN_IMAGE),
+            gone("https://a.example/2.jpg", SkipReason.ROBOTS, "a.example"),
+            gone("https://a.example/3.jpg", SkipReason.MISSING, "a.example"),
+            gone("https://a.example/4.jpg", SkipReason.MISSING, "a.example"),
+            refused_source("=cmd|'/c calc'!A1", "Not an image.", "upload", SkipReason.NOT_AN_IMAGE),
         ],
         job_id=job_id,
     )
     with bench.database.write() as session:
         session.add(
-            models.Find(
+            models.IngestOutcomeRow(
                 project_id=bench.project_id,
                 job_id=job_id,
                 name="https://a.example/꽃",
@@ -97,7 +97,7 @@ def test_reasons_come_a_page_at_a_time_and_of_one_kind(bench: Bench) -> None:
     with bench.database.read() as session:
         first = outcomes.reasons(session, bench.project_id, job, limit=3)
         rest = outcomes.reasons(session, bench.project_id, job, limit=100, after_id=first[-1].id)
-        missing = outcomes.reasons(session, bench.project_id, job, why=Why.MISSING, limit=100)
+        missing = outcomes.reasons(session, bench.project_id, job, why=SkipReason.MISSING, limit=100)
         copies = outcomes.reasons(session, bench.project_id, job, why=COPY, limit=100)
         both_jobs = outcomes.reasons(session, bench.project_id, limit=100)
     assert [row.address for row in (*first, *rest)] == [
@@ -117,10 +117,10 @@ def test_reasons_come_a_page_at_a_time_and_of_one_kind(bench: Bench) -> None:
 
 
 def test_what_came_before_kinds_were_kept_is_another_reason(bench: Bench) -> None:
-    bench.ingest([gone("x.jpg", "", ""), gone("y.jpg", Why.OTHER, "")])
+    bench.ingest([gone("x.jpg", "", ""), gone("y.jpg", SkipReason.OTHER, "")])
     with bench.database.read() as session:
         assert outcomes.counts(session, bench.project_id).by_why == {"other": 2}
-        assert len(outcomes.reasons(session, bench.project_id, why=Why.OTHER, limit=9)) == 2
+        assert len(outcomes.reasons(session, bench.project_id, why=SkipReason.OTHER, limit=9)) == 2
 
 
 def test_every_address_is_written_down_once_a_job(bench: Bench) -> None:
@@ -154,7 +154,7 @@ def test_every_address_is_written_down_once_a_job(bench: Bench) -> None:
 def test_memory_does_not_grow_with_the_addresses(bench: Bench) -> None:
     with bench.database.write() as session:
         session.execute(
-            insert(models.Find),
+            insert(models.IngestOutcomeRow),
             [
                 {
                     "project_id": bench.project_id,

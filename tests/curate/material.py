@@ -10,17 +10,17 @@ from sqlalchemy.orm import DeclarativeBase
 
 from db.engine import Database
 from db.models import (
-    CopyGroup,
-    Finding,
-    Image,
-    ImageClass,
-    Label,
-    LabelChange,
-    LabelClash,
-    LabelOperation,
-    Project,
-    Provenance,
-    Study,
+    AnalysisRow,
+    DuplicateGroupRow,
+    FindingRow,
+    ImageClassRow,
+    ImageRow,
+    LabelChangeRow,
+    LabelClashRow,
+    LabelOperationRow,
+    LabelRow,
+    ProjectRow,
+    ProvenanceRow,
 )
 from tests.conftest import NOW
 
@@ -33,14 +33,14 @@ _KINDS = ("folder", "crawl", "openverse", "camera")
 def small(database: Database, images: int = 10, name: str = "정원", *, first: int = 1) -> int:
     """Make a project of unlabelled images with ids from `first` on, and two classes; return its id."""
     with database.write() as session:
-        project = Project(name=name, created_at=NOW)
+        project = ProjectRow(name=name, created_at=NOW)
         session.add(project)
         session.flush()
-        made = [ImageClass(project_id=project.id, name=n, position=i) for i, n in enumerate(CLASSES[:2])]
+        made = [ImageClassRow(project_id=project.id, name=n, position=i) for i, n in enumerate(CLASSES[:2])]
         session.add_all(made)
-        session.execute(insert(Image), [_image(number) for number in range(first, first + images)])
+        session.execute(insert(ImageRow), [_image(number) for number in range(first, first + images)])
         session.execute(
-            insert(LabelOperation),
+            insert(LabelOperationRow),
             [
                 {
                     "id": f"{name} in",
@@ -53,10 +53,10 @@ def small(database: Database, images: int = 10, name: str = "정원", *, first: 
             ],
         )
         rows = [_label(project.id, i, "unlabelled", None, 1) for i in range(first, first + images)]
-        session.execute(insert(Label), rows)
-        session.execute(insert(LabelChange), [_change(f"{name} in", row, None, None) for row in rows])
+        session.execute(insert(LabelRow), rows)
+        session.execute(insert(LabelChangeRow), [_change(f"{name} in", row, None, None) for row in rows])
         session.execute(
-            insert(Provenance),
+            insert(ProvenanceRow),
             [_provenance(project.id, row["image_id"], "folder", f"새/{row['image_id']}.png") for row in rows],
         )
         return project.id
@@ -71,10 +71,10 @@ def large(database: Database, images: int = 100_000) -> int:
     ids = range(1, images + 1)
     with database.write() as session:
         # Their ids are the database's to give: PostgreSQL would give them once more.
-        session.add(Project(name="큰 정원", created_at=NOW))
+        session.add(ProjectRow(name="큰 정원", created_at=NOW))
         session.flush()
         session.add_all(
-            ImageClass(project_id=1, name=name, position=position) for position, name in enumerate(CLASSES)
+            ImageClassRow(project_id=1, name=name, position=position) for position, name in enumerate(CLASSES)
         )
     labels = []
     for image in ids:
@@ -111,25 +111,25 @@ def large(database: Database, images: int = 100_000) -> int:
         for image in range(10, images - 3, 40)
         for at in range(3)
     ]
-    _insert(database, Image, [_image(image) for image in ids])
-    _insert(database, LabelOperation, operations)
-    _insert(database, Label, labels)
+    _insert(database, ImageRow, [_image(image) for image in ids])
+    _insert(database, LabelOperationRow, operations)
+    _insert(database, LabelRow, labels)
     _insert(
         database,
-        LabelChange,
+        LabelChangeRow,
         [_change(f"in {row['operation_number']}", row, None, None) for row in labels],
     )
-    _insert(database, Provenance, places)
-    _insert(database, CopyGroup, groups)
-    _insert(database, Finding, list(_findings(labels, chance)))
+    _insert(database, ProvenanceRow, places)
+    _insert(database, DuplicateGroupRow, groups)
+    _insert(database, FindingRow, list(_findings(labels, chance)))
     wanted = [row["image_id"] for row in labels if row["state"] == "labelled"][:40]
     clashes = [
         {"operation_id": "in 1", "image_id": i, "project_id": 1, "state": "rejected", "class_id": None}
         for i in wanted
     ]
-    _insert(database, LabelClash, clashes)
+    _insert(database, LabelClashRow, clashes)
     study = {"project_id": 1, "kind": "review", "operation_number": 10, "facts": {"doubtful": 9}, "at": NOW}
-    _insert(database, Study, [study])
+    _insert(database, AnalysisRow, [study])
     return 1
 
 

@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import select
 
 from db.engine import Database
-from db.models import ImageClass, LabelOperation
+from db.models import ImageClassRow, LabelOperationRow
 from studio.curate import classes, labels
-from studio.curate.classes import Shelf, shelves
+from studio.curate.classes import ClassCount, project_counts
 from studio.curate.labels import Group, Result, SetLabels, TakeBack
 from studio.errors import ProjectError
 from tests.conftest import NOW
@@ -49,12 +49,12 @@ def shown(database: Database, project: int) -> dict[str, int]:
     return {shelf.name: shelf.count for shelf in listed(database, project)}
 
 
-def listed(database: Database, project: int) -> tuple[Shelf, ...]:
+def listed(database: Database, project: int) -> tuple[ClassCount, ...]:
     with database.read() as session:
-        return shelves(session, project).classes
+        return project_counts(session, project).classes
 
 
-def by_id(database: Database, project: int) -> dict[int, Shelf]:
+def by_id(database: Database, project: int) -> dict[int, ClassCount]:
     return {shelf.id: shelf for shelf in listed(database, project)}
 
 
@@ -78,7 +78,7 @@ def test_an_act_is_done_once_and_told_to_all(database: Database, project: int) -
         act(database, project, classes.add, "데이지", operation_id="same")
     assert shown(database, project) == {"장미": 4, "튤립": 2, "데이지": 0}
     with database.read() as session:
-        operation = session.get_one(LabelOperation, "same")
+        operation = session.get_one(LabelOperationRow, "same")
     # Without an author, so that nobody's U takes it back.
     assert (operation.number, operation.author, operation.direction) == (4, "", "do")
     assert turn(database, project, "u", "undo").about == "tulips"
@@ -208,7 +208,7 @@ def test_classes_of_other_projects_are_not_touched(database: Database, project: 
         act(database, 99, classes.add, "x")
     act(database, other, classes.reorder, [TULIP, ROSE])
     with database.read() as session:
-        rows = session.scalars(select(ImageClass).where(ImageClass.project_id == project)).all()
+        rows = session.scalars(select(ImageClassRow).where(ImageClassRow.project_id == project)).all()
     assert [(r.name, r.position, r.colour, r.hotkey) for r in rows] == [
         ("장미", 0, "", ""),
         ("튤립", 1, "", ""),

@@ -2,7 +2,7 @@
 
 from db.engine import Database
 from db.labelling import Target, record
-from db.models import Image, ImageClass, Project, Provenance
+from db.models import ImageClassRow, ImageRow, ProjectRow, ProvenanceRow
 from studio.curate.items import counts, project_image
 from tests.conftest import NOW
 
@@ -23,15 +23,15 @@ PLACES = {
 def filled(database: Database, name: str, places: dict[int, list[tuple[str, str]]]) -> int:
     """Make a project and return its id; even images are labelled, number 7 is rejected."""
     with database.write() as session:
-        project = Project(name=name, created_at=NOW)
+        project = ProjectRow(name=name, created_at=NOW)
         session.add(project)
         session.flush()
-        rose = ImageClass(project_id=project.id, name="장미", position=0)
-        session.add_all([rose, ImageClass(project_id=project.id, name="튤립", position=1)])
+        rose = ImageClassRow(project_id=project.id, name="장미", position=0)
+        session.add_all([rose, ImageClassRow(project_id=project.id, name="튤립", position=1)])
         for number in places:
-            if session.get(Image, number + 1) is None:
+            if session.get(ImageRow, number + 1) is None:
                 session.add(
-                    Image(
+                    ImageRow(
                         id=number + 1,
                         sha256=f"{number:064x}",
                         format="PNG",
@@ -44,7 +44,7 @@ def filled(database: Database, name: str, places: dict[int, list[tuple[str, str]
                 )
         session.flush()
         session.add_all(
-            Provenance(
+            ProvenanceRow(
                 project_id=project.id,
                 image_id=number + 1,
                 kind=kind,

@@ -6,7 +6,7 @@ from db.engine import Database
 from studio.curate import classes, history, labels
 from studio.curate.history import Changes, Entry
 from studio.curate.labels import Group, Operation, SetLabels, TakeBack
-from studio.images.near_duplicates import set_copies_aside
+from studio.images.near_duplicates import reject_duplicates
 from tests.conftest import NOW
 from tests.curate.material import small
 
@@ -118,7 +118,7 @@ def test_a_name_that_made_way_is_told_as_it_was(database: Database, project: int
 
 def test_copies_set_aside_can_be_taken_back(database: Database, project: int) -> None:
     with database.write() as session:
-        set_copies_aside(session, project, operation_id="none", now=NOW)
+        reject_duplicates(session, project, operation_id="none", now=NOW)
         labels.reject(session, project, [1, 2], operation_id="aside", now=NOW)
     entry = told(database, project)["aside"]
     assert (entry.author, entry.text, entry.can_undo) == ("", "2 rejected", True)

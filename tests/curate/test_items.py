@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import insert, update
 
 from db.engine import Database
-from db.models import CopyGroup, Finding, Image, Label, Provenance, Study
+from db.models import AnalysisRow, DuplicateGroupRow, FindingRow, ImageRow, LabelRow, ProvenanceRow
 from studio.curate import classes, labels
-from studio.curate.classes import Shelf, shelves
+from studio.curate.classes import ClassCount, project_counts
 from studio.curate.filters import KeptChoices
 from studio.curate.items import Guess, Item, items
 from studio.curate.labels import Group, SetLabels
@@ -29,7 +29,7 @@ def find(database: Database, project: int, *found: tuple[str, int, float, int | 
     """Write findings made when the history had one act."""
     with database.write() as session:
         session.execute(
-            insert(Finding),
+            insert(FindingRow),
             [
                 {"project_id": project, "kind": kind, "image_id": image, "score": score, "class_id": class_id}
                 | {"operation_number": 1}
@@ -51,7 +51,7 @@ def shown(database: Database, project: int, *image_ids: int) -> dict[int, Item]:
 def test_a_image_as_it_came(database: Database, project: int) -> None:
     with database.write() as session:
         session.execute(
-            insert(Provenance),
+            insert(ProvenanceRow),
             [{"project_id": project, "image_id": 2, "kind": "crawl", "address": "https://a/later.jpg"}
              | {"found_at": NOW + timedelta(days=1)}],
         )  # fmt: skip
@@ -85,7 +85,7 @@ def test_guesses_that_still_hold(database: Database, project: int) -> None:
     label(database, project, "a", Group([2, 4, 5, 6], "labelled", ROSE))
     with database.write() as session:
         session.execute(
-            insert(Finding),
+            insert(FindingRow),
             [
                 {"project_id": project, "kind": "doubtful", "image_id": image, "score": score}
                 | {"class_id": TULIP, "operation_number": 2}
@@ -113,14 +113,14 @@ def test_copies(database: Database, project: int) -> None:
     with database.write() as session:
         groups = {1: 1, 2: 1, 3: 1, 4: 4, 5: 4}
         session.execute(
-            insert(CopyGroup),
+            insert(DuplicateGroupRow),
             [
                 {"project_id": project, "image_id": image, "group_id": group, "found_by": "hash"}
                 for image, group in groups.items()
             ],
         )
-        session.execute(update(Image).where(Image.id == 3).values(width_px=100))
-        session.execute(update(Label).where(Label.image_id == 7).values(split="validation"))
+        session.execute(update(ImageRow).where(ImageRow.id == 3).values(width_px=100))
+        session.execute(update(LabelRow).where(LabelRow.image_id == 7).values(split="validation"))
     found = shown(database, project, *range(1, 8))
     assert {i: (item.group, item.keeper) for i, item in found.items() if item.group} == {
         1: (1, False), 2: (1, False), 3: (1, True), 4: (4, False), 5: (4, True)
@@ -131,12 +131,12 @@ def test_copies(database: Database, project: int) -> None:
     assert found[7].split == "validation"
     # What came with one of them holds for all, where it trains or tests.
     with database.write() as session:
-        session.execute(update(Label).where(Label.image_id == 4).values(split="testing"))
-        session.execute(update(Label).where(Label.image_id == 5).values(split="validation"))
+        session.execute(update(LabelRow).where(LabelRow.image_id == 4).values(split="testing"))
+        session.execute(update(LabelRow).where(LabelRow.image_id == 5).values(split="validation"))
     assert [shown(database, project, 4, 5)[image].split for image in (4, 5)] == ["testing", "validation"]
     with database.write() as session:
         session.execute(
-            update(Label).where(Label.image_id.in_([4, 5])).values(state="labelled", class_id=ROSE)
+            update(LabelRow).where(LabelRow.image_id.in_([4, 5])).values(state="labelled", class_id=ROSE)
         )
     assert [shown(database, project, 4, 5)[image].split for image in (4, 5)] == ["testing", "testing"]
     label(database, project, "a", Group([3, 5], "rejected"))
@@ -160,8 +160,8 @@ def test_a_clash_until_somebody_decides(database: Database, project: int) -> Non
 def test_shelves(database: Database, project: int) -> None:
     label(database, project, "a", Group([1, 2, 3], "labelled", ROSE), Group([4], "rejected"))
     with database.read() as session:
-        found = shelves(session, project)
-    assert found.classes == (Shelf(1, "장미", "", "", 0, 3), Shelf(2, "튤립", "", "", 1, 0))
+        found = project_counts(session, project)
+    assert found.classes == (ClassCount(1, "장미", "", "", 0, 3), ClassCount(2, "튤립", "", "", 1, 0))
     assert (found.labelled, found.unlabelled, found.rejected) == (3, 6, 1)
 
 
@@ -173,12 +173,14 @@ def test_what_can_be_chosen_by(database: Database, project: int) -> None:
         ("doubtful", 3, 0.4, ROSE), ("doubtful", 4, 0.6, ROSE), ("doubtful", 5, 0.6, ROSE),
     )  # fmt: skip
     with database.write() as session:
-        session.execute(update(Label).where(Label.image_id.in_([3, 4, 5])).values(state="labelled"))
-        session.execute(update(Label).where(Label.image_id == 5).values(operation_number=2))
+        session.execute(update(LabelRow).where(LabelRow.image_id.in_([3, 4, 5])).values(state="labelled"))
+        session.execute(update(LabelRow).where(LabelRow.image_id == 5).values(operation_number=2))
         session.execute(
-            update(Provenance).where(Provenance.image_id == 1).values(kind="crawl", licence="CC0")
+            update(ProvenanceRow).where(ProvenanceRow.image_id == 1).values(kind="crawl", licence="CC0")
         )
-        session.add(Study(project_id=project, kind="review", operation_number=1, facts={"wrong": 3}, at=NOW))
+        session.add(
+            AnalysisRow(project_id=project, kind="review", operation_number=1, facts={"wrong": 3}, at=NOW)
+        )
     label(database, project, "a", Group([2], "rejected"))
     with database.read() as session:
         found = KeptChoices().of(session, project)

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from db.engine import Database
-from db.models import ImageClass, Label, LabelChange, LabelOperation
+from db.models import ImageClassRow, LabelChangeRow, LabelOperationRow, LabelRow
 from studio.curate import classes, labels
 from studio.curate.labels import Group, Operation, Result, SetLabels, TakeBack
 from tests.conftest import NOW
@@ -191,7 +191,9 @@ def change_classes(
             before = set(model.living)
             classes.add(session, project, f"class {name}", operation_id=name, now=NOW)
             rows = session.scalars(
-                select(ImageClass.id).where(ImageClass.project_id == project, ImageClass.removed_at.is_(None))
+                select(ImageClassRow.id).where(
+                    ImageClassRow.project_id == project, ImageClassRow.removed_at.is_(None)
+                )
             )
             model.living |= set(rows) - before
             model.add(Act(name, "", "do", {}))
@@ -209,23 +211,23 @@ def change_classes(
 def now(database: Database, project: int) -> dict[int, Target]:
     with database.read() as session:
         rows = session.execute(
-            select(Label.image_id, Label.state, Label.class_id).where(Label.project_id == project)
+            select(LabelRow.image_id, LabelRow.state, LabelRow.class_id).where(LabelRow.project_id == project)
         )
         return {image: (state, class_id) for image, state, class_id in rows}
 
 
 def living(database: Database, project: int) -> set[int]:
     with database.read() as session:
-        return {row.id for row in classes.living(session, project)}
+        return {row.id for row in classes.active_classes(session, project)}
 
 
 def history(database: Database) -> list[tuple[Any, ...]]:
     """All acts but the first, with the changes of each."""
     with database.read() as session:
-        rows = session.scalars(select(LabelOperation).order_by(LabelOperation.number)).all()
+        rows = session.scalars(select(LabelOperationRow).order_by(LabelOperationRow.number)).all()
         assert [row.number for row in rows] == list(range(1, len(rows) + 1))
         changes: dict[str, dict[int, tuple[Any, ...]]] = {}
-        for c in session.scalars(select(LabelChange)):
+        for c in session.scalars(select(LabelChangeRow)):
             changes.setdefault(c.operation_id, {})[c.image_id] = (
                 c.state_before, c.class_id_before, c.state_after, c.class_id_after
             )  # fmt: skip

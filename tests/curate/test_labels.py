@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import func, select
 
 from db.engine import Database
-from db.models import Label, LabelChange, LabelClash, LabelOperation
+from db.models import LabelChangeRow, LabelClashRow, LabelOperationRow, LabelRow
 from studio.curate import classes, labels
 from studio.curate.items import counts
 from studio.curate.labels import Group, Operation, Result, SetLabels, TakeBack
@@ -39,16 +39,16 @@ def now(database: Database, project: int) -> dict[int, tuple[str, int | None]]:
     """The images that are not unlabelled."""
     with database.read() as session:
         rows = session.execute(
-            select(Label.image_id, Label.state, Label.class_id)
-            .where(Label.project_id == project, Label.state != "unlabelled")
-            .order_by(Label.image_id)
+            select(LabelRow.image_id, LabelRow.state, LabelRow.class_id)
+            .where(LabelRow.project_id == project, LabelRow.state != "unlabelled")
+            .order_by(LabelRow.image_id)
         )
         return {image: (state, class_id) for image, state, class_id in rows}
 
 
 def history(database: Database) -> list[tuple[str, str, str]]:
     with database.read() as session:
-        operation = LabelOperation
+        operation = LabelOperationRow
         rows = session.execute(
             select(operation.id, operation.author, operation.direction).order_by(operation.number)
         )
@@ -152,7 +152,7 @@ def test_a_clash_is_left_standing_told_and_settled(database: Database, project: 
     assert done(database, project, to("d", [5], seen=3), to("e", [5], class_id=2, seen=3))[1].clashes == ()
     done(database, project, to("f", [1], seen=6))
     with database.read() as session:
-        assert session.scalars(select(LabelClash.image_id)).all() == [2]
+        assert session.scalars(select(LabelClashRow.image_id)).all() == [2]
 
 
 def test_what_the_studio_does_clashes_with_nobody(database: Database, project: int) -> None:
@@ -216,7 +216,7 @@ def test_many_images_are_not_listed(database: Database) -> None:
     assert (result.number, result.changes) == (2, None)
     assert done(database, project, TakeBack("u", "undo"))[0].changes is None
     with database.read() as session:
-        assert session.scalar(select(func.count()).where(LabelChange.operation_id == "u")) == 2_500
+        assert session.scalar(select(func.count()).where(LabelChangeRow.operation_id == "u")) == 2_500
         assert counts(session, project).unlabelled == 2_500
 
 

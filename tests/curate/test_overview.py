@@ -9,7 +9,16 @@ from sqlalchemy.orm import Session
 
 from db.engine import Database
 from db.labelling import Target, record
-from db.models import CopyGroup, Finding, Image, ImageClass, Label, Project, Provenance, Study
+from db.models import (
+    AnalysisRow,
+    DuplicateGroupRow,
+    FindingRow,
+    ImageClassRow,
+    ImageRow,
+    LabelRow,
+    ProjectRow,
+    ProvenanceRow,
+)
 from studio.curate.overview import Overview, Stamp, overview, stamp
 from studio.datasets.splits import SPLITS, Split, split_of
 from tests.conftest import NOW
@@ -46,15 +55,15 @@ def sha256(number: int) -> str:
 @pytest.fixture
 def project(database: Database) -> int:
     with database.write() as session:
-        made = Project(name="정원", created_at=NOW)
+        made = ProjectRow(name="정원", created_at=NOW)
         session.add(made)
         session.flush()
         names = ("장미", "튤립", "백합")
-        classes = [ImageClass(project_id=made.id, name=name, position=at) for at, name in enumerate(names)]
-        classes.append(ImageClass(project_id=made.id, name="gone", position=9, removed_at=NOW))
+        classes = [ImageClassRow(project_id=made.id, name=name, position=at) for at, name in enumerate(names)]
+        classes.append(ImageClassRow(project_id=made.id, name="gone", position=9, removed_at=NOW))
         session.add_all(classes)
         session.add_all(
-            Image(
+            ImageRow(
                 id=number,
                 sha256=sha256(number),
                 format="PNG",
@@ -79,10 +88,10 @@ def project(database: Database) -> int:
         }
         record(session, operation_id="in", project_id=made.id, at=NOW, targets=targets)
         for number, image in IMAGES.items():
-            session.get_one(Label, (made.id, number)).split = image.split
+            session.get_one(LabelRow, (made.id, number)).split = image.split
         # The group's first image, 2, is named by its own id.
         session.add_all(
-            CopyGroup(project_id=made.id, image_id=number, group_id=2, found_by="hash")
+            DuplicateGroupRow(project_id=made.id, image_id=number, group_id=2, found_by="hash")
             for number in (2, 9, 10)
         )
         return made.id
@@ -90,7 +99,7 @@ def project(database: Database) -> int:
 
 def add_places(session: Session, project_id: int) -> None:
     session.execute(
-        insert(Provenance),
+        insert(ProvenanceRow),
         [
             {
                 "project_id": project_id,
@@ -167,7 +176,7 @@ def test_findings_are_those_that_nobody_has_answered(database: Database, project
     }
     with database.write() as session:
         session.add_all(
-            Finding(project_id=project, kind=kind, image_id=image, score=score, operation_number=number)
+            FindingRow(project_id=project, kind=kind, image_id=image, score=score, operation_number=number)
             for (kind, image), (score, number) in found.items()
         )
     assert look(database, project).findings == {"doubtful": 2, "suggestion": 1, "blurred": 1, "far": 1}
@@ -181,17 +190,17 @@ def test_copies(database: Database, project: int) -> None:
 def test_other_projects_do_not_matter_and_an_empty_one_is_empty(database: Database, project: int) -> None:
     before = look(database, project)
     with database.write() as session:
-        other = Project(name="other", created_at=NOW)
+        other = ProjectRow(name="other", created_at=NOW)
         session.add(other)
         session.flush()
         empty = overview(session, other.id)
         session.add(
-            Provenance(project_id=other.id, image_id=3, kind="x", licence="CC0", address="a", found_at=NOW)
+            ProvenanceRow(project_id=other.id, image_id=3, kind="x", licence="CC0", address="a", found_at=NOW)
         )
         session.add(
-            Label(project_id=other.id, image_id=3, state="unlabelled", split="testing", updated_at=NOW)
+            LabelRow(project_id=other.id, image_id=3, state="unlabelled", split="testing", updated_at=NOW)
         )
-        session.add(CopyGroup(project_id=other.id, image_id=3, group_id=1, found_by="hash"))
+        session.add(DuplicateGroupRow(project_id=other.id, image_id=3, group_id=1, found_by="hash"))
     assert look(database, project) == before
     assert empty.counts.total == 0
     assert (empty.by_source, empty.by_licence, empty.own_work, empty.licence_unknown) == ({}, {}, 0, 0)
@@ -210,9 +219,9 @@ def test_the_stamp_moves_with_labels_papers_and_studies(database: Database, proj
         record(session, operation_id="out", project_id=project, at=NOW, targets=targets)
     stamps.append(now())
     with database.write() as session:
-        session.add(Provenance(project_id=project, image_id=7, kind="crawl", address="x", found_at=NOW))
+        session.add(ProvenanceRow(project_id=project, image_id=7, kind="crawl", address="x", found_at=NOW))
     stamps.append(now())
     with database.write() as session:
-        session.add(Study(project_id=project, kind="review", operation_number=2, facts={}, at=NOW))
+        session.add(AnalysisRow(project_id=project, kind="review", operation_number=2, facts={}, at=NOW))
     stamps.append(now())
     assert len(set(stamps)) == 4

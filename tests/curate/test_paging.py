@@ -16,9 +16,9 @@ from sqlalchemy.orm import Session
 
 from db.engine import Database
 from db.migrate import migrate
-from db.models import CopyGroup, Finding, Image, Label, LabelClash, Provenance
+from db.models import DuplicateGroupRow, FindingRow, ImageRow, LabelClashRow, LabelRow, ProvenanceRow
 from studio.curate import history
-from studio.curate.classes import shelves
+from studio.curate.classes import project_counts
 from studio.curate.filters import Filter, choices, parse
 from studio.curate.items import items
 from studio.curate.paging import ORDERS, Order, walk
@@ -67,7 +67,7 @@ class ImageFacts:
     class_id: int | None
     found: dict[str, tuple[float, int | None]]
     """Open findings."""
-    places: list[Provenance]
+    places: list[ProvenanceRow]
     group: int | None
     has_copy: bool
     split: str
@@ -102,10 +102,10 @@ class ImageFacts:
 
 def gather(session: Session) -> dict[int, ImageFacts]:
     images: dict[int, ImageFacts] = {}
-    digests = {row.id: row.sha256 for row in session.scalars(select(Image))}
-    groups = {row.image_id: row.group_id for row in session.scalars(select(CopyGroup))}
-    clashes = set(session.scalars(select(LabelClash.image_id)))
-    labels = {row.image_id: row for row in session.scalars(select(Label))}
+    digests = {row.id: row.sha256 for row in session.scalars(select(ImageRow))}
+    groups = {row.image_id: row.group_id for row in session.scalars(select(DuplicateGroupRow))}
+    clashes = set(session.scalars(select(LabelClashRow.image_id)))
+    labels = {row.image_id: row for row in session.scalars(select(LabelRow))}
     for image, label in labels.items():
         group = groups.get(image)
         images[image] = ImageFacts(
@@ -128,9 +128,9 @@ def gather(session: Session) -> dict[int, ImageFacts]:
             ),
             clash=image in clashes,
         )
-    for place in session.scalars(select(Provenance)):
+    for place in session.scalars(select(ProvenanceRow)):
         images[place.image_id].places.append(place)
-    for finding in session.scalars(select(Finding)):
+    for finding in session.scalars(select(FindingRow)):
         label = labels[finding.image_id]
         answered = finding.kind in WAITING and label.state != "unlabelled"
         answered |= finding.kind == "doubtful" and label.operation_number > finding.operation_number
@@ -172,11 +172,11 @@ def test_every_order_and_filter_against_plain_rules(database: Database) -> None:
     large(database, 700)
     with database.write() as session:
         # Some given splits, some doubts answered since, and findings of what an image is no more.
-        session.execute(update(Label).where(Label.image_id % 9 == 0).values(split="testing"))
-        session.execute(update(Label).where(Label.image_id % 21 == 0).values(split="training"))
-        session.execute(update(Label).where(Label.image_id % 11 == 0).values(operation_number=2))
+        session.execute(update(LabelRow).where(LabelRow.image_id % 9 == 0).values(split="testing"))
+        session.execute(update(LabelRow).where(LabelRow.image_id % 21 == 0).values(split="training"))
+        session.execute(update(LabelRow).where(LabelRow.image_id % 11 == 0).values(operation_number=2))
         later = NOW + timedelta(days=60)
-        session.execute(update(Provenance).where(Provenance.image_id % 5 == 0).values(found_at=later))
+        session.execute(update(ProvenanceRow).where(ProvenanceRow.image_id % 5 == 0).values(found_at=later))
     small(database, 5, "other", first=701)
     with database.read() as session:
         images = gather(session)
@@ -227,7 +227,7 @@ def test_words(database: Database, words: str, wanted: set[int]) -> None:
     small(database, 5)
     with database.write() as session:
         for image, texts in TEXTS.items():
-            session.execute(update(Provenance).where(Provenance.image_id == image).values(**texts))
+            session.execute(update(ProvenanceRow).where(ProvenanceRow.image_id == image).values(**texts))
     with database.read() as session:
         assert set(walked(session, "newest", parse({"text": words}), 100)) == wanted
 
@@ -326,7 +326,7 @@ def test_nothing_reads_whole_tables_or_sorts_them(many: Database) -> None:
             history.changes(session, 1, number)
         history.entries(session, 1)
         history.entries(session, 1, 7)
-        shelves(session, 1)
+        project_counts(session, 1)
         choices(session, 1)
     event.remove(many.engine, "before_cursor_execute", note)
     plans = {statement: parameters for statement, parameters in asked if statement.startswith("SELECT")}

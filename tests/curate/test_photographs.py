@@ -25,7 +25,7 @@ from sqlalchemy import select
 from db import models
 from db.engine import Database
 from db.labelling import record
-from db.models import Finding, Study
+from db.models import AnalysisRow, FindingRow
 from studio.backbones.bottleneck_cache import BottleneckCache
 from studio.curate.paging import alike
 from studio.curate.tasks import review_soon
@@ -86,7 +86,7 @@ class Garden:
 
     def project(self, name: str) -> int:
         with self.database.read() as session:
-            found = session.scalar(select(models.Project.id).filter_by(name=name))
+            found = session.scalar(select(models.ProjectRow.id).filter_by(name=name))
         assert found is not None
         return found
 
@@ -110,9 +110,9 @@ class Garden:
         """The project's jobs that wait."""
         with self.database.read() as session:
             rows = session.execute(
-                select(models.Job.id, models.Job.kind)
+                select(models.JobRow.id, models.JobRow.kind)
                 .filter_by(project_id=project_id, state="queued")
-                .order_by(models.Job.id)
+                .order_by(models.JobRow.id)
             )
             return [(job, kind) for job, kind in rows]
 
@@ -120,22 +120,24 @@ class Garden:
         """Score and class by the file's name."""
         with self.database.read() as session:
             rows = session.execute(
-                select(models.Provenance.address, Finding.score, models.ImageClass.name)
+                select(models.ProvenanceRow.address, FindingRow.score, models.ImageClassRow.name)
                 .join(
-                    models.Provenance,
-                    (models.Provenance.image_id == Finding.image_id)
-                    & (models.Provenance.project_id == Finding.project_id),
+                    models.ProvenanceRow,
+                    (models.ProvenanceRow.image_id == FindingRow.image_id)
+                    & (models.ProvenanceRow.project_id == FindingRow.project_id),
                 )
-                .outerjoin(models.ImageClass, models.ImageClass.id == Finding.class_id)
-                .where(Finding.project_id == project_id, Finding.kind == kind)
-                .order_by(Finding.score.desc())
+                .outerjoin(models.ImageClassRow, models.ImageClassRow.id == FindingRow.class_id)
+                .where(FindingRow.project_id == project_id, FindingRow.kind == kind)
+                .order_by(FindingRow.score.desc())
             )
             return {address: (score, name) for address, score, name in rows}
 
     def ids(self, project_id: int) -> dict[str, int]:
         with self.database.read() as session:
             rows = session.execute(
-                select(models.Provenance.address, models.Provenance.image_id).filter_by(project_id=project_id)
+                select(models.ProvenanceRow.address, models.ProvenanceRow.image_id).filter_by(
+                    project_id=project_id
+                )
             )
             return {address: image for address, image in rows}  # noqa: C416 - for the types
 
@@ -216,13 +218,13 @@ def surveyed(garden: Garden) -> Garden:
     cache = BottleneckCache.of(garden.settings.bottleneck_dir, backbone())
     with garden.database.read() as session:
         digests = session.scalars(
-            select(models.Image.sha256).join(models.Label).filter_by(project_id=project)
+            select(models.ImageRow.sha256).join(models.LabelRow).filter_by(project_id=project)
         ).all()
     assert len(cache.missing(digests)) <= len(digests) - 200
     assert garden.do(job, Watched("Drawing the map", 100)) is not None
     with garden.database.read() as session:
-        assert session.get(Study, (project, "survey")) is None
-        assert not session.scalars(select(Finding).filter_by(project_id=project)).all()
+        assert session.get(AnalysisRow, (project, "survey")) is None
+        assert not session.scalars(select(FindingRow).filter_by(project_id=project)).all()
     watched = Watched()
     assert garden.do(job, watched) is None
     # What was embedded and measured before the stop is not done again.
@@ -256,10 +258,10 @@ def test_wrong_labels_are_found(surveyed: Garden, table: Sequence[dict[str, str]
 
 def test_what_is_up_to_date_is_not_looked_at_again(surveyed: Garden, table: object) -> None:
     with surveyed.database.read() as session:
-        before = {row.kind: row.at for row in session.scalars(select(Study))}
+        before = {row.kind: row.at for row in session.scalars(select(AnalysisRow))}
     surveyed.command("doubtful", "--project", FLIPPED)
     with surveyed.database.read() as session:
-        assert {row.kind: row.at for row in session.scalars(select(Study))} == before
+        assert {row.kind: row.at for row in session.scalars(select(AnalysisRow))} == before
 
 
 def test_a_label_that_a_person_kept_is_not_doubted_again(surveyed: Garden, table: object) -> None:
@@ -269,8 +271,8 @@ def test_a_label_that_a_person_kept_is_not_doubted_again(surveyed: Garden, table
     ]
     ids = surveyed.ids(project)
     with surveyed.database.read() as session:
-        classes = session.scalars(select(models.ImageClass.id).filter_by(project_id=project)).all()
-        label = models.Label
+        classes = session.scalars(select(models.ImageClassRow.id).filter_by(project_id=project)).all()
+        label = models.LabelRow
         rows = session.execute(select(label.image_id, label.class_id).filter_by(project_id=project))
         of = {image: class_id for image, class_id in rows}  # noqa: C416 - for the types
     kept, changed, slipped = doubted[:12], doubted[12], doubted[13]
@@ -354,7 +356,7 @@ def test_the_next_ones_before_there_are_labels(garden: Garden, surveyed: Garden)
     # The first labels of two classes are reason enough to look again.
     ids = garden.ids(project)
     with garden.database.write() as session:
-        made = [models.ImageClass(project_id=project, name=n, position=i) for i, n in enumerate("가나")]
+        made = [models.ImageClassRow(project_id=project, name=n, position=i) for i, n in enumerate("가나")]
         session.add_all(made)
         session.flush()
         classes = [each.id for each in made]
@@ -432,8 +434,8 @@ def test_copies_never_fall_on_both_sides(garden: Garden, copies: Sequence[dict[s
         moved = moved or next(e for e in snapshot.examples if e.split == "training" and e.sha256 in groups)
     # The split that came with one image takes its copies along.
     with garden.database.write() as session:
-        image = session.scalars(select(models.Image).filter_by(sha256=moved.sha256)).one()
-        session.get_one(models.Label, (project, image.id)).split = "testing"
+        image = session.scalars(select(models.ImageRow).filter_by(sha256=moved.sha256)).one()
+        session.get_one(models.LabelRow, (project, image.id)).split = "testing"
     with garden.database.read() as session:
         snapshot = snapshot_records.snapshot_of(session, project, RunOptions(), store)
     group = groups[moved.sha256]

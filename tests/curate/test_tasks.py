@@ -47,8 +47,8 @@ def decide(database: Database, project: int, *images: int, class_id: int = 1, au
 
 def add(database: Database, project: int, image: int) -> None:
     with database.write() as session:
-        row = {column: getattr(session.get_one(models.Image, 1), column) for column in _COLUMNS}
-        session.add(models.Image(id=image, sha256=f"{image:064x}", **row))
+        row = {column: getattr(session.get_one(models.ImageRow, 1), column) for column in _COLUMNS}
+        session.add(models.ImageRow(id=image, sha256=f"{image:064x}", **row))
         session.flush()
         targets = {image: ("unlabelled", None)}
         record(session, operation_id=uuid4().hex, project_id=project, at=NOW, targets=targets)
@@ -59,7 +59,7 @@ _COLUMNS = ("format", "width_px", "height_px", "size_bytes", "perceptual_hash", 
 
 def end(database: Database, job: int, state: queue.State, at: datetime = NOW) -> queue.Job:
     with database.write() as session:
-        session.execute(update(models.Job).where(models.Job.id == job).values(state=state, ended_at=at))
+        session.execute(update(models.JobRow).where(models.JobRow.id == job).values(state=state, ended_at=at))
     with database.read() as session:
         found = queue.find(session, job)
     assert found is not None
@@ -72,7 +72,7 @@ def test_images_that_came_are_surveyed_once_all_are_there(database: Database, pr
     assert survey_soon(database, project, NOW) is None
     look_after(database, end(database, ingest, "done"), "done", NOW)
     with database.read() as session:
-        (job,) = session.scalars(select(models.Job).filter_by(state="queued")).all()
+        (job,) = session.scalars(select(models.JobRow).filter_by(state="queued")).all()
     assert job.kind == "survey"
     assert survey_soon(database, project, NOW) is None
     end(database, job.id, "done")
@@ -89,7 +89,7 @@ def test_a_stopped_ingest_leaves_images_too(database: Database, project: int) ->
         ingest = queue.enqueue(session, "ingest_crawl", {}, project, NOW)
     look_after(database, end(database, ingest, "stopped"), "stopped", NOW)
     with database.read() as session:
-        assert session.scalars(select(models.Job.kind).filter_by(state="queued")).all() == ["survey"]
+        assert session.scalars(select(models.JobRow.kind).filter_by(state="queued")).all() == ["survey"]
 
 
 def test_a_review_is_due_after_ten_decisions(database: Database, project: int) -> None:
@@ -131,13 +131,13 @@ def test_without_a_survey_that_comes_first(database: Database, project: int) -> 
     job = review_soon(database, project, NOW)
     assert job is not None
     with database.read() as session:
-        assert session.get_one(models.Job, job).kind == "survey"
+        assert session.get_one(models.JobRow, job).kind == "survey"
     assert review_soon(database, project, NOW) is None
     ended = end(database, job, "done")
     studied(database, project, "survey")
     look_after(database, ended, "done", NOW)
     with database.read() as session:
-        assert session.scalars(select(models.Job.kind).filter_by(state="queued")).all() == ["review"]
+        assert session.scalars(select(models.JobRow.kind).filter_by(state="queued")).all() == ["review"]
 
 
 @pytest.mark.parametrize("state", ["failed", "stopped"])
@@ -161,7 +161,7 @@ def test_the_end_of_other_work_asks_for_nothing(database: Database, project: int
             job = queue.enqueue(session, kind, {}, project, NOW)
         look_after(database, end(database, job, "done"), "done", NOW)
     with database.read() as session:
-        assert session.scalars(select(models.Job.kind).filter_by(state="queued")).all() == []
+        assert session.scalars(select(models.JobRow.kind).filter_by(state="queued")).all() == []
 
 
 def test_a_project_that_is_gone_asks_for_nothing(database: Database) -> None:

@@ -15,7 +15,7 @@ from studio.collect.ingest import IngestReport, ingest
 from studio.datasets.export import Exported, export
 from studio.datasets.projects import Project, create_project
 from studio.datasets.sources import Source
-from studio.images.provenance import Papers
+from studio.images.provenance import Provenance
 from studio.images.store import ImageStore
 from studio.progress import Progress, Silent
 from tests.collect.material import image_bytes
@@ -35,7 +35,7 @@ CLASSES = (
     "7",
     "None",
 )
-KNOWN = Papers(
+KNOWN = Provenance(
     page_address="https://정원.example/꽃?a=1&b=<b>",
     title='=HYPERLINK("x"), "quoted"\n두 번째 줄',
     creator="-Anna, Söhne;",
@@ -43,7 +43,7 @@ KNOWN = Papers(
     licence_address="https://creativecommons.org/licenses/by-sa/4.0/",
     robots="robots.txt allows",
 )
-OTHER = Papers(page_address="https://blog.example/", title="'=quoted", creator="@someone")
+OTHER = Provenance(page_address="https://blog.example/", title="'=quoted", creator="@someone")
 
 
 def studio(home: Path) -> tuple[Database, ImageStore]:
@@ -78,7 +78,7 @@ def fill(database: Database, store: ImageStore, name: str = "정원 = 1") -> Pro
     )
     with database.write() as session:
         looks = {"장미 꽃": ("#e0457b", "ㅈ"), "CON": ("#00ff00", "c"), "a/b": ("", "1")}
-        kind, label, image = models.ImageClass, models.Label, models.Image
+        kind, label, image = models.ImageClassRow, models.LabelRow, models.ImageRow
         for class_name, (colour, hotkey) in looks.items():
             session.execute(update(kind).where(kind.name == class_name).values(colour=colour, hotkey=hotkey))
         session.add(kind(project_id=project.id, name="아직 비어 있음", position=50, colour="#123456"))
@@ -106,9 +106,9 @@ def _gives(seed: int, format_name: str = "JPEG", *, size: float = 1) -> Callable
 
 def everything(database: Database, project: str) -> dict[str, Any]:
     """All of a project that is worth keeping, in terms of no database's ids."""
-    label, image, kind, found = models.Label, models.Image, models.ImageClass, models.Provenance
+    label, image, kind, found = models.LabelRow, models.ImageRow, models.ImageClassRow, models.ProvenanceRow
     with database.read() as session:
-        project_id = session.scalar(select(models.Project.id).where(models.Project.name == project))
+        project_id = session.scalar(select(models.ProjectRow.id).where(models.ProjectRow.name == project))
         assert project_id is not None
         digests = {image_id: digest for image_id, digest in session.execute(select(image.id, image.sha256))}  # noqa: C416
         labels = session.execute(

@@ -13,7 +13,7 @@ from studio.collect.importers import ingest_path, path_offer, what_is
 from studio.datasets import coco
 from studio.datasets.sources import Offer, Source
 from studio.errors import ImageRefused
-from studio.images.provenance import Papers
+from studio.images.provenance import Provenance
 from studio.progress import Silent
 from tests.collect.material import Bench, files, write_files
 from tests.collect.test_archives import zipped
@@ -96,7 +96,7 @@ def test_other_columns_give_states_splits_and_papers(home: Path, packed: Packed)
         ("tulips", "labelled", ""),
         ("'=1+1", "", "testing"),
     ]
-    assert found["roses/a.jpg"].papers == Papers("https://a.example/1", "", "Kim", "CC0")
+    assert found["roses/a.jpg"].papers == Provenance("https://a.example/1", "", "Kim", "CC0")
 
 
 @every_way
@@ -194,12 +194,12 @@ def test_coco(home: Path, packed: Packed, place: str) -> None:
         "images/none.jpg": None,
     }
     assert [look.name for look in offer.classes] == ["튤립", "장미", "아직 없음"]
-    assert found["images/a.jpg"].papers == Papers(
+    assert found["images/a.jpg"].papers == Provenance(
         "https://a.example/a.jpg",
         licence="CC BY 2.0",
         licence_address="https://creativecommons.org/licenses/by/2.0/",
     )
-    assert found["images/deep/b.jpg"].papers == Papers()
+    assert found["images/deep/b.jpg"].papers == Provenance()
     assert list(refused.values()) == [
         f"{place}, image 3: c.jpg has annotations of 2 categories: expected one. It comes without a class."
     ]

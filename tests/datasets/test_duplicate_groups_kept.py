@@ -15,7 +15,7 @@ def ids(bench: Bench) -> dict[str, int]:
     """Six images of the project, by their SHA-256."""
     bench.ingest(sources({f"{number}.jpg": image_bytes(number, 480, 320) for number in range(6)}))
     with bench.database.read() as session:
-        rows = session.execute(select(models.Image.sha256, models.Image.id))
+        rows = session.execute(select(models.ImageRow.sha256, models.ImageRow.id))
         return {found: image_id for found, image_id in rows}  # noqa: C416 - dict(rows) does not type-check
 
 

@@ -138,7 +138,7 @@ def test_near_copies_fall_on_the_side_that_came_with_one_of_them(
     assert len({row["split"] for row in groups}) == 1
     other = next(each for each in ("testing", "validation") if each != groups[0]["split"])
     with database.write() as session:
-        label, image = models.Label, models.Image
+        label, image = models.LabelRow, models.ImageRow
         wanted = select(image.id).where(image.sha256 == groups[1]["sha256"]).scalar_subquery()
         session.execute(
             update(label).where(label.project_id == project.id, label.image_id == wanted).values(split=other)
@@ -357,7 +357,7 @@ def test_two_thousand_images_pass_through_little_memory(home: Path, kind: str) -
     noise = np.random.default_rng(0)
     with database.write() as session:
         project = create_project(session, "많이", NOW)
-        row = models.ImageClass(project_id=project.id, name="장미", position=0)
+        row = models.ImageClassRow(project_id=project.id, name="장미", position=0)
         session.add(row)
         session.flush()
         for number in range(2_000):
@@ -373,10 +373,12 @@ def test_two_thousand_images_pass_through_little_memory(home: Path, kind: str) -
                 "size_bytes": len(data),
             }
             session.add(
-                models.Image(id=number + 1, sha256=digest, perceptual_hash="0" * 16, created_at=NOW, **values)
+                models.ImageRow(
+                    id=number + 1, sha256=digest, perceptual_hash="0" * 16, created_at=NOW, **values
+                )
             )
             session.add(
-                models.Label(
+                models.LabelRow(
                     project_id=project.id,
                     image_id=number + 1,
                     class_id=row.id,

@@ -11,7 +11,7 @@ from studio.collect.archives import archive_offer
 from studio.collect.importers import ingest_path, ingest_uploads, path_offer
 from studio.datasets.sources import Offer, Source
 from studio.errors import ImageRefused, StudioError
-from studio.images.provenance import Papers
+from studio.images.provenance import Provenance
 from studio.progress import Silent
 from tests.collect.material import Bench, files, image_bytes, write_files
 from tests.collect.test_archives import tarred, zipped
@@ -81,15 +81,15 @@ def test_a_csv_gives_classes_and_papers(home: Path, packed: Packed) -> None:
         "deep/b.jpg": "roses",
         "deep/none.jpg": "deep",
     }
-    assert found["사진 1.jpg"].papers == Papers(
+    assert found["사진 1.jpg"].papers == Provenance(
         "https://a.example/1",
         "여름",
         "김 Jane",
         "CC BY 2.0",
         "https://creativecommons.org/licenses/by/2.0/",
     )
-    assert found["deep/b.jpg"].papers == Papers(title='Red, "wild"')
-    assert found["deep/none.jpg"].papers == Papers()
+    assert found["deep/b.jpg"].papers == Provenance(title='Red, "wild"')
+    assert found["deep/none.jpg"].papers == Provenance()
 
 
 @every_way
@@ -114,7 +114,7 @@ def test_json_lines_in_split_folders(home: Path, packed: Packed) -> None:
         "꽃/test/a.jpg": None,
         "꽃/validation/images/c.jpg": "0",
     }
-    assert found["꽃/train/a.jpg"].papers == Papers(title="a caption", creator="Kim")
+    assert found["꽃/train/a.jpg"].papers == Provenance(title="a caption", creator="Kim")
 
 
 @every_way

@@ -21,7 +21,7 @@ from studio.csv_cells import csv_cell, text_of_csv_cell
 from studio.datasets.layout import COLUMNS, places_json, places_of
 from studio.datasets.sources import Offer, Source
 from studio.errors import ArchiveRefused, ImageRefused, StudioError
-from studio.images.provenance import PaperRecord
+from studio.images.provenance import ProvenanceRecord
 from studio.progress import Silent
 from tests.collect.material import Bench, files, image_bytes, write_files
 from tests.collect.test_archives import zipped
@@ -67,7 +67,7 @@ def taken(offer: Offer) -> tuple[dict[str, Source], dict[str, str]]:
 
 def labels(bench: Bench) -> dict[str, tuple[str, str | None, str | None]]:
     """The state, the class and the split of each image, by its SHA-256."""
-    label, image, kind = models.Label, models.Image, models.ImageClass
+    label, image, kind = models.LabelRow, models.ImageRow, models.ImageClassRow
     with bench.database.read() as session:
         rows = session.execute(
             select(image.sha256, label.state, kind.name, label.split)
@@ -269,7 +269,7 @@ def test_uploads_bring_several_exports_and_other_things_at_once(bench: Bench, ho
         *["장미"] * 3,
     ]
     with bench.database.read() as session:
-        kind = models.ImageClass
+        kind = models.ImageClassRow
         rows = session.execute(select(kind.name, kind.colour).order_by(kind.position)).all()
     assert [tuple(each) for each in rows] == [("장미", "#111111"), ("빈 반", ""), ("tulips", "")]
 
@@ -381,7 +381,7 @@ def test_classes_that_are_there_keep_their_colours_and_no_key_is_given_twice(
             write_files(home / name, {"retrain-studio.json": looks, f"classes/x/{name}.jpg": image_bytes(7)}),
         )
     with bench.database.read() as session:
-        kind = models.ImageClass
+        kind = models.ImageClassRow
         rows = session.execute(select(kind.name, kind.colour, kind.hotkey).order_by(kind.position)).all()
     assert [tuple(each) for each in rows] == [
         ("장미", "#111111", "a"),
@@ -422,7 +422,9 @@ def test_a_text_made_safe_for_a_spreadsheet_comes_back(text: str) -> None:
 def test_places_that_fill_a_cell_go_on_in_the_next_line() -> None:
     at = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
     places = tuple(
-        PaperRecord(kind="crawl", address=f"https://정원.example/{number}", found_at=at, title="장" * 300)
+        ProvenanceRecord(
+            kind="crawl", address=f"https://정원.example/{number}", found_at=at, title="장" * 300
+        )
         for number in range(300)
     )
     pieces = list(places_json(places))
@@ -435,7 +437,7 @@ def test_places_that_fill_a_cell_go_on_in_the_next_line() -> None:
 def test_a_image_of_very_many_places_comes_back(bench: Bench, home: Path) -> None:
     at = datetime(2026, 1, 2, tzinfo=UTC)
     places = tuple(
-        PaperRecord(kind="crawl", address=f"https://x.example/{n}", found_at=at, title="t" * 900)
+        ProvenanceRecord(kind="crawl", address=f"https://x.example/{n}", found_at=at, title="t" * 900)
         for n in range(200)
     )
     rows = [row("a.jpg", A, label="장미", state="labelled", places=piece) for piece in places_json(places)]
@@ -444,7 +446,7 @@ def test_a_image_of_very_many_places_comes_back(bench: Bench, home: Path) -> Non
     report = bring(bench, write_files(home / "in", content))
     assert (report.added, report.refused) == (1, ())
     with bench.database.read() as session:
-        assert len(session.scalars(select(models.Provenance.id)).all()) == 200
+        assert len(session.scalars(select(models.ProvenanceRow.id)).all()) == 200
 
 
 @pytest.mark.parametrize(
@@ -481,7 +483,7 @@ def test_places_hold_nothing_that_a_database_refuses(bench: Bench, home: Path) -
     report = bring(bench, write_files(home / "in", content))
     assert (report.added, report.refused) == (1, ())
     with bench.database.read() as session:
-        found = session.scalars(select(models.Provenance)).one()
+        found = session.scalars(select(models.ProvenanceRow)).one()
     assert (found.address, found.found_at) == ("a�b�", datetime(2026, 1, 2, tzinfo=UTC))
 
 

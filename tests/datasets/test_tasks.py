@@ -16,7 +16,7 @@ from studio.data import open_database
 from studio.datasets import tasks
 from studio.datasets.projects import Project, create_project
 from studio.datasets.tasks import KEPT
-from studio.errors import AlreadyAtWork, ProjectError
+from studio.errors import JobAlreadyRunning, ProjectError
 from studio.images.store import ImageStore
 from studio.jobs import queue
 from studio.progress import Progress, Silent
@@ -92,7 +92,7 @@ def test_the_newest_of_each_format_stay(bench: Bench) -> None:
 
 def test_one_at_a_time(bench: Bench) -> None:
     job_id = bench.ask()
-    with pytest.raises(AlreadyAtWork, match="being exported already"):
+    with pytest.raises(JobAlreadyRunning, match="being exported already"):
         bench.ask("coco")
     bench.do(job_id)
     bench.ask("coco")
@@ -122,7 +122,7 @@ def test_the_same_job_done_twice_gives_the_same(bench: Bench) -> None:
     assert path is not None
     data = path.read_bytes()
     with bench.database.write() as session:  # as after a kill between the renaming and saying so
-        session.execute(update(models.Job).where(models.Job.id == job_id).values(state="queued"))
+        session.execute(update(models.JobRow).where(models.JobRow.id == job_id).values(state="queued"))
     assert bench.do(job_id).result == first.result
     assert path.read_bytes() == data
 
@@ -147,7 +147,7 @@ def test_only_what_a_job_wrote_can_be_fetched(bench: Bench) -> None:
         other = create_project(session, "another", NOW)
         # A result that somebody has written into the database must not lead out of the folder either.
         session.add(
-            models.Job(
+            models.JobRow(
                 project_id=bench.project.id,
                 kind="export_data",
                 arguments={},
@@ -202,7 +202,7 @@ def test_a_worker_that_is_killed_in_the_middle_is_followed_by_one_that_finishes(
         supervisor.stop()
     with database.read() as session:
         job = queue.find(session, job_id)
-        attempts = session.scalar(select(models.Job.attempts).where(models.Job.id == job_id))
+        attempts = session.scalar(select(models.JobRow.attempts).where(models.JobRow.id == job_id))
         found = tasks.exports(session, settings.exports_dir, project.id)
     assert job is not None and job.state == "done", job
     assert attempts == 2
@@ -222,7 +222,7 @@ def many(database: Database, store: ImageStore, project: Project) -> None:
             path = store.original(digest, "JPEG")
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
-            image = models.Image(
+            image = models.ImageRow(
                 id=1_000 + number,
                 sha256=digest,
                 format="JPEG",
@@ -234,5 +234,5 @@ def many(database: Database, store: ImageStore, project: Project) -> None:
             )
             session.add(image)
             session.add(
-                models.Label(project_id=project.id, image_id=image.id, state="unlabelled", updated_at=NOW)
+                models.LabelRow(project_id=project.id, image_id=image.id, state="unlabelled", updated_at=NOW)
             )

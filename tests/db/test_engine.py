@@ -8,7 +8,7 @@ import pytest
 
 from db.engine import Database, Turns, turns_of
 from db.labelling import newest_number, record
-from db.models import Project
+from db.models import ProjectRow
 from tests.conftest import NOW
 
 
@@ -60,7 +60,7 @@ def test_all_who_open_a_file_share_its_turns(database: Database) -> None:
 def test_nobody_waits_long_among_eight(database: Database) -> None:
     """SQLite's own waiting makes one of eight wait for seconds, where all together take two."""
     with database.write() as session:
-        session.add(Project(id=1, name="p", created_at=NOW))
+        session.add(ProjectRow(id=1, name="p", created_at=NOW))
     written: list[int] = []
     went_first: list[int] = []
 

@@ -7,19 +7,19 @@ from sqlalchemy import func, select
 
 from db.engine import Database
 from db.labelling import record
-from db.models import Image, ImageClass, Label, LabelChange, LabelOperation, Project
+from db.models import ImageClassRow, ImageRow, LabelChangeRow, LabelOperationRow, LabelRow, ProjectRow
 from tests.conftest import NOW
 
 
 @pytest.fixture
 def project(database: Database) -> int:
     with database.write() as session:
-        project = Project(name="p", created_at=NOW)
+        project = ProjectRow(name="p", created_at=NOW)
         session.add(project)
         session.flush()
-        session.add_all(ImageClass(project_id=project.id, name=n, position=i) for i, n in enumerate("ab"))
+        session.add_all(ImageClassRow(project_id=project.id, name=n, position=i) for i, n in enumerate("ab"))
         session.add_all(
-            Image(
+            ImageRow(
                 sha256=f"{number:064x}",
                 format="PNG",
                 width_px=1,
@@ -41,7 +41,7 @@ def test_an_act_is_done_once_however_often_it_is_asked(database: Database, proje
             )
         assert (done is not None) is expected
     with database.read() as session:
-        assert session.scalar(select(func.count()).select_from(LabelChange)) == 1
+        assert session.scalar(select(func.count()).select_from(LabelChangeRow)) == 1
 
 
 def test_a_bulk_act_of_more_images_than_a_statement_takes(database: Database, project: int) -> None:
@@ -52,9 +52,9 @@ def test_a_bulk_act_of_more_images_than_a_statement_takes(database: Database, pr
         moved = dict.fromkeys(everything, ("labelled", 2))
         record(session, operation_id="move", project_id=project, at=NOW, targets=moved)
     with database.read() as session:
-        assert session.scalar(select(func.count()).where(Label.class_id == 2)) == 1200
+        assert session.scalar(select(func.count()).where(LabelRow.class_id == 2)) == 1200
         before = session.scalars(
-            select(LabelChange.class_id_before).where(LabelChange.operation_id == "move").distinct()
+            select(LabelChangeRow.class_id_before).where(LabelChangeRow.operation_id == "move").distinct()
         )
         assert before.all() == [1]
 
@@ -64,8 +64,8 @@ def test_a_failed_act_leaves_nothing(database: Database, project: int) -> None:
         record(session, operation_id="op", project_id=project, at=NOW, targets={1: ("labelled", 1)})
         raise RuntimeError
     with database.read() as session:
-        assert session.scalar(select(func.count()).select_from(LabelOperation)) == 0
-        assert session.scalar(select(func.count()).select_from(Label)) == 0
+        assert session.scalar(select(func.count()).select_from(LabelOperationRow)) == 0
+        assert session.scalar(select(func.count()).select_from(LabelRow)) == 0
 
 
 def test_many_writers_wait_for_each_other(database: Database, project: int) -> None:
@@ -77,4 +77,4 @@ def test_many_writers_wait_for_each_other(database: Database, project: int) -> N
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(write, range(200)))
     with database.read() as session:
-        assert session.scalar(select(func.count()).select_from(Label)) == 200
+        assert session.scalar(select(func.count()).select_from(LabelRow)) == 200

@@ -18,7 +18,15 @@ from db.engine import Base, Database
 from db.labelling import newest_number
 from db.migrate import SchemaTooNew, migrate
 from db.migrations import HEAD
-from db.models import Find, ImageClass, Label, LabelOperation, Model, ShareLink, ShareMark
+from db.models import (
+    ImageClassRow,
+    IngestOutcomeRow,
+    LabelOperationRow,
+    LabelRow,
+    ModelRow,
+    ShareLinkRow,
+    VisitorFeedbackRow,
+)
 from studio.curate.labels import undo
 from studio.retrain.curve import CurvePoint
 from studio.retrain.evaluation.evaluation import Evaluation
@@ -58,7 +66,7 @@ def test_the_second_step_keeps_what_the_first_schema_holds(tmp_path: Path) -> No
     migrate(database)
     with database.read() as session:
         assert compare_metadata(MigrationContext.configure(session.connection()), Base.metadata) == []
-        find = session.scalars(select(Find)).one()
+        find = session.scalars(select(IngestOutcomeRow)).one()
     assert (find.name, find.reason) == ("장미/a.jpg", "a.jpg is empty")
     assert (find.why, find.page_address, find.site) == ("", "", "")
 
@@ -107,7 +115,7 @@ def test_the_third_step_numbers_the_history_and_loses_none_of_it(database: Datab
     with database.read() as session:
         assert compare_metadata(MigrationContext.configure(session.connection()), Base.metadata) == []
         kept = session.execute(text("SELECT * FROM label_changes ORDER BY operation_id, image_id")).all()
-        operation, label = LabelOperation, Label
+        operation, label = LabelOperationRow, LabelRow
         operations = session.execute(
             select(
                 operation.project_id, operation.number, operation.id, operation.direction, operation.undoes,
@@ -119,8 +127,8 @@ def test_the_third_step_numbers_the_history_and_loses_none_of_it(database: Datab
                 label.project_id, label.image_id
             )
         ).all()
-        classes = session.scalars(select(ImageClass).order_by(ImageClass.id)).all()
-        found = session.scalars(select(LabelOperation)).all()
+        classes = session.scalars(select(ImageClassRow).order_by(ImageClassRow.id)).all()
+        found = session.scalars(select(LabelOperationRow)).all()
     assert kept == changes
     assert len(kept) == 10
     assert operations == [
@@ -169,7 +177,7 @@ def test_the_fourth_step_keeps_runs_and_lets_one_job_do_several(database: Databa
         found = run(session, 50)
         assert (found.options.seed, found.job_id, found.folder) == (3, 1, "f")
         assert curve(session, 50) == (CurvePoint(1, "training", 0.5, 1.5),)
-        assert session.scalars(select(Model.id)).all() == [7]
+        assert session.scalars(select(ModelRow.id)).all() == [7]
         second = create_run(session, 1, 1, RunOptions(), NOW)
         give_job(session, second, 1)
 
@@ -245,7 +253,7 @@ def test_the_sixth_step_keeps_runs_and_lets_them_be_shared(database: Database) -
         assert run(session, 50).options.seed == 3
         assert curve(session, 50) == (CurvePoint(1, "training", 0.5, 1.5),)
         link_id, token = create(session, 50, "데모", NOW)
-        session.add(ShareMark(link_id=link_id, answered="장미", score=0.9, image_id=1, at=NOW))
+        session.add(VisitorFeedbackRow(link_id=link_id, answered="장미", score=0.9, image_id=1, at=NOW))
         session.flush()
         (link,) = links(session, 1)
         assert (link.name, link.opened, link.marked, link.images) == ("데모", 0, 1, 1)
@@ -253,10 +261,12 @@ def test_the_sixth_step_keeps_runs_and_lets_them_be_shared(database: Database) -
     with database.write() as session:
         # An image that goes leaves the mark; a run that goes takes its links along.
         session.execute(text("DELETE FROM images"))
-        assert session.scalars(select(ShareMark.image_id)).all() == [None]
+        assert session.scalars(select(VisitorFeedbackRow.image_id)).all() == [None]
         session.execute(text("DELETE FROM runs"))
         assert (
-            session.scalars(select(ShareLink.id)).all() == session.scalars(select(ShareMark.id)).all() == []
+            session.scalars(select(ShareLinkRow.id)).all()
+            == session.scalars(select(VisitorFeedbackRow.id)).all()
+            == []
         )
 
 

@@ -11,12 +11,12 @@ import psutil
 from playwright.sync_api import Locator, Page, expect
 from sqlalchemy import insert, select
 
-from db.models import ImageClass, Label, Study
+from db.models import AnalysisRow, ImageClassRow, LabelRow
 from studio.collect.ingest import ingest
 from studio.data import open_database
 from studio.datasets.projects import Project, create_project
 from studio.datasets.sources import Source
-from studio.images.provenance import Papers
+from studio.images.provenance import Provenance
 from studio.images.store import ImageStore
 from studio.progress import Silent
 from studio.settings import Settings
@@ -41,7 +41,7 @@ def fill(home: Path, name: str, sources: Iterable[Source], *, looks: bool = Fals
     ingest(database, store, project.id, list(sources), progress=Silent(), clock=lambda: NOW)
     if not looks:
         with database.write() as session:
-            session.execute(insert(Study), looked_through(project.id))
+            session.execute(insert(AnalysisRow), looked_through(project.id))
     database.close()
     return project
 
@@ -55,7 +55,7 @@ def looked_through(project_id: int) -> list[dict[str, Any]]:
 def source(
     name: str, read: Callable[[], bytes], class_name: str | None = None, kind: str = "folder"
 ) -> Source:
-    return Source(name, read, class_name, kind, Papers())
+    return Source(name, read, class_name, kind, Provenance())
 
 
 def targets(home: Path, project_id: int) -> dict[int, Target]:
@@ -63,9 +63,9 @@ def targets(home: Path, project_id: int) -> dict[int, Target]:
     database = open_database(Settings(home=home))
     with database.read() as session:
         rows = session.execute(
-            select(Label.image_id, Label.state, ImageClass.name)
-            .outerjoin(ImageClass, ImageClass.id == Label.class_id)
-            .where(Label.project_id == project_id)
+            select(LabelRow.image_id, LabelRow.state, ImageClassRow.name)
+            .outerjoin(ImageClassRow, ImageClassRow.id == LabelRow.class_id)
+            .where(LabelRow.project_id == project_id)
         ).all()
     database.close()
     return {image: (state, name) for image, state, name in rows}

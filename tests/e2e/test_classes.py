@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 
 from studio.curate import classes, labels
-from studio.curate.classes import Shelf
+from studio.curate.classes import ClassCount
 from studio.data import open_database
 from studio.datasets.projects import Project
 from studio.settings import Settings
@@ -36,11 +36,11 @@ def filled(home: Path, name: str) -> Project:
     )
 
 
-def kept(home: Path, project: Project) -> tuple[Shelf, ...]:
+def kept(home: Path, project: Project) -> tuple[ClassCount, ...]:
     """Return the classes as the database has them."""
     database = open_database(Settings(home=home))
     with database.read() as session:
-        found = classes.shelves(session, project.id).classes
+        found = classes.project_counts(session, project.id).classes
     database.close()
     return found
 

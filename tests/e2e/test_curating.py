@@ -9,11 +9,11 @@ from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from db.duplicate_groups import join
-from db.models import Finding
+from db.models import FindingRow
 from studio.data import open_database
 from studio.datasets.projects import Project, project_classes
 from studio.datasets.sources import Source
-from studio.images.provenance import Papers
+from studio.images.provenance import Provenance
 from studio.settings import Settings
 from tests.collect.material import image_bytes
 from tests.conftest import FLOWERS
@@ -54,7 +54,7 @@ def filled(home: Path, name: str) -> tuple[Project, list[int]]:
     for number, data in enumerate(photographs()):
         class_name = CLASSES[number % 3] if number < LABELLED else None
         sources.append(source(f"꽃 {number}.jpg", lambda d=data: d, class_name))  # type: ignore[misc]
-    free = Papers(licence="CC BY 4.0", licence_address="https://creativecommons.org/licenses/by/4.0/")
+    free = Provenance(licence="CC BY 4.0", licence_address="https://creativecommons.org/licenses/by/4.0/")
     sources[20] = Source("https://정원.example/free.jpg", sources[20].read, None, "crawl", free)
     project = fill(home, name, sources)
     now = targets(home, project.id)
@@ -63,7 +63,7 @@ def filled(home: Path, name: str) -> tuple[Project, list[int]]:
     with database.write() as session:
         tulip = class_id(session, project, "tulip")
         session.execute(
-            insert(Finding),
+            insert(FindingRow),
             [
                 {
                     "project_id": project.id,

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import select
 
-from db.models import Provenance
+from db.models import ProvenanceRow
 from studio.data import open_database
 from studio.datasets.projects import Project
 from studio.datasets.sources import Source
@@ -168,7 +168,7 @@ def came(home: Path, kind: str) -> set[int]:
     """Return the images that came in one way."""
     database = open_database(Settings(home=home))
     with database.read() as session:
-        found = set(session.scalars(select(Provenance.image_id).where(Provenance.kind == kind)))
+        found = set(session.scalars(select(ProvenanceRow.image_id).where(ProvenanceRow.kind == kind)))
     database.close()
     return found
 

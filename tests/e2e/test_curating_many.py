@@ -10,7 +10,7 @@ from PIL import Image as Pillow
 from playwright.sync_api import BrowserContext, CDPSession, Page, Route, expect
 from sqlalchemy import insert
 
-from db.models import Image, ImageClass, Label, LabelOperation, Provenance, Study
+from db.models import AnalysisRow, ImageClassRow, ImageRow, LabelOperationRow, LabelRow, ProvenanceRow
 from studio.data import open_database
 from studio.datasets.projects import create_project
 from studio.images.decode import decode
@@ -93,7 +93,7 @@ def fill(home: Path) -> None:
         project = create_project(session, NAME, NOW)
         add = session.execute
         add(
-            insert(ImageClass),
+            insert(ImageClassRow),
             [{"project_id": project.id, "name": n, "position": i} for i, n in enumerate("가나다")],
         )
         images = [
@@ -109,19 +109,19 @@ def fill(home: Path) -> None:
             }
             for number in range(1, COUNT + 1)
         ]
-        add(insert(Image), images)
+        add(insert(ImageRow), images)
         own = {"project_id": project.id}
-        add(insert(Study), looked_through(project.id))
-        add(insert(LabelOperation), [{"id": "first", "number": 1, "author": "", "at": NOW, **own}])
+        add(insert(AnalysisRow), looked_through(project.id))
+        add(insert(LabelOperationRow), [{"id": "first", "number": 1, "author": "", "at": NOW, **own}])
         add(
-            insert(Label),
+            insert(LabelRow),
             [
                 {"image_id": n, "state": "unlabelled", "operation_number": 1, "updated_at": NOW, **own}
                 for n in range(1, COUNT + 1)
             ],
         )
         add(
-            insert(Provenance),
+            insert(ProvenanceRow),
             [
                 {"image_id": n, "kind": "folder", "address": f"사진/{n:06}.jpg", "found_at": NOW, **own}
                 for n in range(1, COUNT + 1)

@@ -9,12 +9,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db import models
-from db.models import Finding, Study
+from db.models import AnalysisRow, FindingRow
 from studio.collect.ingest import ingest
 from studio.data import open_database
 from studio.datasets.projects import create_project
 from studio.datasets.sources import Source
-from studio.images.provenance import Papers
+from studio.images.provenance import Provenance
 from studio.images.store import ImageStore
 from studio.progress import Silent
 from studio.retrain.evaluation.evaluation import Evaluation
@@ -63,7 +63,7 @@ def fill(settings: Settings) -> None:
             lambda number=number: image_bytes(number),  # type: ignore[misc]
             class_name,
             kind,
-            Papers(licence=licence),
+            Provenance(licence=licence),
         )
         for number, class_name in enumerate([*classes, None, None, None])
         for kind, licence in (ways[number % len(ways)],)
@@ -76,7 +76,7 @@ def fill(settings: Settings) -> None:
 
 
 def add_what_was_found(session: Session, project_id: int) -> None:
-    label = models.Label
+    label = models.LabelRow
     labelled, unlabelled = (
         session.scalars(select(label.image_id).filter_by(project_id=project_id, state=state)).all()
         for state in ("labelled", "unlabelled")
@@ -85,16 +85,16 @@ def add_what_was_found(session: Session, project_id: int) -> None:
     found |= {("suggestion", image): 0.9 for image in unlabelled}
     found |= {("blurred", labelled[0]): 0.9}
     session.add_all(
-        Finding(project_id=project_id, kind=kind, image_id=image, score=score, operation_number=99)
+        FindingRow(project_id=project_id, kind=kind, image_id=image, score=score, operation_number=99)
         for (kind, image), score in found.items()
     )
-    session.add(Study(project_id=project_id, kind="review", operation_number=1, facts={}, at=NOW))
-    snapshot = models.Snapshot(project_id=project_id, hash="x", created_at=NOW)
+    session.add(AnalysisRow(project_id=project_id, kind="review", operation_number=1, facts={}, at=NOW))
+    snapshot = models.SnapshotRow(project_id=project_id, hash="x", created_at=NOW)
     session.add(snapshot)
     session.flush()
     evaluation = Evaluation(0.914, 35, None, (), (), (), ())
     session.add(
-        models.Run(
+        models.RunRow(
             project_id=project_id,
             snapshot_id=snapshot.id,
             folder="x",

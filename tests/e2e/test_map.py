@@ -66,7 +66,10 @@ def mapped(home: Path, name: str) -> Mapped:
 def names_of(home: Path, project_id: int, ids: Sequence[int]) -> list[str]:
     database = open_database(Settings(home=home))
     with database.read() as session:
-        found = {image: places[0].name for image, places in provenance.of(session, project_id, ids).items()}
+        found = {
+            image: places[0].name
+            for image, places in provenance.provenance_of(session, project_id, ids).items()
+        }
     database.close()
     return [found[image] for image in ids]
 

@@ -11,7 +11,7 @@ from studio.collect.ingest import ingest
 from studio.data import open_database
 from studio.datasets.projects import create_project
 from studio.datasets.sources import Source
-from studio.images.provenance import Papers
+from studio.images.provenance import Provenance
 from studio.images.store import ImageStore
 from studio.progress import Silent
 from studio.settings import Settings
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.browser
 LONG_MS = 60_000
 PHONE: ViewportSize = {"width": 390, "height": 844}
 HOSTILE = '"><img src=x onerror="window.hacked=1"><script>window.hacked=1</script> *rose* 장미'
-KNOWN = Papers(
+KNOWN = Provenance(
     page_address="https://정원.example/꽃?a=1&b=<b>",
     title=HOSTILE,
     creator="Anna <a href='javascript:window.hacked=1'>Söhne</a>",
@@ -32,7 +32,7 @@ KNOWN = Papers(
     licence_address="https://creativecommons.org/licenses/by-sa/4.0/",
     robots="robots.txt allows",
 )
-LURING = Papers(page_address="javascript:window.hacked=1", licence_address="data:text/html,x")
+LURING = Provenance(page_address="javascript:window.hacked=1", licence_address="data:text/html,x")
 
 
 @pytest.fixture(scope="module")
@@ -49,14 +49,14 @@ def fill(home: Path) -> None:
     with database.write() as session:
         project = create_project(session, "정원", NOW)
 
-    def found(number: int, address: str, papers: Papers, class_name: str, kind: str = "crawl") -> Source:
+    def found(number: int, address: str, papers: Provenance, class_name: str, kind: str = "crawl") -> Source:
         return Source(address, lambda: image_bytes(number, 640, 480), class_name, kind, papers)
 
     sources = [
         found(0, "https://정원.example/rose.jpg?w=640", KNOWN, "장미"),
         found(0, "https://mirror.example/x.jpg", LURING, "장미"),
-        *(found(n, f"folder/장미 {n}.jpg", Papers(), "장미", "folder") for n in range(1, 4)),
-        *(found(n, f"webcam {n}.jpg", Papers(), "튤립", "camera") for n in range(4, 6)),
+        *(found(n, f"folder/장미 {n}.jpg", Provenance(), "장미", "folder") for n in range(1, 4)),
+        *(found(n, f"webcam {n}.jpg", Provenance(), "튤립", "camera") for n in range(4, 6)),
     ]
     store = ImageStore(settings.images_dir)
     ingest(database, store, project.id, sources, progress=Silent(), clock=lambda: NOW)

@@ -5,11 +5,11 @@ import io
 from hashlib import sha256
 
 from studio.images import attribution
-from studio.images.provenance import Papers
+from studio.images.provenance import Provenance
 from tests.collect.material import Bench, image_bytes
 from tests.images.test_provenance import ROSE, found_at
 
-PINE = Papers(
+PINE = Provenance(
     title="A\n pine\x1b[31m", creator="Zoë", licence="CC0 1.0", page_address="https://b.example/pine"
 )
 
@@ -18,16 +18,18 @@ def fill(bench: Bench) -> None:
     bench.ingest(
         [
             found_at("https://a.example/rose.jpg", 0, known=ROSE, class_name="장미"),
-            found_at("https://a.example/bud.jpg", 1, known=Papers(licence="CC BY 2.0"), class_name="장미"),
+            found_at(
+                "https://a.example/bud.jpg", 1, known=Provenance(licence="CC BY 2.0"), class_name="장미"
+            ),
             found_at("https://b.example/pine.jpg", 2, "commons", PINE, "pine"),
             found_at("webcam 1.jpg", 3, "camera", class_name="pine"),
-            found_at("오래된/=1+1.jpg", 4, "folder", Papers(creator="=HYPERLINK(1)"), "pine"),
+            found_at("오래된/=1+1.jpg", 4, "folder", Provenance(creator="=HYPERLINK(1)"), "pine"),
             found_at("nowhere.jpg", 5, "folder"),
         ]
     )
 
 
-def credits_of(bench: Bench, class_of: dict[str, str] | None = None) -> tuple[attribution.Credit, ...]:
+def credits_of(bench: Bench, class_of: dict[str, str] | None = None) -> tuple[attribution.ImageCredit, ...]:
     with bench.database.read() as session:
         return attribution.rows(session, bench.project_id, class_of)
 

@@ -23,16 +23,22 @@ from studio.datasets.projects import create_project
 from studio.datasets.sources import Source
 from studio.errors import Stopped
 from studio.images.near_duplicates import (
-    CopyCounts,
-    Group,
-    NearCopies,
-    copy_groups,
-    count,
+    DuplicateCounts,
+    DuplicateGroup,
+    NearDuplicateIndex,
+    count_duplicates,
+    duplicate_groups,
     images_of_run,
-    refine,
-    set_copies_aside,
+    refine_duplicate_groups,
+    reject_duplicates,
 )
-from studio.images.similarity import NEAR_BITS, alike, bits_apart, look, perceptual_hash
+from studio.images.similarity import (
+    NEAR_DUPLICATE_BITS,
+    hamming_distance,
+    perceptual_hash,
+    show_the_same,
+    thumbnail_vector,
+)
 from studio.progress import Silent
 from tests.collect.material import Bench, Watched, image_bytes, sources
 from tests.conftest import FLOWERS, NOW
@@ -66,30 +72,30 @@ def groups(bench: Bench) -> list[set[str]]:
     return [{member.name for member in group.members} for group in found(bench)]
 
 
-def found(bench: Bench) -> tuple[Group, ...]:
+def found(bench: Bench) -> tuple[DuplicateGroup, ...]:
     with bench.database.read() as session:
-        return copy_groups(session, bench.project_id)
+        return duplicate_groups(session, bench.project_id)
 
 
-def counted(bench: Bench) -> CopyCounts:
+def counted(bench: Bench) -> DuplicateCounts:
     with bench.database.read() as session:
-        return count(session, bench.project_id)
+        return count_duplicates(session, bench.project_id)
 
 
 def ids(bench: Bench) -> dict[str, int]:
     """The image ids of the project's images by their names."""
     with bench.database.read() as session:
         rows = session.execute(
-            select(models.Provenance.address, models.Provenance.image_id)
+            select(models.ProvenanceRow.address, models.ProvenanceRow.image_id)
             .filter_by(project_id=bench.project_id)
-            .order_by(models.Provenance.id.desc())
+            .order_by(models.ProvenanceRow.id.desc())
         )
         return {name: image_id for name, image_id in rows}  # noqa: C416 - dict(rows) does not type-check
 
 
 def set_aside(bench: Bench, operation_id: str = "aside") -> int:
     with bench.database.write() as session:
-        return set_copies_aside(session, bench.project_id, operation_id=operation_id, now=NOW)
+        return reject_duplicates(session, bench.project_id, operation_id=operation_id, now=NOW)
 
 
 # --- While images come in ------------------------------------------------------------------------------
@@ -104,7 +110,7 @@ def test_edits_of_a_image_are_added_and_grouped_with_it(bench: Bench) -> None:
     assert groups(bench) == [{"a.jpg", *others}]
     assert {bench.finds()[name] for name in others} == {("added", "nearly the same as a.jpg")}
     assert bench.finds()["b.jpg"] == ("added", "")
-    assert counted(bench) == CopyCounts(groups=1, images_beyond_keepers=4)
+    assert counted(bench) == DuplicateCounts(groups=1, images_beyond_keepers=4)
 
 
 def test_those_of_one_batch_are_compared_with_each_other(bench: Bench) -> None:
@@ -153,9 +159,9 @@ def test_plain_images_are_copies_of_nothing(bench: Bench) -> None:
         sources({f"{c} {w}": plain(c, w) for c in ("white", "black", "red") for w in (200, 300)})
     )
     assert (report.added, report.near_copies) == (6, 0)
-    assert counted(bench) == CopyCounts(0, 0)
-    assert look(Image.new("RGB", (50, 50), "white")) is None
-    assert not alike(None, None)
+    assert counted(bench) == DuplicateCounts(0, 0)
+    assert thumbnail_vector(Image.new("RGB", (50, 50), "white")) is None
+    assert not show_the_same(None, None)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -167,8 +173,8 @@ def test_hashes_are_those_of_the_library(seed: int) -> None:
 def test_a_mirrored_image_is_as_near_as_itself() -> None:
     image = Image.open(io.BytesIO(image_bytes(1, 200, 100))).convert("RGB")
     hashes = np.array([int(perceptual_hash(i), 16) for i in (image, ImageOps.mirror(image))], np.uint64)
-    assert np.bitwise_count(hashes[0] ^ hashes[1]) > NEAR_BITS
-    assert bits_apart(hashes[:1], hashes[1]) <= NEAR_BITS
+    assert np.bitwise_count(hashes[0] ^ hashes[1]) > NEAR_DUPLICATE_BITS
+    assert hamming_distance(hashes[:1], hashes[1]) <= NEAR_DUPLICATE_BITS
 
 
 @pytest.mark.parametrize("colour", ["white", "black", "red"])
@@ -189,7 +195,7 @@ def test_photographs_are_found_again_and_not_taken_for_each_other(bench: Bench) 
     for edit in EDITS:
         again = {f"{edit} {name}": edited(data, edit) for name, data in photographs.items()}
         assert bench.ingest(sources(again)).near_copies == len(photographs)
-    assert counted(bench) == CopyCounts(len(photographs), len(EDITS) * len(photographs))
+    assert counted(bench) == DuplicateCounts(len(photographs), len(EDITS) * len(photographs))
 
 
 def test_a_job_taken_up_again_counts_near_copies_of_the_whole_job(bench: Bench) -> None:
@@ -204,7 +210,7 @@ def test_a_job_taken_up_again_counts_near_copies_of_the_whole_job(bench: Bench) 
     bench.progress = Watched()
     report = bench.ingest(sources(content), job_id=job)
     assert (report.added, report.near_copies) == (16, 8)
-    assert counted(bench) == CopyCounts(8, 8)
+    assert counted(bench) == DuplicateCounts(8, 8)
 
 
 def test_two_ingests_at_once_find_each_others_images(bench: Bench) -> None:
@@ -240,7 +246,7 @@ def test_the_search_sees_what_others_added_with_older_ids(bench: Bench) -> None:
     with bench.database.write() as session:
         other = Bench(bench.database, bench.store, create_project(session, "other", NOW).id)
     other.ingest(sources({"old": big}))
-    search = NearCopies(bench.store, bench.project_id)
+    search = NearDuplicateIndex(bench.store, bench.project_id)
     bench.ingest(sources({"x": image_bytes(5)}))
     with bench.database.write() as session:
         assert search.of(session, [ids(bench)["x"]]) == []
@@ -284,7 +290,7 @@ class Embedded:
     def hashes(self, **digits: str) -> None:
         with self.bench.database.write() as session:
             for name, hexadecimal in digits.items():
-                image = session.get(models.Image, self.ids[name])
+                image = session.get(models.ImageRow, self.ids[name])
                 assert image is not None
                 image.perceptual_hash = hexadecimal.rjust(16, "0")
 
@@ -295,7 +301,7 @@ class Embedded:
     def refine(self, names: Iterable[str] = "abcdef", new: str | None = None) -> list[str]:
         names = list(names)
         vectors: npt.NDArray[np.float32] = np.stack([self.vectors[name] for name in names])
-        refine(
+        refine_duplicate_groups(
             self.bench.database,
             self.bench.project_id,
             [self.ids[name] for name in names],
@@ -416,19 +422,19 @@ def test_what_a_finished_run_trained_on_is_not_new_to_the_next(embedded: Embedde
     with bench.database.write() as session:
         runs = []
         for number, (names, ended_at) in enumerate([("abc", NOW), ("abcd", None), ("bcef", NOW)]):
-            frozen = models.Snapshot(project_id=bench.project_id, hash=str(number), created_at=NOW)
+            frozen = models.SnapshotRow(project_id=bench.project_id, hash=str(number), created_at=NOW)
             session.add(frozen)
             session.flush()
             for name in names:
                 session.add(
-                    models.SnapshotImage(
+                    models.SnapshotImageRow(
                         snapshot_id=frozen.id,
                         image_id=embedded.ids[name],
                         class_name="daisy",
                         split="training",
                     )
                 )
-            run = models.Run(
+            run = models.RunRow(
                 project_id=bench.project_id,
                 snapshot_id=frozen.id,
                 folder=str(number),
@@ -450,7 +456,7 @@ def test_what_a_finished_run_trained_on_is_not_new_to_the_next(embedded: Embedde
 def test_a_stop_leaves_the_groups_as_they_were(embedded: Embedded) -> None:
     embedded.join("ab")
     with pytest.raises(Stopped):
-        refine(
+        refine_duplicate_groups(
             embedded.bench.database,
             embedded.bench.project_id,
             list(embedded.ids.values()),
@@ -473,10 +479,10 @@ def test_all_but_the_keepers_are_set_aside_at_once_and_can_come_back(bench: Benc
     assert set_aside(bench) == 2
     at = ids(bench)
     with bench.database.read() as session:
-        label = models.Label
+        label = models.LabelRow
         rows = session.execute(
-            select(label.image_id, label.state, models.ImageClass.name)
-            .join(models.ImageClass, models.ImageClass.id == label.class_id, isouter=True)
+            select(label.image_id, label.state, models.ImageClassRow.name)
+            .join(models.ImageClassRow, models.ImageClassRow.id == label.class_id, isouter=True)
             .filter(label.project_id == bench.project_id)
         )
         states = {image_id: (state, name) for image_id, state, name in rows}
@@ -487,13 +493,13 @@ def test_all_but_the_keepers_are_set_aside_at_once_and_can_come_back(bench: Benc
         "b": ("labelled", "tulips"),
         "b small": ("rejected", None),
     }
-    assert counted(bench) == CopyCounts(0, 0)
+    assert counted(bench) == DuplicateCounts(0, 0)
     assert set_aside(bench) == 0
     assert set_aside(bench, "again") == 0
     with bench.database.write() as session:
         assert undo(session, bench.project_id, "aside", new_operation_id="undo", now=NOW) == 3
     assert bench.labels() == before
-    assert counted(bench) == CopyCounts(2, 2)
+    assert counted(bench) == DuplicateCounts(2, 2)
 
 
 def test_a_keeper_gets_no_class_where_its_copies_differ(bench: Bench) -> None:
@@ -534,4 +540,4 @@ def test_no_copies_make_no_operation(bench: Bench) -> None:
     bench.ingest(sources({"a": image_bytes(1)}))
     assert set_aside(bench) == 0
     with bench.database.read() as session:
-        assert session.get(models.LabelOperation, "aside") is None
+        assert session.get(models.LabelOperationRow, "aside") is None

@@ -9,11 +9,11 @@ from db import models
 from studio.datasets.projects import create_project
 from studio.datasets.sources import Source
 from studio.images import provenance
-from studio.images.provenance import Papers, file_name
+from studio.images.provenance import Provenance, file_name
 from tests.collect.material import Bench, image_bytes
 from tests.conftest import NOW
 
-ROSE = Papers(
+ROSE = Provenance(
     page_address="https://정원.example/꽃",
     title="<b>Rose</b>",
     creator="Anna & Söhne",
@@ -27,16 +27,16 @@ def found_at(
     address: str,
     seed: int = 0,
     kind: str = "crawl",
-    known: Papers | None = None,
+    known: Provenance | None = None,
     class_name: str | None = None,
 ) -> Source:
-    return Source(address, lambda: image_bytes(seed), class_name, kind, known or Papers())
+    return Source(address, lambda: image_bytes(seed), class_name, kind, known or Provenance())
 
 
 def id_of(bench: Bench, seed: int) -> int:
     with bench.database.read() as session:
         return session.scalars(
-            select(models.Image.id).filter_by(sha256=sha256(image_bytes(seed)).hexdigest())
+            select(models.ImageRow.id).filter_by(sha256=sha256(image_bytes(seed)).hexdigest())
         ).one()
 
 
@@ -51,7 +51,7 @@ def test_all_of_a_images_papers_are_kept_in_the_order_in_which_it_was_found(benc
     )
     rose, other = id_of(bench, 0), id_of(bench, 1)
     with bench.database.read() as session:
-        found = provenance.of(session, bench.project_id, [rose, other])
+        found = provenance.provenance_of(session, bench.project_id, [rose, other])
     assert [place.address for place in found[rose]] == [
         "https://a.example/rose.jpg",
         "https://b.example/copy%20of%20rose.jpg",
@@ -60,7 +60,7 @@ def test_all_of_a_images_papers_are_kept_in_the_order_in_which_it_was_found(benc
     assert [place.kind for place in found[rose]] == ["crawl", "crawl", "archive"]
     assert [place.name for place in found[rose]] == ["rose.jpg", "copy of rose.jpg", "장미.jpg"]
     first = found[rose][0]
-    assert Papers(**{name: getattr(first, name) for name in vars(ROSE)}) == ROSE
+    assert Provenance(**{name: getattr(first, name) for name in vars(ROSE)}) == ROSE
     assert first.found_at == NOW
     assert [place.licence for place in found[other]] == [""]
 
@@ -72,8 +72,10 @@ def test_another_projects_papers_are_its_own(bench: Bench) -> None:
     Bench(bench.database, bench.store, other.id).ingest([found_at("x.jpg", kind="folder")])
     rose = id_of(bench, 0)
     with bench.database.read() as session:
-        assert [p.address for p in provenance.of(session, other.id, [rose])[rose]] == ["x.jpg"]
-        assert [p.licence for p in provenance.of(session, bench.project_id, [rose])[rose]] == ["CC BY 2.0"]
+        assert [p.address for p in provenance.provenance_of(session, other.id, [rose])[rose]] == ["x.jpg"]
+        assert [p.licence for p in provenance.provenance_of(session, bench.project_id, [rose])[rose]] == [
+            "CC BY 2.0"
+        ]
 
 
 def test_more_images_than_a_database_takes_in_one_question(bench: Bench) -> None:
@@ -81,7 +83,7 @@ def test_more_images_than_a_database_takes_in_one_question(bench: Bench) -> None
     rose = id_of(bench, 0)
     asked = range(rose, rose + 70_000)
     with bench.database.read() as session:
-        found = provenance.of(session, bench.project_id, asked)
+        found = provenance.provenance_of(session, bench.project_id, asked)
     assert len(found) == 70_000
     assert sum(map(len, found.values())) == 1
 

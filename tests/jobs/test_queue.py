@@ -53,12 +53,12 @@ def test_a_silent_workers_job_is_taken_up_again_and_the_old_worker_has_no_say(da
         queue.claim(session, "old", NOW, KINDS)
     soon, late = NOW + queue.SILENCE, NOW + queue.SILENCE + timedelta(seconds=1)
     with database.write() as session:
-        assert queue.take_back_lost(session, soon) == 0
-        assert queue.take_back_lost(session, late) == 1
+        assert queue.requeue_lost(session, soon) == 0
+        assert queue.requeue_lost(session, late) == 1
     with database.write() as session:
         assert queue.claim(session, "new", late, KINDS).id == job  # type: ignore[union-attr]
     with database.write() as session:
-        assert queue.beat(session, job, "old", late) is None
+        assert queue.heartbeat(session, job, "old", late) is None
         assert queue.progress(session, job, "old", late, "x", 1, 2) is None
         assert not queue.end(session, job, "old", late, "done")
     assert state(database, job) == "running"
@@ -87,8 +87,8 @@ def test_stop_ends_a_waiting_job_at_once_and_marks_a_running_one(database: Datab
     with database.write() as session:
         queue.claim(session, "w", NOW, KINDS)
     with database.write() as session:
-        queue.ask_to_stop(session, running, NOW)
-        queue.ask_to_stop(session, waiting, NOW)
+        queue.request_stop(session, running, NOW)
+        queue.request_stop(session, waiting, NOW)
     assert (state(database, running), state(database, waiting)) == ("running", "stopped")
     with database.write() as session:
         told = queue.progress(session, running, "w", NOW, "x", 1, 2)

@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 
 from db import models
 from db.engine import Database
-from db.models import ImageClass, Label, LabelOperation
+from db.models import ImageClassRow, LabelOperationRow, LabelRow
 from studio.collect import tasks
 from studio.data import open_database
 from studio.datasets.projects import create_project
@@ -27,7 +27,7 @@ from studio.predict.correction import put_back
 from studio.predict.model import Model
 from studio.predict.tasks import KEPT, ask_folder, folder_answers
 from studio.progress import Progress, Silent
-from studio.retrain.confidence import Sureness
+from studio.retrain.confidence import Confidence
 from studio.retrain.options import RunOptions
 from studio.retrain.runs import run_records
 from studio.retrain.tasks import retrain
@@ -109,7 +109,7 @@ def jpeg(colour: str = "red") -> bytes:
 
 
 def test_the_job_that_trains_leaves_how_sure_the_model_may_be(bench: Bench) -> None:
-    found = Sureness.read(bench.run_dir)
+    found = Confidence.read(bench.run_dir)
     assert found is not None and found.costs is not None
     assert found.costs.images > 0
     assert Model.open(bench.run_dir).sureness == found
@@ -176,11 +176,11 @@ def test_the_live_camera_is_refused_what_is_not_its_own(bench: Bench) -> None:
 
 def label_of(bench: Bench, digest: str) -> tuple[str, str | None]:
     with bench.database.read() as session:
-        image_id = session.scalar(select(models.Image.id).where(models.Image.sha256 == digest))
+        image_id = session.scalar(select(models.ImageRow.id).where(models.ImageRow.sha256 == digest))
         row = session.scalars(
-            select(Label).where(Label.image_id == image_id, Label.project_id == bench.project_id)
+            select(LabelRow).where(LabelRow.image_id == image_id, LabelRow.project_id == bench.project_id)
         ).one()
-        name = session.scalar(select(ImageClass.name).where(ImageClass.id == row.class_id))
+        name = session.scalar(select(ImageClassRow.name).where(ImageClassRow.id == row.class_id))
         return row.state, name
 
 
@@ -207,13 +207,13 @@ def test_a_new_image_goes_into_the_project_with_its_label(bench: Bench) -> None:
 def test_a_image_that_is_there_gets_the_right_label_as_one_step(bench: Bench) -> None:
     path = next((bench.drawings / "square").iterdir())
     with bench.database.read() as session:
-        before = len(session.scalars(select(LabelOperation.id)).all())
+        before = len(session.scalars(select(LabelOperationRow.id)).all())
     digest = put(bench, path.read_bytes(), path.name, "원 circle")
     assert label_of(bench, digest) == ("labelled", "원 circle")
     put(bench, path.read_bytes(), path.name, "square")
     assert label_of(bench, digest) == ("labelled", "square")
     with bench.database.read() as session:
-        assert len(session.scalars(select(LabelOperation.id)).all()) >= before + 2
+        assert len(session.scalars(select(LabelOperationRow.id)).all()) >= before + 2
 
 
 def test_what_is_no_image_does_not_get_in(bench: Bench) -> None:

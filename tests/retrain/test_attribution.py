@@ -8,7 +8,7 @@ from studio.collect.ingest import ingest
 from studio.datasets.projects import create_project
 from studio.datasets.sources import Source
 from studio.images import attribution
-from studio.images.provenance import Papers
+from studio.images.provenance import Provenance
 from studio.images.store import ImageStore
 from studio.progress import Silent
 from studio.retrain.options import RunOptions
@@ -30,7 +30,7 @@ def test_the_papers_of_what_was_trained_on_come_with_the_model(database: Databas
             path.read_bytes,
             path.parent.name,
             "crawl",
-            Papers(title=path.stem, licence="CC0 1.0" if number else ""),
+            Provenance(title=path.stem, licence="CC0 1.0" if number else ""),
         )
         for number, path in enumerate(files)
     ]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from studio.errors import OutputRefused, SourceMissing, TooLittleToLearnFrom
+from studio.errors import OutputRefused, SourceMissing, TooFewImages
 from studio.progress import Silent
 from studio.retrain.compat import PeerFolder, empty_summaries, label_of, place_of, read_peer_folder, split_of
 from tests.retrain.material import FLOWERS, needs_flowers
@@ -145,10 +145,10 @@ def test_of_two_folders_with_one_label_the_later_is_used(tmp_path: Path) -> None
 
 def test_no_class_stops_and_so_does_one_alone(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(TooLittleToLearnFrom, match="there is none"):
+    with pytest.raises(TooFewImages, match="there is none"):
         read(tmp_path)
     fill(tmp_path / "only", 30)
-    with pytest.raises(TooLittleToLearnFrom, match="second class"):
+    with pytest.raises(TooFewImages, match="second class"):
         read(tmp_path).snapshot.check()
     with pytest.raises(SourceMissing, match="nowhere"):
         read(tmp_path / "nowhere")
@@ -157,7 +157,7 @@ def test_no_class_stops_and_so_does_one_alone(tmp_path: Path) -> None:
 def test_a_class_without_a_training_image_stops(tmp_path: Path) -> None:
     fill(tmp_path / "a", 3)
     fill(tmp_path / "b", 3)
-    with pytest.raises(TooLittleToLearnFrom, match="left for training"):
+    with pytest.raises(TooFewImages, match="left for training"):
         read(tmp_path, 50, 49.9)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from studio.predict.model import Model
 from studio.progress import Silent
-from studio.retrain.confidence import ANCHORS, SURENESS, Sureness
+from studio.retrain.confidence import ANCHORS, SURENESS, Confidence
 from studio.retrain.head.head import softmax
 from studio.retrain.measure_confidence import measured
 from studio.retrain.run_folder import MODEL
@@ -28,7 +28,7 @@ def overconfident(count: int = 3_000) -> tuple[np.ndarray, np.ndarray]:
 
 def test_a_temperature_makes_probabilities_mean_what_they_say() -> None:
     probabilities, labels = overconfident()
-    found = Sureness.of(probabilities, labels, None)
+    found = Confidence.of(probabilities, labels, None)
     assert found.temperature == pytest.approx(3, abs=0.3)
     assert found.costs is not None
     before, after = found.costs.calibration_error
@@ -44,7 +44,7 @@ def test_a_temperature_makes_probabilities_mean_what_they_say() -> None:
 def test_thresholds_hold_back_no_more_right_answers_than_they_may() -> None:
     probabilities, labels = overconfident()
     strangeness = np.random.default_rng(1).random(len(labels), np.float32)
-    found = Sureness.of(probabilities, labels, strangeness)
+    found = Confidence.of(probabilities, labels, strangeness)
     costs = found.costs
     assert costs is not None and found.most_strangeness is not None
     assert 0.04 * costs.right < costs.unlikely.right <= 0.05 * costs.right
@@ -64,7 +64,7 @@ def test_thresholds_hold_back_no_more_right_answers_than_they_may() -> None:
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_few_validation_images_or_none_are_no_fault(count: int) -> None:
     probabilities, labels = overconfident(count)
-    found = Sureness.of(probabilities, labels, np.zeros(count, np.float32))
+    found = Confidence.of(probabilities, labels, np.zeros(count, np.float32))
     assert 0.1 <= found.temperature <= 10
     assert (found.costs is None) == (count == 0)
     assert found.doubt(1.0, 0.0) is None
@@ -73,17 +73,17 @@ def test_few_validation_images_or_none_are_no_fault(count: int) -> None:
 def test_a_few_images_that_are_all_right_make_it_neither_surer_nor_less_sure_than_they_tell() -> None:
     hesitant = np.full((40, 2), 0.4, np.float32)
     hesitant[:, 0] = 0.6
-    found = Sureness.of(hesitant, np.zeros(40, np.intp), None)
+    found = Confidence.of(hesitant, np.zeros(40, np.intp), None)
     assert 0.9 < found.calibrated(hesitant)[0, 0] < 0.99  # 41 of 42
     certain = np.array([[0.9999, 0.0001]] * 3, np.float32)
-    found = Sureness.of(certain, np.zeros(3, np.intp), None)
+    found = Confidence.of(certain, np.zeros(3, np.intp), None)
     assert found.temperature == 1
     assert found.doubt(0.91, None) is None
 
 
 def test_none_of_the_answers_right_is_no_fault() -> None:
     probabilities = np.array([[0.9, 0.1], [0.8, 0.2]], np.float32)
-    found = Sureness.of(probabilities, np.array([1, 1]), np.zeros(2, np.float32))
+    found = Confidence.of(probabilities, np.array([1, 1]), np.zeros(2, np.float32))
     assert found.costs is not None and found.costs.right == 0
     assert found.most_strangeness is None
 
@@ -91,7 +91,7 @@ def test_none_of_the_answers_right_is_no_fault() -> None:
 @needs_flowers
 def test_a_run_keeps_what_was_measured_and_is_not_measured_twice(tmp_path: Path) -> None:
     run_dir = flowers_run().run_dir
-    found = Sureness.read(run_dir)
+    found = Confidence.read(run_dir)
     assert found is not None and found.costs is not None
     assert found.costs.images == len(flowers_run().snapshot.of_split("validation"))
     assert found.model_sha256 == hashlib.sha256((run_dir / MODEL).read_bytes()).hexdigest()
@@ -147,7 +147,7 @@ def test_what_is_damaged_or_another_model_s_is_as_good_as_nothing(tmp_path: Path
     text = (folder / SURENESS).read_text(encoding="utf-8")
     for damage in ("", "[]", "{}", text.replace('"version": 1', '"version": 9'), text[:-20]):
         (folder / SURENESS).write_text(damage, encoding="utf-8")
-        assert Sureness.read(folder) is None
+        assert Confidence.read(folder) is None
         assert Model.open(folder).sureness is None
     values = json.loads(text)
     (folder / SURENESS).write_text(json.dumps(values | {"model_sha256": "0" * 64}), encoding="utf-8")

@@ -7,7 +7,7 @@ import pytest
 
 from studio.backbones import backbone_named
 from studio.backbones.interpreter import Engine
-from studio.errors import JobFailed, ModelUnreadable, Stopped, TooLittleToLearnFrom
+from studio.errors import JobFailed, ModelUnreadable, Stopped, TooFewImages
 from studio.retrain.curve import CurvePoint
 from studio.retrain.options import RunOptions
 from studio.retrain.run import read_run
@@ -162,7 +162,7 @@ def test_a_tiny_set_trains_with_warnings(tmp_path: Path) -> None:
 
 def test_one_class_stops_before_any_work(tmp_path: Path) -> None:
     progress = Watched()
-    with pytest.raises(TooLittleToLearnFrom):
+    with pytest.raises(TooFewImages):
         run_on(snapshot_of(draw(tmp_path / "a", ("only",))), tmp_path / "run", progress=progress)
     assert progress.told == []
     assert not (tmp_path / "run").exists()

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from studio.errors import TooLittleToLearnFrom
+from studio.errors import TooFewImages
 from studio.retrain.snapshot import Labelled, Snapshot
 
 
@@ -67,7 +67,7 @@ def test_warns_of_few_images_and_of_empty_splits() -> None:
 
 @pytest.mark.parametrize(("images", "found"), [([], "none"), (labelled("only one", 40), "only one")])
 def test_one_class_is_too_little(images: list[Labelled], found: str) -> None:
-    with pytest.raises(TooLittleToLearnFrom, match=f"{found}.*Add a second class"):
+    with pytest.raises(TooFewImages, match=f"{found}.*Add a second class"):
         Snapshot.of(images).check()
 
 

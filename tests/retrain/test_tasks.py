@@ -17,7 +17,7 @@ from studio import errors
 from studio.backbones import BACKBONES, DEFAULT
 from studio.backbones.speed import measured
 from studio.datasets.projects import create_project
-from studio.errors import ProjectError, Stopped, TooLittleToLearnFrom
+from studio.errors import ProjectError, Stopped, TooFewImages
 from studio.images.store import ImageStore
 from studio.jobs import queue
 from studio.progress import Progress, Silent
@@ -173,9 +173,9 @@ def test_a_database_that_cannot_be_written_while_it_trains_costs_nothing(
 def test_several_runs_are_one_job(bench: Bench) -> None:
     run_ids = bench.sweep("빠르기")
     assert len({bench.of(run_id).job_id for run_id in run_ids}) == 1
-    with pytest.raises(errors.AlreadyAtWork):
+    with pytest.raises(errors.JobAlreadyRunning):
         bench.retrain()
-    with pytest.raises(errors.AlreadyAtWork):
+    with pytest.raises(errors.JobAlreadyRunning):
         tasks.rerun(bench.database, run_ids[0], NOW)
     watched = Watched()
     assert bench.do(run_ids[0], watched) is None
@@ -244,12 +244,14 @@ def test_where_all_fail_the_job_does(bench: Bench) -> None:
 
 def test_a_run_done_again_comes_to_the_same_whatever_became_of_the_labels(bench: Bench) -> None:
     first = bench.retrain()
-    with pytest.raises(errors.AlreadyAtWork):
+    with pytest.raises(errors.JobAlreadyRunning):
         tasks.rerun(bench.database, first, NOW)
     assert bench.do(first) is None
     with bench.database.write() as session:
         session.execute(
-            update(models.Label).where(models.Label.image_id < 20).values(state="rejected", class_id=None)
+            update(models.LabelRow)
+            .where(models.LabelRow.image_id < 20)
+            .values(state="rejected", class_id=None)
         )
         run_records.rename(session, first, "첫째")
     again = tasks.rerun(bench.database, first, datetime.now(UTC))
@@ -270,8 +272,8 @@ def test_a_run_done_again_comes_to_the_same_whatever_became_of_the_labels(bench:
 
 def test_nothing_is_asked_for_where_there_is_too_little(bench: Bench) -> None:
     with bench.database.write() as session:
-        session.execute(update(models.Label).values(state="unlabelled", class_id=None))
-    with pytest.raises(TooLittleToLearnFrom):
+        session.execute(update(models.LabelRow).values(state="unlabelled", class_id=None))
+    with pytest.raises(TooFewImages):
         bench.sweep()
     with pytest.raises(ValueError, match="one run or more"):
         tasks.sweep(bench.database, bench.store, bench.project_id, [], NOW)

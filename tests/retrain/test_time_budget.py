@@ -15,7 +15,7 @@ from studio.retrain import time_budget
 from studio.retrain.curve import CurvePoint
 from studio.retrain.options import RunOptions
 from studio.retrain.run import read_run
-from studio.retrain.run_folder import MODEL, read_card
+from studio.retrain.run_folder import MODEL, read_model_json
 from studio.retrain.time_budget import TRIALS, _Trial, _ways
 from tests.retrain.material import ROOM, Watched, draw, run_on, snapshot_of
 
@@ -57,7 +57,7 @@ def test_with_more_time_more_is_tried_and_the_best_stands(
     assert result.validation is not None
     assert result.validation.accuracy == best
     engine = Engine((result.run_dir / MODEL).read_bytes())
-    preprocessing = Preprocessing.from_json(read_card(result.run_dir)["preprocessing"])
+    preprocessing = Preprocessing.from_json(read_model_json(result.run_dir)["preprocessing"])
     paths = {example.sha256: example.path for example in result.snapshot.examples}
     for prediction in result.evaluation.predictions:
         pixels = preprocessing.read(paths[prediction.sha256], "x")

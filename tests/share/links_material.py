@@ -46,10 +46,10 @@ def studio(database: Database, home: Path) -> Studio:
     """Return the data folder."""
     settings = Settings(home=home, database_url=database.url.render_as_string(hide_password=False))
     with database.write() as session:
-        project = models.Project(name="도형", created_at=NOW)
+        project = models.ProjectRow(name="도형", created_at=NOW)
         session.add(project)
         session.flush()
-        snapshot = models.Snapshot(project_id=project.id, hash="h", images=48, created_at=NOW)
+        snapshot = models.SnapshotRow(project_id=project.id, hash="h", images=48, created_at=NOW)
         session.add(snapshot)
         session.flush()
         run_id = create_run(session, project.id, snapshot.id, RunOptions(), NOW)

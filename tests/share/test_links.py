@@ -68,14 +68,14 @@ def test_a_renewed_link_has_another_token_and_its_counts(made: Studio) -> None:
 def test_a_deleted_run_is_shared_no_more_and_comes_back(made: Studio) -> None:
     link_id, token = made.link()
     with made.database.write() as session:
-        row = session.get(models.Run, made.run_id)
+        row = session.get(models.RunRow, made.run_id)
         assert row is not None
         row.deleted_at = NOW
     with made.database.read() as session:
         assert links.opened_by(session, token, now()) is None
         assert links.links(session, made.project_id) == ()
     with made.database.write() as session:
-        row = session.get(models.Run, made.run_id)
+        row = session.get(models.RunRow, made.run_id)
         assert row is not None
         row.deleted_at = None
     assert made.seen(link_id).name == "도형 demo"
@@ -89,7 +89,7 @@ def test_a_link_has_a_name_of_reasonable_length(made: Studio, name: str) -> None
 
 def test_only_what_is_there_can_be_shared(made: Studio) -> None:
     with made.database.write() as session:
-        row = session.get(models.Run, made.run_id)
+        row = session.get(models.RunRow, made.run_id)
         assert row is not None
         row.ended_at = None
         session.flush()

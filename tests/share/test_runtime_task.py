@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from db.engine import Database
-from db.models import Job, Project
+from db.models import JobRow, ProjectRow
 from studio.jobs import queue
 from studio.progress import Silent
 from studio.settings import Settings
@@ -21,12 +21,12 @@ from tests.share.browser_runtime import pack_into
 def test_the_runtime_is_asked_for_once_and_fetched(database: Database, home: Path) -> None:
     settings = Settings(home=home, database_url=database.url.render_as_string(hide_password=False))
     with database.write() as session:
-        project = Project(name="꽃", created_at=NOW)
+        project = ProjectRow(name="꽃", created_at=NOW)
         session.add(project)
     for _each in range(2):
         fetch_runtime(database, project.id, NOW)
     with database.write() as session:
-        (job_id,) = session.scalars(select(Job.id).where(Job.kind == "fetch_runtime"))
+        (job_id,) = session.scalars(select(JobRow.id).where(JobRow.kind == "fetch_runtime"))
         queue.claim_one(session, job_id, "me", NOW)
     pack_into(settings.downloads_dir)
     perform(database, settings, job_id, "me", Silent())

@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from db import models
 from db.engine import Database
-from studio.errors import AlreadyAtWork, OutputRefused, ProjectError
+from studio.errors import JobAlreadyRunning, OutputRefused, ProjectError
 from studio.jobs import queue
 from studio.progress import Silent
 from studio.retrain.runs.run_records import create_run, finish
@@ -36,11 +36,11 @@ class Bench:
         self.settings = Settings(home=home, database_url=url)
         self.run_ids: list[int] = []
         with database.write() as session:
-            project = models.Project(name="도형 <b>/1", created_at=NOW)
+            project = models.ProjectRow(name="도형 <b>/1", created_at=NOW)
             session.add(project)
             session.flush()
             self.project_id = project.id
-            snapshot = models.Snapshot(project_id=project.id, hash="h", images=48, created_at=NOW)
+            snapshot = models.SnapshotRow(project_id=project.id, hash="h", images=48, created_at=NOW)
             session.add(snapshot)
             session.flush()
             self.snapshot_id = snapshot.id
@@ -49,7 +49,7 @@ class Bench:
     def add_run(self, *, finished: bool = True) -> int:
         with self.database.write() as session:
             run_id = create_run(session, self.project_id, self.snapshot_id, drawings_run().options, NOW)
-            row = session.get(models.Run, run_id)
+            row = session.get(models.RunRow, run_id)
             assert row is not None
             if finished:
                 shutil.copytree(drawings_run().run_dir, self.settings.runs_dir / row.folder)
@@ -126,7 +126,7 @@ def test_a_run_without_a_model_and_two_at_once_are_refused(bench: Bench) -> None
     with pytest.raises(ValueError, match="expected some of"):
         tasks.export_model(bench.database, bench.project_id, bench.run_id, ["pdf"], NOW)
     ask(bench.run_id)
-    with pytest.raises(AlreadyAtWork):
+    with pytest.raises(JobAlreadyRunning):
         ask(bench.run_id)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from studio.retrain.confidence import SURENESS, Sureness
+from studio.retrain.confidence import SURENESS, Confidence
 from studio.retrain.model_file import head_of
 from studio.share.exports.export import export
 from studio.share.exports.tflite import with_metadata
@@ -87,14 +87,14 @@ def test_the_metadata_carries_labels_and_sureness_and_is_the_same_every_time(tmp
     run_dir.mkdir()
     for name in ("model.tflite", "labels.txt", "model.json", "snapshot.csv"):
         (run_dir / name).write_bytes((drawings_run().run_dir / name).read_bytes())
-    Sureness(1.25, 0.5).write(run_dir, None)
+    Confidence(1.25, 0.5).write(run_dir, None)
     made = export(run_dir, "tflite", tmp_path / "out", context())
     content = (made.path / "model.tflite").read_bytes()
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         assert archive.read("labels.txt").decode() == "square\n원 circle\n"
         assert json.loads(archive.read(SURENESS))["temperature"] == 1.25
         assert all(member.compress_type == zipfile.ZIP_STORED for member in archive.infolist())
-    assert Sureness.read(made.path) == Sureness.read(run_dir)
+    assert Confidence.read(made.path) == Confidence.read(run_dir)
     assert "When it is not sure" in (made.path / "MODEL_CARD.md").read_text(encoding="utf-8")
     original = (run_dir / "model.tflite").read_bytes()
     assert with_metadata(original, run_dir, NAME) == with_metadata(original, run_dir, NAME)

@@ -16,7 +16,7 @@ from studio.backbones.interpreter import Engine
 from studio.backbones.preprocessing import Preprocessing
 from studio.errors import DownloadFailed, Stopped
 from studio.progress import Silent
-from studio.retrain.confidence import Sureness
+from studio.retrain.confidence import Confidence
 from studio.share.exports.format import Context
 from studio.share.exports.formats import FORMATS
 from studio.share.web_demo import runtime as runtime_module
@@ -163,7 +163,7 @@ def test_the_same_run_gives_the_same_files(tmp_path: Path) -> None:
 
 def test_no_text_of_a_person_becomes_markup() -> None:
     evil = "</script><img src=x onerror=alert(1)>\"'&"
-    demo = Demo(evil, (evil, "b"), Preprocessing(32, 24), b"1234", Sureness(), ((evil, evil),), evil)
+    demo = Demo(evil, (evil, "b"), Preprocessing(32, 24), b"1234", Confidence(), ((evil, evil),), evil)
     page = html(demo, Places(server=f"/{evil}", examples={evil: (f"/{evil}",)}))
     assert "<img src=x" not in page
     assert page.count("</script>") == 3
@@ -173,7 +173,7 @@ def test_no_text_of_a_person_becomes_markup() -> None:
 
 def test_the_policy_knows_the_pages_own_import_map() -> None:
     places = Places(assets="/share/assets/", runtime="/share/runtime/", model=None, server="/answer")
-    demo = Demo("n", ("a", "b"), Preprocessing(32, 24), b"1234", Sureness(), (), "")
+    demo = Demo("n", ("a", "b"), Preprocessing(32, 24), b"1234", Confidence(), (), "")
     page = html(demo, places)
     assert policy(places).replace("'", "&#x27;") in page
     found = re.search(r'type="importmap">(.*?)</script>', page)

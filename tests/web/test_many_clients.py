@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import select
 
 from db.engine import Database
-from db.models import Label, LabelChange, LabelOperation
+from db.models import LabelChangeRow, LabelOperationRow, LabelRow
 from tests.curate.material import small
 from tests.e2e.conftest import serving
 
@@ -133,13 +133,13 @@ def test_eight_label_at_once(database: Database, home: Path) -> None:
 def check(database: Database, project: int, acknowledged: dict[str, dict[str, Any]]) -> None:
     """Hold the history against what was acknowledged, and the labels against a replay of the history."""
     with database.read() as session:
-        operations = session.scalars(select(LabelOperation).order_by(LabelOperation.number)).all()
-        changes: dict[str, list[LabelChange]] = {}
-        for change in session.scalars(select(LabelChange)):
+        operations = session.scalars(select(LabelOperationRow).order_by(LabelOperationRow.number)).all()
+        changes: dict[str, list[LabelChangeRow]] = {}
+        for change in session.scalars(select(LabelChangeRow)):
             changes.setdefault(change.operation_id, []).append(change)
         rows = session.execute(
-            select(Label.image_id, Label.state, Label.class_id, Label.operation_number).where(
-                Label.project_id == project
+            select(LabelRow.image_id, LabelRow.state, LabelRow.class_id, LabelRow.operation_number).where(
+                LabelRow.project_id == project
             )
         ).all()
     assert [operation.number for operation in operations] == list(range(1, len(operations) + 1))

@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from db.engine import Database
-from db.models import Project
+from db.models import ProjectRow
 from studio.collect.importers import ingest_path
 from studio.images.store import ImageStore
 from studio.progress import Silent
@@ -31,7 +31,7 @@ def served(database: Database, home: Path) -> tuple[TestClient, ImageStore, dict
     noise.save(folder / "a.jpg")
     noise.save(folder / "b.tiff")
     with database.write() as session:
-        project = Project(name="p", created_at=NOW)
+        project = ProjectRow(name="p", created_at=NOW)
         session.add(project)
     ingest_path(database, store, project.id, folder.parent, progress=Silent(), clock=lambda: NOW)
     found = {path.suffix: path.stem for path in (settings.images_dir / "originals").rglob("*.*")}

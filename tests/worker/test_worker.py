@@ -116,7 +116,7 @@ def test_stop_ends_a_running_job_and_keeps_its_curve(studio: Studio) -> None:
     job_id = studio.retrain("Shapes", how_many_training_steps=100_000, seed=1)
     until(lambda: studio.newest_step(job_id) > 0)
     with studio.database.write() as session:
-        queue.ask_to_stop(session, job_id, now())
+        queue.request_stop(session, job_id, now())
     assert studio.ended(job_id).state == "stopped"
     assert 0 < studio.newest_step(job_id) < 100_000
 
@@ -137,7 +137,7 @@ def test_a_killed_workers_run_is_finished_by_the_next_without_repeating_steps(st
     assert job.state == "done", job.error
     with studio.database.read() as session:
         points = run_records.curve(session, job.arguments["run_id"])
-        attempts = session.scalar(select(models.Job.attempts).where(models.Job.id == job_id))
+        attempts = session.scalar(select(models.JobRow.attempts).where(models.JobRow.id == job_id))
         run = run_records.run(session, job.arguments["run_id"])
     assert attempts == 2
     validated = [point.step for point in points if point.split == "validation"]
@@ -171,10 +171,10 @@ def test_a_failed_job_says_why_in_one_line(studio: Studio, tmp_path: Path) -> No
 
 def test_retraining_twice_at_once_is_refused(studio: Studio) -> None:
     job_id = studio.retrain("Shapes", how_many_training_steps=5_000, seed=4)
-    with pytest.raises(errors.AlreadyAtWork):
+    with pytest.raises(errors.JobAlreadyRunning):
         studio.retrain("Shapes")
     with studio.database.write() as session:
-        queue.ask_to_stop(session, job_id, now())
+        queue.request_stop(session, job_id, now())
     assert studio.ended(job_id).state == "stopped"
     # Continue goes on with the same run.
     with studio.database.write() as session:
@@ -197,7 +197,7 @@ def test_uploads_taken_in_are_cleared_and_asking_again_costs_nothing(studio: Stu
     assert not folder.exists()
     # As after a kill between clearing up and saying so.
     with studio.database.write() as session:
-        session.execute(update(models.Job).where(models.Job.id == job_id).values(state="queued"))
+        session.execute(update(models.JobRow).where(models.JobRow.id == job_id).values(state="queued"))
     again = studio.ended(job_id)
     assert again.state == "done"
     assert again.result == first.result
@@ -219,7 +219,9 @@ def test_a_crawl_whose_worker_is_killed_loses_and_repeats_nothing(studio: Studio
 
         def written() -> set[str]:
             with studio.database.read() as session:
-                names = session.scalars(select(models.Find.name).where(models.Find.job_id == job_id))
+                names = session.scalars(
+                    select(models.IngestOutcomeRow.name).where(models.IngestOutcomeRow.job_id == job_id)
+                )
                 return {name.removeprefix(garden.address) for name in names}
 
         until(lambda: len(written()) > 12)
@@ -243,7 +245,7 @@ def test_a_stop_ends_a_crawl_while_it_waits_for_a_slow_site(studio: Studio) -> N
         job_id = tasks.start_crawl(studio.database, project.id, plan, now())
         until(lambda: len(garden.log) > 3)  # a page has been read, and images are waited for
         with studio.database.write() as session:
-            queue.ask_to_stop(session, job_id, now())
+            queue.request_stop(session, job_id, now())
         until(lambda: not studio.job(job_id).live)
         assert studio.job(job_id).state == "stopped"
         time.sleep(1)  # what was under way may still arrive
@@ -264,8 +266,8 @@ def test_a_list_keeps_its_letters_and_its_classes(studio: Studio) -> None:
         assert (job.result["added"], job.result["refused_count"]) == (2, 1)
         with studio.database.read() as session:
             names = session.scalars(
-                select(models.ImageClass.name)
-                .join(models.Label, models.Label.class_id == models.ImageClass.id)
-                .where(models.Label.project_id == project.id)
+                select(models.ImageClassRow.name)
+                .join(models.LabelRow, models.LabelRow.class_id == models.ImageClassRow.id)
+                .where(models.LabelRow.project_id == project.id)
             )
             assert set(names) == {"장미", "꽃"}

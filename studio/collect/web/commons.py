@@ -8,7 +8,7 @@ from studio.collect.web.fetcher import Answer, Kind, Visitor
 from studio.collect.web.service import MOST_PAGES, Hit, asked, content, link, pixels, plain, refuse_long
 from studio.errors import SearchFailed
 from studio.i18n import _
-from studio.images.provenance import Papers, code, licence_name
+from studio.images.provenance import Provenance, code, licence_name
 
 _PAGE_SIZE = 50
 _PREVIEW_PX = 330
@@ -107,7 +107,7 @@ class Commons:
         known = code(licence_address) or code(short) or code(_said(said, "License"))
         if not address or (licences and known not in licences):
             return None
-        papers = Papers(
+        papers = Provenance(
             page_address=link(info.get("descriptionurl"), self._address),
             title=plain(page.get("title")).removeprefix("File:"),
             creator=_said(said, "Artist"),

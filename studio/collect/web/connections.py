@@ -26,7 +26,7 @@ from studio.collect.web.rate_limits import VisitEnded
 from studio.collect.web.urls import is_public, origin
 from studio.errors import ImageRefused
 from studio.i18n import _
-from studio.images.reasons import Why
+from studio.images.reasons import SkipReason
 
 LOOK_EVERY_S = 0.1
 
@@ -313,7 +313,9 @@ class _Checked:
             else:
                 return line
         why = fault.strerror if fault and fault.strerror else _("it has no address")
-        raise ImageRefused(_("{host} cannot be reached: {why}.").format(host=host, why=why), Why.UNREACHABLE)
+        raise ImageRefused(
+            _("{host} cannot be reached: {why}.").format(host=host, why=why), SkipReason.UNREACHABLE
+        )
 
     def _look_up(self, host: str) -> list[Any]:
         """Return the places where a host is, without waiting longer than this request lives.
@@ -338,7 +340,8 @@ class _Checked:
             if isinstance(found, list):
                 return found
             raise ImageRefused(
-                _("{host} cannot be reached: its name is not known.").format(host=host), Why.UNREACHABLE
+                _("{host} cannot be reached: its name is not known.").format(host=host),
+                SkipReason.UNREACHABLE,
             ) from found
 
     def _connect(self, line: socket.socket, place: Any) -> None:
@@ -370,5 +373,5 @@ def _refused(host: str, why: str) -> ImageRefused:
         _(
             "{host} is not asked: {why}. If it is yours, name it with --allow-host or in STUDIO_ALLOW_HOSTS."
         ).format(host=host, why=why),
-        Why.ADDRESS,
+        SkipReason.ADDRESS,
     )

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from db.engine import Database
 from studio.collect.ingest import Ingesting, IngestReport
-from studio.collect.ingest_rows import Find
+from studio.collect.ingest_rows import IngestOutcome
 from studio.collect.web import frontier
 from studio.collect.web.crawler import Followed, Limits, harvest
 from studio.collect.web.fetcher import AGENT_TOKEN, Answer, Visitor
@@ -19,8 +19,8 @@ from studio.collect.web.urls import normal, site
 from studio.datasets.names import class_name_of
 from studio.errors import SourceMissing
 from studio.i18n import _, counted
-from studio.images.provenance import Papers
-from studio.images.reasons import Why
+from studio.images.provenance import Provenance
+from studio.images.reasons import SkipReason
 from studio.images.store import ImageStore
 
 DEEPEST = 3
@@ -91,7 +91,7 @@ class Crawling:
         forbidden = sorted(said & NO_IMAGES)
         found = {image.address: image for image in reading.images if image.address not in known}
         refused = [
-            Find(address, "refused", reason, Why.ORNAMENT)
+            IngestOutcome(address, "refused", reason, SkipReason.ORNAMENT)
             for address, reason in dict(reading.dropped).items()
             if address not in known and address not in found
         ]
@@ -101,7 +101,7 @@ class Crawling:
                 reason = _("{address} is not taken: its page says {directive}.").format(
                     address=address, directive=", ".join(forbidden)
                 )
-                refused.append(Find(address, "refused", reason, Why.NOAI))
+                refused.append(IngestOutcome(address, "refused", reason, SkipReason.NOAI))
             else:
                 targets.append(
                     Target(address, "picture", page.depth + 1, self._plan.class_name, image.papers)
@@ -122,7 +122,7 @@ class Crawling:
             goes_on = link in following or _same_series(link, address)
             depth = page.depth if goes_on else page.depth + 1
             if depth <= self._plan.depth and (fresh or not goes_on):
-                yield Target(link, "page", depth, self._plan.class_name, Papers(page.address))
+                yield Target(link, "page", depth, self._plan.class_name, Provenance(page.address))
 
 
 def ingest_crawl(

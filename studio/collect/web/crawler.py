@@ -15,7 +15,7 @@ from typing import Unpack
 
 from db.engine import Database
 from studio.collect.ingest import Ingesting, IngestReport, ingest, report_of
-from studio.collect.ingest_rows import Find
+from studio.collect.ingest_rows import IngestOutcome
 from studio.collect.web import frontier
 from studio.collect.web.fetcher import Answer, Visitor
 from studio.collect.web.frontier import Target
@@ -25,7 +25,7 @@ from studio.collect.web.read_page import read_page
 from studio.datasets.sources import Source, refuse
 from studio.errors import ImageRefused
 from studio.i18n import _
-from studio.images.reasons import Why
+from studio.images.reasons import SkipReason
 from studio.images.store import ImageStore
 from studio.progress import Progress, Silent
 
@@ -154,7 +154,7 @@ class Followed:
     """What is made of a page: addresses to ask, and those that are clearly not to be asked."""
 
     targets: Sequence[Target]
-    refused: Sequence[Find]
+    refused: Sequence[IngestOutcome]
     said: str
     """What the page gave, in a few words."""
 
@@ -210,7 +210,7 @@ class Harvest:
         self._pages = self._added = self._finds = self._in_hand = self._bytes = 0
         self._ends_at = time.monotonic() + limits.minutes * 60
 
-    def settled(self, finds: Sequence[Find]) -> None:
+    def settled(self, finds: Sequence[IngestOutcome]) -> None:
         """Take note of what became of sources, as `ingest` tells it."""
         self._in_hand -= len(finds)
         self._finds += len(finds)
@@ -352,11 +352,11 @@ class Harvest:
             followed = self._follow(target, outcome.answer, outcome.reading, self._known)
             self._known.update(found.address for found in followed.targets)
             self._known.update(find.name for find in followed.refused)
-            find = Find(target.address, "page", followed.said)
+            find = IngestOutcome(target.address, "page", followed.said)
             self._page_done(target, find, followed.targets, followed.refused)
             self._add(followed.targets)
         elif fault is not None and target.kind == "page":
-            self._page_done(target, Find(target.address, "refused", str(fault), fault.why), (), ())
+            self._page_done(target, IngestOutcome(target.address, "refused", str(fault), fault.why), (), ())
         else:
             read = partial(refuse, str(fault), fault.why) if fault else partial(bytes, outcome.data)
             papers = replace(target.papers, robots=outcome.robots)
@@ -372,7 +372,7 @@ class Harvest:
             )
 
     def _page_done(
-        self, page: Target, find: Find, targets: Sequence[Target], refused: Sequence[Find]
+        self, page: Target, find: IngestOutcome, targets: Sequence[Target], refused: Sequence[IngestOutcome]
     ) -> None:
         finds = [(find, page.papers.page_address), *((each, page.address) for each in refused)]
         with self._database.write() as session:
@@ -388,7 +388,7 @@ class Harvest:
         )
         rest = list(self._turns.drain())
         finds = [
-            (Find(target.address, "refused", reason, Why.LIMIT), target.papers.page_address)
+            (IngestOutcome(target.address, "refused", reason, SkipReason.LIMIT), target.papers.page_address)
             for target in rest
         ]
         if finds:

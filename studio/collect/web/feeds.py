@@ -12,8 +12,8 @@ from studio.collect.web.page import FoundImage, Reading
 from studio.collect.web.urls import joined, plain
 from studio.errors import ImageRefused
 from studio.i18n import _
-from studio.images.provenance import Papers, licence_name
-from studio.images.reasons import Why
+from studio.images.provenance import Provenance, licence_name
+from studio.images.reasons import SkipReason
 
 ROOTS = frozenset({"rss", "feed", "rdf", "urlset", "sitemapindex"})
 _ENTRIES = frozenset({"item", "entry", "url", "sitemap"})
@@ -43,7 +43,7 @@ def read_feed(text: str, address: str) -> Reading:
             _("expected a feed or a sitemap; {address} cannot be read: {why}.").format(
                 address=address, why=fault
             ),
-            Why.DAMAGED,
+            SkipReason.DAMAGED,
         )
     return Reading(
         tuple(feed.images.values()),
@@ -122,7 +122,7 @@ class _Feed:
             if found is max(contents or thumbnails, key=_area):
                 self._keep(found)
 
-    def _papers(self, entry: Element) -> Papers:
+    def _papers(self, entry: Element) -> Provenance:
         """Return what an entry says of itself, each where it stands first."""
         said: dict[str, str] = {}
         for each in entry.iter():
@@ -146,9 +146,9 @@ class _Feed:
         creator = said.get("credit") or said.get("creator") or said.get("author") or ""
         licence = joined(said.get("licence"), self.address) or ""
         page = said.get("page") or self.address
-        return Papers(page, said.get("title", ""), creator, licence_name(licence), licence)
+        return Provenance(page, said.get("title", ""), creator, licence_name(licence), licence)
 
-    def _named(self, element: Element, papers: Papers) -> FoundImage | None:
+    def _named(self, element: Element, papers: Provenance) -> FoundImage | None:
         """Return the image of an enclosure, of one of Media RSS' elements, of an img in XHTML."""
         name = _name(element)
         address = None
@@ -165,7 +165,7 @@ class _Feed:
         width, height = (_pixels(element.get(side, "")) for side in ("width", "height"))
         return FoundImage(address, papers, width, height)
 
-    def _read_sitemap_image(self, image: Element, papers: Papers) -> None:
+    def _read_sitemap_image(self, image: Element, papers: Provenance) -> None:
         said = {_name(each): each for each in image}
         if "loc" in said and (address := joined(said["loc"].text, self.address)):
             title = next((text for name in ("title", "caption") if (text := _text(said.get(name)))), "")
@@ -174,7 +174,7 @@ class _Feed:
                 papers = replace(papers, licence=licence_name(licence), licence_address=licence)
             self._keep(FoundImage(address, papers))
 
-    def _read_text(self, text: str, papers: Papers) -> None:
+    def _read_text(self, text: str, papers: Provenance) -> None:
         """Read an entry's HTML: what it does not say of an image, the entry does."""
         shown = read_html(text, papers.page_address)
         for found in shown.images:

@@ -14,7 +14,7 @@ from studio.collect.web.robots import MAX_BYTES, NO_IMAGES, Rules, directives
 from studio.collect.web.urls import normal, origin, site
 from studio.errors import ImageRefused
 from studio.i18n import _
-from studio.images.reasons import Why
+from studio.images.reasons import SkipReason
 
 AGENT_TOKEN = "retrain-studio"  # noqa: S105 - the name by which robots rules know us
 
@@ -178,7 +178,7 @@ class Visitor:
                 if _BAD_REQUEST <= response.status < _SERVER_FAULT:
                     return None
                 raise ImageRefused(
-                    _("its site answered {status}.").format(status=response.status), Why.ROBOTS
+                    _("its site answered {status}.").format(status=response.status), SkipReason.ROBOTS
                 )
             address = normal(response.headers["Location"], address)
         raise self._too_many_redirects(address)
@@ -188,7 +188,7 @@ class Visitor:
             _("{address} leads on and on: more than {limit} redirects.").format(
                 address=address, limit=self._limits.redirects
             ),
-            Why.REDIRECTS,
+            SkipReason.REDIRECTS,
         )
 
 
@@ -215,7 +215,7 @@ def _usable(answer: Answer, kind: Kind) -> Answer:
                 _("{address} is not taken: its X-Robots-Tag says {directive}.").format(
                     address=address, directive=", ".join(sorted(forbidden))
                 ),
-                Why.NOAI,
+                SkipReason.NOAI,
             )
         return answer
     if kind == "service" and _BAD_REQUEST <= status < _SERVER_FAULT:
@@ -225,10 +225,10 @@ def _usable(answer: Answer, kind: Kind) -> Answer:
 
 def _no_use(address: str, status: int) -> ImageRefused:
     if status in _MISSING:
-        said, why = _("{address} is not there ({status})."), Why.MISSING
+        said, why = _("{address} is not there ({status})."), SkipReason.MISSING
     elif status in _FORBIDDEN:
-        said, why = _("{address} is refused by its site ({status})."), Why.FORBIDDEN
+        said, why = _("{address} is refused by its site ({status})."), SkipReason.FORBIDDEN
     else:
         said = _("{address} cannot be had: its site answered {status}.")
-        why = Why.UNREACHABLE if status >= _SERVER_FAULT else Why.OTHER
+        why = SkipReason.UNREACHABLE if status >= _SERVER_FAULT else SkipReason.OTHER
     return ImageRefused(said.format(address=address, status=status), why)

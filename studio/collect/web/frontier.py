@@ -10,14 +10,14 @@ from sqlalchemy.orm import Session
 
 from db import models
 from db.engine import insert_ignoring
-from db.models import WebAddress, WebAnswer
+from db.models import CachedAnswerRow, FrontierRow
 from studio.collect import ingest_rows
 from studio.collect.address_lists import AddressList
-from studio.collect.ingest_rows import Find, Noted
+from studio.collect.ingest_rows import IngestOutcome, RecordedOutcome
 from studio.collect.web.urls import site
 from studio.i18n import _
-from studio.images.provenance import Papers
-from studio.images.reasons import Why
+from studio.images.provenance import Provenance
+from studio.images.reasons import SkipReason
 
 _CHUNK = 500  # SQLite allows a statement 999 variables in its older builds
 
@@ -31,7 +31,7 @@ class Target:
     depth: int = 0
     """How many links away from where the job began."""
     class_name: str | None = None
-    papers: Papers = field(default_factory=Papers)
+    papers: Provenance = field(default_factory=Provenance)
 
     @property
     def site(self) -> str:
@@ -53,50 +53,50 @@ def add(session: Session, job_id: int, targets: Iterable[Target]) -> None:
         }
         for target in targets
     ]
-    insert_ignoring(session, WebAddress, rows)
+    insert_ignoring(session, FrontierRow, rows)
 
 
 def settle(session: Session, job_id: int) -> None:
     """Count as done every address of which it is written what became of it."""
-    written = select(models.Find.name).where(models.Find.job_id == job_id)
+    written = select(models.IngestOutcomeRow.name).where(models.IngestOutcomeRow.job_id == job_id)
     session.execute(
-        update(WebAddress)
-        .where(WebAddress.job_id == job_id, WebAddress.state == "waiting", WebAddress.address.in_(written))
+        update(FrontierRow)
+        .where(FrontierRow.job_id == job_id, FrontierRow.state == "waiting", FrontierRow.address.in_(written))
         .values(state="done")
     )
 
 
 def waiting(session: Session, job_id: int) -> list[Target]:
     """Return all addresses that wait, in the order in which they came."""
-    row = WebAddress
+    row = FrontierRow
     rows = session.execute(
         select(row.address, row.kind, row.depth, row.class_name, row.papers)
         .where(row.job_id == job_id, row.state == "waiting")
         .order_by(row.id)
     )
     return [
-        Target(address, kind, depth, class_name, Papers(**papers))
+        Target(address, kind, depth, class_name, Provenance(**papers))
         for address, kind, depth, class_name, papers in rows
     ]
 
 
 def known(session: Session, job_id: int) -> set[str]:
     """Return every address that the job has ever known, with those it was only told of."""
-    named = select(WebAddress.address).where(WebAddress.job_id == job_id)
-    found = select(models.Find.name).where(models.Find.job_id == job_id)
+    named = select(FrontierRow.address).where(FrontierRow.job_id == job_id)
+    found = select(models.IngestOutcomeRow.name).where(models.IngestOutcomeRow.job_id == job_id)
     return {*session.scalars(named), *session.scalars(found)}
 
 
 def pages_asked(session: Session, job_id: int) -> int:
     """Return how many pages the job has asked for."""
-    row = WebAddress
+    row = FrontierRow
     wanted = row.job_id == job_id, row.kind == "page", row.state == "done"
     return session.scalar(select(func.count()).where(*wanted)) or 0
 
 
 def images_found(session: Session, job_id: int) -> tuple[int, int]:
     """Return of how many addresses, pages aside, it is written what became, and how many were added."""
-    find = models.Find
+    find = models.IngestOutcomeRow
     rows = session.execute(
         select(find.outcome, func.count())
         .where(find.job_id == job_id, find.outcome != "page")
@@ -110,24 +110,24 @@ def note(
     session: Session,
     project_id: int,
     job_id: int,
-    finds: Sequence[tuple[Find, str]],
+    finds: Sequence[tuple[IngestOutcome, str]],
     *,
     at: datetime,
 ) -> None:
     """Write what became of addresses that gave no image, each with the page that named it."""
     noted = (
-        Noted(find, page_address, site(find.name) if "://" in find.name else "")
+        RecordedOutcome(find, page_address, site(find.name) if "://" in find.name else "")
         for find, page_address in finds
     )
-    ingest_rows.note(session, project_id, job_id, noted, at=at)
+    ingest_rows.write_outcomes(session, project_id, job_id, noted, at=at)
 
 
 def done(session: Session, job_id: int, addresses: Sequence[str]) -> None:
     """Mark addresses as asked."""
     for start in range(0, len(addresses), _CHUNK):
         session.execute(
-            update(WebAddress)
-            .where(WebAddress.job_id == job_id, WebAddress.address.in_(addresses[start : start + _CHUNK]))
+            update(FrontierRow)
+            .where(FrontierRow.job_id == job_id, FrontierRow.address.in_(addresses[start : start + _CHUNK]))
             .values(state="done")
         )
 
@@ -147,7 +147,7 @@ class Kept:
 
 def recall(session: Session, addresses: Sequence[str]) -> dict[str, Kept]:
     """Return what is kept of these addresses, by address; of images only what the database still has."""
-    row, image = WebAnswer, models.Image
+    row, image = CachedAnswerRow, models.ImageRow
     kept = {}
     for start in range(0, len(addresses), _CHUNK):
         rows = session.execute(
@@ -167,9 +167,9 @@ def keep(session: Session, answers: Sequence[Kept], at: datetime) -> None:
     addresses = list(newest)
     for start in range(0, len(addresses), _CHUNK):
         chunk = addresses[start : start + _CHUNK]
-        session.execute(delete(WebAnswer).where(WebAnswer.address.in_(chunk)))
+        session.execute(delete(CachedAnswerRow).where(CachedAnswerRow.address.in_(chunk)))
         session.execute(
-            insert(WebAnswer),
+            insert(CachedAnswerRow),
             [
                 {
                     "address": address,
@@ -205,5 +205,5 @@ def add_listed(
     finds = {}
     for line in found.refused:
         name = _("line {number}: {text}").format(number=line.line, text=line.text)
-        finds[name] = (Find(name, "refused", line.reason, Why.ADDRESS), "")
+        finds[name] = (IngestOutcome(name, "refused", line.reason, SkipReason.ADDRESS), "")
     note(session, project_id, job_id, list(finds.values()), at=at)

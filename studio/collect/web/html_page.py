@@ -21,7 +21,7 @@ from studio.collect.web.image_candidates import (
 from studio.collect.web.json_ld import Described, described
 from studio.collect.web.page import FoundImage, Reading
 from studio.collect.web.urls import joined, line
-from studio.images.provenance import Papers, licence_name
+from studio.images.provenance import Provenance, licence_name
 
 _URL = re.compile(
     r"url\(\s*(?:\"([^\"]{1,2000})\"|'([^']{1,2000})'|([^()\"'\s]{1,2000}))\s*\)", re.IGNORECASE
@@ -354,7 +354,7 @@ class _Page:
         if seen.drop and not drop:  # small there, but large here
             seen.drop, seen.width_px, seen.height_px = "", width, height
 
-    def _papers(self, seen: _Seen, said: Described | None) -> Papers:
+    def _papers(self, seen: _Seen, said: Described | None) -> Provenance:
         said = said or Described()
         page = self._markup
         creator = next((scope.creator for scope in seen.scope.outwards() if scope.creator), page.author)
@@ -363,7 +363,7 @@ class _Page:
             stated = next((scope.licence for scope in seen.scope.outwards() if scope.licence), "")
             licence_address = self._join(stated) or ""
             licence = licence_name(licence_address)
-        return Papers(
+        return Provenance(
             self._address,
             said.title or seen.scope.caption or seen.words or page.card_title or page.title,
             said.creator or creator,

@@ -18,7 +18,7 @@ from studio.collect.web.rate_limits import VisitEnded
 from studio.collect.web.urls import origin, shown
 from studio.errors import ImageRefused
 from studio.i18n import _
-from studio.images.reasons import Why
+from studio.images.reasons import SkipReason
 
 _CHUNK_BYTES = 1 << 16
 _GZIP, _ZLIB, _BARE = zlib.MAX_WBITS | 16, zlib.MAX_WBITS, -zlib.MAX_WBITS
@@ -60,7 +60,7 @@ def _unpacked(response: BaseHTTPResponse, address: str, most_bytes: int) -> Iter
             _("{address} came packed as {packing}, which was not asked for.").format(
                 address=address, packing=shown(packing)
             ),
-            Why.DAMAGED,
+            SkipReason.DAMAGED,
         )
     unpacker = None
     came_bytes = 0
@@ -92,14 +92,14 @@ def _deflation(packed: bytes) -> int:
 
 def _broken_package(address: str) -> ImageRefused:
     return ImageRefused(
-        _("{address} is damaged: it cannot be unpacked.").format(address=address), Why.DAMAGED
+        _("{address} is damaged: it cannot be unpacked.").format(address=address), SkipReason.DAMAGED
     )
 
 
 def _too_large(address: str, most_bytes: int) -> ImageRefused:
     return ImageRefused(
         _("{address} is larger than {limit} MB.").format(address=address, limit=f"{most_bytes / 1e6:g}"),
-        Why.TOO_LARGE,
+        SkipReason.TOO_LARGE,
     )
 
 
@@ -219,7 +219,7 @@ def _header_too_large(error: Exception) -> bool:
 
 def _too_slow(address: str) -> ImageRefused:
     return ImageRefused(
-        _("{address} is too slow: it did not come in time.").format(address=address), Why.SLOW
+        _("{address} is too slow: it did not come in time.").format(address=address), SkipReason.SLOW
     )
 
 
@@ -229,7 +229,7 @@ def _refusal(error: Exception, address: str, *, late: bool) -> ImageRefused:
     if _header_too_large(error):
         return ImageRefused(
             _("{address} is not read: its answer's header is too large.").format(address=address),
-            Why.TOO_LARGE,
+            SkipReason.TOO_LARGE,
         )
     inner = error.args[-1] if isinstance(error, ProtocolError) and error.args else error
     if isinstance(error, SSLError):
@@ -237,4 +237,4 @@ def _refusal(error: Exception, address: str, *, late: bool) -> ImageRefused:
     else:
         said = _("{address} broke off, or did not speak HTTP ({why}).")
     why = shown(" ".join(str(inner).split())) or _("nothing came")
-    return ImageRefused(said.format(address=address, why=why), Why.UNREACHABLE)
+    return ImageRefused(said.format(address=address, why=why), SkipReason.UNREACHABLE)

@@ -9,7 +9,7 @@ from studio.collect.web.fetcher import Answer, Kind, Visitor
 from studio.collect.web.service import MOST_PAGES, Hit, asked, content, link, pixels, plain, refuse_long
 from studio.errors import ImageRefused, SearchFailed
 from studio.i18n import _
-from studio.images.provenance import Papers, licence_name, name_of_code
+from studio.images.provenance import Provenance, licence_name, name_of_code
 
 _PAGE_SIZE = 20
 _PAGE_SIZE_WITH_KEY = 48
@@ -144,7 +144,7 @@ def _hit(result: dict[str, Any], words: str) -> Hit | None:
     if not address or unseen or result.get("mature") is True:
         return None
     licence_address = link(result.get("license_url"))
-    papers = Papers(
+    papers = Provenance(
         page_address=link(result.get("foreign_landing_url")),
         title=plain(result.get("title")),
         creator=plain(result.get("creator")),

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from studio.images.provenance import Papers
+from studio.images.provenance import Provenance
 
 
 @dataclass(frozen=True)
@@ -12,7 +12,7 @@ class FoundImage:
     """An image that a page names; the size is as the page states it."""
 
     address: str
-    papers: Papers
+    papers: Provenance
     width_px: int | None = None
     height_px: int | None = None
 
@@ -39,7 +39,7 @@ class Reading:
     def from_json(cls, data: Mapping[str, Any]) -> "Reading":
         """Return what `to_json` wrote."""
         images = tuple(
-            FoundImage(p["address"], Papers(**p["papers"]), p["width_px"], p["height_px"])
+            FoundImage(p["address"], Provenance(**p["papers"]), p["width_px"], p["height_px"])
             for p in data["pictures"]
         )
         return cls(

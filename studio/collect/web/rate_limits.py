@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 
 from studio.errors import ImageRefused
 from studio.i18n import _
-from studio.images.reasons import Why
+from studio.images.reasons import SkipReason
 
 _FULL_S = 0.05
 """When a site with no free connection is worth another look."""
@@ -161,5 +161,5 @@ def too_busy(site: str, wait_s: float) -> ImageRefused:
         _("{site} is too busy: it is to be left alone for {wait} s. Ask again later.").format(
             site=site, wait=f"{max(1, round(wait_s)):,}"
         ),
-        Why.BUSY,
+        SkipReason.BUSY,
     )

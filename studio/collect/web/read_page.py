@@ -10,7 +10,7 @@ from studio.collect.web.urls import decoded
 from studio.errors import ImageRefused
 from studio.i18n import _
 from studio.images.decode import admitted_format, foreign_format
-from studio.images.reasons import Why
+from studio.images.reasons import SkipReason
 
 _UNPACKED_BYTES = 50_000_000
 _LOOKED_AT_BYTES = 2_000
@@ -60,14 +60,14 @@ def _unpacked(body: bytes, address: str) -> bytes:
         whole = unpacker.decompress(body, _UNPACKED_BYTES + 1)
     except zlib.error as error:
         raise ImageRefused(
-            _("{address} is damaged: it cannot be unpacked.").format(address=address), Why.DAMAGED
+            _("{address} is damaged: it cannot be unpacked.").format(address=address), SkipReason.DAMAGED
         ) from error
     if len(whole) > _UNPACKED_BYTES:
         raise ImageRefused(
             _("{address} is larger than {limit} MB unpacked.").format(
                 address=address, limit=_UNPACKED_BYTES // 1_000_000
             ),
-            Why.TOO_LARGE,
+            SkipReason.TOO_LARGE,
         )
     return whole
 
@@ -75,5 +75,5 @@ def _unpacked(body: bytes, address: str) -> bytes:
 def _no_page(address: str, kind: str) -> ImageRefused:
     return ImageRefused(
         _("expected a page or an image; {address} is {kind}.").format(address=address, kind=kind),
-        Why.NOT_AN_IMAGE,
+        SkipReason.NOT_AN_IMAGE,
     )

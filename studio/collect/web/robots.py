@@ -9,7 +9,7 @@ from protego import Protego
 from studio.collect.web.urls import origin
 from studio.errors import ImageRefused
 from studio.i18n import _
-from studio.images.reasons import Why
+from studio.images.reasons import SkipReason
 
 NO_IMAGES = frozenset({"noai", "noimageai", "noindex", "noimageindex", "none"})
 NO_LINKS = frozenset({"nofollow", "none"})
@@ -86,7 +86,7 @@ class Rules:
                 _("{address} is not asked: {origin}/robots.txt forbids it.").format(
                     address=address, origin=place
                 ),
-                Why.ROBOTS,
+                SkipReason.ROBOTS,
             )
         delay_s = rules.crawl_delay(self._agent) or 0.0
         if delay_s > LONGEST_DELAY_S:
@@ -106,7 +106,7 @@ class Rules:
                 try:
                     body = self._fetch(f"{place}/robots.txt")
                 except ImageRefused as refusal:
-                    if refusal.why == Why.BUSY:
+                    if refusal.why == SkipReason.BUSY:
                         return refusal  # which passes
                     self._rules[place] = refusal
                 else:

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from db import models
 from db.engine import Database, insert_ignoring
-from db.models import SearchHit
+from db.models import SearchHitRow
 from studio.collect.web.commons import Commons
 from studio.collect.web.fetcher import Kind, Visitor
 from studio.collect.web.openverse import Openverse
@@ -26,7 +26,7 @@ from studio.errors import ImageRefused, SearchFailed, ServerError
 from studio.files import atomic_bytes
 from studio.i18n import _
 from studio.images.decode import decode_whole
-from studio.images.provenance import Papers
+from studio.images.provenance import Provenance
 from studio.images.store import THUMBNAIL_PX, fitted
 from studio.progress import Progress
 from studio.settings import Settings
@@ -45,23 +45,23 @@ class FoundHit:
     """The name of its small copy; empty where there is none."""
     width_px: int | None
     height_px: int | None
-    papers: Papers
+    papers: Provenance
 
 
 def hits(session: Session, job_id: int) -> tuple[FoundHit, ...]:
     """Return what a search has found so far, in order."""
-    row = SearchHit
+    row = SearchHitRow
     rows = session.scalars(select(row).where(row.job_id == job_id).order_by(row.position, row.id))
     return tuple(map(_found, rows))
 
 
 def hit(session: Session, hit_id: int) -> FoundHit | None:
     """Return one hit."""
-    row = session.get(SearchHit, hit_id)
+    row = session.get(SearchHitRow, hit_id)
     return None if row is None else _found(row)
 
 
-def _found(row: SearchHit) -> FoundHit:
+def _found(row: SearchHitRow) -> FoundHit:
     return FoundHit(
         row.id,
         row.position,
@@ -70,7 +70,7 @@ def _found(row: SearchHit) -> FoundHit:
         row.preview,
         row.width_px,
         row.height_px,
-        Papers(**row.papers),
+        Provenance(**row.papers),
     )
 
 
@@ -118,7 +118,7 @@ class Previews:
         if not self._folder.is_dir():
             return
         with database.read() as session:
-            named = set(session.scalars(select(SearchHit.preview).where(SearchHit.preview != "")))
+            named = set(session.scalars(select(SearchHitRow.preview).where(SearchHitRow.preview != "")))
         for path in self._folder.iterdir():
             try:
                 if path.name not in named and time.time() - path.stat().st_mtime > _YOUNG_S:
@@ -275,7 +275,7 @@ class _Finding:
             for (position, hit), preview in previews.items()
         ]
         with self._database.write() as session:
-            insert_ignoring(session, SearchHit, rows)
+            insert_ignoring(session, SearchHitRow, rows)
         self.known.update(hit.address for _position, hit in previews)
         self._by_phrase.update(hit.phrase for _position, hit in previews)
 
@@ -287,11 +287,13 @@ class _Finding:
 
 def _let_go(database: Database, previews: Previews, job_id: int) -> None:
     """Give up the previews of what the project searched for before; its hits can still be fetched."""
-    job = models.Job
+    job = models.JobRow
     with database.write() as session:
         project_id = session.scalar(select(job.project_id).where(job.id == job_id))
         older = select(job.id).where(job.project_id == project_id, job.id < job_id)
         session.execute(
-            update(SearchHit).where(SearchHit.job_id.in_(older), SearchHit.preview != "").values(preview="")
+            update(SearchHitRow)
+            .where(SearchHitRow.job_id.in_(older), SearchHitRow.preview != "")
+            .values(preview="")
         )
     previews.clear(database)

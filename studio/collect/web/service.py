@@ -13,8 +13,8 @@ from studio.collect.web.fetcher import Answer, Kind, Visitor
 from studio.collect.web.urls import joined, line
 from studio.errors import ImageRefused, SearchFailed
 from studio.i18n import _
-from studio.images.provenance import CODES, Papers
-from studio.images.reasons import Why
+from studio.images.provenance import CODES, Provenance
+from studio.images.reasons import SkipReason
 
 MOST_PAGES = 20
 """How far a search is followed: Openverse allows no more, and what comes later fits the words ever less."""
@@ -32,7 +32,7 @@ class Hit:
     width_px: int | None
     height_px: int | None
     """None: the service does not say."""
-    papers: Papers
+    papers: Provenance
     phrase: str
     """The words that found it."""
 
@@ -79,7 +79,7 @@ def asked(
 
 def failure(refusal: ImageRefused, *, name: str, busy: str) -> SearchFailed:
     """Return what a person is told when a service gave no answer."""
-    if refusal.why == Why.BUSY:
+    if refusal.why == SkipReason.BUSY:
         return SearchFailed(busy)
     return SearchFailed(_("{name} could not be searched: {why}").format(name=name, why=refusal))
 

@@ -11,7 +11,7 @@ from bs4.dammit import EncodingDetector
 
 from studio.errors import ImageRefused
 from studio.i18n import _
-from studio.images.reasons import Why
+from studio.images.reasons import SkipReason
 
 LONGEST = 2_000
 _LONGEST_SHOWN = 200
@@ -150,7 +150,7 @@ def _refused(address: str, why: str) -> ImageRefused:
         _(
             "expected a public web address such as https://example.org/; {address} is not asked: {why}."
         ).format(address=shown(address), why=why),
-        Why.ADDRESS,
+        SkipReason.ADDRESS,
     )
 
 

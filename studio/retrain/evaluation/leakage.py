@@ -15,7 +15,13 @@ from studio.backbones.bottleneck_cache import BottleneckCache
 from studio.errors import ImageRefused
 from studio.i18n import _
 from studio.images.decode import decode
-from studio.images.similarity import DENIED, THE_SAME, UNSEEN_BITS, bits_apart, perceptual_hash
+from studio.images.similarity import (
+    DIFFERENT_COSINE,
+    DUPLICATE_COSINE,
+    HASH_ALONE_BITS,
+    hamming_distance,
+    perceptual_hash,
+)
 from studio.progress import Progress
 from studio.retrain.snapshot import Example, Snapshot
 
@@ -72,8 +78,8 @@ class CopiesOfFiles:
             return frozenset()
         cosines, nearest = _nearest(vectors, tested, trained, self.progress)
         groups = {examples[at].group for at in trained}
-        copies = (cosines >= THE_SAME) | np.array([examples[at].group in groups for at in tested])
-        opened = np.flatnonzero((cosines >= DENIED) & ~copies)
+        copies = (cosines >= DUPLICATE_COSINE) | np.array([examples[at].group in groups for at in tested])
+        opened = np.flatnonzero((cosines >= DIFFERENT_COSINE) & ~copies)
         pairs = [(examples[tested[at]], examples[nearest[at]]) for at in opened]
         copies[opened] = _alike(pairs, threads=self.threads, progress=self.progress)
         return frozenset(examples[at].sha256 for at in tested[copies])
@@ -130,7 +136,7 @@ def _alike(
 def _near(one: int | None, other: int | None) -> bool:
     if one is None or other is None:
         return False
-    return int(bits_apart(np.array([one], np.uint64), np.uint64(other))[0]) <= UNSEEN_BITS
+    return int(hamming_distance(np.array([one], np.uint64), np.uint64(other))[0]) <= HASH_ALONE_BITS
 
 
 def _hash(example: Example) -> int | None:

@@ -51,7 +51,7 @@ def slices(session: Session, run_id: int) -> tuple[Slice, ...]:
 
 def _sources(session: Session, project_id: int, snapshot_id: int) -> dict[str, tuple[str, str]]:
     """Return the kind and the site of each test image's first provenance, by its SHA-256."""
-    place, member = models.Provenance, models.SnapshotImage
+    place, member = models.ProvenanceRow, models.SnapshotImageRow
     first = (
         select(func.min(place.id))
         .where(place.project_id == project_id, place.image_id == member.image_id)
@@ -59,8 +59,8 @@ def _sources(session: Session, project_id: int, snapshot_id: int) -> dict[str, t
         .scalar_subquery()
     )
     rows = session.execute(
-        select(models.Image.sha256, place.kind, place.page_address, place.address)
-        .join(member, member.image_id == models.Image.id)
+        select(models.ImageRow.sha256, place.kind, place.page_address, place.address)
+        .join(member, member.image_id == models.ImageRow.id)
         .join(place, place.id == first)
         .where(member.snapshot_id == snapshot_id, member.split == "testing")
     )

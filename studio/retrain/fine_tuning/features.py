@@ -21,7 +21,7 @@ from studio.arrays import IndexArray
 from studio.backbones import Backbone, BackboneFile
 from studio.backbones.bottleneck_cache import BottleneckCache
 from studio.backbones.conversion import converted_on_pixels, keep, kept
-from studio.backbones.embedding import Errand, Refusal, fill
+from studio.backbones.embedding import EmbeddingRequest, Refusal, fill
 from studio.i18n import _
 from studio.progress import Progress
 from studio.retrain.distortions import Distortions, embed_views, view_digest
@@ -93,7 +93,7 @@ def mirrored_digest(sha256: str) -> str:
 
 
 def embed_deep(
-    wanted: Sequence[Errand],
+    wanted: Sequence[EmbeddingRequest],
     front: Front,
     cache: BottleneckCache,
     *,
@@ -108,12 +108,12 @@ def embed_deep(
     digests = [digest for errand in wanted for digest in errand.digests]
     missing = set(cache.missing(digests))
     errands = [
-        Errand(errand.image, lacking)
+        EmbeddingRequest(errand.image, lacking)
         for errand in wanted
         if (lacking := tuple(digest for digest in errand.digests if digest in missing))
     ]
 
-    def draw(errand: Errand, content: bytes) -> list[npt.NDArray[np.uint8]]:
+    def draw(errand: EmbeddingRequest, content: bytes) -> list[npt.NDArray[np.uint8]]:
         pixels = front.file.preprocessing.read(content, errand.image.path.name)
         return [
             pixels if digest == errand.image.sha256 else np.ascontiguousarray(pixels[:, ::-1])
@@ -206,8 +206,8 @@ def deep_lesson(
     ]
     digests = [*chain.from_iterable(views), *(example.sha256 for example in validation)]
     make_room(cache, digests, bound_bytes)
-    wanted = [Errand(example, names[:2]) for example, names in zip(training, views, strict=True)]
-    wanted += [Errand(example, (example.sha256,)) for example in validation]
+    wanted = [EmbeddingRequest(example, names[:2]) for example, names in zip(training, views, strict=True)]
+    wanted += [EmbeddingRequest(example, (example.sha256,)) for example in validation]
     working: dict[str, Any] = {"threads": threads, "progress": progress}
     embed_deep(wanted, front, cache, **working)
     if count:

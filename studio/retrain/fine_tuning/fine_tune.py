@@ -31,7 +31,7 @@ from studio.retrain.head.head import Head, TrainedHead, choose_l2, judged
 from studio.retrain.model_file import with_head
 from studio.retrain.options import RunOptions
 from studio.retrain.snapshot import Snapshot
-from studio.retrain.train_head import Learnt, Means, compare, embedded, identity_on, testing
+from studio.retrain.train_head import RunContext, TrainResult, compare, embedded, identity_on, testing
 
 SHARE = 0.32
 """Of a network's multiply-adds, at most what is trained: the last four blocks of EfficientNet-Lite0."""
@@ -58,8 +58,8 @@ def tunable(name: str) -> Backbone:
 
 
 def learn_tuned(
-    snapshot: Snapshot, options: RunOptions, means: Means, identity: str, on_points: OnPoints
-) -> Learnt:
+    snapshot: Snapshot, options: RunOptions, means: RunContext, identity: str, on_points: OnPoints
+) -> TrainResult:
     """Train the last blocks of a backbone with a head, and leave a model of the same kind as `learn_head`.
 
     Raises BackboneError where the backbone has no blocks to train, TooLittleToLearnFrom, Stopped.
@@ -145,7 +145,7 @@ def learn_tuned(
             "plain_test_accuracy": plainly,
         },
     }
-    return Learnt(
+    return TrainResult(
         used,
         seen.refusals,
         file,
@@ -160,7 +160,7 @@ def learn_tuned(
 
 
 def _untouched(
-    tail: Any, lesson: DeepLesson, used: Snapshot, options: RunOptions, means: Means, identity: str
+    tail: Any, lesson: DeepLesson, used: Snapshot, options: RunOptions, means: RunContext, identity: str
 ) -> tuple[Head, Lesson]:
     """Return a head on what the tail makes of the images before it is trained, and what it learnt from."""
     count, width = len(lesson.labels), tail.output.shape[-1]
@@ -221,7 +221,7 @@ def _answering(
     return answer
 
 
-def _asked(model: bytes, used: Snapshot, file: BackboneFile, means: Means) -> Float32Array:
+def _asked(model: bytes, used: Snapshot, file: BackboneFile, means: RunContext) -> Float32Array:
     """Return what the file itself says of the test images: float32, (N, classes)."""
     with tempfile.TemporaryDirectory(dir=means.run_dir) as room:
         path = Path(room) / "model.tflite"

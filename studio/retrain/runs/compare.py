@@ -11,7 +11,7 @@ from studio.i18n import _, counted
 from studio.retrain.evaluation.evaluation import ClassScore, Evaluation, TestPrediction
 from studio.retrain.options import RunOptions
 from studio.retrain.run import read_run
-from studio.retrain.run_folder import read_card
+from studio.retrain.run_folder import read_model_json
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ class Outcome:
     def of_folder(cls, run_dir: Path) -> "Outcome":
         """Return that of a finished run's folder. Raises ModelUnreadable."""
         result = read_run(run_dir)
-        return cls(result.evaluation, result.model_sha256, read_card(run_dir).get("versions", {}))
+        return cls(result.evaluation, result.model_sha256, read_model_json(run_dir).get("versions", {}))
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,9 @@ from studio.retrain.runs.compare import Outcome
 JobState = Literal["queued", "running", "done", "failed", "stopped"]
 
 
-def run_row(session: Session, run_id: int) -> models.Run:
+def run_row(session: Session, run_id: int) -> models.RunRow:
     """Return a run's row. Raises ProjectError where there is none of that id."""
-    found = session.get(models.Run, run_id)
+    found = session.get(models.RunRow, run_id)
     if found is None:
         raise ProjectError(
             _("expected the number of a run; there is none with the number {id}.").format(id=run_id)
@@ -32,12 +32,12 @@ def run_row(session: Session, run_id: int) -> models.Run:
     return found
 
 
-def runs_under_way(session: Session, jobs: Collection[models.Job]) -> set[int]:
+def runs_under_way(session: Session, jobs: Collection[models.JobRow]) -> set[int]:
     """Return the runs that running jobs are at: of each the first that has neither ended nor failed."""
     running = {job.id for job in jobs if job.state == "running"}
     if not running:
         return set()
-    row = models.Run
+    row = models.RunRow
     rows = session.execute(
         select(row.job_id, row.id, row.facts)
         .where(row.job_id.in_(running), row.ended_at.is_(None))
@@ -47,7 +47,7 @@ def runs_under_way(session: Session, jobs: Collection[models.Job]) -> set[int]:
 
 
 def state_of(
-    row: models.Run, job: models.Job | None, under_way: Collection[int], *, failed: bool
+    row: models.RunRow, job: models.JobRow | None, under_way: Collection[int], *, failed: bool
 ) -> JobState | None:
     """Return how a run stands; None where it has no job. failed: whether it did, whatever its job does."""
     if row.ended_at is not None:
@@ -106,7 +106,7 @@ def create_run(
     rerun_of: int | None = None,
 ) -> int:
     """Add a run that has not begun and return its id."""
-    run = models.Run(
+    run = models.RunRow(
         project_id=project_id,
         snapshot_id=snapshot_id,
         folder="",
@@ -132,7 +132,7 @@ def add_points(session: Session, run_id: int, points: Sequence[CurvePoint]) -> N
     """Append to a run's curves; a point that is there already, after work was taken up again, is left."""
     insert_ignoring(
         session,
-        models.CurvePoint,
+        models.CurvePointRow,
         [
             {
                 "run_id": run_id,
@@ -159,7 +159,7 @@ def curves(
 
     after: for a run the step after which its points are wanted; all of them where it names none.
     """
-    row = models.CurvePoint
+    row = models.CurvePointRow
     found = {}
     for run_id in run_ids:
         wanted = select(row.step, row.split, row.accuracy, row.cross_entropy, row.elapsed_s).where(
@@ -185,7 +185,7 @@ def finish(session: Session, run_id: int, result: RunResult, now: datetime) -> N
     run.ended_at = run.ended_at or now
     insert_ignoring(
         session,
-        models.Model,
+        models.ModelRow,
         [
             {
                 "run_id": run_id,
@@ -223,27 +223,27 @@ def bring_back(session: Session, run_ids: Collection[int]) -> None:
 
 
 def _mark(session: Session, run_ids: Collection[int], at: datetime | None) -> None:
-    row = models.Run
+    row = models.RunRow
     chosen = row.id.in_(run_ids), row.deleted_at.is_(None) if at else row.deleted_at.is_not(None)
     session.execute(update(row).where(*chosen).values(deleted_at=at))
 
 
 def runs(session: Session, project_id: int, *, deleted: bool = False) -> tuple[RunSummary, ...]:
     """Return a project's runs, the newest first: those that are shown, or instead those that were deleted."""
-    gone = models.Run.deleted_at.is_not(None) if deleted else models.Run.deleted_at.is_(None)
-    return tuple(_summaries(session, models.Run.project_id == project_id, gone))
+    gone = models.RunRow.deleted_at.is_not(None) if deleted else models.RunRow.deleted_at.is_(None)
+    return tuple(_summaries(session, models.RunRow.project_id == project_id, gone))
 
 
 def run(session: Session, run_id: int) -> RunSummary:
     """Return one run with all its answers. Raises ProjectError where there is none of that id."""
     answers = run_row(session, run_id).answers
-    return next(_summaries(session, models.Run.id == run_id, answers=answers or {}))
+    return next(_summaries(session, models.RunRow.id == run_id, answers=answers or {}))
 
 
 def outcome(session: Session, run_id: int) -> Outcome | None:
     """Return what a run came to, to be compared with its repetition; None until it has ended well."""
     found = run(session, run_id)
-    model = session.scalar(select(models.Model.sha256).filter_by(run_id=run_id))
+    model = session.scalar(select(models.ModelRow.sha256).filter_by(run_id=run_id))
     if found.evaluation is None or model is None:
         return None
     return Outcome(found.evaluation, model, found.facts.get("versions", {}))
@@ -252,7 +252,7 @@ def outcome(session: Session, run_id: int) -> Outcome | None:
 def previous(session: Session, run_id: int) -> int | None:
     """Return the newest run of the same project before this one that ended well and is shown."""
     this = run_row(session, run_id)
-    row = models.Run
+    row = models.RunRow
     return session.scalar(
         select(row.id)
         .where(
@@ -268,7 +268,7 @@ def previous(session: Session, run_id: int) -> int | None:
 
 def newest_accuracy(session: Session, project_id: int) -> float | None:
     """Return the test accuracy, 0-1, of the project's newest finished run; None where there is none."""
-    row = models.Run
+    row = models.RunRow
     return session.scalar(
         select(row.evaluation["accuracy"].as_float())
         .where(row.project_id == project_id, row.ended_at.is_not(None), row.deleted_at.is_(None))
@@ -284,7 +284,7 @@ def image_ids(session: Session, digests: Collection[str]) -> dict[str, int]:
     for start in range(0, len(wanted), _AT_ONCE):
         part = wanted[start : start + _AT_ONCE]
         rows = session.execute(
-            select(models.Image.sha256, models.Image.id).where(models.Image.sha256.in_(part))
+            select(models.ImageRow.sha256, models.ImageRow.id).where(models.ImageRow.sha256.in_(part))
         )
         found.update((sha256, image_id) for sha256, image_id in rows)
     return found
@@ -294,11 +294,11 @@ def _summaries(
     session: Session, *which: ColumnElement[bool], answers: Mapping[str, Any] | None = None
 ) -> Iterator[RunSummary]:
     rows = session.execute(
-        select(models.Run, models.Snapshot.images, models.Job)
-        .join(models.Snapshot, models.Snapshot.id == models.Run.snapshot_id)
-        .outerjoin(models.Job, models.Job.id == models.Run.job_id)
+        select(models.RunRow, models.SnapshotRow.images, models.JobRow)
+        .join(models.SnapshotRow, models.SnapshotRow.id == models.RunRow.snapshot_id)
+        .outerjoin(models.JobRow, models.JobRow.id == models.RunRow.job_id)
         .where(*which)
-        .order_by(models.Run.id.desc())
+        .order_by(models.RunRow.id.desc())
     ).all()
     under_way = runs_under_way(session, [job for _run, _images, job in rows if job is not None])
     for row, images, job in rows:
@@ -333,9 +333,9 @@ def _summaries(
 def best_validations(session: Session, run_ids: Collection[int]) -> dict[int, float]:
     """Return each run's best validation accuracy, 0-1; runs without a validation point are left out."""
     rows = session.execute(
-        select(models.CurvePoint.run_id, func.max(models.CurvePoint.accuracy))
-        .where(models.CurvePoint.run_id.in_(run_ids), models.CurvePoint.split == "validation")
-        .group_by(models.CurvePoint.run_id)
+        select(models.CurvePointRow.run_id, func.max(models.CurvePointRow.accuracy))
+        .where(models.CurvePointRow.run_id.in_(run_ids), models.CurvePointRow.split == "validation")
+        .group_by(models.CurvePointRow.run_id)
     )
     return dict(rows.all())
 
@@ -343,8 +343,8 @@ def best_validations(session: Session, run_ids: Collection[int]) -> dict[int, fl
 def runs_among(session: Session, project_id: int, run_ids: Collection[int]) -> list[int]:
     """Return those of the ids that are runs of this project."""
     wanted = (
-        select(models.Run.id)
-        .where(models.Run.id.in_(run_ids), models.Run.project_id == project_id)
-        .order_by(models.Run.id)
+        select(models.RunRow.id)
+        .where(models.RunRow.id.in_(run_ids), models.RunRow.project_id == project_id)
+        .order_by(models.RunRow.id)
     )
     return list(session.scalars(wanted))

@@ -27,15 +27,15 @@ def snapshot_of(session: Session, project_id: int, options: RunOptions, store: I
     """
     rows = session.execute(
         select(
-            models.Image.sha256,
-            models.Image.format,
-            models.ImageClass.name,
-            _group(models.Label.project_id),
-            models.Label.split,
+            models.ImageRow.sha256,
+            models.ImageRow.format,
+            models.ImageClassRow.name,
+            _group(models.LabelRow.project_id),
+            models.LabelRow.split,
         )
-        .join(models.Label, models.Label.image_id == models.Image.id)
-        .join(models.ImageClass, models.ImageClass.id == models.Label.class_id)
-        .where(models.Label.project_id == project_id, models.Label.state == "labelled")
+        .join(models.LabelRow, models.LabelRow.image_id == models.ImageRow.id)
+        .join(models.ImageClassRow, models.ImageClassRow.id == models.LabelRow.class_id)
+        .where(models.LabelRow.project_id == project_id, models.LabelRow.state == "labelled")
     )
     return Snapshot.of(
         (
@@ -52,32 +52,32 @@ def labelled(session: Session, project_id: int) -> list[str]:
     """Return the SHA-256 of the project's labelled images, in no order: what a run would learn from."""
     return list(
         session.scalars(
-            select(models.Image.sha256)
-            .join(models.Label, models.Label.image_id == models.Image.id)
-            .where(models.Label.project_id == project_id, models.Label.state == "labelled")
+            select(models.ImageRow.sha256)
+            .join(models.LabelRow, models.LabelRow.image_id == models.ImageRow.id)
+            .where(models.LabelRow.project_id == project_id, models.LabelRow.state == "labelled")
         )
     )
 
 
 def freeze(session: Session, project_id: int, snapshot: Snapshot, now: datetime) -> int:
     """Store a snapshot and return its id; one that the project has already is not stored again."""
-    row = models.Snapshot
+    row = models.SnapshotRow
     known = session.scalar(select(row.id).filter_by(project_id=project_id, hash=snapshot.hash))
     if known is not None:
         return known
-    frozen = models.Snapshot(
+    frozen = models.SnapshotRow(
         project_id=project_id, hash=snapshot.hash, images=len(snapshot.examples), created_at=now
     )
     session.add(frozen)
     session.flush()
     rows = session.execute(
-        select(models.Image.sha256, models.Image.id)
-        .join(models.Label, models.Label.image_id == models.Image.id)
-        .where(models.Label.project_id == project_id)
+        select(models.ImageRow.sha256, models.ImageRow.id)
+        .join(models.LabelRow, models.LabelRow.image_id == models.ImageRow.id)
+        .where(models.LabelRow.project_id == project_id)
     )
     ids = dict(rows.all())
     session.execute(
-        insert(models.SnapshotImage),
+        insert(models.SnapshotImageRow),
         [
             {
                 "snapshot_id": frozen.id,
@@ -96,15 +96,15 @@ def load_snapshot(session: Session, run_id: int, store: ImageStore) -> Snapshot:
     run = run_row(session, run_id)
     rows = session.execute(
         select(
-            models.Image.sha256,
-            models.Image.format,
-            models.SnapshotImage.class_name,
-            models.SnapshotImage.split,
+            models.ImageRow.sha256,
+            models.ImageRow.format,
+            models.SnapshotImageRow.class_name,
+            models.SnapshotImageRow.split,
             _group(literal(run.project_id)),
         )
-        .join(models.Image, models.Image.id == models.SnapshotImage.image_id)
-        .where(models.SnapshotImage.snapshot_id == run.snapshot_id)
-        .order_by(models.Image.sha256)
+        .join(models.ImageRow, models.ImageRow.id == models.SnapshotImageRow.image_id)
+        .where(models.SnapshotImageRow.snapshot_id == run.snapshot_id)
+        .order_by(models.ImageRow.sha256)
     ).all()
     return Snapshot(
         examples=tuple(
@@ -123,12 +123,12 @@ def copies_tested(session: Session, run_id: int) -> frozenset[str]:
     with a split of their own, may have copies on both sides.
     """
     run = run_row(session, run_id)
-    tested, trained = aliased(models.SnapshotImage), aliased(models.SnapshotImage)
-    mine, other = aliased(models.CopyGroup), aliased(models.CopyGroup)
+    tested, trained = aliased(models.SnapshotImageRow), aliased(models.SnapshotImageRow)
+    mine, other = aliased(models.DuplicateGroupRow), aliased(models.DuplicateGroupRow)
     return frozenset(
         session.scalars(
-            select(models.Image.sha256)
-            .join(tested, tested.image_id == models.Image.id)
+            select(models.ImageRow.sha256)
+            .join(tested, tested.image_id == models.ImageRow.id)
             .join(mine, mine.image_id == tested.image_id)
             .where(
                 tested.snapshot_id == run.snapshot_id,
@@ -160,12 +160,12 @@ def changes_between(session: Session, earlier_run_id: int, later_run_id: int) ->
 
 
 def _changed(session: Session, before: int, after: int) -> Iterator[Change]:
-    one, other = aliased(models.SnapshotImage), aliased(models.SnapshotImage)
+    one, other = aliased(models.SnapshotImageRow), aliased(models.SnapshotImageRow)
     rows = session.execute(
-        select(models.Image.sha256, one.class_name, one.split, other.class_name, other.split)
+        select(models.ImageRow.sha256, one.class_name, one.split, other.class_name, other.split)
         .select_from(one)
         .outerjoin(other, (other.snapshot_id == after) & (other.image_id == one.image_id))
-        .join(models.Image, models.Image.id == one.image_id)
+        .join(models.ImageRow, models.ImageRow.id == one.image_id)
         .where(
             one.snapshot_id == before,
             or_(other.image_id.is_(None), other.class_name != one.class_name, other.split != one.split),
@@ -180,12 +180,12 @@ def _changed(session: Session, before: int, after: int) -> Iterator[Change]:
 
 
 def _new(session: Session, before: int, after: int) -> Iterator[Change]:
-    one, other = aliased(models.SnapshotImage), aliased(models.SnapshotImage)
+    one, other = aliased(models.SnapshotImageRow), aliased(models.SnapshotImageRow)
     rows = session.execute(
-        select(models.Image.sha256, other.class_name, other.split)
+        select(models.ImageRow.sha256, other.class_name, other.split)
         .select_from(other)
         .outerjoin(one, (one.snapshot_id == before) & (one.image_id == other.image_id))
-        .join(models.Image, models.Image.id == other.image_id)
+        .join(models.ImageRow, models.ImageRow.id == other.image_id)
         .where(other.snapshot_id == after, one.image_id.is_(None))
     )
     for sha256, label, split in rows:
@@ -193,7 +193,7 @@ def _new(session: Session, before: int, after: int) -> Iterator[Change]:
 
 
 def _by_class(session: Session, snapshot_id: int) -> dict[str, int]:
-    row = models.SnapshotImage
+    row = models.SnapshotImageRow
     rows = session.execute(
         select(row.class_name, func.count()).where(row.snapshot_id == snapshot_id).group_by(row.class_name)
     )
@@ -211,11 +211,11 @@ def write_attribution(session: Session, project_id: int, snapshot: Snapshot, fol
 
 def _group(project_id: SQLColumnExpression[int]) -> ScalarSelect[str]:
     """The SHA-256 of the first image of an image's group of near copies, whatever became of that one."""
-    member, first = aliased(models.CopyGroup), aliased(models.Image)
+    member, first = aliased(models.DuplicateGroupRow), aliased(models.ImageRow)
     return (
         select(first.sha256)
         .join(member, member.group_id == first.id)
-        .where(member.project_id == project_id, member.image_id == models.Image.id)
-        .correlate(models.Image, models.Label)
+        .where(member.project_id == project_id, member.image_id == models.ImageRow.id)
+        .correlate(models.ImageRow, models.LabelRow)
         .scalar_subquery()
     )

@@ -20,7 +20,7 @@ from studio.files import atomic_text
 from studio.i18n import _, counted
 from studio.images.attribution import COLUMNS
 from studio.images.provenance import OWN
-from studio.retrain.confidence import SURENESS, Sureness
+from studio.retrain.confidence import SURENESS, Confidence
 from studio.retrain.evaluation.evaluation import Evaluation
 from studio.retrain.run_folder import (
     ATTRIBUTION_TABLE,
@@ -28,8 +28,8 @@ from studio.retrain.run_folder import (
     LABELS,
     altered,
     labels_text,
-    read_card,
     read_labels,
+    read_model_json,
 )
 from studio.retrain.snapshot import FEW, Example, Snapshot
 from studio.share.exports.format import Format
@@ -121,7 +121,7 @@ _FEW_TESTED = 100
 
 def model_card(run_dir: Path, output_dir: Path, name: str, snapshot: Snapshot) -> str:
     """Return a run's card in Markdown. output_dir: where its papers are already. Raises ModelUnreadable."""
-    card = read_card(run_dir)
+    card = read_model_json(run_dir)
     try:
         evaluation = Evaluation.from_json(card["evaluation"])
         backbone = backbone_named(card["backbone"]["name"])
@@ -217,7 +217,7 @@ def _share(value: float | None) -> str:
 
 
 def _sureness(run_dir: Path) -> str:
-    found = Sureness.read(run_dir)
+    found = Confidence.read(run_dir)
     if found is None:
         return ""
     said = _(
@@ -351,7 +351,7 @@ def _files() -> list[tuple[str, str]]:
 
 def write_labels(run_dir: Path, output_dir: Path, name: str = LABELS, *, numbered: bool = False) -> None:
     """Write a run's labels. numbered: each with its number before it, `0 daisy`. Raises ModelUnreadable."""
-    labels = read_labels(run_dir, read_card(run_dir))
+    labels = read_labels(run_dir, read_model_json(run_dir))
     if numbered:
         labels = tuple(f"{number} {label}" for number, label in enumerate(labels))
     (output_dir / name).write_text(labels_text(labels), encoding="utf-8", newline="\n")

@@ -15,7 +15,7 @@ from studio.i18n import _
 from studio.images.file_names import safe_name
 from studio.predict.model import Model
 from studio.retrain.confidence import SURENESS
-from studio.retrain.run_folder import read_card, read_snapshot
+from studio.retrain.run_folder import read_model_json, read_snapshot
 from studio.retrain.snapshot import Snapshot
 from studio.share.exports.documents import CARD, README, model_card, readme, write_papers
 from studio.share.exports.format import Context, Format
@@ -45,7 +45,7 @@ def export(run_dir: Path, format_name: str, output: Path, context: Context) -> E
     """
     form = FORMATS[format_name]
     check(output)
-    card = read_card(run_dir)
+    card = read_model_json(run_dir)
     model = Model.open(run_dir)
     snapshot = read_snapshot(run_dir, card)
     with _beside(output) as room:

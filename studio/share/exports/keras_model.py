@@ -8,7 +8,7 @@ from studio.backbones import Backbone
 from studio.backbones.interpreter import captured_output, tensorflow
 from studio.retrain.head.head import Head
 from studio.retrain.model_file import head_of
-from studio.retrain.run_folder import read_card, read_model
+from studio.retrain.run_folder import read_model, read_model_json
 from studio.share.frozen_graph import FINAL, INPUT, network_of
 
 
@@ -27,7 +27,7 @@ class Parts:
 def parts_of(run_dir: Path) -> Parts:
     """Rebuild a run's network. Raises ModelUnreadable, and BackboneError where its weights are not here."""
     tensorflow()
-    card = read_card(run_dir)
+    card = read_model_json(run_dir)
     head = head_of(read_model(run_dir, card))
     with captured_output():
         backbone, network = network_of(run_dir, card, head)

@@ -26,9 +26,9 @@ from studio.retrain.run_folder import (
     LABELS,
     MODEL,
     labels_text,
-    read_card,
     read_labels,
     read_model,
+    read_model_json,
     read_snapshot,
 )
 from studio.share.exports.documents import write_labels
@@ -52,7 +52,7 @@ def with_metadata(model: bytes, run_dir: Path, name: str) -> bytes:
     """
     from ai_edge_litert import schema_py_generated as schema
 
-    labels = read_labels(run_dir, read_card(run_dir))
+    labels = read_labels(run_dir, read_model_json(run_dir))
     files = {LABELS: labels_text(labels).encode()}
     if (run_dir / SURENESS).is_file():
         files[SURENESS] = (run_dir / SURENESS).read_bytes()
@@ -149,7 +149,7 @@ _AT_ONCE = 16
 
 def as_it_is(run_dir: Path, _context: Context) -> bytes:
     """Return the run's own file."""
-    return read_model(run_dir, read_card(run_dir))
+    return read_model(run_dir, read_model_json(run_dir))
 
 
 def in_half_floats(run_dir: Path, _context: Context) -> bytes:
@@ -182,7 +182,7 @@ def in_integers(run_dir: Path, context: Context) -> bytes:
     Raises OutputRefused where no training image is there any more.
     """
     parts = parts_of(run_dir)
-    snapshot = read_snapshot(run_dir, read_card(run_dir))
+    snapshot = read_snapshot(run_dir, read_model_json(run_dir))
     preprocessing = parts.backbone.preprocessing
     wanted = for_calibration(snapshot, CALIBRATED_ON)
     found = (pixels for _example, pixels in read_images(wanted, preprocessing, context.threads))

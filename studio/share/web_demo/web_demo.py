@@ -16,9 +16,9 @@ import PIL
 
 from studio.backbones.preprocessing import Preprocessing
 from studio.i18n import _
-from studio.retrain.confidence import Sureness, read_anchors
+from studio.retrain.confidence import Confidence, read_anchors
 from studio.retrain.model_outputs import with_strangeness
-from studio.retrain.run_folder import ATTRIBUTION_TEXT, SNAPSHOT, read_card, read_labels, read_model
+from studio.retrain.run_folder import ATTRIBUTION_TEXT, SNAPSHOT, read_labels, read_model, read_model_json
 from studio.settings import settings
 from studio.share.web_demo.runtime import COMPAT, CORE, VERSION, WASM, WASM_UTILS
 
@@ -35,18 +35,18 @@ class Demo:
     labels: tuple[str, ...]
     preprocessing: Preprocessing
     model: bytes
-    sureness: Sureness
+    sureness: Confidence
     facts: tuple[tuple[str, str], ...]
     credits: str
 
     @classmethod
     def of_run(cls, run_dir: Path, name: str) -> "Demo":
         """Read what a finished run's folder has. Raises ModelUnreadable."""
-        card = read_card(run_dir)
+        card = read_model_json(run_dir)
         model = read_model(run_dir, card)
-        sureness = Sureness.read(run_dir)
+        sureness = Confidence.read(run_dir)
         if sureness is None or sureness.model_sha256 != card["model_sha256"]:
-            sureness = Sureness()
+            sureness = Confidence()
         anchors = None if sureness.most_strangeness is None else read_anchors(run_dir)
         credits = run_dir / ATTRIBUTION_TEXT
         return cls(

@@ -96,7 +96,7 @@ def _reasons(job: queue.Job, counts: outcomes.Counts) -> None:
 def papers(project_id: int, project_name: str) -> None:
     """Draw the ways to take along the images' papers, and the groups of near copies."""
     with database().read() as session:
-        near = near_duplicates.count(session, project_id)
+        near = near_duplicates.count_duplicates(session, project_id)
     if near.groups:
         _near_copies(project_id, near)
     with st.container(horizontal=True):
@@ -126,7 +126,7 @@ def papers(project_id: int, project_name: str) -> None:
         )
 
 
-def _near_copies(project_id: int, near: near_duplicates.CopyCounts) -> None:
+def _near_copies(project_id: int, near: near_duplicates.DuplicateCounts) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
             _("{images} are nearly the same as larger ones, in {groups}.").format(
@@ -141,12 +141,12 @@ def _near_copies(project_id: int, near: near_duplicates.CopyCounts) -> None:
         ):
             operation = uuid4().hex
             with database().write() as session:
-                near_duplicates.set_copies_aside(session, project_id, operation_id=operation, now=now())
+                near_duplicates.reject_duplicates(session, project_id, operation_id=operation, now=now())
             st.session_state["last_operation"] = (project_id, operation)
             st.rerun()
 
 
-def _written(project_id: int, write: Callable[[tuple[attribution.Credit, ...]], str]) -> str:
+def _written(project_id: int, write: Callable[[tuple[attribution.ImageCredit, ...]], str]) -> str:
     with database().read() as session:
         return write(attribution.rows(session, project_id))
 

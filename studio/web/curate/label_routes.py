@@ -20,7 +20,7 @@ from starlette.routing import BaseRoute, Route
 
 from db.engine import Database
 from db.labelling import newest_number
-from db.models import Project
+from db.models import ProjectRow
 from studio.curate import classes
 from studio.curate.labels import Group, Operation, Result, SetLabels, TakeBack, apply
 from studio.curate.params import LARGEST_ID, NotUnderstood, image_ids, too_many
@@ -134,7 +134,7 @@ def labelling_routes(database: Database, told: Callable[[Session, int], dict[str
 
     def exists(project_id: int) -> bool:
         with database.read() as session:
-            return project_id <= LARGEST_ID and session.get(Project, project_id) is not None
+            return project_id <= LARGEST_ID and session.get(ProjectRow, project_id) is not None
 
     def missing() -> Response:
         return fault(_("There is no such project. It may have been deleted; choose another."), 404)

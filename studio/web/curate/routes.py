@@ -24,10 +24,10 @@ from starlette.routing import BaseRoute, Route
 
 from db.engine import Database
 from db.labelling import newest_number
-from db.models import Project
+from db.models import ProjectRow
 from studio.collect.web import search
 from studio.curate import filters, history
-from studio.curate.classes import Shelf, shelves
+from studio.curate.classes import ClassCount, project_counts
 from studio.curate.embedding_map import image_map
 from studio.curate.filters import Choices, KeptChoices
 from studio.curate.items import MOST_ITEMS, Item, ProjectImage, items, project_image
@@ -36,7 +36,7 @@ from studio.curate.params import LARGEST_ID, NotUnderstood, whole
 from studio.errors import ProjectError
 from studio.i18n import _
 from studio.images import provenance
-from studio.images.provenance import OWN, PaperRecord, Papers
+from studio.images.provenance import OWN, Provenance, ProvenanceRecord
 from studio.settings import Settings
 from studio.web.curate.label_routes import labelling_routes
 from studio.web.http import PRIVATE, fault
@@ -87,7 +87,7 @@ def curate_routes(settings: Settings, database: Database) -> list[BaseRoute]:
             project_id = request.path_params["project"]
             try:
                 with database.read() as session:
-                    if project_id > LARGEST_ID or session.get(Project, project_id) is None:
+                    if project_id > LARGEST_ID or session.get(ProjectRow, project_id) is None:
                         return fault(
                             _("There is no such project. It may have been deleted; choose another."), 404
                         )
@@ -128,7 +128,7 @@ def _changes(session: Session, project_id: int, request: Request) -> Response:
     found = history.changes(session, project_id, after)
     said: dict[str, Any] = {"number": found.number, "changes": found.images}
     if found.number > after:
-        said["classes"] = [_class(each) for each in shelves(session, project_id).classes]
+        said["classes"] = [_class(each) for each in project_counts(session, project_id).classes]
     return _json(said)
 
 
@@ -140,7 +140,7 @@ def _history(session: Session, project_id: int, request: Request) -> Response:
 
 def _classes(session: Session, project_id: int, choices: Choices) -> dict[str, Any]:
     number = newest_number(session, project_id)
-    found = shelves(session, project_id)
+    found = project_counts(session, project_id)
     return {
         "number": number,
         "classes": [_class(each) for each in found.classes],
@@ -155,7 +155,7 @@ def _classes(session: Session, project_id: int, choices: Choices) -> dict[str, A
     }
 
 
-def _class(shelf: Shelf) -> dict[str, Any]:
+def _class(shelf: ClassCount) -> dict[str, Any]:
     return asdict(shelf)
 
 
@@ -236,7 +236,7 @@ def detail_routes(database: Database) -> list[BaseRoute]:
             return None
         with database.read() as session:
             found = project_image(session, project_id, image_id)
-            places = provenance.of(session, project_id, [image_id])[image_id]
+            places = provenance.provenance_of(session, project_id, [image_id])[image_id]
         return None if found is None else {"facts": _facts(found), "places": [_place(p) for p in places]}
 
     return [Route(detail_address("{project_id:int}", "{image_id:int}"), answer)]
@@ -279,7 +279,7 @@ def _facts(found: ProjectImage) -> list[dict[str, str]]:
     ]
 
 
-def _place(place: PaperRecord) -> list[dict[str, str]]:
+def _place(place: ProvenanceRecord) -> list[dict[str, str]]:
     own = place.kind in OWN
     rows = [
         *_known(place, place.address, unknown=_("own work") if own else _("unknown")),
@@ -289,7 +289,7 @@ def _place(place: PaperRecord) -> list[dict[str, str]]:
     return [row for row in rows if row["text"]]
 
 
-def _known(known: Papers, address: str, unknown: str = "") -> list[dict[str, str]]:
+def _known(known: Provenance, address: str, unknown: str = "") -> list[dict[str, str]]:
     return [
         _row(_("Found at"), address, address),
         _row(_("On the page"), known.page_address, known.page_address),

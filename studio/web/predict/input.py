@@ -18,7 +18,7 @@ from studio.retrain.measure_confidence import measured
 from studio.retrain.runs.run_records import RunSummary
 from studio.settings import settings
 from studio.web.predict.component import live_camera, pasting
-from studio.web.predict.models import opened
+from studio.web.predict.models import open_model
 from studio.web.predict.table import draw as draw_folder
 from studio.web.share.runs import finished_runs, run_title
 from studio.web.text import plain
@@ -141,7 +141,7 @@ def chosen(here: Project) -> tuple[Sequence[RunSummary], Sequence[tuple[str, Pat
 
 def _measure(run_dir: Path) -> None:
     """Set the sureness of a run that an older studio has made."""
-    if opened(run_dir).sureness is not None or run_dir in _unmeasurable():
+    if open_model(run_dir).sureness is not None or run_dir in _unmeasurable():
         return
     with st.spinner(_("Measuring how sure this model may be. This is done once.")):
         try:

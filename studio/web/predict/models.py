@@ -13,7 +13,7 @@ _IMAGES_OPEN = 2
 """A large project's take up to 100 MB."""
 
 
-def opened(run_dir: Path) -> Model:
+def open_model(run_dir: Path) -> Model:
     """Return a run's model, opened anew where its sureness has been measured since."""
     return _opened(run_dir, _stamp(run_dir))
 

@@ -19,11 +19,11 @@ from studio.predict.batch import Row
 from studio.predict.correction import put_back
 from studio.predict.explain import Near, over
 from studio.predict.model import Answer, Look
-from studio.retrain.confidence import Sureness
+from studio.retrain.confidence import Confidence
 from studio.web.addresses import thumbnail_address
 from studio.web.predict import text
 from studio.web.predict.input import Given
-from studio.web.predict.models import nearest_images, opened, stamp
+from studio.web.predict.models import nearest_images, open_model, stamp
 from studio.web.predict.table import csv_of, table
 from studio.web.state import database, now, store
 from studio.web.text import percent, plain
@@ -51,7 +51,7 @@ class _Seen:
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _seen(run_dir: Path, stamp_of: str, digest: str, _data: bytes, name: str) -> _Seen:
-    model = opened(run_dir)
+    model = open_model(run_dir)
     # By the file, not by the image that is shown: the very pixels that training took.
     pixels = model.preprocessing.read(_data, name)
     look = model.look(pixels)
@@ -84,11 +84,11 @@ def card(here: Project, image: Given, models: Sequence[tuple[str, Path]]) -> Non
             with place:
                 if len(models) > 1:
                     st.caption(plain(title))
-                _answers(seen, opened(run_dir).sureness or Sureness(), image.name)
+                _answers(seen, open_model(run_dir).sureness or Confidence(), image.name)
         _correct(here, image, found[0].look.answer.predictions[0].label)
 
 
-def _answers(seen: _Seen, sureness: Sureness, name: str) -> None:
+def _answers(seen: _Seen, sureness: Confidence, name: str) -> None:
     answer = seen.look.answer
     st.markdown(text.headline(answer.predictions[0].label, answer.doubt))
     if answer.doubt:
@@ -216,4 +216,4 @@ def _rows(images: Sequence[Given], run_dir: Path) -> list[Row]:
 
 @st.cache_data(max_entries=5_000, show_spinner=False)
 def _answer(run_dir: Path, stamp_and_digest: str, _data: bytes, name: str) -> Answer:
-    return opened(run_dir).answer_file(_data, name)
+    return open_model(run_dir).answer_file(_data, name)

@@ -22,7 +22,7 @@ from studio.i18n import _
 from studio.retrain.runs import run_records
 from studio.settings import Settings
 from studio.web.http import PRIVATE, body_from_own_page, fault
-from studio.web.predict.models import opened
+from studio.web.predict.models import open_model
 
 _HEADER = "x-studio-predict"
 _BODY_BYTES = 4_000_000
@@ -48,7 +48,7 @@ def predicting_routes(settings: Settings, database: Database) -> list[BaseRoute]
 
     def answered(request: Request, body: bytes) -> Response:
         try:
-            found = opened(_run_dir(request)).answer_file(body, _("The camera's image"))
+            found = open_model(_run_dir(request)).answer_file(body, _("The camera's image"))
         except ImageRefused as error:
             return fault(str(error), 400)
         except (ProjectError, ModelUnreadable) as error:

@@ -6,8 +6,8 @@ from pathlib import Path
 import streamlit as st
 
 from studio.i18n import _, counted
-from studio.retrain.confidence import Doubt, Sureness
-from studio.web.predict.models import opened
+from studio.retrain.confidence import Confidence, Doubt
+from studio.web.predict.models import open_model
 from studio.web.text import percent, plain
 
 
@@ -18,7 +18,7 @@ def headline(label: str, doubt: Doubt | None) -> str:
     return "### " + _("Not sure: perhaps {label}").format(label=plain(label))
 
 
-def reason(doubt: Doubt | None, sureness: Sureness) -> str:
+def reason(doubt: Doubt | None, sureness: Confidence) -> str:
     """Return why an answer is not sure; nothing where it is."""
     if doubt == "strange":
         return _("It is like nothing in the training images.")
@@ -33,10 +33,10 @@ def draw_costs(models: Sequence[tuple[str, Path]]) -> None:
     """Draw when each model says that it is not sure, and what that costs. models: as they stand above."""
     for place, (_title, run_dir) in zip(st.columns(2), models, strict=False):
         with place:
-            _draw_costs(opened(run_dir).sureness or Sureness())
+            _draw_costs(open_model(run_dir).sureness or Confidence())
 
 
-def _draw_costs(sureness: Sureness) -> None:
+def _draw_costs(sureness: Confidence) -> None:
     costs = sureness.costs
     if costs is None:
         st.caption(
@@ -99,5 +99,5 @@ def _draw_costs(sureness: Sureness) -> None:
         )
 
 
-def _strangeness(sureness: Sureness) -> str:
+def _strangeness(sureness: Confidence) -> str:
     return "—" if sureness.most_strangeness is None else f"{sureness.most_strangeness:.2f}"

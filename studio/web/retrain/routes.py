@@ -22,7 +22,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from db.engine import Database
-from db.models import Project
+from db.models import ProjectRow
 from studio.curate.params import LARGEST_ID, NotUnderstood, whole
 from studio.errors import ProjectError, StudioError
 from studio.i18n import _
@@ -151,7 +151,7 @@ def retraining_routes(database: Database, boards: TensorBoards) -> list[BaseRout
 
 def _project(session: Session, request: Request) -> int:
     project_id: int = request.path_params["project"]
-    if project_id > LARGEST_ID or session.get(Project, project_id) is None:
+    if project_id > LARGEST_ID or session.get(ProjectRow, project_id) is None:
         raise ProjectError(_("There is no such project. It may have been deleted; choose another."))
     return project_id
 

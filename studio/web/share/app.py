@@ -43,7 +43,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from db.engine import Database
 from studio.errors import ImageRefused, ModelUnreadable, StudioError
 from studio.i18n import _
-from studio.images.reasons import Why
+from studio.images.reasons import SkipReason
 from studio.images.store import ImageStore
 from studio.settings import Settings
 from studio.share import links
@@ -353,7 +353,7 @@ def _expect_image(request: Request) -> None:
 
 
 SHARE = "/share"
-_STATUS = {Why.TOO_LARGE: 413, Why.NOT_AN_IMAGE: 415}
+_STATUS = {SkipReason.TOO_LARGE: 413, SkipReason.NOT_AN_IMAGE: 415}
 _Answer = Callable[[Request, Shared, SharedModel], Awaitable[Response | None]]
 
 
@@ -439,7 +439,7 @@ def sharing_app(
 def _status(refusal: StudioError) -> int:
     if isinstance(refusal, NotTaken):
         return refusal.status
-    return 409 if isinstance(refusal, LinkFull) else _STATUS.get(Why(getattr(refusal, "why", "")), 422)
+    return 409 if isinstance(refusal, LinkFull) else _STATUS.get(SkipReason(getattr(refusal, "why", "")), 422)
 
 
 def _later(message: str, status: int, wait_s: float) -> Response:

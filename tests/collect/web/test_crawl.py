@@ -41,7 +41,7 @@ def crawl(
 def outcomes(bench: Bench, garden: Garden) -> dict[str, tuple[str, str]]:
     """What became of each address, by its path on the site."""
     with bench.database.read() as session:
-        rows = session.scalars(select(models.Find)).all()
+        rows = session.scalars(select(models.IngestOutcomeRow)).all()
     return {row.name.removeprefix(garden.address): (row.outcome, row.why) for row in rows}
 
 
@@ -84,7 +84,7 @@ def test_papers_come_with_the_images_and_stay_text(bench: Bench, garden: Garden)
     crawl(bench, garden, bench.job())
     with bench.database.read() as session:
         papers = session.scalars(
-            select(models.Provenance).where(models.Provenance.address == f"{garden.address}/ld.jpg")
+            select(models.ProvenanceRow).where(models.ProvenanceRow.address == f"{garden.address}/ld.jpg")
         ).one()
     assert (papers.kind, papers.title, papers.creator) == ("crawl", "A rose", "Ann Bee")
     assert (papers.licence, papers.page_address) == ("CC BY 4.0", f"{garden.address}/")

@@ -19,7 +19,7 @@ import pytest
 from studio.collect.web.fetcher import Answer, Limits, Visitor
 from studio.collect.web.rate_limits import VisitEnded
 from studio.errors import ImageRefused
-from studio.images.reasons import Why
+from studio.images.reasons import SkipReason
 from tests.collect.web.listener import Answering, Line, Listener, chunked, head, leading_to, reply
 
 AGENT = "retrain-studio/test (+test@example.org)"
@@ -105,20 +105,20 @@ def test_a_form_is_sent_once_and_to_nowhere_else() -> None:
 @pytest.mark.parametrize(
     ("status", "why"),
     [
-        (404, Why.MISSING),
-        (410, Why.MISSING),
-        (401, Why.FORBIDDEN),
-        (403, Why.FORBIDDEN),
-        (451, Why.FORBIDDEN),
-        (400, Why.OTHER),
-        (418, Why.OTHER),
-        (204, Why.OTHER),
-        (302, Why.OTHER),
-        (500, Why.UNREACHABLE),
-        (502, Why.UNREACHABLE),
+        (404, SkipReason.MISSING),
+        (410, SkipReason.MISSING),
+        (401, SkipReason.FORBIDDEN),
+        (403, SkipReason.FORBIDDEN),
+        (451, SkipReason.FORBIDDEN),
+        (400, SkipReason.OTHER),
+        (418, SkipReason.OTHER),
+        (204, SkipReason.OTHER),
+        (302, SkipReason.OTHER),
+        (500, SkipReason.UNREACHABLE),
+        (502, SkipReason.UNREACHABLE),
     ],
 )
-def test_other_answers_are_refusals(status: int, why: Why) -> None:
+def test_other_answers_are_refusals(status: int, why: SkipReason) -> None:
     with Listener({"/x": reply(b"" if status == 204 else b"sorry", status)}) as listener:
         refusal = refused(listener)
         assert refusal.why == why
@@ -148,13 +148,13 @@ def test_five_redirects_and_no_more() -> None:
     with Listener({**answers, "/6": reply(b"there")}) as listener:
         with visiting() as visitor:
             assert visitor.get(f"{listener.address}/1").body == b"there"
-        assert refused(listener, "/0").why == Why.REDIRECTS
+        assert refused(listener, "/0").why == SkipReason.REDIRECTS
 
 
 def test_a_circle_has_an_end() -> None:
     with Listener({"/x": leading_to("/y"), "/y": leading_to("/x")}) as listener:
         refusal = refused(listener)
-        assert refusal.why == Why.REDIRECTS
+        assert refusal.why == SkipReason.REDIRECTS
         assert "more than 5 redirects" in str(refusal)
         assert listener.paths == ["/x", "/y"] * 3
 
@@ -164,7 +164,7 @@ def test_every_hop_asks_the_rules_of_its_site() -> None:
     with Listener({"/robots.txt": rules, "/private/x": reply(b"x")}) as other:
         with Listener({"/x": leading_to(f"{other.address}/private/x")}) as listener:
             refusal = refused(listener)
-        assert refusal.why == Why.ROBOTS
+        assert refusal.why == SkipReason.ROBOTS
         assert f"{other.address}/robots.txt forbids it" in str(refusal)
         assert other.paths == []
 
@@ -176,7 +176,7 @@ def test_every_hop_asks_the_rules_of_its_site() -> None:
 def test_a_length_that_is_too_large_is_believed(kind: Any) -> None:
     with Listener({"/x": head(headers={"Content-Length": "50000001"})}) as listener:
         refusal = refused(listener, kind=kind)
-        assert refusal.why == Why.TOO_LARGE
+        assert refusal.why == SkipReason.TOO_LARGE
         assert ("50 MB" if kind == "picture" else "10 MB") in str(refusal)
 
 
@@ -205,7 +205,7 @@ def one_endless_chunk(line: Line) -> None:
 def test_a_body_is_counted_while_it_comes(answer: Callable[[Line], None]) -> None:
     with Listener({"/x": answer}) as listener:
         refusal = refused(listener, max_bytes=1_000_000)
-        assert refusal.why == Why.TOO_LARGE
+        assert refusal.why == SkipReason.TOO_LARGE
         assert "larger than 1 MB" in str(refusal)
 
 
@@ -226,7 +226,7 @@ def test_a_body_may_be_as_large_as_the_limit(way: str) -> None:
     with Listener({"/x": answers[way]}) as listener:
         with visiting() as visitor:
             assert visitor.get(f"{listener.address}/x", max_bytes=100_000).body == body
-        assert refused(listener, max_bytes=99_999).why == Why.TOO_LARGE
+        assert refused(listener, max_bytes=99_999).why == SkipReason.TOO_LARGE
 
 
 @pytest.mark.parametrize("packing", ["gzip", "deflate"])
@@ -235,7 +235,7 @@ def test_a_small_package_of_a_huge_body(packing: str) -> None:
     packed = gzip.compress(huge) if packing == "gzip" else zlib.compress(huge)
     assert len(packed) < 100_000
     with Listener({"/x": reply(packed, headers={"Content-Encoding": packing})}) as listener:
-        assert refused(listener, max_bytes=1_000_000).why == Why.TOO_LARGE
+        assert refused(listener, max_bytes=1_000_000).why == SkipReason.TOO_LARGE
 
 
 def test_endless_packages_of_nothing() -> None:
@@ -248,7 +248,7 @@ def test_endless_packages_of_nothing() -> None:
             line.send(b"\0\0\0\xff\xff" * 10_000)  # a block without content
 
     with Listener({"/x": answer}) as listener:
-        assert refused(listener, max_bytes=1_000_000).why == Why.TOO_LARGE
+        assert refused(listener, max_bytes=1_000_000).why == SkipReason.TOO_LARGE
 
 
 def bare_deflate(data: bytes) -> bytes:
@@ -300,7 +300,7 @@ def test_packages_are_unpacked(packing: str, packed: bytes) -> None:
 )
 def test_broken_packages(packing: str, packed: bytes) -> None:
     with Listener({"/x": reply(packed, headers={"Content-Encoding": packing})}) as listener:
-        assert refused(listener).why == Why.DAMAGED
+        assert refused(listener).why == SkipReason.DAMAGED
 
 
 def cut_short(line: Line) -> None:
@@ -315,7 +315,7 @@ def cut_short_in_pieces(line: Line) -> None:
 def test_a_body_that_ends_early(answer: Callable[[Line], None]) -> None:
     with Listener({"/x": answer}) as listener:
         refusal = refused(listener)
-        assert refusal.why == Why.UNREACHABLE
+        assert refusal.why == SkipReason.UNREACHABLE
         assert "broke off" in str(refusal)
 
 
@@ -363,7 +363,7 @@ def endless_length_of_a_chunk(line: Line) -> None:
 )
 def test_floods_of_headers(answer: Callable[[Line], None]) -> None:
     with Listener({"/x": answer}) as listener:
-        assert refused(listener).why in (Why.TOO_LARGE, Why.UNREACHABLE)
+        assert refused(listener).why in (SkipReason.TOO_LARGE, SkipReason.UNREACHABLE)
 
 
 def test_a_header_as_large_as_the_limit() -> None:
@@ -391,7 +391,7 @@ def test_a_header_as_large_as_the_limit() -> None:
 def test_what_is_not_http(answer: bytes) -> None:
     with Listener({"/x": closing(answer)}) as listener:
         refusal = refused(listener)
-        assert refusal.why == Why.UNREACHABLE
+        assert refusal.why == SkipReason.UNREACHABLE
         assert str(refusal).isprintable()
 
 
@@ -447,7 +447,7 @@ SLOW = [
 def test_slow_answers_are_given_up(answer: Callable[[Line], None]) -> None:
     with Listener({"/x": answer}) as listener:
         refusal = refused(listener, limits=Limits(first_byte_s=0.3, total_s=0.6))
-        assert refusal.why == Why.SLOW
+        assert refusal.why == SkipReason.SLOW
         assert "too slow" in str(refusal)
         assert listener.until(lambda listener: listener.open == 0)
 
@@ -462,7 +462,7 @@ def test_a_slow_look_up_is_given_up() -> None:
     with visiting(limits=SHORT, resolve=resolve) as visitor, pytest.raises(ImageRefused) as refusal:
         visitor.get("http://slow.example/x")
     ended.set()
-    assert refusal.value.why == Why.SLOW
+    assert refusal.value.why == SkipReason.SLOW
 
 
 # Connections
@@ -497,7 +497,7 @@ def test_a_kept_connection_that_was_closed_is_made_anew() -> None:
 
 def test_a_site_that_always_hangs_up_is_asked_once() -> None:
     with Listener({"/x": lambda _line: False, "/robots.txt": lambda _line: False}) as listener:
-        assert refused(listener, kind="service").why == Why.UNREACHABLE
+        assert refused(listener, kind="service").why == SkipReason.UNREACHABLE
         assert len(listener.log) == 1
 
 
@@ -509,7 +509,7 @@ def test_nobody_there() -> None:
             pytest.raises(ImageRefused, match="cannot be reached") as refusal,
         ):
             visitor.get(f"http://127.0.0.1:{holder.getsockname()[1]}/x")
-    assert refusal.value.why == Why.UNREACHABLE
+    assert refusal.value.why == SkipReason.UNREACHABLE
 
 
 def test_the_next_address_of_a_name_is_tried() -> None:
@@ -560,7 +560,7 @@ def test_certificates(host: str, trusted: bool, accepted: bool, monkeypatch: pyt
                 return
             with pytest.raises(ImageRefused, match="certificate is not valid for it") as refusal:
                 visitor.get(f"https://{host}/x")
-            assert refusal.value.why == Why.UNREACHABLE
+            assert refusal.value.why == SkipReason.UNREACHABLE
             assert listener.log == []
 
 
@@ -576,7 +576,7 @@ def silent() -> Iterator[socket.socket]:
 def test_a_greeting_that_does_not_come() -> None:
     with silent() as place, visiting(limits=SHORT) as visitor, pytest.raises(ImageRefused) as refusal:
         visitor.get(f"https://127.0.0.1:{place.getsockname()[1]}/x")
-    assert refusal.value.why == Why.SLOW
+    assert refusal.value.why == SkipReason.SLOW
 
 
 # The end
@@ -680,7 +680,7 @@ def test_the_end_while_connecting() -> None:
         ends(visiting(), f"http://127.0.0.1:{full.getsockname()[1]}/x", when=lambda: None)
         with visiting(limits=Limits(first_byte_s=0.3)) as visitor, pytest.raises(ImageRefused) as refusal:
             visitor.get(f"http://127.0.0.1:{full.getsockname()[1]}/x")
-        assert refusal.value.why == Why.SLOW
+        assert refusal.value.why == SkipReason.SLOW
         for filler in fillers:
             filler.close()
 

@@ -12,7 +12,7 @@ import pytest
 from studio.collect.web import connections
 from studio.collect.web.fetcher import Visitor
 from studio.errors import ImageRefused
-from studio.images.reasons import Why
+from studio.images.reasons import SkipReason
 from tests.collect.web.listener import Listener, leading_to, reply
 
 AGENT = "retrain-studio/test (+test@example.org)"
@@ -157,7 +157,7 @@ def test_refused_without_a_connection(address: str, kind: Any, listeners: list[L
         pytest.raises(ImageRefused) as refusal,
     ):
         visitor.get(address.format(port=port), kind=kind)
-    assert refusal.value.why == Why.ADDRESS
+    assert refusal.value.why == SkipReason.ADDRESS
     assert [listener.connections for listener in listeners] == before
 
 
@@ -238,7 +238,7 @@ def test_redirects_lead_nowhere_that_is_not_asked(
             pytest.raises(ImageRefused) as refusal,
         ):
             visitor.get("http://listener.example:8080/1")
-        assert refusal.value.why == Why.ADDRESS
+        assert refusal.value.why == SkipReason.ADDRESS
         assert first.paths == ["/1", "/2", "/3"]
     assert [listener.connections for listener in listeners] == before
 
@@ -254,7 +254,7 @@ def test_robots_txt_leads_nowhere_that_is_not_asked(listeners: list[Listener]) -
             pytest.raises(ImageRefused, match=r"robots\.txt cannot be read") as refusal,
         ):
             visitor.get(f"{first.address}/x")
-        assert refusal.value.why == Why.ADDRESS
+        assert refusal.value.why == SkipReason.ADDRESS
         assert first.paths == []
     assert victim.connections == before
 
@@ -294,7 +294,7 @@ def test_a_name_whose_answer_changes_is_connected_to_what_was_checked(
             assert looked_up == ["127.0.0.2"], "one connection, one look-up"
             with pytest.raises(ImageRefused) as refusal:  # another pool, hence a second connection
                 visitor.get("http://changing.example:8080/", kind="service")
-            assert refusal.value.why == Why.ADDRESS
+            assert refusal.value.why == SkipReason.ADDRESS
             assert looked_up == ["127.0.0.2", "127.0.0.1"]
         assert open_to_all.connections == 1
         assert victim.connections == 0
@@ -311,7 +311,7 @@ def test_a_name_that_nobody_knows() -> None:
         ) as refusal,
     ):
         visitor.get("http://nowhere.example/x.jpg")
-    assert refusal.value.why == Why.UNREACHABLE
+    assert refusal.value.why == SkipReason.UNREACHABLE
 
 
 @pytest.mark.parametrize("made", [list, lambda: ["/"]], ids=["nothing", "a path"])

@@ -16,7 +16,7 @@ import pytest
 from studio.collect.web.fetcher import Limits, Visitor
 from studio.collect.web.rate_limits import Manners, VisitEnded, retry_after
 from studio.errors import ImageRefused
-from studio.images.reasons import Why
+from studio.images.reasons import SkipReason
 from tests.collect.web.listener import Line, Listener, head, reply
 
 AGENT = "retrain-studio/test (+test@example.org)"
@@ -215,7 +215,7 @@ def test_a_long_wait_is_not_waited_for_and_the_site_is_left_alone() -> None:
                     ImageRefused, match=r"too busy: it is to be left alone for 3,600 s"
                 ) as refusal:
                     visitor.get(f"{listener.address}{path}")
-                assert refusal.value.why == Why.BUSY
+                assert refusal.value.why == SkipReason.BUSY
                 assert listener.site in str(refusal.value)
                 assert visitor.ready_in(f"{listener.address}{path}") == 0, "it is refused at once"
         assert listener.paths == ["/x"]
@@ -228,7 +228,7 @@ def test_a_site_that_stays_busy_rests_and_may_then_be_asked_again() -> None:
         for _time in range(3):
             with pytest.raises(ImageRefused, match="left alone") as refusal:
                 visitor.get(f"{listener.address}/x")
-            assert refusal.value.why == Why.BUSY
+            assert refusal.value.why == SkipReason.BUSY
         assert listener.paths == ["/x"] * 3, "three tries, and none while it rests"
         time.sleep(1.1 * REST_S)
         assert visitor.get(f"{listener.address}/x").body == b"x"
@@ -248,7 +248,7 @@ def test_many_who_wait_for_a_site_that_rests_are_refused_at_once() -> None:
     with Listener({f"/{number}": busy("100") for number in range(30)}) as listener:
         with visiting(connections=2) as visitor:
             came = asking(visitor, [f"{listener.address}/{number}" for number in range(30)])
-        assert {refusal.why for refusal in came if isinstance(refusal, ImageRefused)} == {Why.BUSY}
+        assert {refusal.why for refusal in came if isinstance(refusal, ImageRefused)} == {SkipReason.BUSY}
         assert len(came) == 30
         assert len(listener.paths) <= 2
 
@@ -271,7 +271,7 @@ def test_one_address_that_is_always_busy_is_given_up() -> None:
             finally:
                 ended.set()
             others.result()
-        assert refusal.value.why == Why.BUSY
+        assert refusal.value.why == SkipReason.BUSY
         assert listener.paths.count("/x") == 3
 
 

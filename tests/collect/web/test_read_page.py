@@ -8,7 +8,7 @@ import pytest
 from studio.collect.web.page import Reading
 from studio.collect.web.read_page import read_page
 from studio.errors import ImageRefused
-from studio.images.reasons import Why
+from studio.images.reasons import SkipReason
 from tests.collect.material import image_bytes
 
 PAGE = "https://example.org/garden/index.html"
@@ -219,14 +219,14 @@ def test_entities_of_a_feed_are_not_expanded() -> None:
 def test_what_is_no_page_is_refused_with_what_it_is(body: bytes) -> None:
     with pytest.raises(ImageRefused) as refusal:
         read_page(body, "text/html", PAGE)
-    assert refusal.value.why == Why.NOT_AN_IMAGE
+    assert refusal.value.why == SkipReason.NOT_AN_IMAGE
     assert PAGE in str(refusal.value)
 
 
 def test_a_package_that_unpacks_to_too_much_is_refused() -> None:
     with pytest.raises(ImageRefused) as refusal:
         read_page(gzip.compress(bytes(60_000_000)), "", PAGE)
-    assert refusal.value.why == Why.TOO_LARGE
+    assert refusal.value.why == SkipReason.TOO_LARGE
 
 
 HOSTILE = {

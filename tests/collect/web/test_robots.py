@@ -9,7 +9,7 @@ import pytest
 from studio.collect.web.fetcher import AGENT_TOKEN, Answer, Limits, Visitor
 from studio.collect.web.robots import NO_IMAGES, NO_LINKS, Rules, directives
 from studio.errors import ImageRefused
-from studio.images.reasons import Why
+from studio.images.reasons import SkipReason
 from tests.collect.web.listener import Line, Listener, head, leading_to, reply
 
 AGENT = "retrain-studio/test (+test@example.org)"
@@ -26,7 +26,7 @@ def allows(robots: str, path: str) -> bool:
     try:
         rules.check(SITE + path)
     except ImageRefused as refusal:
-        assert refusal.why == Why.ROBOTS
+        assert refusal.why == SkipReason.ROBOTS
         return False
     return True
 
@@ -115,7 +115,7 @@ def refused(listener: Listener, limits: Limits | None = None) -> ImageRefused:
 def test_a_faulty_robots_txt_forbids_everything(status: int) -> None:
     with Listener({"/robots.txt": reply(b"sorry", status), "/x": reply(b"x")}) as listener:
         refusal = refused(listener)
-        assert refusal.why == Why.ROBOTS
+        assert refusal.why == SkipReason.ROBOTS
         assert f"cannot be read: its site answered {status}." in str(refusal)
         assert len(listener.log) == 1
 
@@ -123,14 +123,14 @@ def test_a_faulty_robots_txt_forbids_everything(status: int) -> None:
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
-        (lambda _line: False, Why.UNREACHABLE),
-        (lambda line: line.wait(), Why.SLOW),
-        (reply(b"", 503, {"Retry-After": "100"}), Why.BUSY),
-        (leading_to("/robots.txt"), Why.REDIRECTS),
-        (reply(b"x", headers={"Content-Encoding": "br"}), Why.DAMAGED),
+        (lambda _line: False, SkipReason.UNREACHABLE),
+        (lambda line: line.wait(), SkipReason.SLOW),
+        (reply(b"", 503, {"Retry-After": "100"}), SkipReason.BUSY),
+        (leading_to("/robots.txt"), SkipReason.REDIRECTS),
+        (reply(b"x", headers={"Content-Encoding": "br"}), SkipReason.DAMAGED),
     ],
 )
-def test_a_robots_txt_that_cannot_be_had_forbids_everything(answer: Any, why: Why) -> None:
+def test_a_robots_txt_that_cannot_be_had_forbids_everything(answer: Any, why: SkipReason) -> None:
     with Listener({"/robots.txt": answer, "/x": reply(b"x")}) as listener:
         assert refused(listener, Limits(first_byte_s=0.3)).why == why
 
@@ -181,7 +181,7 @@ def test_many_at_once_fetch_it_once() -> None:
 def test_a_forbidden_address_is_not_asked() -> None:
     with Listener({"/robots.txt": reply(b"User-agent: *\nDisallow: /x"), "/x": reply(b"x")}) as listener:
         refusal = refused(listener)
-        assert refusal.why == Why.ROBOTS
+        assert refusal.why == SkipReason.ROBOTS
         assert str(refusal).endswith(f"is not asked: {listener.address}/robots.txt forbids it.")
 
 
@@ -193,7 +193,7 @@ def test_what_the_rules_are_told_is_what_is_asked() -> None:
             for path in ("/a/../private/x", "/./private/x", "/a/%2E%2e/private/x", "/private/y/../x"):
                 with pytest.raises(ImageRefused) as refusal:
                     visitor.get(f"{listener.address}{path}")
-                assert refusal.value.why == Why.ROBOTS
+                assert refusal.value.why == SkipReason.ROBOTS
             assert visitor.get(f"{listener.address}/private/../x").body == b"x"
         assert listener.paths == ["/x"]
 
@@ -266,7 +266,7 @@ def test_a_image_that_is_not_to_be_taken(directive: str) -> None:
     with Listener({"/x": answer}) as listener:
         with visiting() as visitor, pytest.raises(ImageRefused) as refusal:
             visitor.get(f"{listener.address}/x")  # of which nothing is read
-        assert refusal.value.why == Why.NOAI
+        assert refusal.value.why == SkipReason.NOAI
         assert f"its X-Robots-Tag says {directive}." in str(refusal.value)
 
 
@@ -290,4 +290,4 @@ def test_a_tag_on_an_unchanged_image_counts_too() -> None:
     with Listener({"/x": head(304, {"X-Robots-Tag": "noai"})}) as listener, visiting() as visitor:
         with pytest.raises(ImageRefused) as refusal:
             visitor.get(f"{listener.address}/x", etag='"1"')
-        assert refusal.value.why == Why.NOAI
+        assert refusal.value.why == SkipReason.NOAI

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from sqlalchemy import func, select
 
-from db.models import SearchHit
+from db.models import SearchHitRow
 from studio.collect.web.fetcher import Limits, Visitor
 from studio.collect.web.search import FoundHit, Previews, Searched, hits, search
 from studio.collect.web.service import checked_phrases
@@ -230,7 +230,7 @@ def test_hits_can_be_read_while_the_search_goes_on(searching: Searching) -> None
     class Looking(Watched):
         def report(self, phase: str, done: int, total: int | None = None) -> None:
             with searching.bench.database.read() as session:
-                seen.append(session.scalar(select(func.count()).select_from(SearchHit)) or 0)
+                seen.append(session.scalar(select(func.count()).select_from(SearchHitRow)) or 0)
             assert seen[-1] == done
 
     with OpenverseStandIn({"rose": results(*range(40))}) as service:

@@ -48,7 +48,7 @@ def kept(home: Path) -> dict[str, tuple[str, str, str, str]]:
     """The project's papers by address: kind, licence, creator, page."""
     database = Database(f"sqlite:///{(home / 'studio' / 'studio.sqlite3').as_posix()}")
     with database.read() as session:
-        rows = session.scalars(select(models.Provenance))
+        rows = session.scalars(select(models.ProvenanceRow))
         papers = {row.address: (row.kind, row.licence, row.creator, row.page_address) for row in rows}
     database.close()
     return papers

@@ -6,7 +6,7 @@ import pytest
 
 from studio.collect.web.urls import LONGEST, is_public, normal, origin, shown, site
 from studio.errors import ImageRefused
-from studio.images.reasons import Why
+from studio.images.reasons import SkipReason
 
 WIDE_EXAMPLE = "".join(chr(ord(letter) + 0xFEE0) for letter in "example")
 PAGE = "https://example.org/a/b?c=d#e"
@@ -68,7 +68,7 @@ def test_an_address_on_a_page(named: str, expected: str) -> None:
 def test_other_schemes_on_a_page_are_refused(address: str) -> None:
     with pytest.raises(ImageRefused) as refusal:
         normal(address, PAGE)
-    assert refusal.value.why == Why.ADDRESS
+    assert refusal.value.why == SkipReason.ADDRESS
 
 
 def test_a_refusal_says_what_was_expected_and_why() -> None:

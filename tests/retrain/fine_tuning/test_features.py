@@ -5,7 +5,7 @@ import pytest
 
 from studio.backbones import DEFAULT, BackboneFile, backbone_named
 from studio.backbones.bottleneck_cache import BottleneckCache
-from studio.backbones.embedding import Errand
+from studio.backbones.embedding import EmbeddingRequest
 from studio.backbones.preprocessing import Preprocessing
 from studio.errors import Stopped
 from studio.progress import Silent
@@ -41,7 +41,9 @@ def digests(count: int, name: str = "") -> list[str]:
 def test_a_image_s_views_are_what_the_network_makes_of_it(front: Front, tmp_path: Path) -> None:
     examples = snapshot_of(draw(tmp_path / "그림 a", count=3)).examples
     cache = cache_of(tmp_path / "bottle necks", front)
-    wanted = [Errand(example, (example.sha256, mirrored_digest(example.sha256))) for example in examples]
+    wanted = [
+        EmbeddingRequest(example, (example.sha256, mirrored_digest(example.sha256))) for example in examples
+    ]
     assert embed_deep(wanted, front, cache, threads=2, progress=Silent()) == ()
     before, _tail = cut(backbone_named(DEFAULT).network(), front.tap)
     for errand in wanted:
@@ -73,7 +75,7 @@ def test_the_front_is_converted_once_and_again_where_it_was_damaged(front: Front
 def test_a_refused_image_is_named_and_a_stop_keeps_what_was_made(front: Front, tmp_path: Path) -> None:
     examples = snapshot_of(draw(tmp_path / "a", count=4)).examples
     examples[0].path.write_bytes(b"not an image")
-    wanted = [Errand(example, (example.sha256,)) for example in examples]
+    wanted = [EmbeddingRequest(example, (example.sha256,)) for example in examples]
     cache = cache_of(tmp_path / "b", front)
     with pytest.raises(Stopped):
         embed_deep(wanted, front, cache, threads=1, progress=Watched("Computing deep bottlenecks", 5))

@@ -14,7 +14,7 @@ from studio.retrain.fine_tuning.network import larger, tuned_network
 from studio.retrain.model_file import head_of
 from studio.retrain.options import RunOptions
 from studio.retrain.run import RunResult, read_run
-from studio.retrain.run_folder import MODEL, TUNED, read_card, read_model, read_tuned
+from studio.retrain.run_folder import MODEL, TUNED, read_model, read_model_json, read_tuned
 from tests.retrain.material import ROOM, Watched, draw, run_on, snapshot_of
 
 OPTIONS = RunOptions(how_many_training_steps=60, fine_tune=True, fine_tune_epochs=2)
@@ -32,7 +32,7 @@ def test_the_file_answers_as_the_evaluation_says() -> None:
     result, _points = tuned_run()
     engine = Engine((result.run_dir / MODEL).read_bytes())
     paths = {example.sha256: example.path for example in result.snapshot.of_split("testing")}
-    preprocessing = Preprocessing.from_json(read_card(result.run_dir)["preprocessing"])
+    preprocessing = Preprocessing.from_json(read_model_json(result.run_dir)["preprocessing"])
     assert preprocessing.width_px == larger(backbone_named(result.options.backbone)).preprocessing.width_px
     assert paths
     for prediction in result.evaluation.predictions:
@@ -44,7 +44,7 @@ def test_the_file_answers_as_the_evaluation_says() -> None:
 
 def test_the_file_is_the_network_with_the_weights_that_were_trained() -> None:
     result, _points = tuned_run()
-    card = read_card(result.run_dir)
+    card = read_model_json(result.run_dir)
     head = head_of(read_model(result.run_dir, card))
     backbone = larger(backbone_named(result.options.backbone))
     tuned = read_tuned(result.run_dir, card)

@@ -44,7 +44,7 @@ class Bench:
             for image_id, class_id in classes.items():
                 state = "rejected" if class_id is None else "labelled"
                 session.execute(
-                    update(models.Label)
+                    update(models.LabelRow)
                     .filter_by(project_id=self.project_id, image_id=image_id)
                     .values(state=state, class_id=class_id)
                 )
@@ -83,7 +83,7 @@ class Bench:
 
     def job(self, *run_ids: int, state: str = "queued", error: str | None = None) -> int:
         with self.database.write() as session:
-            job = models.Job(
+            job = models.JobRow(
                 kind="retrain",
                 arguments={"run_ids": list(run_ids)},
                 project_id=self.project_id,
@@ -135,7 +135,8 @@ def test_a_list_has_results_and_one_run_has_its_answers(bench: Bench) -> None:
         found = run_records.outcome(session, run_id)
         assert found == Outcome(whole.evaluation, f"sha of {run_id}", {"numpy": "2"})
         assert (
-            run_records.outcome(session, bench_run := session.scalar(select(models.Run.id)) or 0) is not None
+            run_records.outcome(session, bench_run := session.scalar(select(models.RunRow.id)) or 0)
+            is not None
         )
         assert bench_run == run_id
 
@@ -195,20 +196,20 @@ def test_each_run_of_a_job_says_how_it_stands(bench: Bench) -> None:
 
     assert states() == ["done", "queued", "queued", "queued", None]
     with bench.database.write() as session:
-        session.execute(update(models.Job).filter_by(id=job_id).values(state="running"))
+        session.execute(update(models.JobRow).filter_by(id=job_id).values(state="running"))
         run_records.fail(session, failed, "It was too dark.")
     assert states() == ["done", "failed", "running", "queued", None]
     assert (bench.of(failed).error, bench.of(failed).facts) == ("It was too dark.", {})
     with bench.database.write() as session:
-        session.execute(update(models.Job).filter_by(id=job_id).values(state="stopped"))
+        session.execute(update(models.JobRow).filter_by(id=job_id).values(state="stopped"))
     assert states() == ["done", "failed", "stopped", "stopped", None]
     with bench.database.write() as session:
-        session.execute(update(models.Job).filter_by(id=job_id).values(state="failed", error="No room."))
+        session.execute(update(models.JobRow).filter_by(id=job_id).values(state="failed", error="No room."))
     assert states() == ["done", "failed", "failed", "failed", None]
     assert bench.of(waiting).error == "No room."
     with bench.database.write() as session:
         run_records.fail(session, failed, None)
-        session.execute(update(models.Job).filter_by(id=job_id).values(state="running", error=None))
+        session.execute(update(models.JobRow).filter_by(id=job_id).values(state="running", error=None))
     assert states() == ["done", "running", "queued", "queued", None]
 
 
@@ -233,12 +234,12 @@ def test_the_database_finds_the_changes_that_two_snapshots_show(bench: Bench) ->
     before, first = bench.snapshot(), bench.run()
     bench.label({1: 1, 2: 2, 3: None, 4: None})
     with bench.database.write() as session:
-        given = update(models.Label).where(models.Label.image_id.in_([5, 6, 7]))
+        given = update(models.LabelRow).where(models.LabelRow.image_id.in_([5, 6, 7]))
         session.execute(given.values(split="testing"))
     small(bench.database, 3, "다른 정원", first=IMAGES + 1)
     with bench.database.write() as session:
         session.execute(
-            insert(models.Label),
+            insert(models.LabelRow),
             [
                 {
                     "project_id": bench.project_id,
@@ -276,7 +277,7 @@ def test_copies_on_both_sides_are_found_by_their_groups(bench: Bench) -> None:
         for pair in pairs:
             for example in pair:
                 session.add(
-                    models.CopyGroup(
+                    models.DuplicateGroupRow(
                         project_id=bench.project_id,
                         image_id=ids[example.sha256],
                         group_id=ids[pair[0].sha256],
@@ -294,16 +295,16 @@ def test_accuracy_by_source(bench: Bench) -> None:
     with bench.database.write() as session:
         ids = run_records.image_ids(session, [example.sha256 for example in tested])
         for at, example in enumerate(tested[:3]):
-            place = select(models.Provenance.id).filter_by(image_id=ids[example.sha256])
+            place = select(models.ProvenanceRow.id).filter_by(image_id=ids[example.sha256])
             page = "https://www.flickr.example/꽃" if at < 2 else ""
             session.execute(
-                update(models.Provenance)
-                .where(models.Provenance.id == session.scalar(place))
+                update(models.ProvenanceRow)
+                .where(models.ProvenanceRow.id == session.scalar(place))
                 .values(kind="crawl", page_address=page, address=f"https://media.example:8000/{at}.jpg")
             )
         # Found again elsewhere: it counts where it was found first.
         session.add(
-            models.Provenance(
+            models.ProvenanceRow(
                 project_id=bench.project_id,
                 image_id=ids[tested[0].sha256],
                 kind="openverse",

@@ -18,7 +18,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from db.engine import Database
-from db.models import Job, Project
+from db.models import JobRow, ProjectRow
 from studio.settings import Settings
 from studio.web.collect import uploads
 from studio.web.collect.uploads import places, remove_unfinished
@@ -60,15 +60,15 @@ class Server:
         listed = [{"bundle": at, "name": name, "size": size} for at, (name, size) in enumerate(files)]
         return self.ask("POST", f"{batch}/finish", json.dumps({"project": 1, "files": listed} | more))
 
-    def jobs(self) -> list[Job]:
+    def jobs(self) -> list[JobRow]:
         with self.database.read() as session:
-            return session.query(Job).all()
+            return session.query(JobRow).all()
 
 
 @pytest.fixture
 def server(database: Database, home: Path) -> Iterator[Server]:
     with database.write() as session:
-        session.add(Project(id=1, name="꽃", created_at=NOW))
+        session.add(ProjectRow(id=1, name="꽃", created_at=NOW))
     settings = Settings(home=home, database_url=database.url.render_as_string(hide_password=False))
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))

@@ -7,7 +7,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from studio.datasets.projects import create_project
-from studio.images.provenance import Papers
+from studio.images.provenance import Provenance
 from studio.web.curate.routes import detail_address, detail_routes
 from tests.collect.conftest import bench  # noqa: F401 - a fixture
 from tests.collect.material import Bench
@@ -51,7 +51,7 @@ def test_every_place_with_its_papers(bench: Bench) -> None:  # noqa: F811
 
 
 def test_only_addresses_of_the_web_become_links(bench: Bench) -> None:  # noqa: F811
-    hostile = Papers("javascript:alert(1)", "x", "y", "CC0", " data:text/html,<script>alert(1)</script>")
+    hostile = Provenance("javascript:alert(1)", "x", "y", "CC0", " data:text/html,<script>alert(1)</script>")
     bench.ingest([found_at("file:///etc/passwd", known=hostile)])
     (place,) = details(bench, 0)["places"]
     assert {row["address"] for row in place} == {""}

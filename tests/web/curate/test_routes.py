@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from db.engine import Database
-from db.models import Job, LabelOperation
+from db.models import JobRow, LabelOperationRow
 from studio.curate.findings import Found, Kind, write_study
 from studio.settings import Settings
 from studio.web.routes import routes
@@ -335,7 +335,7 @@ def test_a_review_is_asked_for_where_one_is_due(grid: Grid) -> None:
         write_study(session, grid.project, "survey", {}, operation_number=1, facts={}, now=NOW)
     grid.label(a_set("a", "1-10", **{"class": 1}))
     with grid.database.read() as session:
-        assert session.scalars(select(Job.kind)).all() == ["review"]
+        assert session.scalars(select(JobRow.kind)).all() == ["review"]
 
 
 def test_nothing_of_a_batch_is_kept_where_it_cannot_be_written(
@@ -348,4 +348,4 @@ def test_nothing_of_a_batch_is_kept_where_it_cannot_be_written(
     with pytest.raises(OSError, match="full"):
         grid.label(a_set("a", "1", **{"class": 1}))
     with grid.database.read() as session:
-        assert session.scalar(select(func.count()).select_from(LabelOperation)) == 1
+        assert session.scalar(select(func.count()).select_from(LabelOperationRow)) == 1

@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from db.engine import Database
-from db.models import Job, Label
+from db.models import JobRow, LabelRow
 from studio.images.store import ImageStore
 from studio.retrain.curve import CurvePoint
 from studio.retrain.evaluation.evaluation import Evaluation
@@ -44,7 +44,9 @@ class Runs:
     def label(self, images: Sequence[int], class_id: int) -> None:
         with self.database.write() as session:
             session.execute(
-                update(Label).where(Label.image_id.in_(images)).values(state="labelled", class_id=class_id)
+                update(LabelRow)
+                .where(LabelRow.image_id.in_(images))
+                .values(state="labelled", class_id=class_id)
             )
 
     def get(self, what: str, status: int = 200) -> Any:
@@ -177,7 +179,9 @@ def test_what_changed_between_two_runs(runs: Runs) -> None:
     now = 2 if snapshot.of_split("testing")[0].label == ROSE else 1
     runs.label([moved], now)
     with runs.database.write() as session:
-        session.execute(update(Label).where(Label.image_id == IMAGES).values(state="rejected", class_id=None))
+        session.execute(
+            update(LabelRow).where(LabelRow.image_id == IMAGES).values(state="rejected", class_id=None)
+        )
     second, _snapshot = runs.ended(replace(RunOptions(), learning_rate=0.1))
     said = runs.get(f"runs/{second}/differences?from={first}")
     assert [row["label"] for row in said["settings"] if row["differs"]] == ["Learning rate"]
@@ -213,7 +217,7 @@ def test_a_run_is_done_again_and_only_one_at_a_time(runs: Runs) -> None:
     assert again["state"] == "queued" and again["origin"] == f"Done again, as Run {run}."
     assert again["cells"]["seed"]["text"] == "7"
     with runs.database.read() as session:
-        assert session.scalars(select(Job.kind)).all() == ["retrain"]
+        assert session.scalars(select(JobRow.kind)).all() == ["retrain"]
     refused = runs.act("rerun", run)
     assert refused.status_code == 409 and "being retrained already" in refused.json()["error"]
 

@@ -29,7 +29,7 @@ from studio.curate import filters
 from studio.curate.items import items
 from studio.curate.overview import overview
 from studio.curate.paging import walk
-from studio.images.provenance import VISITOR, of
+from studio.images.provenance import VISITOR, provenance_of
 from studio.images.store import ImageStore
 from studio.predict.model import Model
 from studio.progress import Silent
@@ -489,7 +489,7 @@ def test_a_mark_with_its_image_is_found_in_curate_without_its_secrets(made: Stud
         found = walk(session, made.project_id, "newest", filters.parse({"source": VISITOR}), limit=10)
         (image_id,) = found.ids
         (item,) = items(session, made.project_id, [image_id])
-        papers = of(session, made.project_id, [image_id])[image_id]
+        papers = provenance_of(session, made.project_id, [image_id])[image_id]
     assert (first.answered, first.score, first.meant, first.link) == ("square", 0.3, circle, "도형 demo")
     assert item.state == "unlabelled"
     with made.database.read() as session:
