@@ -420,7 +420,7 @@ class FrontierRow(Base):
     state: Mapped[str] = mapped_column(default="waiting")
     """waiting or done."""
     class_name: Mapped[str | None]
-    papers: Mapped[dict[str, Any]]
+    provenance: Mapped[dict[str, Any]] = mapped_column("papers")
     """What is known of it before it is asked, as `studio.images.provenance.Provenance`."""
 
 
@@ -456,4 +456,4 @@ class SearchHitRow(Base):
     """Its small copy's name under the data folder's `previews`, made by us; empty where there is none."""
     width_px: Mapped[int | None]
     height_px: Mapped[int | None]
-    papers: Mapped[dict[str, Any]]
+    provenance: Mapped[dict[str, Any]] = mapped_column("papers")

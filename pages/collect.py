@@ -20,7 +20,7 @@ from studio.web.text import images, plain
 here = project()
 heading(
     _("Collect"),
-    _("Bring in images from wherever they are. Nothing is counted twice, and each keeps its papers."),
+    _("Bring in images from wherever they are. Nothing is counted twice, and each keeps its provenance."),
     here.name,
 )
 # What comes and goes has one place. Otherwise all below moves with it, and Streamlit may build it anew: a
@@ -94,7 +94,7 @@ if count.total:
     if count.by_class:
         chart = bars(count.by_class, dark=st.context.theme.type == "dark")
         st.altair_chart(chart, alt=_("Images in each class"))
-    results.papers(here.id, here.name)
+    results.provenance(here.id, here.name)
     if st.button(_("Next: curate"), icon=":material/arrow_forward:", type="primary"):
         go("curate", here.name)
 elif job is None or not job.live:

@@ -55,7 +55,7 @@ def import_(
     show_counts(result, as_json=as_json)
 
 
-@click.command("crawl", help=_("Collect the images that pages show, politely and with their papers."))
+@click.command("crawl", help=_("Collect the images that pages show, politely and with their provenance."))
 @click.argument("addresses", nargs=-1, required=True, metavar="URL…")
 @options.project
 @options.class_
@@ -229,12 +229,12 @@ def _not_chosen(text: str, most: int) -> click.UsageError:
 
 def _hit_line(number: int, hit: "FoundHit") -> str:
     size = f"{hit.width_px} x {hit.height_px} px" if hit.width_px and hit.height_px else _("size unknown")
-    papers = hit.papers
+    provenance = hit.provenance
     known = (
         size,
-        papers.licence or _("licence unknown"),
-        papers.creator or _("creator unknown"),
-        papers.title,
+        provenance.licence or _("licence unknown"),
+        provenance.creator or _("creator unknown"),
+        provenance.title,
         hit.address,
     )
     return f"{number:>4}  " + " | ".join(part for part in known if part)

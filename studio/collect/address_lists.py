@@ -19,7 +19,7 @@ from studio.datasets.tables import (
     is_address,
     lines,
     open_text,
-    papers_in,
+    provenance_in,
     rows,
     text_of,
     too_long_a_line,
@@ -49,7 +49,7 @@ class ListedAddress:
     address: str
     """As `studio.collect.web.urls.normal` gives it."""
     class_name: str | None
-    papers: Provenance
+    provenance: Provenance
 
 
 class RefusedLine(NamedTuple):
@@ -62,7 +62,7 @@ class RefusedLine(NamedTuple):
 
 @dataclass(frozen=True)
 class AddressList:
-    """What a list says: each address once, with the class and papers of where it stood first."""
+    """What a list says: each address once, with the class and provenance of where it stood first."""
 
     entries: tuple[ListedAddress, ...]
     refused: tuple[RefusedLine, ...]
@@ -128,14 +128,14 @@ class _Found:
     refused: list[RefusedLine] = field(default_factory=list)
 
     def add(
-        self, text: str, line: int, class_name: str | None = None, papers: Provenance | None = None
+        self, text: str, line: int, class_name: str | None = None, provenance: Provenance | None = None
     ) -> None:
         try:
             address = normal(text)
         except ImageRefused as refusal:
             self.refuse(text, str(refusal), line)
         else:
-            self.entries.setdefault(address, ListedAddress(address, class_name, papers or _NO_PAPERS))
+            self.entries.setdefault(address, ListedAddress(address, class_name, provenance or _NO_PAPERS))
 
     def refuse(self, text: str, reason: str, line: int) -> None:
         self.refused.append(RefusedLine(text_of(text)[:_SHOWN_CHARACTERS], reason, line))
@@ -226,7 +226,7 @@ def _read_table(table: Iterator[Row], found: _Found) -> None:
             address = row.cells[column] if column < len(row.cells) else ""
             if address:
                 others = {name: cell for name, cell in cells.items() if name != columns[column]}
-                found.add(address, row.line, class_in(others), papers_in(others))
+                found.add(address, row.line, class_in(others), provenance_in(others))
             else:
                 found.refuse(" ".join(row.cells), _no_address(), row.line)
 

@@ -124,7 +124,7 @@ class Member:
     refusal: str = ""
 
 
-PapersOf = Callable[[str], Provenance]
+ProvenanceOf = Callable[[str], Provenance]
 
 
 class _Reading(Protocol):
@@ -146,15 +146,15 @@ def archive_offer(
     kind: str = "archive",
     class_name: str | None = None,
     prefix: str = "",
-    papers_of: PapersOf | None = None,
+    provenance_of: ProvenanceOf | None = None,
     limits: Limits | None = None,
     progress: Progress | None = None,
 ) -> Offer:
     """Return the files of an archive as sources, named `prefix` + their path in it.
 
     The archive is gone through once here, so that a broken or dangerous one is refused before any of it is
-    taken, and a second time as the sources are read. Classes and papers are those of its format (see
-    `studio.datasets.formats`); a file of no class has the class `class_name`, and `papers_of` has precedence.
+    taken, and a second time as the sources are read. Classes and provenance are those of its format (see
+    `studio.datasets.formats`); a file of no class has the class `class_name`, and `provenance_of` has precedence.
     Raises ArchiveRefused when it is broken, larger than `limits` allow, or a project of something else.
     """
     limits = limits or Limits()
@@ -176,8 +176,8 @@ def archive_offer(
             if member.refusal:
                 yield refused_source(prefix + member.name, member.refusal, kind)
             else:
-                papers = papers_of(member.name) if papers_of else None
-                yield from found.of(member.name, member.read, papers=papers)
+                provenance = provenance_of(member.name) if provenance_of else None
+                yield from found.of(member.name, member.read, provenance=provenance)
         yield from found.rest()
 
     return Offer(offering().total(names), sources(), layout.classes, layout.copies)

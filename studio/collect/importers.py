@@ -79,7 +79,7 @@ def path_offer(path: Path, class_name: str | None, *, progress: Progress) -> Off
 
 
 def _offer(files: Sequence[Source], title: str, kind: str, class_name: str | None) -> Offer:
-    """Return the offer of files, with the classes and papers of their format."""
+    """Return the offer of files, with the classes and provenance of their format."""
     layout = _layout(files, title)
     found = Offering(layout, kind=kind, class_name=class_name)
 
@@ -127,7 +127,7 @@ def ingest_uploads(
 ) -> IngestReport:
     """Take in a folder of uploaded files: images, archives, folders in any format the studio knows.
 
-    `class_name` is for what has no class of its own; `kind` is how the files came, for their papers.
+    `class_name` is for what has no class of its own; `kind` is how the files came, for their provenance.
     An archive that cannot be read is refused as one file and costs the others nothing; so is a list of
     addresses.
     """
@@ -206,8 +206,10 @@ def ingest_codelab(
     """
     path = download(address, downloads_dir / "flower_photos.tgz", progress=ingesting["progress"])
     try:
-        papers_of = partial(sample_data.papers_of, credit_by_file=sample_data.read_credits(path))
-        offer = archive_offer(path, kind="download", papers_of=papers_of, progress=ingesting["progress"])
+        provenance_of = partial(sample_data.provenance_of, credit_by_file=sample_data.read_credits(path))
+        offer = archive_offer(
+            path, kind="download", provenance_of=provenance_of, progress=ingesting["progress"]
+        )
     except ArchiveRefused:
         path.unlink()  # asking again fetches it anew
         raise

@@ -1,4 +1,4 @@
-"""Writing into a project what has arrived: images, papers, labels, and what became of each file."""
+"""Writing into a project what has arrived: images, provenance, labels, and what became of each file."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -140,7 +140,7 @@ def write_batch(
         noted = (
             RecordedOutcome(
                 find,
-                arrived.source.papers.page_address,
+                arrived.source.provenance.page_address,
                 arrived.source.site,
                 image_ids.get(arrived.sha256),
             )
@@ -260,6 +260,6 @@ def _provenances(project_id: int, image_id: int, source: Source, at: datetime) -
             **image,
             "kind": source.kind,
             "address": source.name,
-            **vars(source.papers),
+            **vars(source.provenance),
             "found_at": at,
         }

@@ -136,7 +136,7 @@ def sources_csv(session: Session, project_id: int, file: IO[str]) -> None:
         models.ProvenanceRow.__table__.alias(),
     )
     # One address may have come in several ways: the first stands for all, or lines would be doubled.
-    papers = (
+    provenance = (
         select(func.min(same.c.id))
         .where(
             same.c.project_id == find.project_id,
@@ -159,7 +159,7 @@ def sources_csv(session: Session, project_id: int, file: IO[str]) -> None:
             find.at,
         )
         .outerjoin(image, image.id == find.image_id)
-        .outerjoin(found, found.id == papers)
+        .outerjoin(found, found.id == provenance)
         .where(find.project_id == project_id)
         .order_by(find.id)
         .execution_options(yield_per=_ROWS)

@@ -52,8 +52,8 @@ def parse_credits(text: str) -> dict[str, Credit]:
     return {_key(m["file"]): Credit(m["creator"].strip(), m["page"] or "") for m in found if m}
 
 
-def papers_of(name: str, credit_by_file: Mapping[str, Credit]) -> Provenance:
-    """Return the papers of a photograph by its path in the archive."""
+def provenance_of(name: str, credit_by_file: Mapping[str, Credit]) -> Provenance:
+    """Return the provenance of a photograph by its path in the archive."""
     credit = credit_by_file.get(_key(name), Credit("", ""))
     photo = _FLICKR_ID.match(PurePosixPath(name).name)
     # A file's leading number is its number at Flickr, which leads to its page from there.

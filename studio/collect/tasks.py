@@ -149,7 +149,7 @@ def _add_picked(work: JobContext) -> str:
             session,
             work.job.id,
             [
-                frontier.Target(hit.address, "picture", 0, arguments["class_name"], hit.papers)
+                frontier.Target(hit.address, "picture", 0, arguments["class_name"], hit.provenance)
                 for hit in found
             ],
         )

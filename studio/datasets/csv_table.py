@@ -53,7 +53,7 @@ def image_tables(names: Sequence[str], tables: Mapping[str, bytes]) -> Layout | 
 
     names: all files' paths. tables: the content of those that have columns as `columns_of` finds them. A file
     is meant by its path from the table, or by its name where that is the only one. Other columns may give a
-    state, a split and papers.
+    state, a split and provenance.
     """
     files = Files(names)
     read = Descriptions(files.find)

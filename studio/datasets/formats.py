@@ -170,7 +170,7 @@ def _joined(owned: Mapping[str, Layout], exports: Sequence[Layout], others: Layo
     every = (*exports, others)
     return Layout(
         class_of=lambda name: of(name).class_of(name),
-        papers_of=lambda name: of(name).papers_of(name),
+        provenance_of=lambda name: of(name).provenance_of(name),
         descriptions=frozenset(chain.from_iterable(layout.descriptions for layout in every)),
         unusable=tuple(chain.from_iterable(layout.unusable for layout in every)),
         told_of=lambda name: of(name).told_of(name),

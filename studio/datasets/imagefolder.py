@@ -81,12 +81,12 @@ def described_layout(
             return told.class_name
         return folder_class(name)
 
-    def papers_of(name: str) -> Provenance:
+    def provenance_of(name: str) -> Provenance:
         told = read.described.get(name)
-        return told.papers if told else Provenance()
+        return told.provenance if told else Provenance()
 
     return Layout(
-        class_of, papers_of, descriptions, tuple(read.unusable.values()), told_of=read.described.get
+        class_of, provenance_of, descriptions, tuple(read.unusable.values()), told_of=read.described.get
     )
 
 
@@ -119,7 +119,7 @@ def _holds(outer: tuple[str, ...], inner: tuple[str, ...]) -> bool:
 
 FOLDERS = {"training": "train", "validation": "validation", "testing": "test"}
 # The library guesses a column's type from what is in it, split by split, and refuses splits that differ: no
-# column may be empty. Papers, which may be, are in the export's own tables.
+# column may be empty. Provenance, which may be, are in the export's own tables.
 _COLUMNS = ("file_name", "label", "state", "split", "sha256", "width", "height")
 _TAKEN_FOR_OTHERS = frozenset(
     (

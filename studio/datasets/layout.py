@@ -1,4 +1,4 @@
-"""Where a set of files keeps its classes and papers: in folders' names, or in files that describe others."""
+"""Where a set of files keeps its classes and provenance: in folders' names, or in files that describe others."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from typing import Any
 
 from studio.datasets.class_styles import ClassLook, looks_of
 from studio.datasets.names import ClassFolders, class_name_of
-from studio.datasets.tables import class_in, papers_in, text_of
+from studio.datasets.tables import class_in, provenance_in, text_of
 from studio.errors import ArchiveRefused
 from studio.i18n import _
 from studio.images.provenance import Provenance, ProvenanceRecord
@@ -49,7 +49,7 @@ COLUMNS = (
     "places",
 )
 """file_name: the path in the export; name: the file's own. split: where the image falls; split_given: the
-same where it was given, empty where a hash decides. The papers are those of the place to be credited; places
+same where it was given, empty where a hash decides. The provenance are those of the place to be credited; places
 has all of them as JSON, exactly. copy_group: the SHA-256 of the first of those that are nearly the same."""
 CELL_CHARACTERS = 30_000
 """Spreadsheets cut cells that are longer than 32,767. What does not fit goes on in a line of its own."""
@@ -208,7 +208,7 @@ class Told:
     """What a row says. Empty: it does not say."""
 
     class_name: str | None = None
-    papers: Provenance = field(default_factory=Provenance)
+    provenance: Provenance = field(default_factory=Provenance)
     state: str = ""
     """unlabelled, labelled or rejected."""
     split: str = ""
@@ -228,7 +228,7 @@ def told_in(cells: Mapping[str, object]) -> Told:
     class_name, state = class_in(cells), text_of(cells.get("state")).casefold()
     return Told(
         class_name,
-        papers_in(cells),
+        provenance_in(cells),
         settled(state, class_name),
         split_named(text_of(cells.get("split"))),
     )
@@ -282,7 +282,7 @@ class Absent:
     why: str = SkipReason.MISSING
 
 
-def _no_papers(name: str) -> Provenance:
+def _no_provenance(name: str) -> Provenance:
     return Provenance()
 
 
@@ -295,7 +295,7 @@ class Layout:
     """What each of a set of files is, by its path among them."""
 
     class_of: ClassOf
-    papers_of: Callable[[str], Provenance] = _no_papers
+    provenance_of: Callable[[str], Provenance] = _no_provenance
     descriptions: frozenset[str] = frozenset()
     """Files that were read to know this, and are not on offer as images."""
     unusable: tuple[Unusable, ...] = ()

@@ -39,11 +39,11 @@ class Offering:
         return files + len(layout.unusable) + len(layout.absent)
 
     def of(
-        self, name: str, read: Read, path: Path | None = None, papers: Provenance | None = None
+        self, name: str, read: Read, path: Path | None = None, provenance: Provenance | None = None
     ) -> Iterator[Source]:
         """Yield what a file offers: itself, nothing where it describes others, or the images in it.
 
-        path: where it lies, if on this machine. papers: what is known of it that its layout does not know.
+        path: where it lies, if on this machine. provenance: what is known of it that its layout does not know.
         Each source is to be read before the next one is asked for.
         """
         if name in self._layout.descriptions:
@@ -51,7 +51,7 @@ class Offering:
         found = (
             self._in_records(name, read, path)
             if name in self._layout.records
-            else self._file(name, read, path, papers)
+            else self._file(name, read, path, provenance)
         )
         for source in found:
             yield source
@@ -74,7 +74,9 @@ class Offering:
     def _refused(self, name: str, reason: str, why: str = SkipReason.OTHER) -> Source:
         return refused_source(self._prefix + name, reason, self._kind, why)
 
-    def _file(self, name: str, read: Read, path: Path | None, papers: Provenance | None) -> Iterator[Source]:
+    def _file(
+        self, name: str, read: Read, path: Path | None, provenance: Provenance | None
+    ) -> Iterator[Source]:
         told = self._layout.told_of(name)
         place = self._layout.stray_of(name) if told is None else None
         if place is not None:
@@ -92,7 +94,7 @@ class Offering:
                 read,
                 self._layout.class_of(name),
                 self._kind,
-                papers or self._layout.papers_of(name),
+                provenance or self._layout.provenance_of(name),
                 path,
             ),
             told,
@@ -163,7 +165,7 @@ class Offering:
                 found += places_of(text)
             except ValueError as error:
                 reason = _(
-                    "{where}: not all papers of {name} can be read: {why}. The image is taken."
+                    "{where}: not all provenance of {name} can be read: {why}. The image is taken."
                 ).format(where=told.where, name=source.name, why=str(error).rstrip("."))
                 self._said.append(self._refused(f"{told.where}: places", reason))
         return tuple(found)

@@ -31,7 +31,7 @@ class Source:
     class_name: str | None = None
     kind: str = "folder"
     """folder, archive, upload, camera, drawing, download, crawl, list, openverse, commons, …"""
-    papers: Provenance = field(default_factory=Provenance)
+    provenance: Provenance = field(default_factory=Provenance)
     path: Path | None = None
     """Where it lies on this machine, if it does."""
     site: str = ""

@@ -26,7 +26,7 @@ from studio.datasets.layout import (
 )
 from studio.datasets.names import class_name_of
 from studio.datasets.sidecar_tables import Descriptions, file_in, leads_out, shown_at
-from studio.datasets.tables import papers_in, text_of
+from studio.datasets.tables import provenance_in, text_of
 from studio.i18n import _
 from studio.images.provenance import Provenance
 
@@ -73,13 +73,13 @@ def own_export(
         told = told_of(name) or reading.stray(name)
         return told.class_name
 
-    def papers_of(name: str) -> Provenance:
+    def provenance_of(name: str) -> Provenance:
         told = told_of(name)
-        return told.papers if told else Provenance()
+        return told.provenance if told else Provenance()
 
     return Layout(
         class_of,
-        papers_of,
+        provenance_of,
         descriptions=frozenset((*_beside(names, told_of), *tables)),
         unusable=tuple(reading.read.unusable.values()),
         told_of=told_of,
@@ -143,7 +143,7 @@ class _Reading:
             self.read.refuse(place, reason.format(place=place, state=state[:80]))
         return Told(
             class_name,
-            papers_in(cells),
+            provenance_in(cells),
             state=found or ("labelled" if class_name else "unlabelled"),
             split=split_named(text_of(cells.get("split_given"))),
             sha256=digest_in(cells.get("sha256", "")),

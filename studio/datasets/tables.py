@@ -152,7 +152,7 @@ def class_in(cells: Mapping[str, object]) -> str | None:
     return class_name_of(_first(cells, _CLASS))
 
 
-def papers_in(cells: Mapping[str, object]) -> Provenance:
+def provenance_in(cells: Mapping[str, object]) -> Provenance:
     """Return where an image comes from and what may be done with it, as a row tells."""
     pages = (text_of(cells[name]) for name in _PAGE if name in cells)
     licence_address = _first(cells, _LICENCE_ADDRESS)

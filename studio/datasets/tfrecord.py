@@ -433,13 +433,13 @@ def _told(features: dict[str, Feature], labels: Sequence[str], place: str) -> To
     state = _text(features, (STATE,))
     if state in ("unlabelled", "rejected"):
         class_name = class_name_of(_text(features, (TEXT,)))
-    papers = features.get(PAPERS, [])[:_MOST_PAPERS]
+    provenance = features.get(PAPERS, [])[:_MOST_PAPERS]
     return Told(
         class_name,
         state=state if state in STATES else "",
         split=split_named(_text(features, (SPLIT_GIVEN,))),
         sha256=digest_in(_text(features, (SHA256,))),
-        places=tuple(piece.decode(errors="replace") for piece in papers if isinstance(piece, bytes)),
+        places=tuple(piece.decode(errors="replace") for piece in provenance if isinstance(piece, bytes)),
         where=place,
     )
 

@@ -1,4 +1,4 @@
-"""The papers of a project's images: every place where each was found, and what is known of its licence."""
+"""The provenance of a project's images: every place where each was found, and what is known of its licence."""
 
 import re
 from collections.abc import Collection, Iterable
@@ -35,7 +35,7 @@ _CHUNK = 1_000
 
 @dataclass(frozen=True, kw_only=True)
 class ProvenanceRecord(Provenance):
-    """The papers that came with an image from one place."""
+    """The provenance that came with an image from one place."""
 
     kind: str
     address: str
@@ -61,7 +61,7 @@ def record_of(values: Iterable[Any]) -> ProvenanceRecord:
 def provenance_of(
     session: Session, project_id: int, image_ids: Collection[int]
 ) -> dict[int, tuple[ProvenanceRecord, ...]]:
-    """Return the papers of images by their ids, each image's in the order in which they came."""
+    """Return the provenance of images by their ids, each image's in the order in which they came."""
     found = models.ProvenanceRow
     records: dict[int, tuple[ProvenanceRecord, ...]] = dict.fromkeys(image_ids, ())
     ids = list(records)

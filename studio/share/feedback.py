@@ -125,7 +125,7 @@ def _take(
 ) -> None:
     read: Callable[[], bytes] = partial(bytes, content)
     name = f"{shared.name}/{now:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}.jpg"
-    source = Source(name, read, kind=VISITOR, papers=Provenance(title=title))
+    source = Source(name, read, kind=VISITOR, provenance=Provenance(title=title))
     ingest(
         database,
         store,

@@ -5,7 +5,7 @@
     python tests/benchmarks/crawl.py PEER/bin/img2dataset
 
 Both ask as fast as they may, in turns, with nothing kept from the round before. The studio checks addresses
-and robots.txt, decodes each image whole, compares it with all others, writes papers, thumbnails and labels;
+and robots.txt, decodes each image whole, compares it with all others, writes provenance, thumbnails and labels;
 img2dataset decodes and resizes, as it does unless told otherwise, or keeps the bytes unread ("bytes only").
 """
 

@@ -60,7 +60,7 @@ def test_what_is_no_address_has_its_line_and_reason() -> None:
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp949"])
-def test_a_table_with_classes_and_papers(home: Path, delimiter: str, encoding: str) -> None:
+def test_a_table_with_classes_and_provenance(home: Path, delimiter: str, encoding: str) -> None:
     table = [
         ["Title", "URL", "Class", "Creator", "Licence", "License URL", "Page"],
         [
@@ -82,10 +82,10 @@ def test_a_table_with_classes_and_papers(home: Path, delimiter: str, encoding: s
     assert is_address_list(path)
     found = read_address_list(path)
     assert [(entry.address, entry.class_name) for entry in found.entries] == [(A, "해바라기 꽃"), (B, None)]
-    assert found.entries[0].papers == Provenance(
+    assert found.entries[0].provenance == Provenance(
         "https://example.org/1", "장미, 빨간", "김", "CC BY", "https://cc.example/by"
     )
-    assert found.entries[1].papers == Provenance()
+    assert found.entries[1].provenance == Provenance()
     assert [(refused.text, refused.line) for refused in found.refused] == [("none x", 5)]
 
 

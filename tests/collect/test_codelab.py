@@ -1,4 +1,4 @@
-"""The codelab's photographs: downloaded, taken in with their papers, and fetched anew where broken."""
+"""The codelab's photographs: downloaded, taken in with their provenance, and fetched anew where broken."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from db import models
 from studio.collect.importers import ingest_codelab
-from studio.collect.sample_data import Credit, papers_of, parse_credits
+from studio.collect.sample_data import Credit, parse_credits, provenance_of
 from studio.errors import ArchiveRefused
 from tests.collect.material import Bench, image_bytes
 from tests.collect.one_file_site import OneFileSite
@@ -35,13 +35,15 @@ def test_credits_are_read_as_far_as_they_go() -> None:
 
 
 def test_a_photograph_without_a_credit_has_its_number_at_flickr() -> None:
-    papers = papers_of("flower_photos/tulips/99_x.jpg", {})
-    assert (papers.page_address, papers.creator) == ("https://www.flickr.com/photo.gne?id=99", "")
-    assert papers.licence == "CC BY 2.0"
-    assert papers_of("flower_photos/tulips/x.jpg", {}).page_address == ""
+    provenance = provenance_of("flower_photos/tulips/99_x.jpg", {})
+    assert (provenance.page_address, provenance.creator) == ("https://www.flickr.com/photo.gne?id=99", "")
+    assert provenance.licence == "CC BY 2.0"
+    assert provenance_of("flower_photos/tulips/x.jpg", {}).page_address == ""
 
 
-def test_they_are_fetched_and_taken_in_with_their_papers(bench: Bench, home: Path, site: OneFileSite) -> None:  # noqa: F811
+def test_they_are_fetched_and_taken_in_with_their_provenance(
+    bench: Bench, home: Path, site: OneFileSite
+) -> None:  # noqa: F811
     content = {
         "flower_photos/daisy/1001_a.jpg": image_bytes(1),
         "flower_photos/roses/1002_b.jpg": image_bytes(2),

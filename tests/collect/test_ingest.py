@@ -34,10 +34,10 @@ def originals(bench: Bench) -> set[str]:
 
 def test_a_image_is_stored_described_and_labelled(bench: Bench) -> None:
     data = image_bytes(1, 400, 300)
-    papers = Provenance(
+    provenance = Provenance(
         "https://example.org/page", "A rose", "Jane", "CC BY 2.0", "https://example.org/by", "allowed"
     )
-    report = bench.ingest([Source("장미/rose 1.jpg", lambda: data, "장미", "download", papers)])
+    report = bench.ingest([Source("장미/rose 1.jpg", lambda: data, "장미", "download", provenance)])
     assert report == IngestReport(added=1, copies=0, refused=())
     assert bench.store.original(digest(data), "JPEG").read_bytes() == data
     assert (bench.store.root / "thumbnails" / digest(data)[:2] / f"{digest(data)}.jpg").exists()
@@ -51,7 +51,7 @@ def test_a_image_is_stored_described_and_labelled(bench: Bench) -> None:
     assert (found.kind, found.address, found.found_at) == ("download", "장미/rose 1.jpg", NOW)
     assert Provenance(
         found.page_address, found.title, found.creator, found.licence, found.licence_address, found.robots
-    ) == papers  # fmt: skip
+    ) == provenance  # fmt: skip
     assert bench.labels() == {digest(data): "장미"}
     assert bench.finds() == {"장미/rose 1.jpg": ("added", "")}
 

@@ -31,7 +31,7 @@ def gone(address: str, why: str, site: str) -> Source:
     def read() -> bytes:
         raise ImageRefused(f"{address} was refused: {why}.", why)
 
-    return Source(address, read, kind="crawl", papers=KNOWN, site=site)
+    return Source(address, read, kind="crawl", provenance=KNOWN, site=site)
 
 
 def there(address: str, seed: int, site: str) -> Source:

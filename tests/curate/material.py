@@ -209,16 +209,16 @@ def _change(operation: str, row: dict[str, Any], state: str | None, class_id: in
     }
 
 
-def _provenance(project: int, image: int, kind: str, address: str, **papers: str) -> dict[str, Any]:
+def _provenance(project: int, image: int, kind: str, address: str, **provenance: str) -> dict[str, Any]:
     return {
         "project_id": project,
         "image_id": image,
         "kind": kind,
         "address": address,
         "page_address": "",
-        "title": papers.get("title", ""),
-        "creator": papers.get("creator", ""),
-        "licence": papers.get("licence", ""),
+        "title": provenance.get("title", ""),
+        "creator": provenance.get("creator", ""),
+        "licence": provenance.get("licence", ""),
         "licence_address": "",
         "robots": "",
         "found_at": NOW,

@@ -207,7 +207,7 @@ def test_other_projects_do_not_matter_and_an_empty_one_is_empty(database: Databa
     assert empty.by_split == {"training": 0, "validation": 0, "testing": 0}
 
 
-def test_the_stamp_moves_with_labels_papers_and_studies(database: Database, project: int) -> None:
+def test_the_stamp_moves_with_labels_provenance_and_studies(database: Database, project: int) -> None:
     def now() -> Stamp:
         with database.read() as session:
             return stamp(session, project)

@@ -77,7 +77,7 @@ def test_a_table_names_classes_wherever_the_images_lie(
 
 
 @every_way
-def test_other_columns_give_states_splits_and_papers(home: Path, packed: Packed) -> None:
+def test_other_columns_give_states_splits_and_provenance(home: Path, packed: Packed) -> None:
     table = (
         "file_name,label,state,split,license,author,url\n"
         "a.jpg,roses,,train,CC0,Kim,https://a.example/1\n"
@@ -96,7 +96,7 @@ def test_other_columns_give_states_splits_and_papers(home: Path, packed: Packed)
         ("tulips", "labelled", ""),
         ("'=1+1", "", "testing"),
     ]
-    assert found["roses/a.jpg"].papers == Provenance("https://a.example/1", "", "Kim", "CC0")
+    assert found["roses/a.jpg"].provenance == Provenance("https://a.example/1", "", "Kim", "CC0")
 
 
 @every_way
@@ -194,12 +194,12 @@ def test_coco(home: Path, packed: Packed, place: str) -> None:
         "images/none.jpg": None,
     }
     assert [look.name for look in offer.classes] == ["튤립", "장미", "아직 없음"]
-    assert found["images/a.jpg"].papers == Provenance(
+    assert found["images/a.jpg"].provenance == Provenance(
         "https://a.example/a.jpg",
         licence="CC BY 2.0",
         licence_address="https://creativecommons.org/licenses/by/2.0/",
     )
-    assert found["images/deep/b.jpg"].papers == Provenance()
+    assert found["images/deep/b.jpg"].provenance == Provenance()
     assert list(refused.values()) == [
         f"{place}, image 3: c.jpg has annotations of 2 categories: expected one. It comes without a class."
     ]

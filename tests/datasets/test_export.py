@@ -234,8 +234,8 @@ def test_tensorflow_reads_the_records(filled: tuple[Database, ImageStore, Projec
             label, state = int(example["image/class/label"]), example["state"].numpy().decode()
             class_name = example["image/class/text"].numpy().decode()
             assert class_name == (names[label] if label >= 0 else "")
-            papers = tf.sparse.to_dense(example["papers"]).numpy()
-            assert all(json.loads(piece)[0]["found_at"] for piece in papers)
+            provenance = tf.sparse.to_dense(example["papers"]).numpy()
+            assert all(json.loads(piece)[0]["found_at"] for piece in provenance)
             found[f"{part} {state}"] += 1
     assert found == {
         "train labelled": 13,

@@ -65,7 +65,7 @@ def jsonl(*rows: object) -> bytes:
 
 
 @every_way
-def test_a_csv_gives_classes_and_papers(home: Path, packed: Packed) -> None:
+def test_a_csv_gives_classes_and_provenance(home: Path, packed: Packed) -> None:
     table = (
         "file_name,label,title,author,license,license_url,source\n"
         "사진 1.jpg,해바라기 꽃,여름,김 Jane,CC BY 2.0,https://creativecommons.org/licenses/by/2.0/,https://a.example/1\n"
@@ -81,15 +81,15 @@ def test_a_csv_gives_classes_and_papers(home: Path, packed: Packed) -> None:
         "deep/b.jpg": "roses",
         "deep/none.jpg": "deep",
     }
-    assert found["사진 1.jpg"].papers == Provenance(
+    assert found["사진 1.jpg"].provenance == Provenance(
         "https://a.example/1",
         "여름",
         "김 Jane",
         "CC BY 2.0",
         "https://creativecommons.org/licenses/by/2.0/",
     )
-    assert found["deep/b.jpg"].papers == Provenance(title='Red, "wild"')
-    assert found["deep/none.jpg"].papers == Provenance()
+    assert found["deep/b.jpg"].provenance == Provenance(title='Red, "wild"')
+    assert found["deep/none.jpg"].provenance == Provenance()
 
 
 @every_way
@@ -114,7 +114,7 @@ def test_json_lines_in_split_folders(home: Path, packed: Packed) -> None:
         "꽃/test/a.jpg": None,
         "꽃/validation/images/c.jpg": "0",
     }
-    assert found["꽃/train/a.jpg"].papers == Provenance(title="a caption", creator="Kim")
+    assert found["꽃/train/a.jpg"].provenance == Provenance(title="a caption", creator="Kim")
 
 
 @every_way

@@ -137,10 +137,14 @@ def test_columns_may_be_gone(home: Path) -> None:
     found, refused = taken(offered(home, content))
     assert refused == {}
     source = found["pictures/a.jpg"]
-    assert (source.class_name, source.papers.licence, source.papers.creator) == ("장미", "CC0", "-Kim")
+    assert (source.class_name, source.provenance.licence, source.provenance.creator) == (
+        "장미",
+        "CC0",
+        "-Kim",
+    )
 
 
-def test_images_that_were_moved_keep_their_papers_and_get_their_new_folders_class(home: Path) -> None:
+def test_images_that_were_moved_keep_their_provenance_and_get_their_new_folders_class(home: Path) -> None:
     content = {
         "classes/CON_/here.jpg": image_bytes(9),
         "classes/CON_/moved.jpg": A,
@@ -205,7 +209,7 @@ def test_rows_that_lead_out_or_to_nothing_have_their_lines(bench: Bench, home: P
     assert "names no file and has no SHA-256" in reasons["labels.csv, line 7"]
     assert "is not there" in reasons["labels.csv, line 8: gone.jpg"]
     assert "expected a state of unlabelled, labelled or rejected; got loved" in reasons["labels.csv, line 9"]
-    assert "not all papers of a.jpg can be read" in reasons["labels.csv, line 9: places"]
+    assert "not all provenance of a.jpg can be read" in reasons["labels.csv, line 9: places"]
     assert "was described before" in reasons["labels.csv, line 10: a.jpg"]
     assert len(reasons) == 10
 

@@ -1,4 +1,4 @@
-"""A run on a project's images leaves their papers beside the model."""
+"""A run on a project's images leaves their provenance beside the model."""
 
 import csv
 from pathlib import Path
@@ -19,7 +19,7 @@ from tests.conftest import NOW
 from tests.retrain.material import backbone, draw
 
 
-def test_the_papers_of_what_was_trained_on_come_with_the_model(database: Database, home: Path) -> None:
+def test_the_provenance_of_what_was_trained_on_come_with_the_model(database: Database, home: Path) -> None:
     store = ImageStore(home / "pictures")
     files = sorted(draw(home / "그림", count=5).rglob("*.png"))
     with database.write() as session:

@@ -1,4 +1,4 @@
-"""Exporting itself: whole or not at all, with its papers, and never a file that answers otherwise."""
+"""Exporting itself: whole or not at all, with its provenance, and never a file that answers otherwise."""
 
 import csv
 import json
@@ -43,7 +43,7 @@ def test_every_format_of_the_command_line_is_there() -> None:
     assert all(name == form.name and form.what_for and form.usage for name, form in FORMATS.items())
 
 
-def test_an_export_has_its_papers_and_says_how_near_it_is(tmp_path: Path) -> None:
+def test_an_export_has_its_provenance_and_says_how_near_it_is(tmp_path: Path) -> None:
     output = tmp_path / "나간 것" / "a b"
     made = export(drawings_run().run_dir, RUN, output, context())
     assert names(output) == {

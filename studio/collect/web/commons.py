@@ -107,7 +107,7 @@ class Commons:
         known = code(licence_address) or code(short) or code(_said(said, "License"))
         if not address or (licences and known not in licences):
             return None
-        papers = Provenance(
+        provenance = Provenance(
             page_address=link(info.get("descriptionurl"), self._address),
             title=plain(page.get("title")).removeprefix("File:"),
             creator=_said(said, "Artist"),
@@ -115,7 +115,7 @@ class Commons:
             licence_address=licence_address,
         )
         preview = link(info.get("thumburl"), self._address)
-        return Hit(address, preview, pixels(info.get("width")), pixels(info.get("height")), papers, words)
+        return Hit(address, preview, pixels(info.get("width")), pixels(info.get("height")), provenance, words)
 
 
 def _in_order(found: dict[str, Any]) -> list[dict[str, Any]]:

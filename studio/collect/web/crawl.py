@@ -104,7 +104,7 @@ class Crawling:
                 refused.append(IngestOutcome(address, "refused", reason, SkipReason.NOAI))
             else:
                 targets.append(
-                    Target(address, "picture", page.depth + 1, self._plan.class_name, image.papers)
+                    Target(address, "picture", page.depth + 1, self._plan.class_name, image.provenance)
                 )
         if not said & NO_LINKS:
             # A page that shows nothing new ends a series: calendars and loops have no end of their own.

@@ -359,14 +359,14 @@ class Harvest:
             self._page_done(target, IngestOutcome(target.address, "refused", str(fault), fault.why), (), ())
         else:
             read = partial(refuse, str(fault), fault.why) if fault else partial(bytes, outcome.data)
-            papers = replace(target.papers, robots=outcome.robots)
+            provenance = replace(target.provenance, robots=outcome.robots)
             self._in_hand += 1
             yield Source(
                 target.address,
                 read,
                 target.class_name,
                 self._kind,
-                papers,
+                provenance,
                 site=target.site,
                 min_side_px=self._min_side_px,
             )
@@ -374,7 +374,7 @@ class Harvest:
     def _page_done(
         self, page: Target, find: IngestOutcome, targets: Sequence[Target], refused: Sequence[IngestOutcome]
     ) -> None:
-        finds = [(find, page.papers.page_address), *((each, page.address) for each in refused)]
+        finds = [(find, page.provenance.page_address), *((each, page.address) for each in refused)]
         with self._database.write() as session:
             frontier.add(session, self._job_id, targets)
             frontier.note(session, self._project_id, self._job_id, finds, at=self._clock())
@@ -388,7 +388,10 @@ class Harvest:
         )
         rest = list(self._turns.drain())
         finds = [
-            (IngestOutcome(target.address, "refused", reason, SkipReason.LIMIT), target.papers.page_address)
+            (
+                IngestOutcome(target.address, "refused", reason, SkipReason.LIMIT),
+                target.provenance.page_address,
+            )
             for target in rest
         ]
         if finds:

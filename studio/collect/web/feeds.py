@@ -95,18 +95,18 @@ class _Feed:
             self.links[target] = self.next_links[target] = None
 
     def _read_entry(self, entry: Element) -> None:
-        papers = self._papers(entry)
-        page = papers.page_address
+        provenance = self._provenance(entry)
+        page = provenance.page_address
         if is_image_file(page):
-            papers = replace(papers, page_address=self.address)
-            self._keep(FoundImage(page, papers))
+            provenance = replace(provenance, page_address=self.address)
+            self._keep(FoundImage(page, provenance))
         elif page != self.address:
             self.links[page] = None
         contents: list[FoundImage] = []
         thumbnails: list[FoundImage] = []
         for each in entry.iter():
             name = _name(each)
-            found = self._named(each, papers)
+            found = self._named(each, provenance)
             if found is not None and name == "thumbnail":
                 thumbnails.append(found)
             elif found is not None and name == "content" and found.width_px:
@@ -114,15 +114,15 @@ class _Feed:
             elif found is not None:
                 self._keep(found)
             elif name == "image":
-                self._read_sitemap_image(each, papers)
+                self._read_sitemap_image(each, provenance)
             elif name in ("encoded", "description", "summary", "content") and "<img" in (each.text or ""):
-                self._read_text(each.text or "", papers)
+                self._read_text(each.text or "", provenance)
         # One image in several sizes; a small copy counts where there is nothing else.
         for found in contents or thumbnails:
             if found is max(contents or thumbnails, key=_area):
                 self._keep(found)
 
-    def _papers(self, entry: Element) -> Provenance:
+    def _provenance(self, entry: Element) -> Provenance:
         """Return what an entry says of itself, each where it stands first."""
         said: dict[str, str] = {}
         for each in entry.iter():
@@ -148,13 +148,13 @@ class _Feed:
         page = said.get("page") or self.address
         return Provenance(page, said.get("title", ""), creator, licence_name(licence), licence)
 
-    def _named(self, element: Element, papers: Provenance) -> FoundImage | None:
+    def _named(self, element: Element, provenance: Provenance) -> FoundImage | None:
         """Return the image of an enclosure, of one of Media RSS' elements, of an img in XHTML."""
         name = _name(element)
         address = None
         if name == "img":
-            address = joined(element.get("src"), papers.page_address)
-            papers = replace(papers, title=plain(element.get("alt", "")) or papers.title)
+            address = joined(element.get("src"), provenance.page_address)
+            provenance = replace(provenance, title=plain(element.get("alt", "")) or provenance.title)
         elif name in ("enclosure", "content", "thumbnail") or element.get("rel") == "enclosure":
             address = joined(element.get("url") or element.get("href"), self.address)
             kind = element.get("type") or element.get("medium") or ""
@@ -163,25 +163,25 @@ class _Feed:
         if address is None:
             return None
         width, height = (_pixels(element.get(side, "")) for side in ("width", "height"))
-        return FoundImage(address, papers, width, height)
+        return FoundImage(address, provenance, width, height)
 
-    def _read_sitemap_image(self, image: Element, papers: Provenance) -> None:
+    def _read_sitemap_image(self, image: Element, provenance: Provenance) -> None:
         said = {_name(each): each for each in image}
         if "loc" in said and (address := joined(said["loc"].text, self.address)):
             title = next((text for name in ("title", "caption") if (text := _text(said.get(name)))), "")
-            papers = replace(papers, title=title)
+            provenance = replace(provenance, title=title)
             if "license" in said and (licence := joined(said["license"].text, self.address)):
-                papers = replace(papers, licence=licence_name(licence), licence_address=licence)
-            self._keep(FoundImage(address, papers))
+                provenance = replace(provenance, licence=licence_name(licence), licence_address=licence)
+            self._keep(FoundImage(address, provenance))
 
-    def _read_text(self, text: str, papers: Provenance) -> None:
+    def _read_text(self, text: str, provenance: Provenance) -> None:
         """Read an entry's HTML: what it does not say of an image, the entry does."""
-        shown = read_html(text, papers.page_address)
+        shown = read_html(text, provenance.page_address)
         for found in shown.images:
-            own = {name: value for name, value in vars(found.papers).items() if value}
+            own = {name: value for name, value in vars(found.provenance).items() if value}
             if own.get("licence_address"):
                 own.setdefault("licence", "")
-            self._keep(replace(found, papers=replace(papers, **own)))
+            self._keep(replace(found, provenance=replace(provenance, **own)))
         for address, reason in shown.dropped:
             self.dropped.setdefault(address, reason)
 

@@ -31,7 +31,7 @@ class Target:
     depth: int = 0
     """How many links away from where the job began."""
     class_name: str | None = None
-    papers: Provenance = field(default_factory=Provenance)
+    provenance: Provenance = field(default_factory=Provenance)
 
     @property
     def site(self) -> str:
@@ -49,7 +49,7 @@ def add(session: Session, job_id: int, targets: Iterable[Target]) -> None:
             "depth": target.depth,
             "state": "waiting",
             "class_name": target.class_name,
-            "papers": {name: value for name, value in asdict(target.papers).items() if value},
+            "provenance": {name: value for name, value in asdict(target.provenance).items() if value},
         }
         for target in targets
     ]
@@ -70,13 +70,13 @@ def waiting(session: Session, job_id: int) -> list[Target]:
     """Return all addresses that wait, in the order in which they came."""
     row = FrontierRow
     rows = session.execute(
-        select(row.address, row.kind, row.depth, row.class_name, row.papers)
+        select(row.address, row.kind, row.depth, row.class_name, row.provenance)
         .where(row.job_id == job_id, row.state == "waiting")
         .order_by(row.id)
     )
     return [
-        Target(address, kind, depth, class_name, Provenance(**papers))
-        for address, kind, depth, class_name, papers in rows
+        Target(address, kind, depth, class_name, Provenance(**provenance))
+        for address, kind, depth, class_name, provenance in rows
     ]
 
 
@@ -198,7 +198,7 @@ def add_listed(
     class_name: of what the list gives none. Done twice, it changes nothing.
     """
     targets = (
-        Target(entry.address, "picture", 0, entry.class_name or class_name, entry.papers)
+        Target(entry.address, "picture", 0, entry.class_name or class_name, entry.provenance)
         for entry in found.entries
     )
     add(session, job_id, targets)

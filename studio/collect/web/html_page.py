@@ -1,4 +1,4 @@
-"""What an HTML page shows: its images with their papers, its links, and what it tells robots."""
+"""What an HTML page shows: its images with their provenance, its links, and what it tells robots."""
 
 import re
 import warnings
@@ -294,7 +294,7 @@ class _Page:
             self._keep(address, None, self._anywhere)
         return Reading(
             tuple(
-                FoundImage(address, self._papers(seen, said.get(address)), seen.width_px, seen.height_px)
+                FoundImage(address, self._provenance(seen, said.get(address)), seen.width_px, seen.height_px)
                 for address, seen in self._found.items()
                 if not seen.drop
             ),
@@ -354,7 +354,7 @@ class _Page:
         if seen.drop and not drop:  # small there, but large here
             seen.drop, seen.width_px, seen.height_px = "", width, height
 
-    def _papers(self, seen: _Seen, said: Described | None) -> Provenance:
+    def _provenance(self, seen: _Seen, said: Described | None) -> Provenance:
         said = said or Described()
         page = self._markup
         creator = next((scope.creator for scope in seen.scope.outwards() if scope.creator), page.author)

@@ -144,7 +144,7 @@ def _hit(result: dict[str, Any], words: str) -> Hit | None:
     if not address or unseen or result.get("mature") is True:
         return None
     licence_address = link(result.get("license_url"))
-    papers = Provenance(
+    provenance = Provenance(
         page_address=link(result.get("foreign_landing_url")),
         title=plain(result.get("title")),
         creator=plain(result.get("creator")),
@@ -156,7 +156,7 @@ def _hit(result: dict[str, Any], words: str) -> Hit | None:
         link(result.get("thumbnail")),
         pixels(result.get("width")),
         pixels(result.get("height")),
-        papers,
+        provenance,
         words,
     )
 

@@ -12,7 +12,7 @@ class FoundImage:
     """An image that a page names; the size is as the page states it."""
 
     address: str
-    papers: Provenance
+    provenance: Provenance
     width_px: int | None = None
     height_px: int | None = None
 
@@ -32,8 +32,10 @@ class Reading:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain JSON, for `from_json`."""
-        found = asdict(self)
-        return {"pictures": found.pop("images"), **found}
+        values = asdict(self)
+        # Under the names that databases of earlier versions hold.
+        images = [{"papers": image.pop("provenance"), **image} for image in values.pop("images")]
+        return {"pictures": images, **values}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Reading":

@@ -45,7 +45,7 @@ class FoundHit:
     """The name of its small copy; empty where there is none."""
     width_px: int | None
     height_px: int | None
-    papers: Provenance
+    provenance: Provenance
 
 
 def hits(session: Session, job_id: int) -> tuple[FoundHit, ...]:
@@ -70,7 +70,7 @@ def _found(row: SearchHitRow) -> FoundHit:
         row.preview,
         row.width_px,
         row.height_px,
-        Provenance(**row.papers),
+        Provenance(**row.provenance),
     )
 
 
@@ -270,7 +270,7 @@ class _Finding:
                 "preview": preview,
                 "width_px": hit.width_px,
                 "height_px": hit.height_px,
-                "papers": {name: value for name, value in asdict(hit.papers).items() if value},
+                "provenance": {name: value for name, value in asdict(hit.provenance).items() if value},
             }
             for (position, hit), preview in previews.items()
         ]

@@ -32,7 +32,7 @@ class Hit:
     width_px: int | None
     height_px: int | None
     """None: the service does not say."""
-    papers: Provenance
+    provenance: Provenance
     phrase: str
     """The words that found it."""
 
@@ -123,7 +123,7 @@ def pixels(value: object) -> int | None:
 
 
 SERVICES = {"openverse": "Openverse", "commons": "Wikimedia Commons"}
-"""Their names in arguments and papers, and for people."""
+"""Their names in arguments and provenance, and for people."""
 MOST_CHARACTERS = 200
 """Of the words: Openverse's own limit, and with what is added to them still within Commons'."""
 

@@ -54,7 +54,7 @@ _CREDITS = "LICENSE.txt"
 _MOST_CREDITS_BYTES = 8_000_000
 
 
-def write_papers(run_dir: Path, output_dir: Path, snapshot: Snapshot) -> None:
+def write_provenance(run_dir: Path, output_dir: Path, snapshot: Snapshot) -> None:
     """Write `ATTRIBUTION.csv`, and `ATTRIBUTION.txt` where the run has one.
 
     Of a run on a folder it has a line an image too, with the author where a `LICENSE.txt` as the codelab's
@@ -96,7 +96,7 @@ def _root(example: Example) -> Path:
 
 
 def licences(output_dir: Path) -> Counter[str]:
-    """Return how many images are under which licence, by the table that `write_papers` wrote.
+    """Return how many images are under which licence, by the table that `write_provenance` wrote.
 
     An image that was found in several places counts once, by the first that states a licence.
     """
@@ -120,7 +120,7 @@ _FEW_TESTED = 100
 
 
 def model_card(run_dir: Path, output_dir: Path, name: str, snapshot: Snapshot) -> str:
-    """Return a run's card in Markdown. output_dir: where its papers are already. Raises ModelUnreadable."""
+    """Return a run's card in Markdown. output_dir: where its provenance are already. Raises ModelUnreadable."""
     card = read_model_json(run_dir)
     try:
         evaluation = Evaluation.from_json(card["evaluation"])

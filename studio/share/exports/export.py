@@ -1,4 +1,4 @@
-"""Exporting: a run's model in one form, with its papers, and the measure of how near it came."""
+"""Exporting: a run's model in one form, with its provenance, and the measure of how near it came."""
 
 import shutil
 import tempfile
@@ -17,7 +17,7 @@ from studio.predict.model import Model
 from studio.retrain.confidence import SURENESS
 from studio.retrain.run_folder import read_model_json, read_snapshot
 from studio.retrain.snapshot import Snapshot
-from studio.share.exports.documents import CARD, README, model_card, readme, write_papers
+from studio.share.exports.documents import CARD, README, model_card, readme, write_provenance
 from studio.share.exports.format import Context, Format
 from studio.share.exports.formats import FORMATS
 from studio.share.exports.parity import PARITY, Parity, measured
@@ -62,7 +62,7 @@ def export(run_dir: Path, format_name: str, output: Path, context: Context) -> E
         )
         if (run_dir / SURENESS).is_file():
             shutil.copyfile(run_dir / SURENESS, inside / SURENESS)
-        write_papers(run_dir, inside, snapshot)
+        write_provenance(run_dir, inside, snapshot)
         with atomic_text(inside / CARD) as file:
             file.write(model_card(run_dir, inside, context.name, snapshot))
         with atomic_text(inside / README) as file:

@@ -33,7 +33,7 @@ class Format:
 
     name: on the command line. title, what_for: on the page; what_for is one sentence.
     write(run_dir, output_dir, context): fills a folder that is there and empty. The README, the model card,
-    the papers, `sureness.json` and `parity.json` are put beside by `export`; its size is that of what this
+    the provenance, `sureness.json` and `parity.json` are put beside by `export`; its size is that of what this
     writes. Raises StudioError.
     usage: Markdown for the README, how it is used: `$name`, `$height_px`, `$width_px`, `$classes` and
     `$first_label` stand for the model's.

@@ -93,8 +93,8 @@ def _reasons(job: queue.Job, counts: outcomes.Counts) -> None:
         )
 
 
-def papers(project_id: int, project_name: str) -> None:
-    """Draw the ways to take along the images' papers, and the groups of near copies."""
+def provenance(project_id: int, project_name: str) -> None:
+    """Draw the ways to take along the images' provenance, and the groups of near copies."""
     with database().read() as session:
         near = near_duplicates.count_duplicates(session, project_id)
     if near.groups:

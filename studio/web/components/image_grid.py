@@ -1,4 +1,4 @@
-"""A grid of images: select with mouse, touch or keyboard, and look at one with its papers."""
+"""A grid of images: select with mouse, touch or keyboard, and look at one with its provenance."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,12 +45,12 @@ def draw_grid(tiles: Sequence[Tile], *, key: str) -> list[int]:
                 "selected": _("{count} selected"),
                 "help": _(
                     "Arrows move, Space selects, Shift+click selects a range, "
-                    "I, Z or a double click shows an image with its papers."
+                    "I, Z or a double click shows an image with its provenance."
                 ),
                 "close": _("Close"),
-                "places": _("Papers"),
-                "loading": _("Reading its papers…"),
-                "lost": _("Its papers could not be read. Close this, and look again."),
+                "places": _("Provenance"),
+                "loading": _("Reading its provenance…"),
+                "lost": _("Its provenance could not be read. Close this, and look again."),
             },
         },
         default={"selected": []},
@@ -70,7 +70,7 @@ def hit_grid(hits: Sequence[FoundHit], *, key: str) -> list[int]:
                 "address": preview_address(hit.preview),
                 "details": hit_address(hit.id),
                 "name": " · ".join(
-                    filter(None, (hit.papers.title, hit.papers.licence or _("licence unknown")))
+                    filter(None, (hit.provenance.title, hit.provenance.licence or _("licence unknown")))
                 ),
             }
             for hit in hits

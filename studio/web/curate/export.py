@@ -89,7 +89,7 @@ def draw(here: Project) -> None:
     with st.expander(_("Export"), icon=":material/ios_share:", key=f"exporting-{here.id}"):
         st.markdown(
             _(
-                "Everything is written: images, classes, rejected ones, splits, papers and licences. "
+                "Everything is written: images, classes, rejected ones, splits, provenance and licences. "
                 "Bring the file in again, here or elsewhere, and all of it is back."
             )
         )

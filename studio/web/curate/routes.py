@@ -264,7 +264,7 @@ def hit_routes(database: Database) -> list[BaseRoute]:
         size = _("{width} by {height} pixels").format(width=hit.width_px, height=hit.height_px)
         return {
             "facts": [_row(_("Size"), size)] if hit.width_px else [],
-            "places": [[row for row in _known(hit.papers, hit.address) if row["text"]]],
+            "places": [[row for row in _known(hit.provenance, hit.address) if row["text"]]],
         }
 
     return [Route(hit_address("{hit_id:int}"), answer)]

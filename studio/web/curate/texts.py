@@ -196,13 +196,13 @@ def _closer() -> Texts:
         "reject": _("Reject"),
         "unlabel": _("Unlabel"),
         "undo": _("Undo"),
-        "papers": _("Papers"),
+        "provenance": _("Provenance"),
         "alike": _("More like this"),
         "other": _("Other…"),
         "close": _("Close"),
-        "loading": _("Reading its papers…"),
-        "lost": _("Its papers could not be read. Close this, and look again."),
-        "places": _("Papers"),
+        "loading": _("Reading its provenance…"),
+        "lost": _("Its provenance could not be read. Close this, and look again."),
+        "places": _("Provenance"),
     }
 
 
@@ -274,7 +274,7 @@ def _keys() -> Texts:
         "undo": _("Undo"),
         "redo": _("Redo"),
         "zoom": _("Look closer, and back"),
-        "details": _("Details and papers"),
+        "details": _("Details and provenance"),
         "help": _("This list"),
     }
 

@@ -3,7 +3,7 @@
     GET  /share/{token}                → the page, with what it must know written into it
     GET  /share/{token}/model.tflite   → the model, for the visitor's browser
     GET  /share/{token}/examples/{sha256}.jpg   a few training images, where the owner shows them
-    GET  /share/{token}/papers         → the licences and authors of the images that it learnt from
+    GET  /share/{token}/provenance         → the licences and authors of the images that it learnt from
     POST /share/{token}/answer         an image → {"probabilities": a number a label, "strangeness"}
     POST /share/{token}/wrong          a form: said, right, probabilities, and the image or not → 204
     GET  /share/files/{name}           → the page's scripts and its runtime, the same behind every link
@@ -294,7 +294,7 @@ class Visiting:
         path = await run_in_threadpool(self._thumbnail, shared, model, request.path_params["sha256"])
         return None if path is None else FileResponse(path, headers=_EXAMPLE)
 
-    async def papers(self, _request: Request, _shared: Shared, model: SharedModel) -> Response:
+    async def provenance(self, _request: Request, _shared: Shared, model: SharedModel) -> Response:
         """Give the credits whole; the page shows no more than their beginning where they are long."""
         return PlainTextResponse(model.demo.credits, headers=HEADERS)
 
@@ -426,7 +426,7 @@ def sharing_app(
             route("", looks, visiting.show),
             route("/model.tflite", looks, visiting.give),
             route("/examples/{sha256}.jpg", looks, visiting.example),
-            route("/papers", looks, visiting.papers),
+            route("/papers", looks, visiting.provenance),
             route("/answer", questions, visiting.answer, "POST"),
             route("/wrong", remarks, visiting.hear, "POST"),
         ],

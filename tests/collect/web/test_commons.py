@@ -34,16 +34,20 @@ def find(
     return commons.find("rose", licences=licences, min_side_px=min_side_px)
 
 
-def test_a_hit_has_its_papers(visitor: Visitor) -> None:
+def test_a_hit_has_its_provenance(visitor: Visitor) -> None:
     with CommonsStandIn({"rose": [commons_page(7)]}) as service:
         (hit,) = find(visitor, service)
     assert hit.address == f"{service.address}/pictures/7.jpg"
     assert hit.preview_address == f"{service.address}/thumbs/7.jpg"
     assert (hit.width_px, hit.height_px, hit.phrase) == (320, 240, "rose")
-    papers = hit.papers
-    assert papers.page_address == "https://commons.wikimedia.org/wiki/File:Picture_7.jpg"
-    assert (papers.title, papers.creator, papers.licence) == ("Image 7.jpg", "C 7", "CC BY-SA 4.0")
-    assert papers.licence_address == "https://creativecommons.org/licenses/by-sa/4.0"
+    provenance = hit.provenance
+    assert provenance.page_address == "https://commons.wikimedia.org/wiki/File:Picture_7.jpg"
+    assert (provenance.title, provenance.creator, provenance.licence) == (
+        "Image 7.jpg",
+        "C 7",
+        "CC BY-SA 4.0",
+    )
+    assert provenance.licence_address == "https://creativecommons.org/licenses/by-sa/4.0"
 
 
 def test_it_is_asked_as_it_wants_to_be(visitor: Visitor) -> None:
@@ -68,7 +72,7 @@ def test_it_is_asked_as_it_wants_to_be(visitor: Visitor) -> None:
 def test_it_goes_on_to_the_end_in_the_order_of_the_search(visitor: Visitor) -> None:
     with CommonsStandIn({"rose": PAGES}, page_size=20) as service:
         hits = list(find(visitor, service))
-    assert [hit.papers.title for hit in hits] == [f"Image {number}.jpg" for number in range(50)]
+    assert [hit.provenance.title for hit in hits] == [f"Image {number}.jpg" for number in range(50)]
     went_on = [(search.query.get("gsroffset"), search.query.get("continue")) for search in service.searches]
     assert went_on == [(None, None), ("20", "gsroffset||"), ("40", "gsroffset||")]
     assert service.most_at_once == 1
@@ -111,7 +115,7 @@ def test_licences_are_chosen_by_what_each_image_says(visitor: Visitor) -> None:
     ]
 
     def licences(*wanted: str) -> list[str]:
-        return [hit.papers.licence for hit in find(visitor, service, licences=frozenset(wanted))]
+        return [hit.provenance.licence for hit in find(visitor, service, licences=frozenset(wanted))]
 
     with CommonsStandIn({"rose": pages}) as service:
         free = ["CC0 1.0", "Public domain"]
@@ -131,7 +135,7 @@ def test_only_what_can_be_decoded_and_is_large_enough(visitor: Visitor) -> None:
         commons_page(6, width=..., height=...),
     ]
     with CommonsStandIn({"rose": pages}) as service:
-        titles = [hit.papers.title for hit in find(visitor, service, min_side_px=100)]
+        titles = [hit.provenance.title for hit in find(visitor, service, min_side_px=100)]
     assert titles == ["Image 4.jpg", "Image 6.jpg"]
 
 
@@ -144,8 +148,8 @@ def test_fields_may_be_missing(visitor: Visitor) -> None:
     ]
     with CommonsStandIn({"rose": pages}) as service:
         third, fourth = find(visitor, service)
-    assert (third.preview_address, third.papers.page_address, third.papers.licence) == ("", "", "")
-    assert (fourth.papers.creator, fourth.papers.licence) == ("", "CC BY-SA 4.0")
+    assert (third.preview_address, third.provenance.page_address, third.provenance.licence) == ("", "", "")
+    assert (fourth.provenance.creator, fourth.provenance.licence) == ("", "CC BY-SA 4.0")
 
 
 def test_html_in_values_becomes_plain_text(visitor: Visitor) -> None:
@@ -155,7 +159,7 @@ def test_html_in_values_becomes_plain_text(visitor: Visitor) -> None:
     )
     with CommonsStandIn({"rose": [commons_page(1, said={"Artist": artist})]}) as service:
         (hit,) = find(visitor, service)
-    assert hit.papers.creator == "Ann & Bob"
+    assert hit.provenance.creator == "Ann & Bob"
 
 
 def test_without_a_contact_it_says_what_to_set() -> None:

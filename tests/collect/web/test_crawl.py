@@ -80,16 +80,16 @@ def test_the_delay_between_two_requests_is_kept(bench: Bench) -> None:
         assert min(after - before for before, after in pairwise(times)) > 0.1  # 0.15, and the way there
 
 
-def test_papers_come_with_the_images_and_stay_text(bench: Bench, garden: Garden) -> None:
+def test_provenance_come_with_the_images_and_stay_text(bench: Bench, garden: Garden) -> None:
     crawl(bench, garden, bench.job())
     with bench.database.read() as session:
-        papers = session.scalars(
+        provenance = session.scalars(
             select(models.ProvenanceRow).where(models.ProvenanceRow.address == f"{garden.address}/ld.jpg")
         ).one()
-    assert (papers.kind, papers.title, papers.creator) == ("crawl", "A rose", "Ann Bee")
-    assert (papers.licence, papers.page_address) == ("CC BY 4.0", f"{garden.address}/")
-    assert papers.licence_address == "https://creativecommons.org/licenses/by/4.0/"
-    assert "robots.txt" in papers.robots
+    assert (provenance.kind, provenance.title, provenance.creator) == ("crawl", "A rose", "Ann Bee")
+    assert (provenance.licence, provenance.page_address) == ("CC BY 4.0", f"{garden.address}/")
+    assert provenance.licence_address == "https://creativecommons.org/licenses/by/4.0/"
+    assert "robots.txt" in provenance.robots
 
 
 def test_a_second_crawl_asks_only_what_has_changed(bench: Bench, garden: Garden) -> None:

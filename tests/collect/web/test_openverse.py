@@ -34,22 +34,22 @@ def find(
     return Openverse(visitor, service.address, *key).find(words, licences=licences, min_side_px=min_side_px)
 
 
-def test_a_hit_has_its_papers(visitor: Visitor) -> None:
+def test_a_hit_has_its_provenance(visitor: Visitor) -> None:
     with OpenverseStandIn({"wild rose": [openverse_result(7)]}) as service:
         (hit,) = find(visitor, service, "wild rose")
     assert hit.address == f"{service.address}/pictures/7.jpg"
     assert hit.preview_address == f"{service.address}/v1/images/picture-7/thumb/"
     assert (hit.width_px, hit.height_px, hit.phrase) == (320, 240, "wild rose")
-    papers = hit.papers
-    assert papers.page_address == "https://photos.example.org/7"
-    assert (papers.title, papers.creator, papers.licence) == ("Image 7", "Creator 7", "CC BY 2.0")
-    assert papers.licence_address == "https://creativecommons.org/licenses/by/2.0/"
+    provenance = hit.provenance
+    assert provenance.page_address == "https://photos.example.org/7"
+    assert (provenance.title, provenance.creator, provenance.licence) == ("Image 7", "Creator 7", "CC BY 2.0")
+    assert provenance.licence_address == "https://creativecommons.org/licenses/by/2.0/"
 
 
 def test_a_stranger_asks_pages_of_twenty_to_the_last_and_no_more(visitor: Visitor) -> None:
     with OpenverseStandIn({"rose": RESULTS}) as service:
         hits = list(find(visitor, service))
-    assert [hit.papers.title for hit in hits] == [f"Image {number}" for number in range(50)]
+    assert [hit.provenance.title for hit in hits] == [f"Image {number}" for number in range(50)]
     assert [search.query for search in service.searches] == [
         {"q": "rose", "page_size": "20", "page": page} for page in ("1", "2", "3")
     ]
@@ -123,7 +123,7 @@ def test_licences_are_asked_for(visitor: Visitor) -> None:
     with OpenverseStandIn({"rose": free}) as service:
         (hit,) = find(visitor, service, licences=frozenset({"pdm", "cc0"}))
     assert service.searches[0].query["license"] == "cc0,pdm"
-    assert hit.papers.licence == "CC0 1.0"
+    assert hit.provenance.licence == "CC0 1.0"
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_sizes_are_asked_for_where_that_leaves_nothing_out(
         hits = list(find(visitor, service, min_side_px=min_side_px))
     assert service.searches[0].query.get("size") == sizes
     # One whose size is unknown may be large enough: that is seen when it comes.
-    assert [hit.papers.title for hit in hits] == ["Image 1", "Image 3"]
+    assert [hit.provenance.title for hit in hits] == ["Image 1", "Image 3"]
 
 
 def test_fields_may_be_missing_null_or_of_another_kind(visitor: Visitor) -> None:
@@ -160,12 +160,12 @@ def test_fields_may_be_missing_null_or_of_another_kind(visitor: Visitor) -> None
     ]
     with OpenverseStandIn({"rose": odd}) as service:
         first, second, third = find(visitor, service)
-    assert (first.papers.creator, first.papers.title, first.papers.licence) == ("", "", "CC BY")
+    assert (first.provenance.creator, first.provenance.title, first.provenance.licence) == ("", "", "CC BY")
     assert (first.width_px, first.height_px) == (None, None)
-    assert (second.preview_address, second.papers.page_address) == ("", "")
+    assert (second.preview_address, second.provenance.page_address) == ("", "")
     assert (second.width_px, second.height_px) == (None, None)
-    assert (third.papers.licence, third.papers.licence_address) == ("CC BY 2.0", "")
-    assert third.papers.page_address == ""
+    assert (third.provenance.licence, third.provenance.licence_address) == ("CC BY 2.0", "")
+    assert third.provenance.page_address == ""
 
 
 def test_html_in_values_becomes_plain_text(visitor: Visitor) -> None:
@@ -176,8 +176,8 @@ def test_html_in_values_becomes_plain_text(visitor: Visitor) -> None:
     )
     with OpenverseStandIn({"rose": [hostile]}) as service:
         (hit,) = find(visitor, service)
-    assert hit.papers.title == "A red rose & thorn [31m"
-    assert hit.papers.creator == "<img src=x onerror=alert(1)> Ann"
+    assert hit.provenance.title == "A red rose & thorn [31m"
+    assert hit.provenance.creator == "<img src=x onerror=alert(1)> Ann"
 
 
 def test_words_that_are_too_long_are_not_asked(visitor: Visitor) -> None:

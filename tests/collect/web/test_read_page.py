@@ -91,9 +91,9 @@ def test_json_ld_says_who_made_a_image() -> None:
          "license": "https://creativecommons.org/licenses/by-sa/4.0/"}]}</script>
         <script type="application/ld+json">{ broken</script><img src="/rose.jpg" alt="other words">"""
     )
-    papers = {found.address.rpartition("/")[2]: found.papers for found in reading.images}
-    assert set(papers) == {"plain.jpg", "rose.jpg"}
-    rose = papers["rose.jpg"]
+    provenance = {found.address.rpartition("/")[2]: found.provenance for found in reading.images}
+    assert set(provenance) == {"plain.jpg", "rose.jpg"}
+    rose = provenance["rose.jpg"]
     assert (rose.title, rose.creator, rose.licence) == ("A rose", "Ann", "CC BY-SA 4.0")
     assert (rose.page_address, rose.licence_address) == (
         PAGE,
@@ -107,7 +107,7 @@ def test_what_stands_in_a_figure_holds_for_its_image_alone() -> None:
         <a rel="license" href="https://creativecommons.org/publicdomain/zero/1.0/">CC0</a></figure>
         <img src="b.jpg" alt="In June"><img src="c.jpg">"""
     )
-    assert [(found.papers.title, found.papers.licence) for found in reading.images] == [
+    assert [(found.provenance.title, found.provenance.licence) for found in reading.images] == [
         ("In May", "CC0 1.0"),
         ("In June", ""),
         ("Garden", ""),
@@ -149,7 +149,7 @@ def test_a_reading_survives_being_kept() -> None:
 def test_letters_are_read_whatever_is_said_of_them(text: str, charset: str, stated: str) -> None:
     page = f'<html><img src="a.jpg" alt="{text}"></html>'.encode(charset)
     (found,) = read_page(page, f"text/html; charset={stated}" if stated else "text/html", PAGE).images
-    assert found.papers.title == text
+    assert found.provenance.title == text
 
 
 FEED = """<?xml version="1.0"?><rss version="2.0" xmlns:media="http://search.yahoo.com/mrss/"
@@ -166,7 +166,7 @@ def test_a_feed_names_images_and_pages() -> None:
     reading = read_page(FEED.encode(), "application/rss+xml", "https://example.org/feed")
     names = [found.address.rpartition("/")[2] for found in reading.images]
     assert names == ["e.jpg", "l.jpg", "inner.jpg"]
-    first = reading.images[0].papers
+    first = reading.images[0].provenance
     assert (first.page_address, first.title, first.creator) == (
         "https://example.org/posts/1",
         "One & two",
@@ -188,7 +188,7 @@ def test_a_packed_sitemap_names_pages_and_their_images() -> None:
     reading = read_page(gzip.compress(sitemap.encode()), "application/gzip", "https://example.org/map.xml.gz")
     assert reading.links == ("https://example.org/a",)
     (found,) = reading.images
-    assert (found.papers.title, found.papers.licence) == ("Rose", "CC BY 4.0")
+    assert (found.provenance.title, found.provenance.licence) == ("Rose", "CC BY 4.0")
 
 
 def test_entities_of_a_feed_are_not_expanded() -> None:
@@ -260,7 +260,7 @@ def test_no_page_is_too_much(name: str) -> None:
     except ImageRefused:
         return
     assert all(found.address.startswith("http") for found in reading.images)
-    assert all(len(found.papers.title) <= 500 for found in reading.images)
+    assert all(len(found.provenance.title) <= 500 for found in reading.images)
 
 
 def test_noise_never_raises_anything_else() -> None:

@@ -79,7 +79,7 @@ class Searching:
             return hits(session, job_id)
 
     def titles(self, job_id: int) -> list[str]:
-        return [hit.papers.title for hit in self.hits(job_id)]
+        return [hit.provenance.title for hit in self.hits(job_id)]
 
     def files(self) -> set[str]:
         return {path.name for path in self.previews.iterdir()}
@@ -90,14 +90,14 @@ def searching(bench: Bench, home: Path) -> Searching:
     return Searching(bench, home)
 
 
-def test_hits_are_kept_in_order_with_papers_and_previews_of_our_own(searching: Searching) -> None:
+def test_hits_are_kept_in_order_with_provenance_and_previews_of_our_own(searching: Searching) -> None:
     job_id = searching.bench.job()
     with OpenverseStandIn({"rose": results(*range(30))}) as service:
         assert searching.search(service, job_id=job_id, count=25) == Searched(25)
         found = searching.hits(job_id)
     assert [hit.position for hit in found] == list(range(25))
-    assert [hit.papers.title for hit in found] == [f"Image {number}" for number in range(25)]
-    assert {(hit.phrase, hit.papers.licence) for hit in found} == {("rose", "CC BY 2.0")}
+    assert [hit.provenance.title for hit in found] == [f"Image {number}" for number in range(25)]
+    assert {(hit.phrase, hit.provenance.licence) for hit in found} == {("rose", "CC BY 2.0")}
     assert {hit.preview for hit in found} == searching.files()
     for hit in found:
         with Image.open(searching.previews / hit.preview) as preview:
@@ -113,7 +113,7 @@ def test_commons_is_searched_and_its_previews_obey_robots_txt(searching: Searchi
     with CommonsStandIn({"rose": [commons_page(number) for number in range(3)]}, lagged=1) as service:
         assert searching.search(service, job_id=job_id) == Searched(3)
     found = searching.hits(job_id)
-    assert [hit.papers.creator for hit in found] == ["C 0", "C 1", "C 2"]
+    assert [hit.provenance.creator for hit in found] == ["C 0", "C 1", "C 2"]
     assert {hit.preview for hit in found} == searching.files()
     assert len(service.asked("/robots.txt")) == 1
 
@@ -130,7 +130,7 @@ def test_phrases_share_the_count_and_a_image_belongs_to_the_first(searching: Sea
         assert searching.search(
             service, " rose ", "red  rose", "rose", "thorn", job_id=job_id, count=12
         ) == Searched(12)
-    by_phrase = [(hit.phrase, hit.papers.title.removeprefix("Image ")) for hit in searching.hits(job_id)]
+    by_phrase = [(hit.phrase, hit.provenance.title.removeprefix("Image ")) for hit in searching.hits(job_id)]
     assert by_phrase[:5] == [("rose", "1"), ("rose", "2"), *(("red rose", number) for number in "345")]
     # What the first two leave over falls to the third.
     assert by_phrase[5:] == [("thorn", str(number)) for number in range(6, 13)]

@@ -45,16 +45,16 @@ def run(
 
 
 def kept(home: Path) -> dict[str, tuple[str, str, str, str]]:
-    """The project's papers by address: kind, licence, creator, page."""
+    """The project's provenance by address: kind, licence, creator, page."""
     database = Database(f"sqlite:///{(home / 'studio' / 'studio.sqlite3').as_posix()}")
     with database.read() as session:
         rows = session.scalars(select(models.ProvenanceRow))
-        papers = {row.address: (row.kind, row.licence, row.creator, row.page_address) for row in rows}
+        provenance = {row.address: (row.kind, row.licence, row.creator, row.page_address) for row in rows}
     database.close()
-    return papers
+    return provenance
 
 
-def test_everything_is_kept_with_its_papers(home: Path) -> None:
+def test_everything_is_kept_with_its_provenance(home: Path) -> None:
     results = [*map(openverse_result, range(3)), openverse_result(3, url="{origin}/gone.jpg")]
     with OpenverseStandIn({"wild rose": results}) as service:
         done = run(home, service, "wild rose", *ROSES, "--source", "openverse", "--yes")

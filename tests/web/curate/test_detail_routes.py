@@ -1,4 +1,4 @@
-"""All about one image: its papers as text, links of the web only, and nothing of other projects."""
+"""All about one image: its provenance as text, links of the web only, and nothing of other projects."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ def details(bench: Bench, seed: int) -> dict[str, Any]:  # noqa: F811
     return found
 
 
-def test_every_place_with_its_papers(bench: Bench) -> None:  # noqa: F811
+def test_every_place_with_its_provenance(bench: Bench) -> None:  # noqa: F811
     bench.ingest([found_at("https://a.example/rose.jpg", known=ROSE), found_at("꽃/rose.jpg", kind="folder")])
     found = details(bench, 0)
     assert shown(found["facts"])["Name"] == ("rose.jpg", "")

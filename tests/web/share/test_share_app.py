@@ -489,12 +489,12 @@ def test_a_mark_with_its_image_is_found_in_curate_without_its_secrets(made: Stud
         found = walk(session, made.project_id, "newest", filters.parse({"source": VISITOR}), limit=10)
         (image_id,) = found.ids
         (item,) = items(session, made.project_id, [image_id])
-        papers = provenance_of(session, made.project_id, [image_id])[image_id]
+        provenance = provenance_of(session, made.project_id, [image_id])[image_id]
     assert (first.answered, first.score, first.meant, first.link) == ("square", 0.3, circle, "도형 demo")
     assert item.state == "unlabelled"
     with made.database.read() as session:
         assert overview(session, made.project_id).marked_wrong == 1
-    assert papers[0].title == f"marked wrong by a visitor: answered square, meant {circle}"
+    assert provenance[0].title == f"marked wrong by a visitor: answered square, meant {circle}"
     assert first.sha256 is not None
     kept = ImageStore(made.settings.images_dir).original(first.sha256, "JPEG")
     content = kept.read_bytes()

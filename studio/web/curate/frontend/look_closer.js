@@ -1,4 +1,4 @@
-// One image in full, with its papers: arrows move on, the keys for labels work here, too.
+// One image in full, with its provenance: arrows move on, the keys for labels work here, too.
 const DETAILS_MS = 120;
 
 function isOfTheWeb(address) {
@@ -6,7 +6,7 @@ function isOfTheWeb(address) {
 }
 
 // rows: [{ label, text, address }], strangers' words.
-function papersList(rows) {
+function provenanceList(rows) {
   return element("dl", {}, ...rows.flatMap(({ label, text, address }) => [
     element("dt", {}, label),
     element("dd", {}, isOfTheWeb(address)
@@ -21,14 +21,14 @@ function makeCloser(base, texts, view) {
   const details = element("div", { className: "details", "aria-live": "polite" });
   const choices = element("div", { className: "choices", role: "group", "aria-label": texts.label });
   const named = (text) => ({ "aria-label": text, title: text });
-  const papers = button(texts.papers, () => showDetails(details.hidden), { "aria-pressed": "false", title: "I" });
+  const provenance = button(texts.provenance, () => showDetails(details.hidden), { "aria-pressed": "false", title: "I" });
   const footer = element("footer", {},
     button("‹", () => step(-1), { className: "step", ...named(texts.before) }),
     button("›", () => step(1), { className: "step", ...named(texts.next) }),
     button(texts.reject, () => view.label({ state: "rejected", class: null, name: "" }), { title: "X" }),
     button(texts.unlabel, () => view.label({ state: "unlabelled", class: null, name: "" }), { title: "Backspace" }),
     button(texts.undo, () => view.acts.undo(), { title: "U" }),
-    papers,
+    provenance,
     button(texts.alike, () => { dialog.close(); view.openLike(closer.id); }),
     button(texts.close, () => dialog.close(), { className: "close" }));
   const dialog = element("dialog", { className: "closer", tabIndex: -1, "aria-label": texts.name },
@@ -43,7 +43,7 @@ function makeCloser(base, texts, view) {
 
   function showDetails(on) {
     details.hidden = !on;
-    papers.setAttribute("aria-pressed", on);
+    provenance.setAttribute("aria-pressed", on);
     dialog.classList.toggle("with-details", on);
     about = 0;
     closer.draw();
@@ -61,7 +61,7 @@ function makeCloser(base, texts, view) {
         if (!answer.ok) throw new Error(answer.status);
         const { facts, places } = await answer.json();
         if (id === closer.id) {
-          details.replaceChildren(papersList(facts), element("h2", {}, texts.places), ...places.map(papersList));
+          details.replaceChildren(provenanceList(facts), element("h2", {}, texts.places), ...places.map(provenanceList));
         }
       } catch {
         if (id === closer.id) details.replaceChildren(element("p", {}, texts.lost));
@@ -95,7 +95,7 @@ function makeCloser(base, texts, view) {
       }
       closer.id = id;
       details.hidden = !withDetails;
-      papers.setAttribute("aria-pressed", withDetails);
+      provenance.setAttribute("aria-pressed", withDetails);
       dialog.classList.toggle("with-details", withDetails);
       about = 0;
       if (!dialog.open) {

@@ -56,7 +56,7 @@ class PointPainter {
       if (rim > 0) inked(pen, path, radius, 2 * rim);
       if (rim > 0 || hollow) inked(pen, path, radius);
     });
-    const solid = [], edge = [], inks = [], papers = [];
+    const solid = [], edge = [], inks = [], provenance = [];
     ink.forEach((strength, at) => {
       const offset = (Math.floor(at / (2 * half + 1)) - half) * stride + (at % (2 * half + 1)) - half;
       // Among very many points nobody sees smooth edges, and they take most of the time.
@@ -64,11 +64,11 @@ class PointPainter {
       else if (rim > 0 && (strength > 5 || paper[at] > 5)) {
         edge.push(offset);
         inks.push(strength);
-        papers.push(paper[at]);
+        provenance.push(paper[at]);
       }
     });
     const stamp = {
-      solid: Int32Array.from(solid), edge: Int32Array.from(edge), ink: Uint8Array.from(inks), paper: Uint8Array.from(papers),
+      solid: Int32Array.from(solid), edge: Int32Array.from(edge), ink: Uint8Array.from(inks), paper: Uint8Array.from(provenance),
     };
     this.#stamps.set(name, stamp);
     return stamp;

@@ -1,4 +1,4 @@
-"""Looking at an image's papers in a browser: strangers' words are text, and licences can be filtered by."""
+"""Looking at an image's provenance in a browser: strangers' words are text, and licences can be filtered by."""
 
 import re
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ LURING = Provenance(page_address="javascript:window.hacked=1", licence_address="
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    home = tmp_path_factory.mktemp("스튜디오 papers") / "data"
+    home = tmp_path_factory.mktemp("스튜디오 provenance") / "data"
     fill(home)
     with serving(home) as (address, _process):
         yield address
@@ -49,8 +49,10 @@ def fill(home: Path) -> None:
     with database.write() as session:
         project = create_project(session, "정원", NOW)
 
-    def found(number: int, address: str, papers: Provenance, class_name: str, kind: str = "crawl") -> Source:
-        return Source(address, lambda: image_bytes(number, 640, 480), class_name, kind, papers)
+    def found(
+        number: int, address: str, provenance: Provenance, class_name: str, kind: str = "crawl"
+    ) -> Source:
+        return Source(address, lambda: image_bytes(number, 640, 480), class_name, kind, provenance)
 
     sources = [
         found(0, "https://정원.example/rose.jpg?w=640", KNOWN, "장미"),
@@ -74,7 +76,7 @@ def named(page: Page, name: str) -> Locator:
     return page.locator(f".tile[title='{name}']")
 
 
-def open_papers(page: Page, address: str) -> None:
+def open_provenance(page: Page, address: str) -> None:
     """Open Curate, and the details of the image that was found on the web."""
     open_curate(page, address)
     named(page, "rose.jpg").click()
@@ -82,8 +84,8 @@ def open_papers(page: Page, address: str) -> None:
     expect(page.locator("dialog.closer dl")).to_have_count(3)
 
 
-def test_papers_are_shown_as_text_with_links_of_the_web_only(address: str, page: Page) -> None:
-    open_papers(page, address)
+def test_provenance_are_shown_as_text_with_links_of_the_web_only(address: str, page: Page) -> None:
+    open_provenance(page, address)
     dialog = page.locator("dialog.closer")
     expect(dialog.get_by_text(HOSTILE, exact=True)).to_be_visible()
     expect(dialog.get_by_text(KNOWN.creator, exact=True)).to_be_visible()
@@ -119,7 +121,7 @@ def test_a_studio_that_does_not_answer_is_told_of(address: str, page: Page) -> N
     page.route("**/studio/projects/*/pictures/**", lambda route: route.abort())
     open_curate(page, address)
     page.keyboard.press("i")
-    expect(page.get_by_text("Its papers could not be read")).to_be_visible()
+    expect(page.get_by_text("Its provenance could not be read")).to_be_visible()
 
 
 def test_images_of_unknown_licence_are_found(address: str, page: Page) -> None:
@@ -141,11 +143,11 @@ def test_images_of_unknown_licence_are_found(address: str, page: Page) -> None:
     expect(tiles).to_have_count(4)
 
 
-def test_papers_fit_a_phone_and_the_dark(address: str, browser: Browser) -> None:
+def test_provenance_fit_a_phone_and_the_dark(address: str, browser: Browser) -> None:
     context = browser.new_context(viewport=PHONE, has_touch=True, is_mobile=True, color_scheme="dark")
     context.set_default_timeout(30_000)
     page = context.new_page()
-    open_papers(page, address)
+    open_provenance(page, address)
     look(page, "papers-phone-dark")
     assert page.locator("dialog.closer").evaluate(
         "dialog => dialog.scrollWidth <= dialog.clientWidth"
