@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all: written under another name, flushed, renamed."""
+"""Atomic file writes (temporary name, flush, rename), and where the program's own files are."""
 
 import os
 import secrets
@@ -6,6 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, BinaryIO, cast
+
+_ROOT = Path(__file__).resolve().parents[1]
+APP_DIR = _ROOT if (_ROOT / "streamlit_app.py").is_file() else Path(__file__).with_name("app")
+"""The folder with `streamlit_app.py`, `pages/` and `.streamlit/`: a checkout's root, or `studio/app` of a wheel."""
 
 
 @contextmanager

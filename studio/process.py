@@ -7,7 +7,7 @@ from pathlib import Path
 
 from studio.settings import Settings
 
-_ROOT = Path(__file__).resolve().parents[2]
+_ROOT = Path(__file__).resolve().parents[1]
 
 
 def start_module(module: str, settings: Settings, *, stdout: int | None = None) -> subprocess.Popen[str]:

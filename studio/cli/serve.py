@@ -4,16 +4,16 @@ import contextlib
 import ipaddress
 import socket
 import sys
-from pathlib import Path
 
 import click
 
 from studio.errors import ServerError
+from studio.files import APP_DIR
 from studio.i18n import _
 from studio.settings import Settings, settings
 
 _SHORTEST_SECRET = 8
-_APP = Path(__file__).resolve().parents[2] / "streamlit_app.py"
+_APP = APP_DIR / "streamlit_app.py"
 
 
 @click.command(help=_("Open the studio in the browser."))

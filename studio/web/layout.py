@@ -1,16 +1,16 @@
 """The studio's look beyond the theme, and the heading that every page begins with."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import NoReturn
 
 import streamlit as st
 from streamlit.navigation.page import Page
 
+from studio.files import APP_DIR
 from studio.i18n import _
 from studio.web.text import plain
 
-_PAGES_DIR = Path(__file__).resolve().parents[2] / "pages"
+_PAGES_DIR = APP_DIR / "pages"
 
 
 def pages() -> dict[str, Page]:
