@@ -1,6 +1,6 @@
-"""The studio as an ASGI application: pages, our own routes, and the worker that lives as long as it."""
+"""The studio as an ASGI application: pages, routes, and a worker that runs as long as the server."""
 
 from studio.settings import settings
-from studio.web.app import build
+from studio.web.app import create_app
 
-app = build(settings())
+app = create_app(settings())

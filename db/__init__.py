@@ -1,1 +1,1 @@
-"""The database: engine, models, migrations, queries. It knows nothing of the studio above it."""
+"""The database: engine, models, migrations, queries. Imports nothing of `studio`."""

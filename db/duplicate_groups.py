@@ -1,4 +1,4 @@
-"""Groups of images that are nearly the same: who is in which, and how groups grow and merge."""
+"""Duplicate groups: which images of a project are near-duplicates of each other; merging groups."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -8,18 +8,18 @@ from sqlalchemy.orm import Session
 
 from db.models import DuplicateGroupRow
 
-_CHUNK = 500  # SQLite allows a statement 999 variables in its older builds
+_CHUNK_SIZE = 500  # SQLite allows a statement 999 variables in its older builds
 
 
 class Membership(NamedTuple):
-    """An image's group, and how it came there: hash or bottleneck."""
+    """An image's duplicate group, and how it was found: hash or bottleneck."""
 
     group_id: int
     found_by: str
 
 
 def memberships(session: Session, project_id: int) -> dict[int, Membership]:
-    """Return every grouped image of the project, by image id."""
+    """Return the memberships of a project by image id."""
     rows = session.execute(
         select(DuplicateGroupRow.image_id, DuplicateGroupRow.group_id, DuplicateGroupRow.found_by).where(
             DuplicateGroupRow.project_id == project_id
@@ -28,10 +28,10 @@ def memberships(session: Session, project_id: int) -> dict[int, Membership]:
     return {image_id: Membership(group_id, found_by) for image_id, group_id, found_by in rows}
 
 
-def join(session: Session, project_id: int, pairs: Sequence[tuple[int, int]]) -> None:
+def merge_pairs(session: Session, project_id: int, pairs: Sequence[tuple[int, int]]) -> None:
     """Put the two images of each pair, found by their hashes, into one group.
 
-    pairs: image ids, the one that was in the project first standing first. Two groups that meet become one
+    pairs: image ids, first the image that was in the project first. Two groups that share an image merge
     under the lower of their ids.
     """
     if not pairs:
@@ -40,14 +40,14 @@ def join(session: Session, project_id: int, pairs: Sequence[tuple[int, int]]) ->
     before = dict(groups)
     absorbed: dict[int, int] = {}
     for first, second in pairs:
-        met = {groups[image_id] for image_id in (first, second) if image_id in groups}
-        into = min(met, default=first)
+        merged = {groups[image_id] for image_id in (first, second) if image_id in groups}
+        into = min(merged, default=first)
         groups[first] = groups[second] = into
-        for group_id in met - {into}:
+        for group_id in merged - {into}:
             absorbed[group_id] = into
             groups.update({image_id: into for image_id, other in groups.items() if other == group_id})
     for group_id, into in absorbed.items():
-        # Its members that no pair names come along. In the order of merging, so that chains arrive.
+        # Moves members that no pair names, too; in the order of merging, so that repeated merges add up.
         session.execute(
             update(DuplicateGroupRow)
             .where(DuplicateGroupRow.project_id == project_id, DuplicateGroupRow.group_id == group_id)
@@ -60,31 +60,31 @@ def join(session: Session, project_id: int, pairs: Sequence[tuple[int, int]]) ->
     )
 
 
-def replace(session: Session, project_id: int, wanted: Mapping[int, Membership]) -> None:
-    """Make the project's groups those of `wanted`; only rows that differ are touched."""
+def replace_memberships(session: Session, project_id: int, wanted: Mapping[int, Membership]) -> None:
+    """Replace the project's groups by `wanted`, by image id; only rows that differ are written."""
     now = memberships(session, project_id)
     changed = [image_id for image_id, membership in now.items() if wanted.get(image_id) != membership]
-    for start in range(0, len(changed), _CHUNK):
+    for start in range(0, len(changed), _CHUNK_SIZE):
         session.execute(
             delete(DuplicateGroupRow).where(
                 DuplicateGroupRow.project_id == project_id,
-                DuplicateGroupRow.image_id.in_(changed[start : start + _CHUNK]),
+                DuplicateGroupRow.image_id.in_(changed[start : start + _CHUNK_SIZE]),
             )
         )
     _insert(session, project_id, {i: m for i, m in wanted.items() if now.get(i) != m})
 
 
 def _groups_of(session: Session, project_id: int, image_ids: Sequence[int]) -> dict[int, int]:
-    found: dict[int, int] = {}
-    for start in range(0, len(image_ids), _CHUNK):
+    groups: dict[int, int] = {}
+    for start in range(0, len(image_ids), _CHUNK_SIZE):
         rows = session.execute(
             select(DuplicateGroupRow.image_id, DuplicateGroupRow.group_id).where(
                 DuplicateGroupRow.project_id == project_id,
-                DuplicateGroupRow.image_id.in_(image_ids[start : start + _CHUNK]),
+                DuplicateGroupRow.image_id.in_(image_ids[start : start + _CHUNK_SIZE]),
             )
         )
-        found.update(dict(rows.all()))
-    return found
+        groups.update(dict(rows.all()))
+    return groups
 
 
 def _insert(session: Session, project_id: int, rows: Mapping[int, Membership]) -> None:

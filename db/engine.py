@@ -1,4 +1,4 @@
-"""Opening the database: one object that gives out sessions for reading and for writing."""
+"""The database: sessions for reading and for writing, column types, and inserts that skip existing rows."""
 
 import sqlite3
 import threading
@@ -17,8 +17,8 @@ from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
 
 
-class Turns:
-    """A lock that is handed on in the order in which threads asked for it."""
+class FairLock:
+    """A lock that threads get in the order in which they asked for it."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
@@ -27,10 +27,10 @@ class Turns:
         self._owner: int | None = None
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Wait until it is this thread's turn, and hand it on at the end.
+    def held(self) -> Iterator[None]:
+        """Hold the lock for the block.
 
-        Raises RuntimeError where the thread has the turn already: it would wait for itself for ever.
+        Raises RuntimeError if this thread holds it already, since it would wait for itself for ever.
         """
         me = threading.get_ident()
         if self._owner == me:
@@ -38,34 +38,34 @@ class Turns:
                 "expected one writing session at a time in a thread; this thread has one open already. "
                 "Use that, or end it first."
             )
-        self._take()
+        self._acquire()
         self._owner = me
         try:
             yield
         finally:
             self._owner = None
-            self._hand_on()
+            self._release()
 
-    def _take(self) -> None:
-        gate = threading.Lock()
-        gate.acquire()
+    def _acquire(self) -> None:
+        signal = threading.Lock()
+        signal.acquire()
         with self._guard:
             if not self._taken:
                 self._taken = True
                 return
-            self._waiting.append(gate)
+            self._waiting.append(signal)
         try:
-            gate.acquire()
-        except BaseException:  # Ctrl+C while waiting: nobody must be left waiting for one who went away
+            signal.acquire()
+        except BaseException:  # Ctrl+C while waiting: the lock must not stay with a thread that has gone
             with self._guard:
-                gone = gate in self._waiting
-                if gone:
-                    self._waiting.remove(gate)
-            if not gone:
-                self._hand_on()
+                queued = signal in self._waiting
+                if queued:
+                    self._waiting.remove(signal)
+            if not queued:
+                self._release()
             raise
 
-    def _hand_on(self) -> None:
+    def _release(self) -> None:
         with self._guard:
             if self._waiting:
                 self._waiting.popleft().release()
@@ -74,25 +74,26 @@ class Turns:
 
 
 _guard = threading.Lock()
-_turns: dict[str, Turns] = {}
+_locks: dict[str, FairLock] = {}
 
 
-def turns_of(file: str) -> Turns:
-    """Return the turns of a database's file, the same for everyone in this process."""
+def write_lock(file: str) -> FairLock:
+    """Return the lock for writing to a database file, the same one for all threads of this process."""
     with _guard:
-        return _turns.setdefault(file, Turns())
+        return _locks.setdefault(file, FairLock())
 
 
 BUSY_TIMEOUT_S = 15
+"""How long a writer waits for another process, on SQLite."""
 
 
 class Database:
-    """A database whose schema is up to date.
+    """A database at an SQLAlchemy URL, with separate sessions for reading and for writing.
 
-    Reading and writing are told apart because SQLite cannot wait when a transaction that began by reading
-    wants to write after another one has written: it fails at once. A writing session therefore takes the
-    write lock when it begins. Threads of one process wait for it in a queue, however long; another process is
-    waited for up to `BUSY_TIMEOUT_S`.
+    They are separate because on SQLite a transaction that began by reading cannot wait when it wants to write
+    after another one has written: it fails at once. A writing session therefore takes the write lock when it
+    begins. Threads of one process wait for it in a queue, without limit; other processes are waited for up to
+    `BUSY_TIMEOUT_S`.
     """
 
     def __init__(self, url: str) -> None:
@@ -111,54 +112,54 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A session for looking: it sees one consistent state and never waits for a writer."""
+        """Open a session for reading: it sees one consistent state and never waits for a writer."""
         with Session(self.engine, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """One transaction for one act: committed whole at the end, or not at all.
+        """Open a session for one transaction, committed at the end of the block or rolled back as a whole.
 
-        A thread has one at a time, and must not wait inside it for another thread that writes: on SQLite it
-        would wait for ever. The first of these raises RuntimeError there.
+        A thread may have one at a time (on SQLite a second one raises RuntimeError), and must not wait inside
+        it for another thread that writes: on SQLite it would wait for ever.
         """
         with (
-            self._turn(),
+            self._write_lock(),
             Session(self._writing_engine, expire_on_commit=False) as session,
             session.begin(),
         ):
             yield session
 
-    def _turn(self) -> AbstractContextManager[None]:
-        return nullcontext() if self._file is None else turns_of(self._file).turn()
+    def _write_lock(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._file is None else write_lock(self._file).held()
 
     def close(self) -> None:
-        """Give all connections back."""
+        """Close all connections."""
         self.engine.dispose()
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    # The driver's own guessing when to begin would undo ours below.
+    # The driver's own transaction control would interfere with `_begin_sqlite`.
     connection.isolation_level = None
     cursor = connection.cursor()
-    _keep_a_log(cursor)
+    _enable_wal(cursor)
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.execute("PRAGMA foreign_keys=ON")
-    # Pages are looked at where the system holds them, not copied: a third off what reads many rows.
+    # Memory-mapped reads: a third less time for queries over many rows.
     cursor.execute("PRAGMA mmap_size=268435456")
     cursor.close()
 
 
-def _keep_a_log(cursor: sqlite3.Cursor) -> None:
-    # While a file gets its write-ahead log nobody may have it open in the old way, and for that alone SQLite
-    # does not wait: of two programs that start at once on a new folder, one would fail.
-    until = monotonic() + BUSY_TIMEOUT_S
+def _enable_wal(cursor: sqlite3.Cursor) -> None:
+    # Switching a file to WAL needs exclusive access, and SQLite does not wait for that: of two programs that
+    # start at once on a new folder, one would fail.
+    deadline = monotonic() + BUSY_TIMEOUT_S
     while True:
         try:
             cursor.execute("PRAGMA journal_mode=WAL")
             return
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or monotonic() > until:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or monotonic() > deadline:
                 raise
         sleep(0.01)
 
@@ -169,13 +170,13 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A moment with a time zone going in and UTC coming out; SQLite alone would forget the zone."""
+    """A timezone-aware datetime, stored as UTC. SQLite alone would drop the time zone."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Refuse a moment without a zone, store UTC."""
+        """Convert to UTC. Raises ValueError for a datetime without a time zone."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -183,14 +184,14 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Give UTC back."""
+        """Return the datetime in UTC."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 class Base(DeclarativeBase):
-    """Names every constraint, so that migrations can find it on any database."""
+    """Base of all models. Every constraint has a name, so that migrations find it on any database."""
 
     metadata = MetaData(
         naming_convention={
@@ -210,7 +211,7 @@ class Base(DeclarativeBase):
 def insert_ignoring(
     session: Session, table: type[DeclarativeBase], rows: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Insert `rows` (column name → value); one that meets a row already there leaves that as it is."""
+    """Insert `rows` (attribute name → value), skipping those that violate a unique constraint."""
     if not rows:
         return
     dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite

@@ -1,26 +1,26 @@
-"""Bringing a database's schema up to date, at start."""
+"""Migration of a database to the current schema, at start."""
 
 from sqlalchemy import Connection, inspect, text
 
 from db.engine import Database
 from db.migrations import HEAD
 
-_LOCK = 7_320_266  # any number, the same for all: PostgreSQL's name for "the studio migrates"
+_LOCK = 7_320_266  # any number, the same in all processes: the id of PostgreSQL's advisory lock
 
 
 class SchemaTooNew(Exception):
-    """The database was written by a newer version of the program than this one."""
+    """The database was written by a newer version of the program."""
 
 
 def migrate(database: Database) -> None:
-    """Run the migrations that are missing, in one transaction; two programs at once take turns.
+    """Run the missing migrations in one transaction; a second process waits for the first.
 
-    Raises SchemaTooNew when the database is ahead of this program.
+    Raises SchemaTooNew if the database is newer than this program.
     """
     with database.engine.connect() as connection:
         if _revision(connection) == HEAD:
             return
-    # Alembic takes half a second to import: only a start that has something to migrate pays for it.
+    # Importing Alembic takes half a second: only when there is something to migrate.
     from alembic import command
     from alembic.config import Config
     from alembic.util import CommandError

@@ -1,4 +1,4 @@
-"""The tables, as SQLAlchemy typed models. `docs/decisions/0003-database.md` says why they are shaped so."""
+"""The tables of the database as SQLAlchemy models; `docs/decisions/0003-database.md` explains them."""
 
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,7 @@ from db.engine import Base
 
 
 class ProjectRow(Base):
-    """One classifier in the making."""
+    """A project: one classifier in the making."""
 
     __tablename__ = "projects"
 
@@ -21,7 +21,7 @@ class ProjectRow(Base):
 
 
 class ImageClassRow(Base):
-    """One of a project's classes, in the order a person gave them."""
+    """A class of a project, at its position in the order that people chose."""
 
     __tablename__ = "classes"
     __table_args__ = (Unique("project_id", "name"),)
@@ -31,33 +31,33 @@ class ImageClassRow(Base):
     name: Mapped[str]
     position: Mapped[int]
     colour: Mapped[str] = mapped_column(String(7), default="", server_default="")
-    """`#rrggbb`; empty where nobody chose one."""
+    """`#rrggbb`; empty: the default colour of its position."""
     hotkey: Mapped[str] = mapped_column(String(1), default="", server_default="")
-    """A digit or a letter; empty where the place among the classes decides."""
+    """A digit or a letter; empty: the digit of its position."""
     removed_at: Mapped[datetime | None]
-    """When it was deleted or merged into another; its row stays, for the history speaks of it."""
+    """When it was deleted or merged into another class. The row stays for the label history."""
 
 
 class ImageRow(Base):
-    """One file's pixels, known by the SHA-256 of its bytes; stored once however many projects use it."""
+    """An image, identified by the SHA-256 of its file and stored once for all projects."""
 
     __tablename__ = "images"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     sha256: Mapped[str] = mapped_column(String(64), unique=True)
     format: Mapped[str]
-    """Pillow's name of the format: JPEG, PNG, …"""
+    """Pillow's name of the file format: JPEG, PNG, …"""
     width_px: Mapped[int]
     height_px: Mapped[int]
-    """The size after the EXIF orientation has been applied."""
+    """Width and height after the EXIF orientation has been applied."""
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     perceptual_hash: Mapped[str] = mapped_column(String(16))
-    """64 bits in hexadecimal."""
+    """pHash: 64 bits in hexadecimal."""
     created_at: Mapped[datetime]
 
 
 class ProvenanceRow(Base):
-    """Where an image was found; an image found in several places has several of these."""
+    """One place where an image of a project was found, with its title, creator and licence."""
 
     __tablename__ = "provenances"
     __table_args__ = (Unique("project_id", "image_id", "kind", "address"), Index(None, "image_id"))
@@ -68,7 +68,7 @@ class ProvenanceRow(Base):
     kind: Mapped[str]
     """folder, archive, upload, camera, drawing, download, crawl, list, openverse, commons, …"""
     address: Mapped[str]
-    """The file's path inside what was given, or its address on the web."""
+    """The file's path in its folder or archive, or its URL."""
     page_address: Mapped[str] = mapped_column(default="")
     title: Mapped[str] = mapped_column(default="")
     creator: Mapped[str] = mapped_column(default="")
@@ -79,11 +79,11 @@ class ProvenanceRow(Base):
 
 
 class LabelRow(Base):
-    """An image's place in a project: its class and its state as they are now."""
+    """The current class and state of an image in a project."""
 
     __tablename__ = "labels"
     __table_args__ = (
-        # One index serves the counts, and a page of the grid by keyset, for each class and state.
+        # Serves the counts and the keyset pagination of each class and state.
         Index(None, "project_id", "state", "class_id", "image_id"),
         Index(None, "project_id", "state", "image_id"),
         Index(None, "image_id"),
@@ -96,43 +96,43 @@ class LabelRow(Base):
     state: Mapped[str]
     """unlabelled, labelled or rejected."""
     split: Mapped[str | None] = mapped_column(String(16))
-    """training, validation or testing where it came with the image; None where a hash decides."""
+    """training, validation or testing, if the set gave one; None: the hash of the image decides."""
     operation_number: Mapped[int] = mapped_column(default=0, server_default="0")
-    """The number of the operation that decided about the image last."""
+    """`number` of the label operation that set the class and state."""
     updated_at: Mapped[datetime]
 
 
 class LabelOperationRow(Base):
-    """One act of labelling, of one image or of thousands. Never changed once written."""
+    """A label operation on one or many images. Append-only: rows are never changed."""
 
     __tablename__ = "label_operations"
     __table_args__ = (
         Index(None, "project_id", "at"),
         Index(None, "project_id", "number", unique=True),
-        # For the newest act of somebody's that can be undone.
+        # For the newest operation of an author that can be undone.
         Index(None, "project_id", "author", "direction", "number"),
     )
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    """Chosen by whoever asks, so that a request made twice is one act."""
+    """Chosen by the client, so that a repeated request is recorded once."""
     project_id: Mapped[int] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
     number: Mapped[int] = mapped_column(server_default="0")
-    """Its place in the project's history, from 1, without gaps and in the order of the commits."""
+    """Position in the project's history: 1, 2, 3, … in the order of the commits."""
     author: Mapped[str] = mapped_column(String(64), default="", server_default="")
-    """Which browser asked; empty for what the studio did itself, such as taking images in."""
+    """Id of the browser; empty for operations of the studio itself, such as imports."""
     direction: Mapped[str] = mapped_column(String(4), default="do", server_default="do")
     """do, undo or redo."""
     undoes: Mapped[str | None] = mapped_column(ForeignKey("label_operations.id"), unique=True)
-    """The operation that this one takes back: for a redo, the undo."""
+    """The operation that this one reverts; for a redo, the undo."""
     removed_class_id: Mapped[int | None] = mapped_column(ForeignKey("classes.id"))
-    """The class that was deleted, or merged into another, with it."""
+    """The class that the operation deleted or merged into another."""
     outcome: Mapped[list[Any]] = mapped_column(server_default="[]")
-    """Its changes counted: lists of state, class's id, 1 where it brought the images in, and how many."""
+    """Counts of its changes: [state, class id, 1 if the images were new to the project else 0, count], …"""
     at: Mapped[datetime]
 
 
 class LabelChangeRow(Base):
-    """What an operation did to one image: enough to do it again and to undo it."""
+    """The state and class of one image before and after a label operation."""
 
     __tablename__ = "label_changes"
     __table_args__ = (Index(None, "image_id"),)
@@ -142,14 +142,14 @@ class LabelChangeRow(Base):
     )
     image_id: Mapped[int] = mapped_column(ForeignKey("images.id"), primary_key=True)
     state_before: Mapped[str | None]
-    """None where the image was not in the project before."""
+    """None: the image was new to the project."""
     class_id_before: Mapped[int | None] = mapped_column(ForeignKey("classes.id"))
     state_after: Mapped[str]
     class_id_after: Mapped[int | None] = mapped_column(ForeignKey("classes.id"))
 
 
 class JobRow(Base):
-    """Long work. This table is the queue and the truth about it; the worker only reads and marks it."""
+    """A job. This table is the queue: its rows alone say what waits, runs and has ended."""
 
     __tablename__ = "jobs"
     __table_args__ = (Index(None, "state", "id"), Index(None, "project_id", "kind", "id"))
@@ -165,15 +165,15 @@ class JobRow(Base):
     total: Mapped[int | None]
     phase_started_at: Mapped[datetime | None]
     phase_started_from: Mapped[int] = mapped_column(default=0)
-    """`done` when the phase began, so that work taken up again does not spoil the time left."""
-    stop_asked: Mapped[bool] = mapped_column(default=False)
+    """`done` when the phase began: a resumed job estimates its time left from there."""
+    stop_requested: Mapped[bool] = mapped_column("stop_asked", default=False)
     worker: Mapped[str | None]
     heartbeat_at: Mapped[datetime | None]
     attempts: Mapped[int] = mapped_column(default=0)
     error: Mapped[str | None] = mapped_column(Text)
-    """One readable line."""
+    """The message for the person, one line."""
     details: Mapped[str | None] = mapped_column(Text)
-    """The traceback, for whoever mends it."""
+    """The traceback, for developers."""
     result: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
@@ -181,13 +181,13 @@ class JobRow(Base):
 
 
 class IngestOutcomeRow(Base):
-    """What became of one file that was offered to a project: added, a copy, or refused and why."""
+    """The ingest outcome of one file or URL: added, duplicate, skipped, or page."""
 
     __tablename__ = "finds"
     __table_args__ = (
         Unique("job_id", "name"),
         Index(None, "project_id", "outcome"),
-        # For the counts by site and by reason, which a page asks for every second while a job runs.
+        # For the counts by site and reason, which a page requests every second while a job runs.
         Index(None, "project_id", "job_id", "site", "outcome", "why"),
     )
 
@@ -196,20 +196,20 @@ class IngestOutcomeRow(Base):
     job_id: Mapped[int | None] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
     name: Mapped[str]
     outcome: Mapped[str]
-    """added, copy, refused, or page: one that was read and held no image of its own."""
+    """added, copy (a duplicate), refused (skipped), or page (a web page that was read)."""
     reason: Mapped[str] = mapped_column(default="")
     why: Mapped[str] = mapped_column(String(16), default="", server_default="")
-    """The kind of refusal, to be counted by."""
+    """Why it was skipped, as `studio.images.skip_reasons.SkipReason`."""
     page_address: Mapped[str] = mapped_column(default="", server_default="")
-    """The page that named it."""
+    """The page that linked to it."""
     site: Mapped[str] = mapped_column(default="", server_default="")
-    """Whom it was asked of: a host, a service; empty for files."""
+    """Host or search service; empty for files."""
     image_id: Mapped[int | None] = mapped_column(ForeignKey("images.id", ondelete="SET NULL"))
     at: Mapped[datetime]
 
 
 class DuplicateGroupRow(Base):
-    """An image's place in a group of images of one project that are nearly the same."""
+    """The membership of an image in a group of near-duplicates of a project."""
 
     __tablename__ = "copy_groups"
     __table_args__ = (Index(None, "project_id", "group_id"), Index(None, "image_id"))
@@ -217,13 +217,13 @@ class DuplicateGroupRow(Base):
     project_id: Mapped[int] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True)
     image_id: Mapped[int] = mapped_column(ForeignKey("images.id"), primary_key=True)
     group_id: Mapped[int]
-    """The id of the image that was in the group first: it stays when larger ones come."""
+    """Id of the image that was in the group first."""
     found_by: Mapped[str]
-    """hash or bottleneck."""
+    """What found the duplicate: hash or bottleneck."""
 
 
 class SnapshotRow(Base):
-    """A frozen list of (image, label, split), named by its hash."""
+    """A frozen list of (image, class, split), identified by its hash."""
 
     __tablename__ = "snapshots"
     __table_args__ = (Unique("project_id", "hash"),)
@@ -232,12 +232,12 @@ class SnapshotRow(Base):
     project_id: Mapped[int] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
     hash: Mapped[str] = mapped_column(String(64))
     images: Mapped[int] = mapped_column("pictures", default=0, server_default="0")
-    """How many it holds, so that a list of runs need not count them."""
+    """Number of images, so that a list of runs need not count them."""
     created_at: Mapped[datetime]
 
 
 class SnapshotImageRow(Base):
-    """One image of a snapshot. The class is kept by name: renaming a class later changes no snapshot."""
+    """An image of a snapshot. The class is stored by name: renaming a class changes no snapshot."""
 
     __tablename__ = "snapshot_images"
     __table_args__ = (Index(None, "image_id"),)
@@ -249,7 +249,7 @@ class SnapshotImageRow(Base):
 
 
 class RunRow(Base):
-    """One training on a snapshot."""
+    """A run: one training on a snapshot."""
 
     __tablename__ = "runs"
     __table_args__ = (Index(None, "project_id", "id"), Index(None, "job_id"), Index(None, "rerun_of"))
@@ -258,28 +258,28 @@ class RunRow(Base):
     project_id: Mapped[int] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
     snapshot_id: Mapped[int] = mapped_column(ForeignKey("snapshots.id"))
     job_id: Mapped[int | None] = mapped_column(ForeignKey("jobs.id", ondelete="SET NULL"))
-    """One job may do several runs, one after the other."""
+    """A job trains several runs, one after the other, for a sweep."""
     folder: Mapped[str] = mapped_column(unique=True)
-    """Its folder's name under the data folder's `runs`."""
+    """Name of the run's folder in the data folder's `runs`."""
     name: Mapped[str] = mapped_column(default="", server_default="")
-    """What a person called it; empty where nobody did."""
+    """Name that a person gave; may be empty."""
     note: Mapped[str] = mapped_column(default="", server_default="")
     options: Mapped[dict[str, Any]]
     evaluation: Mapped[dict[str, Any] | None]
-    """Written once, at the end: what lists show of it."""
+    """Metrics that lists show; written once, at the end."""
     answers: Mapped[dict[str, Any] | None] = mapped_column(deferred=True)
-    """The rest of it, on every test image: large, and read for one run at a time."""
+    """Predictions on every test image: large, loaded for one run at a time."""
     facts: Mapped[dict[str, Any] | None]
-    """Written with it: what the run was made with, what it took and what it tried."""
+    """Library versions, seconds, trials and the like; written with `evaluation`."""
     rerun_of: Mapped[int | None] = mapped_column(ForeignKey("runs.id", ondelete="SET NULL"))
     created_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
     deleted_at: Mapped[datetime | None]
-    """Since when it is not shown; it can be brought back."""
+    """When it was deleted from the lists; it can be restored."""
 
 
 class CurvePointRow(Base):
-    """Accuracy and cross-entropy of one split at one step of a run."""
+    """Accuracy and cross-entropy of one split at one training step of a run."""
 
     __tablename__ = "curve_points"
 
@@ -289,11 +289,11 @@ class CurvePointRow(Base):
     accuracy: Mapped[float] = mapped_column(Double)
     cross_entropy: Mapped[float] = mapped_column(Double)
     elapsed_s: Mapped[float | None] = mapped_column(Double)
-    """Seconds of training up to there."""
+    """Seconds of training up to this step."""
 
 
 class ModelRow(Base):
-    """What a finished run leaves."""
+    """The model file of a finished run."""
 
     __tablename__ = "models"
 
@@ -305,7 +305,7 @@ class ModelRow(Base):
 
 
 class LabelClashRow(Base):
-    """A label that was not written, because somebody else had changed the image in between."""
+    """A label that was not set because somebody else had changed the image in between."""
 
     __tablename__ = "label_clashes"
     __table_args__ = (Index(None, "project_id", "image_id"), Index(None, "image_id"))
@@ -316,16 +316,16 @@ class LabelClashRow(Base):
     image_id: Mapped[int] = mapped_column(ForeignKey("images.id"), primary_key=True)
     project_id: Mapped[int] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
     state: Mapped[str]
-    """What was wanted: unlabelled, labelled or rejected."""
+    """The state that was requested: unlabelled, labelled or rejected."""
     class_id: Mapped[int | None] = mapped_column(ForeignKey("classes.id"))
 
 
 class FindingRow(Base):
-    """Something that the studio found about an image of a project."""
+    """A result of an analysis about one image: suggestion, label issue, image issue, …"""
 
     __tablename__ = "findings"
     __table_args__ = (
-        # Each finding is a filter and an order: all of a kind, or those that name one class.
+        # Each kind is a filter and a sort order, for all classes or for one.
         Index(None, "project_id", "kind", "score", "image_id"),
         Index(None, "project_id", "kind", "class_id", "score", "image_id"),
         Index(None, "image_id"),
@@ -334,33 +334,33 @@ class FindingRow(Base):
 
     project_id: Mapped[int] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True)
     kind: Mapped[str] = mapped_column(String(16), primary_key=True)
-    """One of `studio.curate.findings.Kind`."""
+    """One of `studio.curate.analysis_results.ResultKind`."""
     image_id: Mapped[int] = mapped_column(ForeignKey("images.id"), primary_key=True)
     score: Mapped[float] = mapped_column(Double)
-    """0 to 1; the higher, the more so."""
+    """0 to 1; higher: stronger."""
     class_id: Mapped[int | None] = mapped_column(ForeignKey("classes.id"))
-    """The class that it suggests."""
+    """The suggested class."""
     operation_number: Mapped[int]
-    """How far the project's history went when it was found: what was decided later answers it."""
+    """`number` of the project's newest label operation at the time: later labels settle the result."""
 
 
 class AnalysisRow(Base):
-    """The last time that the studio looked through a project in one way."""
+    """The last analysis of one kind of a project."""
 
     __tablename__ = "studies"
 
     project_id: Mapped[int] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True)
     kind: Mapped[str] = mapped_column(String(16), primary_key=True)
-    """survey (of the images) or review (of the labels)."""
+    """survey: analysis of the images; review: analysis of the labels."""
     operation_number: Mapped[int]
-    """How far the project's history went."""
+    """`number` of the project's newest label operation at the time."""
     facts: Mapped[dict[str, Any]]
-    """What came of it, such as how many labels are likely wrong."""
+    """Summary, such as the number of label issues."""
     at: Mapped[datetime]
 
 
 class ShareLinkRow(Base):
-    """A link by which anybody who has it may ask one run's model, and nothing else."""
+    """A share link: it opens the model of one run to everybody who has it, and nothing else."""
 
     __tablename__ = "share_links"
     __table_args__ = (Index(None, "run_id"),)
@@ -369,24 +369,24 @@ class ShareLinkRow(Base):
     run_id: Mapped[int] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"))
     name: Mapped[str]
     token_sha256: Mapped[str] = mapped_column(String(64), unique=True)
-    """The token itself is nowhere: who has made the link has been shown it once."""
+    """Hash of the token. The token is shown once, when the link is made, and not stored."""
     keeps_images: Mapped[bool] = mapped_column("keeps_pictures")
-    """Whether a visitor who marks an answer wrong is asked to leave the image."""
+    """Whether visitors who report a wrong answer are asked for the image."""
     shows_examples: Mapped[bool]
-    """Whether its page shows training images of each class."""
+    """Whether the visitor page shows training images of each class."""
     expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
     opened: Mapped[int] = mapped_column(default=0)
-    """How often its page was opened."""
+    """Number of times the visitor page was opened."""
     answered: Mapped[int] = mapped_column(default=0)
-    """How many images were answered here; what a visitor's own browser answers, nobody counts."""
+    """Number of predictions made by the server; predictions in visitors' browsers are not counted."""
     opened_at: Mapped[datetime | None]
-    """When last."""
+    """When the visitor page was last opened."""
     created_at: Mapped[datetime]
 
 
 class VisitorFeedbackRow(Base):
-    """An answer that a visitor marked as wrong."""
+    """Feedback of a visitor: a wrong answer, and the class that they meant."""
 
     __tablename__ = "share_marks"
     __table_args__ = (Index(None, "link_id"), Index(None, "image_id"))
@@ -394,18 +394,18 @@ class VisitorFeedbackRow(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     link_id: Mapped[int] = mapped_column(ForeignKey("share_links.id", ondelete="CASCADE"))
     answered: Mapped[str]
-    """The class that the model named."""
+    """The class that the model predicted."""
     score: Mapped[float] = mapped_column(Double)
-    """How sure it was, 0 to 1."""
+    """Confidence of the prediction, 0 to 1."""
     meant: Mapped[str] = mapped_column(default="")
-    """The class that the visitor named; empty where they named none."""
+    """The class that the visitor chose; empty: none."""
     image_id: Mapped[int | None] = mapped_column(ForeignKey("images.id", ondelete="SET NULL"))
-    """The image, where the owner asked for it and the visitor left it."""
+    """The image, if the link asks for it and the visitor sent it."""
     at: Mapped[datetime]
 
 
 class FrontierRow(Base):
-    """An address that a job is to ask, or has asked: what a crawl goes on from after it was cut off."""
+    """A URL in the frontier of a job, waiting or done. An interrupted crawl resumes from here."""
 
     __tablename__ = "web_addresses"
     __table_args__ = (Unique("job_id", "address"), Index(None, "job_id", "state", "id"))
@@ -414,18 +414,18 @@ class FrontierRow(Base):
     job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
     address: Mapped[str]
     kind: Mapped[str]
-    """page (HTML, a feed, a sitemap) or image."""
+    """page (HTML, feed, sitemap) or picture (an image)."""
     depth: Mapped[int] = mapped_column(default=0)
-    """How many links away from where the job began."""
+    """Number of links from the start URL."""
     state: Mapped[str] = mapped_column(default="waiting")
     """waiting or done."""
     class_name: Mapped[str | None]
     provenance: Mapped[dict[str, Any]] = mapped_column("papers")
-    """What is known of it before it is asked, as `studio.images.provenance.Provenance`."""
+    """What is known before the request, as `studio.images.provenance.Provenance`."""
 
 
 class CachedAnswerRow(Base):
-    """What an address answered last, so that it can be asked whether anything has changed since."""
+    """The validators of the last response of a URL, for conditional requests."""
 
     __tablename__ = "web_answers"
 
@@ -434,14 +434,14 @@ class CachedAnswerRow(Base):
     etag: Mapped[str] = mapped_column(default="")
     last_modified: Mapped[str] = mapped_column(default="")
     sha256: Mapped[str | None] = mapped_column(String(64))
-    """The image that it gave."""
+    """The image that it returned."""
     reading: Mapped[dict[str, Any] | None] = mapped_column(JSON)
-    """What was read from the page that it gave."""
+    """The parsed page that it returned."""
     at: Mapped[datetime]
 
 
 class SearchHitRow(Base):
-    """An image that a search found, shown before anything is kept."""
+    """A result of an image search, shown as a preview; the image is not stored."""
 
     __tablename__ = "search_hits"
     __table_args__ = (Unique("job_id", "address"),)
@@ -450,10 +450,10 @@ class SearchHitRow(Base):
     job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
     position: Mapped[int]
     phrase: Mapped[str]
-    """The words that found it first."""
+    """The search phrase that found it first."""
     address: Mapped[str]
     preview: Mapped[str] = mapped_column(default="")
-    """Its small copy's name under the data folder's `previews`, made by us; empty where there is none."""
+    """File name of its preview in the data folder's `previews`; empty: none."""
     width_px: Mapped[int | None]
     height_px: Mapped[int | None]
     provenance: Mapped[dict[str, Any]] = mapped_column("papers")

@@ -1,4 +1,4 @@
-"""Collect: bring images into the project."""
+"""Collect: add images to the project."""
 
 from pathlib import Path
 
@@ -6,96 +6,98 @@ import streamlit as st
 
 from studio.collect import tasks
 from studio.collect.tasks import IMPORT_KINDS
-from studio.curate.items import counts
+from studio.curate.items import count_images
 from studio.i18n import _
 from studio.web.collect import results, sections
-from studio.web.collect.camera import camera
-from studio.web.collect.uploader import uploader
-from studio.web.home import bars
-from studio.web.jobs_panel import watch
-from studio.web.layout import go, heading
-from studio.web.state import database, now, project
-from studio.web.text import images, plain
+from studio.web.collect.camera import draw_camera
+from studio.web.collect.uploader import draw_uploader
+from studio.web.home import bar_chart
+from studio.web.jobs_panel import watch_jobs
+from studio.web.layout import open_page, page_heading
+from studio.web.state import current_project, database, now
+from studio.web.text import escape_markdown, image_count
 
-here = project()
-heading(
+project = current_project()
+page_heading(
     _("Collect"),
-    _("Bring in images from wherever they are. Nothing is counted twice, and each keeps its provenance."),
-    here.name,
+    _("Add images from files, web pages, a search or a camera; each keeps its source and licence."),
+    project.name,
 )
-# What comes and goes has one place. Otherwise all below moves with it, and Streamlit may build it anew: a
-# camera goes off then, and text that is half typed is lost.
+# One container for what appears and disappears. Otherwise the elements below move, and Streamlit may rebuild
+# them: a camera turns off then, and half-typed text is lost.
 with st.container():
-    job = watch(here.id, IMPORT_KINDS, draw=results.so_far)
+    job = watch_jobs(project.id, IMPORT_KINDS, draw=results.draw_progress)
     if job is not None and not job.live:
-        results.ended(job)
+        results.draw_outcome(job)
 with database().read() as session:
-    count = counts(session, here.id)
+    count = count_images(session, project.id)
 
 class_name = st.selectbox(
-    _("Class for what is brought in"),
+    _("Class for these images (optional)"),
     list(count.by_class),
     index=None,
-    placeholder=_("none: folders become classes, the rest is labelled later; or type a new class"),
+    placeholder=_("None: folder names become classes. Choose or type a class"),
     accept_new_options=True,
-    key=f"class-{here.id}",
+    key=f"class-{project.id}",
 )
-files, crawl, search, addresses, burst, path = st.tabs(
+files_tab, crawl_tab, search_tab, urls_tab, camera_tab, path_tab = st.tabs(
     [
         _("Files and folders"),
         _("Web pages"),
         _("Search"),
-        _("Addresses"),
+        _("URLs"),
         _("Camera"),
-        _("On this machine"),
+        _("On this computer"),
     ],
-    key="ways",
+    key="sources",
 )
-with files:
-    uploader(here.id, class_name, key=f"uploader-{here.id}")
-with crawl:
-    sections.crawl_section(here.id, class_name)
-with search:
-    sections.search_section(here.id, class_name)
-with addresses:
-    sections.list_section(here.id, class_name)
-with burst:
-    camera(here.id, class_name, key=f"camera-{here.id}")
-with path, st.form("path", border=False):
-    place = st.text_input(
-        _("Folder or archive, as this machine names it"),
+with files_tab:
+    draw_uploader(project.id, class_name, key=f"uploader-{project.id}")
+with crawl_tab:
+    sections.draw_crawl_form(project.id, class_name)
+with search_tab:
+    sections.draw_search(project.id, class_name)
+with urls_tab:
+    sections.draw_url_list_form(project.id, class_name)
+with camera_tab:
+    draw_camera(project.id, class_name, key=f"camera-{project.id}")
+with path_tab, st.form("path", border=False):
+    typed = st.text_input(
+        _("Path of a folder or archive on this computer"),
         placeholder=str(Path.home() / "Images" / "flowers"),
     )
-    if st.form_submit_button(_("Bring it in"), type="primary"):
-        found = Path(place.strip().strip('"')).expanduser()
-        if not place.strip():
-            st.warning(_("Type the folder's or the archive's place first."))
-        elif not found.exists():
+    if st.form_submit_button(_("Import"), type="primary"):
+        path = Path(typed.strip().strip('"')).expanduser()
+        if not typed.strip():
+            st.warning(_("Type the path of a folder or an archive first."))
+        elif not path.exists():
             st.error(
                 _(
-                    "expected a folder or an archive on this machine; {path} is not there. "
+                    "expected a folder or an archive on this computer; {path} does not exist. "
                     "Check the spelling."
-                ).format(path=plain(str(found)))
+                ).format(path=escape_markdown(str(path)))
             )
         else:
-            tasks.ingest_path(database(), here.id, found, class_name, now())
+            tasks.start_ingest_path(database(), project.id, path, class_name, now())
             st.rerun()
 
 if count.total:
-    st.subheader(_("So far"), anchor=False)
+    st.subheader(_("In this project"), anchor=False)
     st.markdown(
         _("{total}: {labelled} labelled, {unlabelled} unlabelled, {rejected} rejected.").format(
-            total=images(count.total),
+            total=image_count(count.total),
             labelled=f"{count.labelled:,}",
             unlabelled=f"{count.unlabelled:,}",
             rejected=f"{count.rejected:,}",
         )
     )
     if count.by_class:
-        chart = bars(count.by_class, dark=st.context.theme.type == "dark")
+        chart = bar_chart(count.by_class, dark=st.context.theme.type == "dark")
         st.altair_chart(chart, alt=_("Images in each class"))
-    results.provenance(here.id, here.name)
+    results.draw_downloads(project.id, project.name)
     if st.button(_("Next: curate"), icon=":material/arrow_forward:", type="primary"):
-        go("curate", here.name)
+        open_page("curate", project.name)
 elif job is None or not job.live:
-    st.info(_("No images yet. Whatever you bring in appears here by class."), icon=":material/photo_library:")
+    st.info(
+        _("No images yet. Images that you add are counted here by class."), icon=":material/photo_library:"
+    )

@@ -1,53 +1,54 @@
-"""Retrain: one button, live curves, and what the test images say."""
+"""Retrain: train a model with one button; live curves, runs and test results."""
 
 import streamlit as st
 
 from studio.collect.tasks import IMPORT_KINDS
-from studio.curate.items import counts
-from studio.i18n import _
+from studio.curate.items import count_images
+from studio.i18n import _, counted
 from studio.retrain.runs import run_records
-from studio.retrain.snapshot import LEAST_CLASSES
-from studio.web.jobs_panel import ended_badly, watch
-from studio.web.layout import go, heading
+from studio.retrain.snapshot import MIN_CLASSES
+from studio.web.jobs_panel import draw_failure, watch_jobs
+from studio.web.layout import open_page, page_heading
 from studio.web.retrain import form
-from studio.web.retrain.component import retraining
-from studio.web.state import database, project
-from studio.web.text import images
+from studio.web.retrain.component import draw_runs
+from studio.web.state import current_project, database
+from studio.web.text import image_count
 
-here = project()
-heading(
+project = current_project()
+page_heading(
     _("Retrain"),
-    _("Teach a pretrained network your classes. It goes on if you close the browser."),
-    here.name,
+    _("Train a pretrained network on your classes; training continues when you close the browser."),
+    project.name,
 )
 with database().read() as session:
-    count = counts(session, here.id)
-    newest = run_records.runs(session, here.id)[:1]
+    count = count_images(session, project.id)
+    newest = run_records.list_runs(session, project.id)[:1]
 
-filled = sum(map(bool, count.by_class.values()))
-# What comes and goes has a place of its own, so that neither the form nor the curves are built anew with it.
+non_empty = sum(map(bool, count.by_class.values()))
+# One container for what appears and disappears, so that Streamlit does not rebuild the form and the curves.
 with st.container():
-    job = watch(here.id, {"retrain", "measure_backbones"})
+    job = watch_jobs(project.id, {"retrain", "measure_backbones"})
     stamp = "" if job is None else f"{job.id} {job.state}"
     busy = job is not None and job.live
     if not busy:
         st.markdown(
-            _("{images} in {classes} classes are labelled.").format(
-                images=images(count.labelled), classes=filled
+            _("{images} labelled in {classes}.").format(
+                images=image_count(count.labelled),
+                classes=counted("{count} class", "{count} classes", non_empty),
             )
         )
-form.draw(here, count, stamp, hidden=busy)
+form.draw_form(project, count, stamp, hidden=busy)
 with st.container():
-    if not busy and filled < LEAST_CLASSES:
-        watch(here.id, IMPORT_KINDS)  # they may be on their way
+    if not busy and non_empty < MIN_CLASSES:
+        watch_jobs(project.id, IMPORT_KINDS)  # images may be arriving
         st.info(_("Retraining needs at least two classes with images."), icon=":material/info:")
         if st.button(_("Collect images")):
-            go("collect", here.name)
+            open_page("collect", project.name)
     if job is not None:
-        ended_badly(job)
+        draw_failure(job)
 
-retraining(here, stamp=stamp, key=f"retraining-{here.id}")
+draw_runs(project, stamp=stamp, key=f"runs-{project.id}")
 if any(run.evaluation is not None for run in newest) and st.button(
     _("Next: predict"), icon=":material/arrow_forward:", type="primary"
 ):
-    go("predict", here.name)
+    open_page("predict", project.name)

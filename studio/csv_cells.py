@@ -1,20 +1,20 @@
-"""Text as cells of CSV files that no spreadsheet runs as a formula."""
+"""Cells of CSV files that no spreadsheet evaluates as formulas (CSV injection)."""
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _MARK = "'"
 
 
 def csv_cell(text: str) -> str:
-    """Return `text` for a cell of a CSV file; one that would be a formula gets an apostrophe before it.
+    """Escape a text for a cell: one that a spreadsheet would take for a formula gets a leading apostrophe.
 
-    The beginnings are those of OWASP's page on CSV injection. A text that has such apostrophes already gets
-    one more, so that `text_of_cell` gives every text back.
+    The prefixes are those of OWASP's page on CSV injection. A text that begins with such an
+    apostrophe already gets one more, so that `text_of_csv_cell` returns every text unchanged.
     """
     return f"{_MARK}{text}" if _is_formula(text) else text
 
 
 def text_of_csv_cell(cell: str) -> str:
-    """Return the text that `cell` made safe. For our own tables: in others an apostrophe is meant."""
+    """Return the text that `csv_cell` escaped. Only for our own tables: in others the apostrophe is text."""
     return cell[1:] if cell.startswith(_MARK) and _is_formula(cell) else cell
 
 

@@ -1,4 +1,4 @@
-"""Opening the data folder: the database, brought up to date."""
+"""Opening of the data folder and its database."""
 
 from sqlalchemy.exc import OperationalError
 
@@ -10,9 +10,9 @@ from studio.settings import Settings
 
 
 def open_database(settings: Settings) -> Database:
-    """Create the data folder where missing, open its database and bring the schema up to date.
+    """Create the data folder if missing, open its database and migrate it.
 
-    Raises ServerError when the folder or the database cannot be used, saying why.
+    Raises ServerError if the folder or the database cannot be used.
     """
     try:
         settings.home.mkdir(parents=True, exist_ok=True)

@@ -1,30 +1,31 @@
-"""The errors a person can meet, as a tree. Each message says what was expected, what came, what to do.
+"""The errors that people see, as a tree. Each message says what was expected, what came and what to do.
 
 StudioError
-├── ImageRefused        one file is not an image the studio can use
-├── ArchiveRefused        a zip or tar that is broken, unsafe or too large
+├── ImageRefused          a file that cannot be used as an image
+├── ArchiveRefused        a zip or tar archive that is broken, unsafe or too large
 ├── SourceMissing         a file or folder that is not there or cannot be read
-├── ProjectError          a project or class that is missing, or a name already taken
-├── TooLittleToLearnFrom  too few classes or images to train
-├── BackboneError         weights missing, altered, or a name unknown
-├── ModelUnreadable       a run's folder that is incomplete or altered
-├── DownloadFailed        no internet, or the other side refused
-├── OutputRefused         an export cannot be written where it should be
-├── SearchFailed          a service of images refused, or was asked what it does not know
-├── ServerError           a port taken, a data folder that cannot be used, a missing secret
-├── JobFailed             long work that ended badly, with what to do
-└── Stopped               a person pressed Stop: not a fault, and nothing is lost
+├── ProjectError          a project or class that is missing, or a name that is taken
+├── TooFewImages          too few classes or images to train
+├── BackboneError         a backbone that is unknown, or whose weights are missing or altered
+├── ModelUnreadable       a run folder that is incomplete or altered
+├── DownloadFailed        no internet connection, or the server refused
+├── OutputRefused         an export that cannot be written to its place
+├── SearchFailed          a search service that refused, or an invalid query
+├── ServerError           a port that is taken, an unusable data folder, a missing secret
+├── JobFailed             a job that failed
+├── JobAlreadyRunning     a job of the same kind runs for the project already
+└── Stopped               a person pressed Stop; what was finished is kept
 """
 
 
 class StudioError(Exception):
-    """Base of all errors meant for people: `str(error)` is one readable line."""
+    """Base of all errors for people: `str(error)` is one readable line."""
 
 
 class ImageRefused(StudioError):
-    """One file cannot be used as an image; the others are not touched by it.
+    """A file that cannot be used as an image; other files are not affected.
 
-    why: the kind of refusal, one of `studio.images.reasons.SkipReason`.
+    why: one of `studio.images.skip_reasons.SkipReason`.
     """
 
     def __init__(self, message: str, why: str = "other") -> None:
@@ -33,33 +34,33 @@ class ImageRefused(StudioError):
 
 
 class ArchiveRefused(StudioError):
-    """An archive is broken, unsafe or too large to unpack."""
+    """An archive that is broken, unsafe or too large to unpack."""
 
 
 class SourceMissing(StudioError):
-    """A file or folder named by a person is not there, or cannot be read."""
+    """A file or folder that does not exist or cannot be read."""
 
 
 class ProjectError(StudioError):
-    """A project or class does not exist, or its name is taken or not allowed."""
+    """A project or class that does not exist, or a name that is taken or not allowed."""
 
 
 class TooFewImages(StudioError):
-    """There are too few classes or too few images to train and to test."""
+    """Too few classes or images to train and to test."""
 
 
 class BackboneError(StudioError):
-    """A backbone is unknown, or its weights are missing or not what they should be."""
+    """A backbone that is unknown, or whose weights are missing or have another hash than expected."""
 
 
 class ModelUnreadable(StudioError):
-    """A run's folder lacks a file, or a file in it is not what it should be."""
+    """A run folder in which a file is missing or altered."""
 
 
 class DownloadFailed(StudioError):
-    """Something could not be fetched; asking again goes on from where it stopped.
+    """A download that failed; a repeated request resumes it.
 
-    why: the cause alone, for a message that says what to do in another way.
+    why: the cause alone, for messages with advice of their own.
     """
 
     def __init__(self, message: str, why: str = "") -> None:
@@ -68,24 +69,24 @@ class DownloadFailed(StudioError):
 
 
 class OutputRefused(StudioError):
-    """An export cannot be written to the place that a person named."""
+    """An export that cannot be written to the given place."""
 
 
 class SearchFailed(StudioError):
-    """A service of images did not answer, or was asked something that it cannot."""
+    """A search service that did not answer, or a query that it does not support."""
 
 
 class ServerError(StudioError):
-    """The studio cannot start as asked."""
+    """The studio cannot start with these settings."""
 
 
 class JobFailed(StudioError):
-    """Long work ended badly."""
+    """A job that failed."""
 
 
 class Stopped(StudioError):
-    """A person pressed Stop."""
+    """A person stopped the job."""
 
 
 class JobAlreadyRunning(StudioError):
-    """The project's retraining is under way; two at once would only slow each other down."""
+    """A job of the same kind runs for the project already; two would only slow each other down."""

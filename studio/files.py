@@ -9,14 +9,14 @@ from typing import IO, BinaryIO, cast
 
 _ROOT = Path(__file__).resolve().parents[1]
 APP_DIR = _ROOT if (_ROOT / "streamlit_app.py").is_file() else Path(__file__).with_name("app")
-"""The folder with `streamlit_app.py`, `pages/` and `.streamlit/`: a checkout's root, or `studio/app` of a wheel."""
+"""The folder with `streamlit_app.py`, `pages/` and `.streamlit/`: a checkout, or `studio/app` of a wheel."""
 
 
 @contextmanager
 def _temporary(path: Path) -> Iterator[Path]:
     if not path.parent.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-    # Unique, so that two processes writing one file do not write into each other's.
+    # Unique, so that two processes can write the same file.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         yield temporary
@@ -27,10 +27,10 @@ def _temporary(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_bytes(path: Path, *, flushed: bool = True) -> Iterator[BinaryIO]:
-    """Open `path` for writing bytes; it appears, flushed to the disk, only if the block ends well.
+    """Open `path` for writing bytes; the file appears, flushed to the disk, only if the block succeeds.
 
-    Without `flushed`, a failing machine (not a failing process) may leave it empty or cut short: for what can
-    be made again, and whose reader looks.
+    Without `flushed`, a crash of the machine (not of the process) may leave it truncated: for files that
+    can be made again and are checked when read.
     """
     with _temporary(path) as temporary, temporary.open("wb") as file:
         yield cast(BinaryIO, file)
@@ -41,7 +41,7 @@ def atomic_bytes(path: Path, *, flushed: bool = True) -> Iterator[BinaryIO]:
 
 @contextmanager
 def atomic_text(path: Path) -> Iterator[IO[str]]:
-    r"""Open `path` for writing UTF-8 text with \n lines; it appears only if the block ends well."""
+    r"""Open `path` for writing UTF-8 text with \n lines; the file appears only if the block succeeds."""
     with _temporary(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         yield file
         file.flush()

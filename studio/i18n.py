@@ -1,6 +1,6 @@
-"""The one place through which every text a person reads goes, so that it can be translated.
+"""Translation of all texts for people.
 
-Texts are marked with `_("...")` where they stand; `pybabel extract` collects them. A translation is a
+Texts are marked with `_("...")`; `pybabel extract` collects them. A translation is a
 GNU gettext catalogue at `studio/locale/<language>/LC_MESSAGES/studio.mo`; without one, English stays.
 """
 
@@ -19,16 +19,16 @@ def _catalogue() -> gettext.NullTranslations:
     try:
         language = settings().language
     except ServerError:
-        # Texts are read while modules are imported; whoever starts the program hears of the fault itself.
+        # Texts are read while modules are imported; the error is reported at the start of the program.
         return gettext.NullTranslations()
     return gettext.translation("studio", _LOCALE_DIR, languages=[language], fallback=True)
 
 
 def _(text: str) -> str:
-    """Return `text` in the person's language."""
+    """Return the translation of `text`."""
     return _catalogue().gettext(text)
 
 
 def counted(one: str, many: str, count: int) -> str:
-    """Return `one` or `many`, as `count` asks, with `{count}` filled in: `counted("{count} image", …)`."""
+    """Return the singular or plural text for a count, with `{count}` filled in."""
     return _catalogue().ngettext(one, many, count).format(count=f"{count:,}")

@@ -1,4 +1,4 @@
-"""Starting a module of ours as a process of its own, on every system alike."""
+"""Start of a module as a process, the same on Linux, macOS and Windows."""
 
 import os
 import subprocess
@@ -13,8 +13,8 @@ _ROOT = Path(__file__).resolve().parents[1]
 def start_module(module: str, settings: Settings, *, stdout: int | None = None) -> subprocess.Popen[str]:
     """Start `python -m <module>` with a pipe to its standard input and its output in the log folder.
 
-    The process is meant to end when that pipe closes, as it does when this process dies in any way.
-    stdout: `subprocess.PIPE` where it answers there; what it says on standard error is in the log still.
+    The module must end when the pipe closes, which happens however this process dies.
+    stdout: `subprocess.PIPE` to read its output; standard error goes to the log in any case.
     """
     settings.logs_dir.mkdir(parents=True, exist_ok=True)
     paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]

@@ -1,24 +1,24 @@
-"""How long work tells what it has done, and hears that it should stop.
+"""The interface by which long functions report progress and are stopped.
 
-A room's function takes a `Progress` and knows nothing of jobs, terminals or pages.
+A function of a room takes a `Progress` and depends on no job, terminal or page.
 """
 
 from typing import Protocol
 
 
 class Progress(Protocol):
-    """Where long work reports. Implemented by jobs (database) and by the command line (bars, lines)."""
+    """A receiver of progress reports: the database for jobs, bars or lines for the command line."""
 
     def report(self, phase: str, done: int, total: int | None = None) -> None:
-        """Say that `done` of `total` steps of `phase` are behind us; cheap enough to call for every image.
+        """Report that `done` of `total` steps of a phase are done; cheap enough to call for every image.
 
-        `phase` is a short text for people, in their language, such as "Computing bottlenecks".
-        Raises `studio.errors.Stopped` when a person has asked for an end.
+        phase: a short translated text, such as "Computing bottlenecks".
+        Raises `studio.errors.Stopped` when a person stops the job.
         """
 
 
 class Silent:
-    """A `Progress` that nobody watches."""
+    """A `Progress` that discards its reports."""
 
     def report(self, phase: str, done: int, total: int | None = None) -> None:
         """Do nothing."""

@@ -1,4 +1,4 @@
-"""Typed settings. The only module that reads the environment (`STUDIO_…`)."""
+"""Typed settings from the environment variables `STUDIO_…`, which only this module reads."""
 
 import os
 from functools import cache
@@ -12,76 +12,76 @@ from studio.errors import ServerError
 
 
 class Settings(BaseSettings):
-    """What a person or an administrator can set; every field has a default that works on a laptop."""
+    """The settings of the studio; every default works on a laptop."""
 
     model_config = SettingsConfigDict(env_prefix="STUDIO_", env_ignore_empty=True, frozen=True)
 
     home: Path = Field(default_factory=lambda: Path.home() / "retrain-studio")
     """The data folder: database, images, bottlenecks, runs. Created on first use."""
     database_url: str = ""
-    """An SQLAlchemy address; empty means SQLite inside `home`."""
+    """An SQLAlchemy URL; empty: SQLite in `home`."""
     workers: int = Field(default=1, ge=1, le=64)
-    """How many jobs run at once."""
+    """Number of compute jobs at once."""
     warm: bool = True
-    """Whether a process for jobs imports at its start what training needs, so that Retrain begins at once."""
+    """Whether worker processes import TensorFlow at their start, so that training begins without delay."""
     threads: int = Field(default=0, ge=0, le=256)
-    """Threads for decoding and inference; 0 means one per core."""
+    """Threads for decoding and inference; 0: one per core."""
     secret: str = ""
-    """The secret that visitors must bring; needed when the server listens beyond this machine."""
+    """The secret for opening the studio; required when other machines can reach the server."""
     users: str = ""
-    """Mail addresses, with commas between, that may come in by Streamlit's login (`st.login`) instead; `*`
-    for everybody whom the identity provider lets in."""
+    """E-mail addresses, comma-separated, of those who may log in (`st.login`) instead; `*`: everybody with an
+    account at the identity provider."""
     address: str = ""
-    """Where others reach the studio, such as `https://studio.example.org`: how links to models begin."""
+    """URL of the studio for others, such as `https://studio.example.org`: the beginning of share links."""
     language: str = "en"
-    """The language of every text, as a gettext catalogue's name."""
+    """Language of all texts: the name of a gettext catalogue."""
 
     contact: str = ""
-    """A mail or web address of whoever runs this studio, told to every site that it asks for images."""
+    """E-mail or web address of the person who runs this studio, sent to crawled sites."""
     allow_hosts: str = ""
-    """Hosts, with commas between, that are asked for images although they are not public, on any port."""
+    """Hosts in private networks, comma-separated, that may be crawled, on any port."""
     site_connections: int = Field(default=2, ge=1, le=16)
-    """How many connections one site gets at a time."""
+    """Connections per host at a time."""
     site_delay_s: float = Field(default=0.5, ge=0, le=3600)
-    """Seconds between two requests to one site; its robots.txt may ask for more."""
+    """Seconds between two requests to a host; its robots.txt may require more."""
     openverse_address: str = "https://api.openverse.org"
-    """Where Openverse answers."""
+    """Base URL of the Openverse API."""
     openverse_id: str = ""
-    """A client's id at Openverse, which may ask more often than a stranger."""
+    """Client id of the Openverse API; allows more requests."""
     openverse_secret: str = ""
-    """The secret that belongs to the id."""
+    """Client secret of the Openverse API."""
     commons_address: str = "https://commons.wikimedia.org/w/api.php"
-    """Where Wikimedia Commons answers."""
+    """URL of the Wikimedia Commons API."""
 
     @property
     def user_agent(self) -> str:
-        """How the studio names itself to sites."""
+        """The User-Agent of HTTP requests."""
         contact = f" (+{self.contact})" if self.contact else ""
         return f"retrain-studio/{__version__}{contact}"
 
     @property
     def allowed_hosts(self) -> frozenset[str]:
-        """`allow_hosts` one by one, in lower case."""
+        """The hosts of `allow_hosts`, in lower case."""
         return frozenset(host for part in self.allow_hosts.split(",") if (host := part.strip().lower()))
 
     @property
     def permitted_users(self) -> frozenset[str]:
-        """`users` one by one, in lower case."""
+        """The addresses of `users`, in lower case."""
         return frozenset(user for part in self.users.split(",") if (user := part.strip().lower()))
 
     @property
     def sqlalchemy_url(self) -> str:
-        """The database's address for SQLAlchemy."""
+        """The SQLAlchemy URL of the database."""
         return self.database_url or f"sqlite:///{(self.home / 'studio.sqlite3').as_posix()}"
 
     @property
     def threads_used(self) -> int:
-        """Threads for decoding and inference, counted where the setting leaves it open."""
+        """Number of threads for decoding and inference."""
         return self.threads or os.cpu_count() or 1
 
     @property
     def images_dir(self) -> Path:
-        """Original files and thumbnails, by SHA-256."""
+        """Image files and thumbnails, by SHA-256."""
         return self.home / "pictures"
 
     @property
@@ -96,61 +96,60 @@ class Settings(BaseSettings):
 
     @property
     def runs_dir(self) -> Path:
-        """One folder a run."""
+        """Run folders."""
         return self.home / "runs"
 
     @property
     def uploads_dir(self) -> Path:
-        """Files that have arrived and wait to be ingested."""
+        """Uploaded files, until they are imported."""
         return self.home / "uploads"
 
     @property
     def downloads_dir(self) -> Path:
-        """Archives fetched from the web, whole or in part."""
+        """Downloads, complete or partial."""
         return self.home / "downloads"
 
     @property
     def exports_dir(self) -> Path:
-        """Exports for the browser to fetch, a folder a project."""
+        """Exports for download, one folder per project."""
         return self.home / "exports"
 
     @property
     def answers_dir(self) -> Path:
-        """Tables of what models said of whole folders, a folder a project."""
+        """Tables of batch predictions, one folder per project."""
         return self.home / "answers"
 
     @property
     def previews_dir(self) -> Path:
-        """Small copies of what searches found."""
+        """Previews of search results."""
         return self.home / "previews"
 
     @property
-    def studies_dir(self) -> Path:
-        """What was found out about the images of each project: a folder a project, by its id."""
+    def analyses_dir(self) -> Path:
+        """Files of the analyses, one folder per project id."""
         return self.home / "studies"
 
     @property
     def logs_dir(self) -> Path:
-        """What the worker and its children print."""
+        """Logs of the worker processes."""
         return self.home / "logs"
 
 
 def keras_home() -> Path:
-    """Return the folder where Keras keeps pretrained weights (in `models`), found as Keras finds it."""
+    """Return Keras' home folder, whose `models` holds pretrained weights."""
     return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras").expanduser()
 
 
 @cache
 def settings() -> Settings:
-    """Return the process's settings, read once.
+    """Return the settings of this process, read once.
 
-    Raises ServerError naming the variable that cannot be understood. In English always: the language is
-    one of the settings.
+    Raises ServerError that names the invalid variable, in English: the language is one of the settings.
     """
     try:
         found = Settings()
     except ValidationError as error:
-        fault = error.errors()[0]
-        name = "STUDIO_" + "_".join(str(part) for part in fault["loc"]).upper()
-        raise ServerError(f"{name} cannot be used: {fault['msg']}; it is {fault['input']!r}.") from error
+        problem = error.errors()[0]
+        name = "STUDIO_" + "_".join(str(part) for part in problem["loc"]).upper()
+        raise ServerError(f"{name} cannot be used: {problem['msg']}; it is {problem['input']!r}.") from error
     return found.model_copy(update={"home": found.home.expanduser().resolve()})

@@ -1,6 +1,7 @@
-"""What all tests share: a data folder with awkward letters in its name, and where real photographs are."""
+"""Fixtures of all tests: data folders with Korean letters in their names, databases, real photographs."""
 
 import os
+import socket
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -26,6 +27,14 @@ def until(holds: Callable[[], object], within_s: float = 300) -> None:
     while not holds():
         assert time.monotonic() < end, f"it did not come to hold within {within_s} s"
         time.sleep(0.02)
+
+
+def free_port() -> int:
+    """A TCP port on 127.0.0.1 that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 @pytest.fixture
@@ -98,7 +107,7 @@ def migrated_server() -> Iterator[tuple[Server, str]]:
         server.close()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
 def database(request: pytest.FixtureRequest, home: Path) -> Iterator[Database]:
     """An empty database with the newest schema, of each kind the studio runs on."""
     if request.param == "sqlite":

@@ -1,3 +1,3 @@
-"""The schema's history. `HEAD` names its newest step, so that a start need not read them all."""
+"""Alembic migrations. `HEAD` is the newest revision, so that a start need not read them all."""
 
 HEAD = "0006"

@@ -1,4 +1,4 @@
-"""How Alembic meets the database: always through a connection that `db.migrate` opened and locked."""
+"""Alembic's environment: migrations run on the connection that `db.migrate` opened and locked."""
 
 from typing import Any, Literal
 
@@ -10,16 +10,11 @@ from db.engine import Base, UtcDateTime
 
 
 def _render(kind: str, thing: Any, _autogen: AutogenContext) -> str | Literal[False]:
-    # A migration must not depend on models, which go on changing after it.
+    # A migration must not depend on models, which change later.
     return "sa.DateTime(timezone=True)" if kind == "type" and isinstance(thing, UtcDateTime) else False
 
 
-_TABLES = (
-    models,
-    models,
-    models,
-    models,
-)  # importing them is what tells `Base` of their tables
+_TABLES = models  # importing them registers their tables with `Base`
 
 context.configure(
     connection=context.config.attributes["connection"],

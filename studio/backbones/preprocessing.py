@@ -1,4 +1,4 @@
-"""From a file to the pixels a backbone takes: one object that training, preview and every export share."""
+"""Preprocessing from an image file to a backbone's input; training, preview and every export share it."""
 
 import hashlib
 import json
@@ -15,26 +15,26 @@ from studio.images.decode import decode
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR}
 _FITS = ("stretch",)
 
-Channels = float | tuple[float, float, float]
+PerChannel = float | tuple[float, float, float]
 """One number for all channels, or one each for red, green and blue."""
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How images become a network's input.
+    """The settings by which images become a network's input.
 
-    resize: the filter, over the area a target pixel covers; "bilinear".
-    fit: what happens to the aspect ratio; "stretch" gives it up, as `retrain.py` does.
-    mean, scale: inside the network, 0-255, `(pixel - mean) / scale`; 0 and 1 where the network has a scaling
-    of its own.
+    resize: resampling filter over the area that a target pixel covers; only "bilinear".
+    fit: treatment of the aspect ratio; only "stretch", which does not keep it, as in `retrain.py`.
+    mean, scale: pixels, 0-255, enter the network as `(pixel - mean) / scale`; 0 and 1 if the network scales
+    them itself.
     """
 
     width_px: int
     height_px: int
     resize: str = "bilinear"
     fit: str = "stretch"
-    mean: Channels = 127.0
-    scale: Channels = 128.0
+    mean: PerChannel = 127.0
+    scale: PerChannel = 128.0
 
     def __post_init__(self) -> None:
         if self.resize not in _FILTERS or self.fit not in _FITS:
@@ -45,14 +45,14 @@ class Preprocessing:
 
     @property
     def fingerprint(self) -> str:
-        """The name of these settings in caches: 16 hexadecimal digits."""
+        """Cache key of these settings: 16 hexadecimal digits."""
         return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:16]
 
     def read(self, source: Path | bytes, name: str) -> npt.NDArray[np.uint8]:
         """Return a file's pixels: uint8, (height_px, width_px, 3). Raises ImageRefused.
 
         A large JPEG is decoded at a smaller scale, never under twice the input size, so that the resize
-        still has more than it needs.
+        has enough pixels.
         """
         return self.pixels(decode(source, name, at_least_px=2 * max(self.width_px, self.height_px)))
 
@@ -62,12 +62,12 @@ class Preprocessing:
         return np.asarray(resized, dtype=np.uint8)
 
     def scaled(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """Return pixels, (…, 3), as the network takes them; float32, of the same shape."""
+        """Return pixels, (…, 3), scaled for the network: float32, of the same shape."""
         mean, scale = np.asarray(self.mean, np.float32), np.asarray(self.scale, np.float32)
         return np.asarray((pixels.astype(np.float32) - mean) / scale, np.float32)
 
     def scaling_layer(self) -> Any:
-        """Return the Keras layer that does as `scaled` does, inside of a model."""
+        """Return a Keras layer that computes the same as `scaled`."""
         import keras
 
         if (self.mean, self.scale) == (0.0, 1.0):
@@ -78,16 +78,16 @@ class Preprocessing:
         return keras.layers.Rescaling(1 / self.scale, offset=-self.mean / self.scale)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values for a JSON file."""
+        """Return the settings as JSON values."""
         return {
             name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()
         }
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Preprocessing":
-        """Return what `to_json` gave."""
+        """Return the settings that `to_json` returned."""
         given: dict[str, Any] = {
-            # A damaged file may hold anything: `dict` says so with an error that is expected.
+            # A damaged file may hold anything; `dict` raises an error that callers expect.
             name: tuple(value) if isinstance(value, list) else value
             for name, value in dict(values).items()
         }

@@ -1,37 +1,48 @@
-"""The registry: every backbone by its name."""
+"""The registry of backbones by name.
+
+To add a backbone, add a row to the table of its family in `keras_catalogue`; a new family is one new module
+with a tuple of backbones and one entry in `FAMILIES`. See docs/decisions/0050-backbones.md.
+"""
 
 from difflib import get_close_matches
 
 from studio.backbones.backbone import Backbone
-from studio.backbones.concatenated import side_by_side
+from studio.backbones.concatenated import concatenate
 from studio.backbones.efficientnet_lite import EFFICIENTNET_LITES
-from studio.backbones.keras_catalogue import EFFICIENTNETS, MOBILENETS, NETWORKS
+from studio.backbones.keras_catalogue import EFFICIENTNETS, MOBILENETS, OTHER_NETWORKS
 from studio.errors import BackboneError
 from studio.i18n import _
 
 DEFAULT = "efficientnet_lite0"
+"""Name of the backbone that is used unless another one is chosen."""
 
-BACKBONES = {
-    backbone.name: backbone for backbone in (*EFFICIENTNET_LITES, *MOBILENETS, *EFFICIENTNETS, *NETWORKS)
-}
+FAMILIES: tuple[tuple[Backbone, ...], ...] = (
+    EFFICIENTNET_LITES,
+    MOBILENETS,
+    EFFICIENTNETS,
+    OTHER_NETWORKS,
+)
+"""All backbones, in the order of the documentation."""
+
+BACKBONES = {backbone.name: backbone for family in FAMILIES for backbone in family}
 
 
-def backbone_named(name: str) -> Backbone:
-    """Return a backbone of the registry, or several, joined by "+", as one.
+def get_backbone(name: str) -> Backbone:
+    """Return a backbone by name; for names joined by "+", return their concatenation.
 
-    Raises BackboneError for a name that is not in it, and for those that cannot stand side by side.
+    Raises BackboneError for an unknown name and for backbones that cannot be concatenated.
     """
-    found = [_one_named(part.strip()) for part in name.split("+")]
-    return found[0] if len(found) == 1 else side_by_side(found)
+    backbones = [_get_single(part.strip()) for part in name.split("+")]
+    return backbones[0] if len(backbones) == 1 else concatenate(backbones)
 
 
-def _one_named(name: str) -> Backbone:
+def _get_single(name: str) -> Backbone:
     if name in BACKBONES:
         return BACKBONES[name]
-    close = get_close_matches(name, BACKBONES, n=3, cutoff=0.5) or [DEFAULT]
+    similar = get_close_matches(name, BACKBONES, n=3, cutoff=0.5) or [DEFAULT]
     raise BackboneError(
         _(
-            "expected a backbone by its name; got “{name}”. Near to it: {close}. All of them: "
+            "expected the name of a backbone; got “{name}”. Similar names: {similar}. List all with "
             "python -m studio backbones"
-        ).format(name=name, close=", ".join(close))
+        ).format(name=name, similar=", ".join(similar))
     )

@@ -11,43 +11,46 @@ from studio import __version__
 from studio.errors import StudioError
 from studio.i18n import _
 
-# The module is imported only when its command is asked for, so that none pays for another's libraries.
+# Modules are imported only when their command is run, so that none loads the libraries of another.
 _COMMANDS = {
-    "serve": ("studio.cli.serve", _("Open the studio in the browser (what happens without a command).")),
-    "import": ("studio.cli.collect", _("Bring a folder, an archive or a list of addresses into a project.")),
-    "crawl": ("studio.cli.collect", _("Collect the images that web pages show.")),
+    "serve": ("studio.cli.serve", _("Open the studio in the browser (the default command).")),
+    "import": ("studio.cli.collect", _("Import a folder, an archive or a list of URLs into a project.")),
+    "crawl": ("studio.cli.collect", _("Collect the images of web pages.")),
     "search": ("studio.cli.collect", _("Search Openverse or Wikimedia Commons for images.")),
-    "sources": ("studio.cli.collect", _("Write down every address and file that was offered to a project.")),
+    "sources": (
+        "studio.cli.collect",
+        _("List every file and URL that was imported or skipped, with its outcome."),
+    ),
     "export": (
         "studio.cli.share",
-        _("Write a run's model in a form that others open, and measure how near it is."),
+        _("Export the model of a run, and measure its parity."),
     ),
     "export_data": (
         "studio.cli.curate",
-        _("Write a project's images and labels in a format of choice."),
+        _("Export the images and labels of a project as a dataset."),
     ),
     "doubtful": (
         "studio.cli.curate",
-        _("Write down a project's labels, those that are most likely wrong first."),
+        _("List the labels of a project, most likely wrong ones first."),
     ),
-    "copies": ("studio.cli.curate", _("Write down which images of a project are the same, or nearly.")),
+    "copies": ("studio.cli.curate", _("List the duplicates and near-duplicates of a project.")),
     "retrain": (
         "studio.cli.retrain",
-        _("Retrain a network's top on a folder of class folders, or on a project's labels."),
+        _("Train a classifier on a folder of class folders, or on the labels of a project."),
     ),
     "backbones": (
         "studio.cli.backbones",
-        _("List the pretrained networks, and measure how fast they are here."),
+        _("List the backbones (pretrained networks), and measure their speed."),
     ),
     "runs": ("studio.cli.runs", _("List runs with their settings and results.")),
-    "rerun": ("studio.cli.runs", _("Do a run again and say whether its numbers are the same.")),
-    "evaluate": ("studio.cli.predict", _("Say how good a model is on a folder of class folders.")),
-    "label_image": ("studio.cli.predict", _("Ask a trained model what is in an image.")),
+    "rerun": ("studio.cli.runs", _("Repeat a run and report whether its results are the same.")),
+    "evaluate": ("studio.cli.predict", _("Evaluate a model on a folder of class folders.")),
+    "label_image": ("studio.cli.predict", _("Classify images with a trained model.")),
 }
 
 
 class _Commands(click.Group):
-    """A group that imports a command's module when the command is run."""
+    """A group that imports the module of a command when the command is run."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -77,7 +80,7 @@ class _Commands(click.Group):
 @click.version_option(__version__)
 @click.pass_context
 def studio(context: click.Context, debug: bool) -> None:
-    """Open the studio where no command is named. `--debug` is read in `run`."""
+    """Run a command; without one, open the studio. `--debug` is read in `run`."""
     if context.invoked_subcommand is None:
         from studio.cli.serve import serve
 
@@ -85,17 +88,17 @@ def studio(context: click.Context, debug: bool) -> None:
 
 
 def run(arguments: list[str] | None = None) -> None:
-    """Run the command line and leave the process: 0 on success, 2 for wrong usage, 1 for anything else.
+    """Run the command line and exit: 0 on success, 2 for wrong usage, 1 for any other error.
 
-    An error is one readable line on standard error; a traceback is shown only with `--debug`.
+    An error is one line on standard error; `--debug` shows the traceback.
     """
     for stream in (sys.stdout, sys.stderr):
-        # Windows' consoles have encodings that lack most letters: write what they can, never fail.
+        # The encodings of Windows consoles lack most characters: never fail on them.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     given = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in given
-    # `--debug` may stand anywhere, since one adds it to a line that has just failed.
+    # `--debug` may stand anywhere, since people add it to a command that has just failed.
     given = [*(["--debug"] if debug else []), *(word for word in given if word != "--debug")]
     try:
         code = studio.main(given, prog_name="python -m studio", standalone_mode=False)
@@ -103,7 +106,7 @@ def run(arguments: list[str] | None = None) -> None:
         error.show()
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        click.echo(_("Stopped. What was finished is kept; the same command goes on from there."), err=True)
+        click.echo(_("Stopped. What was finished is kept; run the same command again to continue."), err=True)
         code = 1
     except Exception as error:
         if debug:
@@ -115,7 +118,7 @@ def run(arguments: list[str] | None = None) -> None:
 
 
 def readable(error: Exception) -> str:
-    """Return one line about `error` for a person; a fault of our own says how to see more."""
+    """Return a one-line message for an error; for an unexpected one, how to see the details."""
     if isinstance(error, StudioError):
         return " ".join(str(error).split())
     return _("Unexpected {kind}: {error}. Run the same command with --debug for the details.").format(

@@ -1,4 +1,4 @@
-"""`python -m studio doubtful --project NAME --csv FILE`."""
+"""`python -m studio doubtful`, `copies` and `export-data`: label issues, duplicates, exported datasets."""
 
 import json
 import time
@@ -9,6 +9,7 @@ from typing import Any, Literal
 import click
 
 from db.engine import Database
+from studio.datasets.formats import EXPORT_FORMATS
 from studio.datasets.projects import Project, find_project
 from studio.errors import JobFailed, ProjectError
 from studio.i18n import _, counted
@@ -16,50 +17,50 @@ from studio.jobs import queue
 from studio.settings import settings
 
 
-@click.command("doubtful", help=_("Write down a project's labels, those that are most likely wrong first."))
-@click.option("--project", "project_name", required=True, help=_("The project's name."))
+@click.command("doubtful", help=_("List the labels of a project, most likely wrong ones first."))
+@click.option("--project", "project_name", required=True, help=_("Name of the project."))
 @click.option(
     "--csv",
     "csv_path",
     type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
     required=True,
-    help=_("The file to write a line for each label into; - is standard output."),
+    help=_("Write the list to this CSV file; -: standard output."),
 )
-@click.option("--limit", type=click.IntRange(min=1), help=_("How many to write at most."))
+@click.option("--limit", type=click.IntRange(min=1), help=_("Maximum number of labels."))
 def doubtful(project_name: str, csv_path: Path, limit: int | None) -> None:
-    """Look through images and labels where that is due, write the table, and count."""
+    """Analyse images and labels if they have changed, write the list, and print counts."""
     from studio.cli.terminal import write_table
     from studio.curate import reports
-    from studio.curate.findings import DOUBTFUL_FROM
+    from studio.curate.analysis_results import LABEL_ISSUE_THRESHOLD
     from studio.data import open_database
     from studio.settings import settings
 
     database = open_database(settings())
     project = project_named(database, project_name)
-    look(database, project, ("survey", "review"))
+    analyse(database, project, ("survey", "review"))
     with database.read() as session:
-        found = reports.doubtful(session, project.id)
+        found = reports.report_label_issues(session, project.id)
     shown = found[:limit]
     rows = [(each.name, each.sha256, each.label, each.suggested, round(each.score, 6)) for each in shown]
-    write_table(csv_path, reports.Doubt._fields, rows)
-    wrong = sum(each.score >= DOUBTFUL_FROM for each in found)
-    said = _("{judged} judged, {wrong} likely wrong").format(
+    write_table(csv_path, reports.ReportedLabelIssue._fields, rows)
+    wrong = sum(each.score >= LABEL_ISSUE_THRESHOLD for each in found)
+    summary = _("{judged} checked, {wrong} likely wrong").format(
         judged=counted("{count} label", "{count} labels", len(found)), wrong=f"{wrong:,}"
     )
-    click.echo(said, err=csv_path == Path("-"))
+    click.echo(summary, err=csv_path == Path("-"))
 
 
-@click.command("copies", help=_("Write down which images of a project are the same, or nearly."))
-@click.option("--project", "project_name", required=True, help=_("The project's name."))
+@click.command("copies", help=_("List the duplicates and near-duplicates of a project."))
+@click.option("--project", "project_name", required=True, help=_("Name of the project."))
 @click.option(
     "--csv",
     "csv_path",
     type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
     required=True,
-    help=_("The file to write a line for each copy into; - is standard output."),
+    help=_("Write the list to this CSV file; -: standard output."),
 )
 def copies(project_name: str, csv_path: Path) -> None:
-    """Look through the images where that is due, write the table, and count."""
+    """Analyse the images if they have changed, write the list, and print counts."""
     from studio.cli.terminal import write_table
     from studio.curate import reports
     from studio.data import open_database
@@ -67,24 +68,25 @@ def copies(project_name: str, csv_path: Path) -> None:
 
     database = open_database(settings())
     project = project_named(database, project_name)
-    look(database, project, ("survey",))
+    analyse(database, project, ("survey",))
     with database.read() as session:
-        found = reports.copies(session, project.id)
+        found = reports.report_duplicates(session, project.id)
     rows = [(*each[:5], "yes" if each.keeper else "no") for each in found]  # for programs: not translated
-    write_table(csv_path, reports.Copy._fields, rows)
-    said = _("{groups}, {images} in them").format(
-        groups=counted("{count} group of copies", "{count} groups of copies", len({c.group for c in found})),
-        images=counted("{count} place", "{count} places", len(found)),
+    write_table(csv_path, reports.ReportedDuplicate._fields, rows)
+    summary = _("{groups}, {images}").format(
+        groups=counted("{count} duplicate group", "{count} duplicate groups", len({c.group for c in found})),
+        images=counted("{count} row", "{count} rows", len(found)),
     )
-    click.echo(said, err=csv_path == Path("-"))
+    click.echo(summary, err=csv_path == Path("-"))
 
 
-_LOOK_EVERY_S = 0.3
-Look = Literal["survey", "review"]
+_POLL_S = 0.3
+AnalysisKind = Literal["survey", "review"]
+"""Kinds of job: the analysis of the images, and that of the labels."""
 
 
 def project_named(database: Database, name: str) -> Project:
-    """Return the project of this name. Raises ProjectError where there is none, and makes none."""
+    """Return the project of this name. Raises ProjectError if there is none."""
     with database.read() as session:
         project = find_project(session, name)
     if project is None:
@@ -96,67 +98,64 @@ def project_named(database: Database, name: str) -> Project:
     return project
 
 
-def look(database: Database, project: Project, kinds: Sequence[Look]) -> None:
-    """Do each look in this process, where it has not seen everything yet; wait for one that runs elsewhere.
+def analyse(database: Database, project: Project, kinds: Sequence[AnalysisKind]) -> None:
+    """Run each analysis that is out of date in this process; wait for one that runs elsewhere.
 
-    Raises what ended it, and JobFailed.
+    Raises the error that ended it, and JobFailed.
     """
     for kind in kinds:
         while _is_stale(database, project.id, kind):
-            if _runs(database, project.id, kind):
-                time.sleep(_LOOK_EVERY_S)
-            elif _did(database, project, kind):
+            if _is_running(database, project.id, kind):
+                time.sleep(_POLL_S)
+            elif _run(database, project, kind):
                 break
 
 
-def _did(database: Database, project: Project, kind: Look) -> bool:
-    """Do a look to its end; False where a worker was quicker to begin it."""
+def _run(database: Database, project: Project, kind: AnalysisKind) -> bool:
+    """Run an analysis; return False if a worker began it first."""
     from studio.cli.run_job import run_here
 
     try:
         run_here(kind, {}, project.name)
     except JobFailed:
-        if _runs(database, project.id, kind):
+        if _is_running(database, project.id, kind):
             return False
         raise
     return True
 
 
-def _runs(database: Database, project_id: int, kind: Look) -> bool:
-    # One that only stands in the queue is taken from there.
+def _is_running(database: Database, project_id: int, kind: AnalysisKind) -> bool:
+    # A queued one is run here.
     with database.read() as session:
         return any(job.state == "running" for job in queue.live(session, project_id, {kind}))
 
 
-def _is_stale(database: Database, project_id: int, kind: Look) -> bool:
-    from db.labelling import newest_number
-    from studio.curate.findings import last_study
+def _is_stale(database: Database, project_id: int, kind: AnalysisKind) -> bool:
+    from db.labelling import latest_operation_number
+    from studio.curate.analysis_results import last_analysis
 
     with database.read() as session:
-        last = last_study(session, project_id, kind)
-        survey = last_study(session, project_id, "survey")
-        if last is None or last.operation_number < newest_number(session, project_id):
+        last = last_analysis(session, project_id, kind)
+        images = last_analysis(session, project_id, "survey")
+        if last is None or last.operation_number < latest_operation_number(session, project_id):
             return True
-        return survey is not None and survey.at > last.at
+        return images is not None and images.at > last.at
 
 
-_FORMATS = ("folders", "csv", "coco", "hf", "tfrecord")
-
-
-@click.command(
-    "export-data", help=_("Write a project's images and labels in a format that others read, and import.")
+@click.command("export-data", help=_("Export the images and labels of a project as a dataset."))
+@click.option("--project", "project_name", required=True, help=_("Name of the project."))
+@click.option(
+    "--format", "kind", type=click.Choice(tuple(EXPORT_FORMATS)), required=True, help=_("Dataset format.")
 )
-@click.option("--project", "project_name", required=True, help=_("The project's name."))
-@click.option("--format", "kind", type=click.Choice(_FORMATS), required=True, help=_("What to write."))
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
     required=True,
-    help=_("A .zip, a .tar, or a folder; with csv also a .csv, which is the table alone."),
+    help=_("A .zip or .tar file, or a folder; with csv also a .csv file: the table alone."),
 )
 @click.option("--json", "as_json", is_flag=True, help=_("Print one JSON object, for programs."))
 def export_data(project_name: str, kind: str, output: Path, as_json: bool) -> None:
-    """Write the export, name each image that is lost, and count at the end."""
+    """Write the export, report each lost image file, and print counts."""
     from studio.cli.run_job import run_here
     from studio.data import open_database
     from studio.datasets.export import check
@@ -166,7 +165,7 @@ def export_data(project_name: str, kind: str, output: Path, as_json: bool) -> No
 
     output = output.expanduser().absolute()
     check(kind, output)
-    # Looked at before the job is made, which would make a project of a mistyped name.
+    # Checked before the job is made, which would create a project for a mistyped name.
     database = open_database(settings())
     with database.read() as session:
         project = find_project(session, project_name)
@@ -187,7 +186,7 @@ def export_data(project_name: str, kind: str, output: Path, as_json: bool) -> No
 
 
 def _summary_line(done: Mapping[str, Any], output: Path) -> str:
-    said = _("{images} ({labelled} labelled, {unlabelled} unlabelled, {rejected} rejected) in {path}").format(
+    line = _("{images} ({labelled} labelled, {unlabelled} unlabelled, {rejected} rejected) in {path}").format(
         images=counted("{count} image", "{count} images", done["pictures"]),
         labelled=f"{done['labelled']:,}",
         unlabelled=f"{done['unlabelled']:,}",
@@ -195,4 +194,4 @@ def _summary_line(done: Mapping[str, Any], output: Path) -> str:
         path=output,
     )
     lost = done["lost_count"]
-    return said + (counted("; {count} file lost", "; {count} files lost", lost) if lost else "")
+    return line + (counted("; {count} file lost", "; {count} files lost", lost) if lost else "")

@@ -1,4 +1,4 @@
-"""`python -m studio retrain`: images in, a model out, with `retrain.py`'s flags."""
+"""`python -m studio retrain`: train on a folder or on a project."""
 
 import shutil
 from collections.abc import Callable, Iterable
@@ -8,20 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from studio.cli.retrain_flags import options_of, retrain_flags, settled
+from studio.cli.retrain_flags import options_of, resolve_flags, retrain_flags
 from studio.cli.terminal import terminal_progress
 from studio.errors import OutputRefused
 from studio.files import atomic_bytes
 from studio.i18n import _
 from studio.progress import Progress
-from studio.retrain.head.dataset import tested_places
-from studio.retrain.head.head import Watch
-from studio.retrain.measure_confidence import measured
+from studio.retrain.head.dataset import sample_test_examples
+from studio.retrain.head.head import HeadCallback
+from studio.retrain.measure_confidence import measure_confidence
 from studio.retrain.options import RunOptions
 from studio.retrain.run import RunResult, read_run
 from studio.retrain.run import retrain as retrain_on
-from studio.retrain.run_folder import CARD, LABELS, MODEL
+from studio.retrain.run_folder import LABELS_FILE, MODEL_FILE, MODEL_JSON
 from studio.retrain.snapshot import Snapshot
+from studio.retrain.train_head import RunContext
 from studio.settings import settings
 
 if TYPE_CHECKING:
@@ -29,17 +30,17 @@ if TYPE_CHECKING:
     from studio.images.store import ImageStore
 
 
-@click.command(help=_("Retrain a network's top on a folder of class folders, or on a project's labels."))
+@click.command(help=_("Train a classifier on a folder of class folders, or on the labels of a project."))
 @retrain_flags
 @click.pass_context
 def retrain(context: click.Context, /, **_given: Any) -> None:
-    """Train, say where the run is, and end with the test accuracy."""
-    given = settled(context)
+    """Train, print the run folder, and end with the test accuracy."""
+    given = resolve_flags(context)
     options = options_of(given)
     if given["project"] is None:
-        result = retrain_folder(given, options, _tell)
+        result = retrain_folder(given, options, _print_warnings)
     else:
-        result = retrain_project(given, options, _tell)
+        result = retrain_project(given, options, _print_warnings)
     _copy_out(result, given)
     click.echo(_("The run is in {run_dir}").format(run_dir=result.run_dir))
     wrong = _misclassified(result) if given["print_misclassified_test_images"] else []
@@ -48,7 +49,7 @@ def retrain(context: click.Context, /, **_given: Any) -> None:
         click.echo(line)
 
 
-def _tell(lines: Iterable[str]) -> None:
+def _print_warnings(lines: Iterable[str]) -> None:
     for line in lines:
         click.echo(line, err=True)
 
@@ -58,17 +59,17 @@ def _copy_out(result: RunResult, given: dict[str, Any]) -> None:
     output_graph: Path | None = given["output_graph"]
     name: str = given["final_tensor_name"]
     if output_labels is not None:
-        _write(output_labels, (result.run_dir / LABELS).read_bytes())
+        _write(output_labels, (result.run_dir / LABELS_FILE).read_bytes())
     if output_graph is None:
         return
     if output_graph.suffix.lower() == ".pb":
-        from studio.share.frozen_graph import write_frozen_graph
+        from studio.share.exports.frozen_graph import write_frozen_graph
 
         write_frozen_graph(result.run_dir, output_graph, name)
         return
-    from studio.retrain.model_file import with_output_name
+    from studio.retrain.model_file import rename_output
 
-    _write(output_graph, with_output_name((result.run_dir / MODEL).read_bytes(), name))
+    _write(output_graph, rename_output((result.run_dir / MODEL_FILE).read_bytes(), name))
 
 
 def _write(target: Path, content: bytes) -> None:
@@ -84,10 +85,10 @@ def _last_line(result: RunResult) -> str:
 
 
 def _misclassified(result: RunResult) -> list[str]:
-    """A line for each wrong answer in the test: the file, right-aligned to 70, and what it was taken for."""
+    """Return a line per misclassified test image: the file, right-aligned to 70, and the predicted class."""
     tested = result.snapshot.of_split("testing")
-    # By place and not by SHA-256: with --compat an image and its copy are both asked.
-    places = tested_places(result.snapshot, result.options)
+    # By index and not by SHA-256: with --compat an image and its duplicate are both tested.
+    places = sample_test_examples(result.snapshot, result.options)
     return [
         f"{tested[place].path!s:>70}  {prediction.predicted}"
         for place, prediction in zip(places, result.evaluation.predictions, strict=True)
@@ -95,39 +96,37 @@ def _misclassified(result: RunResult) -> list[str]:
     ]
 
 
-Tell = Callable[[Iterable[str]], None]
+Warn = Callable[[Iterable[str]], None]
 
 
-def retrain_folder(given: dict[str, Any], options: RunOptions, tell: Tell) -> RunResult:
-    """Train on the folder that the flags name. tell: takes the lines that a person is warned with."""
+def retrain_folder(given: dict[str, Any], options: RunOptions, warn: Warn) -> RunResult:
+    """Train on the folder that the flags name. warn: gets lines of warnings."""
     image_dir = Path(given["image_dir"])
     name = f"{image_dir.resolve().name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     run_dir: Path = given["run_dir"] or settings().runs_dir / name
     with terminal_progress() as progress:
         if options.compat:
-            from studio.retrain.compat import empty_summaries
+            from studio.retrain.compat import clear_summaries
 
-            empty_summaries(given["summaries_dir"])
-        snapshot = _snapshot(given, options, progress, tell)
+            clear_summaries(given["summaries_dir"])
+        snapshot = _snapshot(given, options, progress, warn)
         warned = snapshot.check()
-        tell(warned)
-        result = retrain_on(
-            snapshot,
-            options,
-            run_dir=run_dir,
-            bottleneck_dir=_cache_dir(given, options),
-            backbones_dir=given["model_dir"] or settings().backbones_dir,
-            threads=settings().threads_used,
-            progress=progress,
-            on_points=lambda _points: None,
+        warn(warned)
+        context = RunContext(
+            run_dir,
+            _cache_dir(given, options),
+            given["model_dir"] or settings().backbones_dir,
+            settings().threads_used,
+            progress,
+            callbacks=_watches(given, options, run_dir),
             summaries_dir=given["summaries_dir"],
-            watches=_watches(given, options, run_dir),
         )
-        tell(refusal.reason for refusal in result.refusals)
-        tell(warning for warning in result.warnings if warning not in warned)
+        result = retrain_on(snapshot, options, context)
+        warn(refusal.reason for refusal in result.skipped)
+        warn(warning for warning in result.warnings if warning not in warned)
         if options.compat:
             _write_bottleneck_files(given, options, result, progress)
-        measured(
+        measure_confidence(
             result.run_dir,
             _cache_dir(given, options),
             threads=settings().threads_used,
@@ -136,61 +135,63 @@ def retrain_folder(given: dict[str, Any], options: RunOptions, tell: Tell) -> Ru
     return result
 
 
-def _snapshot(given: dict[str, Any], options: RunOptions, progress: Progress, tell: Tell) -> Snapshot:
+def _snapshot(given: dict[str, Any], options: RunOptions, progress: Progress, warn: Warn) -> Snapshot:
     shares: dict[str, Any] = {
         "validation_percentage": options.validation_percentage,
         "testing_percentage": options.testing_percentage,
         "seed": options.seed,
     }
     if options.compat:
-        from studio.retrain.compat import read_peer_folder
+        from studio.retrain.compat import read_compat_folder
 
-        peer = read_peer_folder(given["image_dir"], **shares, progress=progress)
-        tell(refusal.reason for refusal in peer.refusals)
-        tell(peer.warnings)
-        return peer.snapshot
+        compat_folder = read_compat_folder(given["image_dir"], **shares, progress=progress)
+        warn(refusal.reason for refusal in compat_folder.skipped)
+        warn(compat_folder.warnings)
+        return compat_folder.snapshot
     from studio.retrain.image_folder import read_image_folder
 
     folder = read_image_folder(Path(given["image_dir"]), progress)
-    tell(refusal.reason for refusal in folder.refusals)
+    warn(refusal.reason for refusal in folder.skipped)
     return Snapshot.of(folder.images, **shares)
 
 
 def _cache_dir(given: dict[str, Any], options: RunOptions) -> Path:
-    # The peer's holds text files under the images' names; ours, by content, stays in the data folder.
+    # That of retrain.py holds text files by image names; ours, by content, stays in the data folder.
     chosen: Path | None = None if options.compat else given["bottleneck_dir"]
     return chosen or settings().bottleneck_dir
 
 
-def _watches(given: dict[str, Any], options: RunOptions, run_dir: Path) -> tuple[Watch, ...]:
+def _watches(given: dict[str, Any], options: RunOptions, run_dir: Path) -> tuple[HeadCallback, ...]:
     every: int = given["intermediate_store_frequency"]
     if not every:
         return ()
-    from studio.share.frozen_graph import intermediate_graphs
+    from studio.share.exports.frozen_graph import intermediate_graph_writer
 
     folder: Path = given["intermediate_output_graphs_dir"] or run_dir / "intermediate"
-    return (Watch(every, intermediate_graphs(options.backbone, folder, given["final_tensor_name"])),)
+    return (
+        HeadCallback(every, intermediate_graph_writer(options.backbone, folder, given["final_tensor_name"])),
+    )
 
 
 def _write_bottleneck_files(
     given: dict[str, Any], options: RunOptions, result: RunResult, progress: Progress
 ) -> None:
-    from studio.backbones import ready
+    from studio.backbones import prepare_backbone
     from studio.backbones.bottleneck_cache import BottleneckCache
     from studio.retrain.compat import write_bottleneck_files
 
-    backbone = ready(options.backbone, given["model_dir"] or settings().backbones_dir, progress)
+    backbone = prepare_backbone(options.backbone, given["model_dir"] or settings().backbones_dir, progress)
     cache = BottleneckCache.of(_cache_dir(given, options), backbone)
     write_bottleneck_files(
         given["bottleneck_dir"], result.snapshot.examples, cache.vectors, options.backbone, progress
     )
 
 
-def retrain_project(given: dict[str, Any], options: RunOptions, tell: Tell) -> RunResult:
-    """Ask for a run on the project that the flags name, and see it to its end.
+def retrain_project(given: dict[str, Any], options: RunOptions, warn: Warn) -> RunResult:
+    """Train on the project that the flags name.
 
-    A run that was stopped is gone on with where neither labels nor options are others by now. Raises
-    ProjectError where there is no such project, OutputRefused, and what ended the run.
+    A stopped run with the same labels, options and name continues. Raises ProjectError if there is no such
+    project, OutputRefused, and the error that ended the run.
     """
     from studio.cli.curate import project_named
     from studio.cli.run_job import follow
@@ -199,29 +200,29 @@ def retrain_project(given: dict[str, Any], options: RunOptions, tell: Tell) -> R
     from studio.retrain.runs import run_records
 
     run_dir: Path | None = given["run_dir"]
-    if run_dir is not None and (run_dir / CARD).exists():
+    if run_dir is not None and (run_dir / MODEL_JSON).exists():
         raise OutputRefused(
             _("{path} holds a finished run already. Choose another folder.").format(path=run_dir)
         )
     database = open_database(settings())
     project = project_named(database, given["project"])
     store = ImageStore(settings().images_dir)
-    run_id, job_id = _asked(database, store, project.id, options, given["name"] or "")
+    run_id, job_id = _run_and_job(database, store, project.id, options, given["name"] or "")
     result = follow(database, job_id)
-    tell(refusal["reason"] for refusal in result.get("refused", ()))
-    tell(result.get("warnings", ()))
+    warn(refusal["reason"] for refusal in result.get("refused", ()))
+    warn(result.get("warnings", ()))
     with database.read() as session:
-        folder = settings().runs_dir / run_records.run(session, run_id).folder
+        folder = settings().runs_dir / run_records.get_run(session, run_id).folder
     if run_dir is not None:
         shutil.copytree(folder, run_dir, dirs_exist_ok=True)
         folder = run_dir
     return read_run(folder)
 
 
-def _asked(
+def _run_and_job(
     database: "Database", store: "ImageStore", project_id: int, options: RunOptions, name: str
 ) -> tuple[int, int]:
-    """Return a run and its job: of one that was cut off in just these words, or of a new one."""
+    """Return the ids of a run and its job: an interrupted one with the same options, or a new one."""
     from studio.jobs import queue
     from studio.retrain import tasks
     from studio.retrain.runs import run_records, snapshot_records
@@ -229,22 +230,22 @@ def _asked(
     now = datetime.now(UTC)
     with database.write() as session:
         queue.requeue_lost(session, now)
-        cut_off = [
+        interrupted = [
             run
-            for run in run_records.runs(session, project_id)
+            for run in run_records.list_runs(session, project_id)
             if (run.options, run.name) == (options, name)
             and run.job_id is not None
             and run.job_state in ("stopped", "failed")
         ]
-        if cut_off:
-            snapshot = snapshot_records.snapshot_of(session, project_id, options, store)
-            snapshot_id = snapshot_records.freeze(session, project_id, snapshot, now)
-            for run in cut_off:
+        if interrupted:
+            snapshot = snapshot_records.current_snapshot(session, project_id, options, store)
+            snapshot_id = snapshot_records.freeze_snapshot(session, project_id, snapshot, now)
+            for run in interrupted:
                 if run.snapshot_id == snapshot_id and run.job_id is not None:
                     queue.resume(session, run.job_id)
                     return run.id, run.job_id
-    run_id = tasks.retrain(database, store, project_id, options, now, name=name)
+    run_id = tasks.enqueue_run(database, store, project_id, options, now, name=name)
     with database.read() as session:
-        job_id = run_records.run(session, run_id).job_id
+        job_id = run_records.get_run(session, run_id).job_id
     assert job_id is not None  # noqa: S101 - given in the same transaction as the run
     return run_id, job_id

@@ -1,4 +1,4 @@
-"""The flags of `python -m studio retrain`: those of `retrain.py` by its names, and ours."""
+"""The flags of `python -m studio retrain`: those of `retrain.py` under its names, and ours."""
 
 import re
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from typing import Any, TypeVar, get_args
 
 import click
 
-from studio.backbones import DEFAULT, backbone_named
+from studio.backbones import DEFAULT, get_backbone
 from studio.cli.options import flag
 from studio.errors import BackboneError
 from studio.i18n import _
@@ -29,20 +29,20 @@ class _Backbone(click.ParamType[str]):
     name = "backbone"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Check the name, in small letters as the peer does."""
+        """Return the backbone's name; like retrain.py, in any case of letters."""
         try:
-            return backbone_named(str(value).lower()).name
+            return get_backbone(str(value).lower()).name
         except BackboneError as error:
             self.fail(str(error), param, ctx)
 
 
 class _BatchSize(click.ParamType[int]):
-    """A number of images, or -1 for all."""
+    """A batch size: a number of images, or -1 for all."""
 
     name = "integer"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Check the number."""
+        """Return the checked number."""
         size = int(click.INT.convert(value, param, ctx))
         if size < 1 and size != -1:
             self.fail(_("expected 1 or more, or -1 for all; got {size}").format(size=size), param, ctx)
@@ -50,12 +50,12 @@ class _BatchSize(click.ParamType[int]):
 
 
 class _L2(click.ParamType[float | None]):
-    """A weight, or “auto”, which leaves the choice to the validation images."""
+    """The L2 penalty: a number, or “auto” to choose it by validation accuracy."""
 
     name = "number|auto"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | None:
-        """Check the number."""
+        """Return the checked number."""
         if value == "auto":
             return None
         return float(click.FloatRange(min=0).convert(value, param, ctx))
@@ -63,120 +63,159 @@ class _L2(click.ParamType[float | None]):
 
 _DEFAULTS = RunOptions()
 
-_THE_PEERS = (
-    # As it was typed: with --compat every letter of it decides the split.
-    flag("image_dir", type=click.Path(file_okay=False), help=_("A folder with a subfolder for each class.")),
+_RETRAIN_PY_FLAGS = (
+    # As typed: with --compat the split is a hash of the whole path.
+    flag("image_dir", type=click.Path(file_okay=False), help=_("Folder with one subfolder per class.")),
     flag(
-        "output_graph", type=_FILE, help=_("Also write the model here: a .tflite, or a frozen graph as .pb.")
+        "output_graph",
+        type=_FILE,
+        help=_("Also write the model to this file: .tflite, or a frozen graph as .pb."),
     ),
     flag(
         "intermediate_output_graphs_dir",
         type=_FOLDER,
-        help=_("Where intermediate graphs go; “intermediate” in the run's folder if not said."),
+        help=_("Folder for intermediate graphs (default: “intermediate” in the run folder)."),
     ),
     flag(
         "intermediate_store_frequency",
         type=click.IntRange(min=0),
         default=0,
-        help=_("Write intermediate_STEP.pb every so many steps; 0 writes none."),
+        help=_("Steps between intermediate graphs (intermediate_STEP.pb); 0: none."),
     ),
-    flag("output_labels", type=_FILE, help=_("Also write the labels here, a line each.")),
-    flag("summaries_dir", type=_FOLDER, help=_("Where TensorBoard's event files go.")),
-    flag("how_many_training_steps", type=_COUNT, default=4000, help=_("How long to train.")),
+    flag("output_labels", type=_FILE, help=_("Also write the labels to this file, one per line.")),
+    flag("summaries_dir", type=_FOLDER, help=_("Folder for TensorBoard event files.")),
+    flag("how_many_training_steps", type=_COUNT, default=4000, help=_("Number of training steps.")),
     flag(
         "learning_rate",
         type=click.FloatRange(min=0, min_open=True),
         default=_DEFAULTS.learning_rate,
-        help=_("How far a step goes."),
+        help=_("Learning rate of the optimizer."),
     ),
-    flag("testing_percentage", type=_PERCENT, default=10, help=_("Images kept for the test at the end.")),
-    flag("validation_percentage", type=_PERCENT, default=10, help=_("Images that choose the best head.")),
-    flag("eval_step_interval", type=_COUNT, default=10, help=_("Steps between two validations.")),
-    flag("train_batch_size", type=_COUNT, default=100, help=_("Images in a step.")),
-    flag("test_batch_size", type=_BatchSize(), default=-1, help=_("Images in the test; -1 takes all.")),
+    flag("testing_percentage", type=_PERCENT, default=10, help=_("Percentage of images in the test set.")),
+    flag(
+        "validation_percentage",
+        type=_PERCENT,
+        default=10,
+        help=_("Percentage of images in the validation set, which selects the best step."),
+    ),
+    flag(
+        "eval_step_interval",
+        type=_COUNT,
+        default=10,
+        help=_("Steps between two evaluations on the validation set."),
+    ),
+    flag("train_batch_size", type=_COUNT, default=100, help=_("Training images per step.")),
+    flag("test_batch_size", type=_BatchSize(), default=-1, help=_("Test images to evaluate; -1: all.")),
     flag(
         "validation_batch_size",
         type=_BatchSize(),
         default=-1,
-        help=_("Images in a validation; -1 takes all."),
+        help=_("Validation images per evaluation; -1: all."),
     ),
     flag(
         "print_misclassified_test_images",
         is_flag=True,
-        help=_("List the test images that were taken for another class."),
+        help=_("List the misclassified test images."),
     ),
-    flag("model_dir", type=_FOLDER, help=_("Where the pretrained networks are kept, ready to run.")),
-    flag("bottleneck_dir", type=_FOLDER, help=_("Where bottlenecks are cached.")),
-    flag("final_tensor_name", default="final_result", help=_("What the output is called in --output_graph.")),
-    flag("flip_left_right", is_flag=True, help=_("Mirror training images, every other time.")),
-    flag("random_crop", type=_PERCENT, default=0, help=_("Percent to cut off training images, anywhere.")),
-    flag("random_scale", type=_ANY_PERCENT, default=0, help=_("Percent to enlarge them by, at most.")),
-    flag("random_brightness", type=_ANY_PERCENT, default=0, help=_("Percent to light or darken them by.")),
-    flag("architecture", type=_Backbone(), default=DEFAULT, help=_("The pretrained network.")),
+    flag("model_dir", type=_FOLDER, help=_("Folder for the converted backbones.")),
+    flag("bottleneck_dir", type=_FOLDER, help=_("Folder for the bottleneck cache.")),
+    flag("final_tensor_name", default="final_result", help=_("Name of the output tensor in --output_graph.")),
+    flag("flip_left_right", is_flag=True, help=_("Randomly flip half of the training images horizontally.")),
+    flag(
+        "random_crop",
+        type=_PERCENT,
+        default=0,
+        help=_("Random crop: margin to cut off training images, in percent."),
+    ),
+    flag(
+        "random_scale",
+        type=_ANY_PERCENT,
+        default=0,
+        help=_("Random scale: how much to enlarge training images at most, in percent."),
+    ),
+    flag(
+        "random_brightness",
+        type=_ANY_PERCENT,
+        default=0,
+        help=_("Random brightness: how much to change it at most, in percent."),
+    ),
+    flag("architecture", type=_Backbone(), default=DEFAULT, help=_("Backbone: the pretrained network.")),
 )
 
-_OURS = (
-    flag("project", type=str, help=_("Retrain on the labels of this project instead of a folder's.")),
-    flag("name", type=str, help=_("With --project: what the run is called in lists.")),
-    flag("run_dir", type=_FOLDER, help=_("The run's folder; naming one that was stopped goes on with it.")),
-    flag("seed", type=click.IntRange(min=0), default=0, help=_("Decides the split and the batches.")),
+_OWN_FLAGS = (
+    flag("project", type=str, help=_("Train on the labels of this project instead of a folder.")),
+    flag("name", type=str, help=_("With --project: name of the run.")),
+    flag("run_dir", type=_FOLDER, help=_("Folder of the run; an interrupted run continues in its folder.")),
+    flag("seed", type=click.IntRange(min=0), default=0, help=_("Random seed of the split and the batches.")),
     flag(
         "optimizer",
         type=click.Choice(get_args(Optimizer)),
         default=_DEFAULTS.optimizer,
-        help=_("How to step."),
+        help=_("Optimizer of the head."),
     ),
-    flag("l2", type=_L2(), default=0.0, help=_("How much large weights cost; “auto” tries several.")),
+    flag(
+        "l2",
+        type=_L2(),
+        default=0.0,
+        help=_("L2 penalty on the weights of the head; “auto” tries several values."),
+    ),
     flag(
         "class_weighting",
         type=click.Choice(get_args(ClassWeighting)),
         default=_DEFAULTS.class_weighting,
-        help=_("Draw classes alike, or images alike."),
+        help=_("Class balancing: draw all classes equally often (balanced), or all images (none)."),
     ),
     flag(
         "patience",
         type=click.IntRange(min=0),
         default=0,
-        help=_("End after so many validations that bring nothing better; 0 never does."),
+        help=_("Early stopping: end after this many evaluations without improvement; 0: never."),
     ),
-    flag("random_rotation", type=_ANY_PERCENT, default=0, help=_("Degrees to turn training images by.")),
-    flag("random_colour", type=_PERCENT, default=0, help=_("Percent to vary saturation and hue by.")),
+    flag(
+        "random_rotation", type=_ANY_PERCENT, default=0, help=_("Random rotation: angle at most, in degrees.")
+    ),
+    flag(
+        "random_colour",
+        type=_PERCENT,
+        default=0,
+        help=_("Random colour: how much to change saturation and hue at most, in percent."),
+    ),
     flag(
         "distorted_views",
         type=_COUNT,
         default=_DEFAULTS.distorted_views,
-        help=_("Distorted copies of each training image, made once."),
+        help=_("Distorted views per training image; computed once and cached."),
     ),
-    flag("fine_tune", is_flag=True, help=_("Train the network's last blocks too.")),
+    flag("fine_tune", is_flag=True, help=_("Fine-tune: train the last blocks of the backbone as well.")),
     flag(
         "fine_tune_epochs",
         type=_COUNT,
         default=_DEFAULTS.fine_tune_epochs,
-        help=_("Passes over the images."),
+        help=_("Epochs of fine-tuning."),
     ),
     flag(
         "minutes",
         type=click.FloatRange(min=0, min_open=True),
-        help=_("Choose network and settings, and stop with the best after so many minutes."),
+        help=_("Time budget: try backbones and settings for this many minutes and keep the best."),
     ),
     flag(
         "compat",
         type=click.Choice([name for name in get_args(Compat) if name]),
-        help=_("Do all as that script does: its defaults, split, labels and files."),
+        help=_("Behave as that script: its defaults, split, labels and files."),
     ),
 )
 
-NOT_THE_PEERS = (
+NOT_WITH_COMPAT = (
     *("project", "name", "optimizer", "l2", "class_weighting", "patience"),
     *("random_rotation", "random_colour", "fine_tune", "fine_tune_epochs", "minutes"),
 )
-"""What does not go together with `--compat`."""
-NOT_OF_A_PROJECT = (
+"""Flags that cannot be combined with `--compat`."""
+NOT_WITH_PROJECT = (
     *("image_dir", "summaries_dir", "bottleneck_dir", "model_dir", "compat"),
     *("intermediate_output_graphs_dir", "intermediate_store_frequency"),
 )
 """What does not go together with `--project`."""
-PEERS_DEFAULTS: dict[str, Any] = {
+COMPAT_DEFAULTS: dict[str, Any] = {
     "architecture": "inception_v3",
     "validation_batch_size": 100,
     "output_graph": Path("/tmp/output_graph.pb"),  # noqa: S108 - the peer's own, here and below
@@ -185,42 +224,42 @@ PEERS_DEFAULTS: dict[str, Any] = {
     "bottleneck_dir": Path("/tmp/bottleneck"),  # noqa: S108
     "intermediate_output_graphs_dir": Path("/tmp/intermediate_graph"),  # noqa: S108
 }
-"""Where `--compat` has other defaults. Not `model_dir`: what we keep there is no file of the peer's."""
+"""Defaults that `--compat` changes. Not `model_dir`: its files are not those of retrain.py."""
 
 
 def retrain_flags(command: _Command) -> _Command:
-    """Add all flags to a command, in the order in which its help shows them."""
-    for add in reversed((*_THE_PEERS, *_OURS)):
+    """Add all flags to a command, in the order of its help."""
+    for add in reversed((*_RETRAIN_PY_FLAGS, *_OWN_FLAGS)):
         command = add(command)
     return command
 
 
-def settled(context: click.Context) -> dict[str, Any]:
-    """Return the flags by name, with the defaults of `--compat` where it is said.
+def resolve_flags(context: click.Context) -> dict[str, Any]:
+    """Return the values of all flags by name, with the defaults of `--compat` if it is given.
 
-    Raises UsageError for flags that do not go together.
+    Raises UsageError for flags that cannot be combined.
     """
     given: dict[str, Any] = dict(context.params)
-    said = {
+    explicit = {
         name for name in given if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
     }
     if given["project"] is None and not given["image_dir"]:
-        raise click.UsageError(_("Say what to train on: --image_dir FOLDER, or --project NAME."))
-    for one, others in (("project", NOT_OF_A_PROJECT), ("compat", NOT_THE_PEERS)):
-        if one in said and (clash := sorted(said & set(others))):
+        raise click.UsageError(_("Expected --image_dir FOLDER or --project NAME, to train on."))
+    for one, others in (("project", NOT_WITH_PROJECT), ("compat", NOT_WITH_COMPAT)):
+        if one in explicit and (clash := sorted(explicit & set(others))):
             raise click.UsageError(
-                _("--{one} and --{other} do not go together. Leave one out.").format(one=one, other=clash[0])
+                _("--{one} and --{other} cannot be combined. Leave one out.").format(one=one, other=clash[0])
             )
     if given["name"] and given["project"] is None:
-        raise click.UsageError(_("--name is for a project's runs: say --project too, or name a --run_dir."))
+        raise click.UsageError(_("--name is for the runs of a project: add --project, or use --run_dir."))
     if given["compat"]:
-        given |= {name: value for name, value in PEERS_DEFAULTS.items() if name not in said}
+        given |= {name: value for name, value in COMPAT_DEFAULTS.items() if name not in explicit}
     if given["testing_percentage"] + given["validation_percentage"] >= 100:  # noqa: PLR2004 - percent
-        raise click.UsageError(_("Testing and validation must leave images for training: below 100."))
-    if given["compat"] and given["flip_left_right"] and given["distorted_views"] == 1:
         raise click.UsageError(
-            _("Mirrored every other time takes two views at least: --distorted_views 2 or more.")
+            _("Expected less than 100 for --testing_percentage and --validation_percentage together.")
         )
+    if given["compat"] and given["flip_left_right"] and given["distorted_views"] == 1:
+        raise click.UsageError(_("--flip_left_right with --compat needs --distorted_views 2 or more."))
     _check_graphs(given)
     return given
 
@@ -237,20 +276,20 @@ def _check_graphs(given: dict[str, Any]) -> None:
                 name=given["final_tensor_name"]
             )
         )
-    several = {
+    conflicting = {
         "fine_tune": given["fine_tune"],
         "minutes": given["minutes"] is not None,
         "l2 auto": given["l2"] is None,
     }
-    if given["intermediate_store_frequency"] and any(several.values()):
+    if given["intermediate_store_frequency"] and any(conflicting.values()):
         raise click.UsageError(
-            _("Intermediate graphs are of one head on a network as it comes: leave out --{name}.").format(
-                name=next(name for name, said in several.items() if said)
+            _("Intermediate graphs need one head on an unchanged backbone: leave out --{name}.").format(
+                name=next(name for name, given_too in conflicting.items() if given_too)
             )
         )
 
 
 def options_of(given: dict[str, Any]) -> RunOptions:
-    """Return a run's options out of the flags."""
+    """Return the run options that the flags give."""
     chosen = {field.name: given[field.name] for field in fields(RunOptions) if field.name in given}
     return RunOptions(**{**chosen, "backbone": given["architecture"], "compat": given["compat"] or ""})

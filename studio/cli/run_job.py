@@ -1,4 +1,4 @@
-"""Doing a job in this very process, for the command line: what the worker does, on a terminal."""
+"""Running a job in the process of the command line, with its progress on the terminal."""
 
 import threading
 import time
@@ -18,28 +18,28 @@ from studio.progress import Progress
 from studio.settings import settings
 from studio.worker.perform import JobProgress, perform
 
-_BEAT_EVERY_S = 1.0
-_LOOK_EVERY_S = 0.5
+_HEARTBEAT_S = 1.0
+_POLL_S = 0.5
 
 
 def run_here(kind: str, arguments: Mapping[str, Any], project_name: str) -> dict[str, Any]:
-    """Do a job of a project (made where missing) to its end, and return its result.
+    """Run a job of a project (made if missing) in this process, and return its result.
 
-    The job stands in the `jobs` table like any other: a page of the same data folder shows it and can stop
-    it, and one that was cut off goes on when the same is asked for again, here or there. Raises what ended
-    it, and JobFailed when just this is under way elsewhere.
+    The job is in the `jobs` table like any other: the pages show it and can stop it, and an interrupted one
+    continues when it is started again with the same arguments. Raises the error that ended it, and JobFailed
+    if the same job runs elsewhere.
     """
     from studio.data import open_database
 
     database = open_database(settings())
-    job, token = _claimed(database, kind, arguments, project_name)
-    return _done_here(database, job, token)
+    job, token = _claim(database, kind, arguments, project_name)
+    return _perform_here(database, job, token)
 
 
 def follow(database: Database, job_id: int) -> dict[str, Any]:
-    """Do a job that waits, or watch whoever has taken it, to its end, and return its result.
+    """Run a queued job here, or follow it until it ends elsewhere, and return its result.
 
-    Raises what ended it; an interruption here stops it wherever it is done.
+    Raises the error that ended it; an interruption here stops it wherever it runs.
     """
     from studio.cli.terminal import terminal_progress
 
@@ -52,38 +52,38 @@ def follow(database: Database, job_id: int) -> dict[str, Any]:
                 mine = queue.claim_one(session, job_id, token, now)
                 job = queue.find(session, job_id)
             if job is None:
-                raise JobFailed(_("The work is not in the queue any more. Ask for it again."))
+                raise JobFailed(_("The job is no longer in the queue. Start it again."))
             if mine is not None or not job.live:
                 break
             terminal.report(job.phase or _("Waiting"), job.done, job.total)
             try:
-                time.sleep(_LOOK_EVERY_S)
+                time.sleep(_POLL_S)
             except KeyboardInterrupt:
                 with database.write() as session:
                     queue.request_stop(session, job_id, datetime.now(UTC))
                 raise
     if mine is not None:
-        return _done_here(database, mine, token)
+        return _perform_here(database, mine, token)
     if job.state == "done":
         return dict(job.result or {})
     if job.state == "stopped":
         raise Stopped(_("Stopped. What was finished is kept."))
-    raise JobFailed(job.error or _("The work failed, and nobody said why. Ask for it again."))
+    raise JobFailed(job.error or _("The job failed for an unknown reason. Start it again."))
 
 
-def _done_here(database: Database, job: queue.Job, token: str) -> dict[str, Any]:
+def _perform_here(database: Database, job: queue.Job, token: str) -> dict[str, Any]:
     from studio.cli.terminal import terminal_progress
 
     ended = threading.Event()
-    beating = threading.Thread(target=_beat, args=(database, job.id, token, ended), daemon=True)
-    beating.start()
+    heartbeats = threading.Thread(target=_send_heartbeats, args=(database, job.id, token, ended), daemon=True)
+    heartbeats.start()
     try:
         with terminal_progress() as terminal:
-            told = _Both(JobProgress(database, job.id, token, on_lost=_lost), terminal)
-            ended_by = perform(database, settings(), job.id, token, told)
+            both = _Both(JobProgress(database, job.id, token, on_lost=_lost), terminal)
+            ended_by = perform(database, settings(), job.id, token, both)
     finally:
         ended.set()
-        beating.join()
+        heartbeats.join()
     if ended_by is not None:
         raise ended_by
     with database.read() as session:
@@ -91,7 +91,7 @@ def _done_here(database: Database, job: queue.Job, token: str) -> dict[str, Any]
     return dict(done.result or {}) if done is not None else {}
 
 
-def _claimed(
+def _claim(
     database: Database, kind: str, arguments: Mapping[str, Any], project_name: str
 ) -> tuple[queue.Job, str]:
     from studio.datasets.projects import create_project, find_project
@@ -103,7 +103,7 @@ def _claimed(
         earlier = queue.unfinished(session, project.id, kind, arguments)
         if earlier is not None and earlier.state == "running":
             raise JobFailed(
-                _("Just this is under way already. Watch it in the studio, or stop it there and ask again.")
+                _("The same job is running already. Follow it in the studio, or stop it there and try again.")
             )
         if earlier is not None:
             queue.resume(session, earlier.id)
@@ -113,24 +113,24 @@ def _claimed(
     return job, token
 
 
-def _beat(database: Database, job_id: int, token: str, ended: threading.Event) -> None:
-    while not ended.wait(_BEAT_EVERY_S):
-        # Where others write for very long, the next one is heard.
+def _send_heartbeats(database: Database, job_id: int, token: str, ended: threading.Event) -> None:
+    while not ended.wait(_HEARTBEAT_S):
+        # One that cannot be written while others write is followed by the next.
         with suppress(OperationalError), database.write() as session:
             queue.heartbeat(session, job_id, token, datetime.now(UTC))
 
 
 def _lost() -> None:
-    raise JobFailed(_("Another process goes on with this work: this one was silent for too long."))
+    raise JobFailed(_("Another process has taken over this job: this one sent no heartbeat for too long."))
 
 
 class _Both:
-    """Two who are told the same."""
+    """A `Progress` that reports to two others."""
 
     def __init__(self, first: Progress, second: Progress) -> None:
-        self._told = (first, second)
+        self._targets = (first, second)
 
     def report(self, phase: str, done: int, total: int | None = None) -> None:
-        """Tell both."""
-        for progress in self._told:
+        """Report to both."""
+        for progress in self._targets:
             progress.report(phase, done, total)

@@ -1,4 +1,4 @@
-"""`python -m studio runs [--project NAME] [--json]`: the runs of a project, or of all."""
+"""`python -m studio runs` and `rerun`: list runs, and repeat one; find a run by folder, name or number."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from studio.datasets.projects import Project
-    from studio.retrain.runs.compare import Changes, Outcome, Repetition
+    from studio.retrain.runs.compare import RerunComparison, RunOutcome, SnapshotChanges
     from studio.retrain.runs.run_records import RunSummary
 
 
-@click.command("runs", help=_("List runs with their settings and results, the newest first."))
-@click.option("--project", "project_name", help=_("The project's name; all projects without one."))
+@click.command("runs", help=_("List runs with their settings and results, newest first."))
+@click.option("--project", "project_name", help=_("Name of the project (default: all projects)."))
 @click.option("--json", "as_json", is_flag=True, help=_("Print one JSON array, for programs."))
 def runs(project_name: str | None, as_json: bool) -> None:
-    """Print a table, or one JSON array."""
+    """Print a table, or a JSON array."""
     from studio.cli.curate import project_named
     from studio.data import open_database
     from studio.datasets.projects import list_projects
@@ -35,29 +35,29 @@ def runs(project_name: str | None, as_json: bool) -> None:
     with database.read() as session:
         chosen = list_projects(session) if project_name is None else [project_named(database, project_name)]
         found = [
-            (project, run, _since(session, run))
+            (project, run, _changes(session, run))
             for project in chosen
-            for run in run_records.runs(session, project.id)
+            for run in run_records.list_runs(session, project.id)
         ]
     if as_json:
-        click.echo(json.dumps([_told(*each) for each in found], ensure_ascii=False))
+        click.echo(json.dumps([_as_json(*each) for each in found], ensure_ascii=False))
         return
     if not found:
         click.echo(_("No runs yet."))
         return
-    for line in columns([_heads(), *(_cells(*each) for each in found)]):
+    for line in columns([_headings(), *(_cells(*each) for each in found)]):
         click.echo(line)
 
 
-def _since(session: "Session", run: "RunSummary") -> "Changes | None":
-    """Return what changed in the images since the run before; None where there is none."""
+def _changes(session: "Session", run: "RunSummary") -> "SnapshotChanges | None":
+    """Return the changes of the images since the previous run; None for the first run."""
     from studio.retrain.runs import run_records, snapshot_records
 
-    earlier = run_records.previous(session, run.id)
-    return None if earlier is None else snapshot_records.changes_between(session, earlier, run.id)
+    earlier = run_records.previous_run_id(session, run.id)
+    return None if earlier is None else snapshot_records.compare_snapshots(session, earlier, run.id)
 
 
-def _told(project: "Project", run: "RunSummary", since: "Changes | None") -> dict[str, Any]:
+def _as_json(project: "Project", run: "RunSummary", since: "SnapshotChanges | None") -> dict[str, Any]:
     evaluation = run.evaluation
     return {
         "run": run.id,
@@ -76,25 +76,25 @@ def _told(project: "Project", run: "RunSummary", since: "Changes | None") -> dic
         "interval": None if evaluation is None else evaluation.interval,
         "tested": 0 if evaluation is None else evaluation.n,
         "without_copies": None
-        if evaluation is None or evaluation.without_copies is None
-        else asdict(evaluation.without_copies),
+        if evaluation is None or evaluation.without_leakage is None
+        else asdict(evaluation.without_leakage),
         "classes": [] if evaluation is None else [asdict(score) for score in evaluation.scores],
         "facts": dict(run.facts),
         "changes": None if since is None else _counts(since),
     }
 
 
-def _counts(since: "Changes") -> dict[str, Any]:
+def _counts(since: "SnapshotChanges") -> dict[str, Any]:
     return {
         "added": len(since.added),
         "removed": len(since.removed),
         "relabelled": len(since.relabelled),
-        "moved": len(since.moved),
-        "classes": [asdict(each) for each in since.by_class],
+        "moved": len(since.split_changed),
+        "classes": [each.to_json() for each in since.by_class],
     }
 
 
-def _heads() -> list[str]:
+def _headings() -> list[str]:
     return [
         _("run"),
         _("project"),
@@ -102,15 +102,15 @@ def _heads() -> list[str]:
         _("state"),
         _("backbone"),
         _("steps"),
-        _("rate"),
+        _("learning rate"),
         _("images"),
-        _("since the one before"),
+        _("changes"),
         _("test accuracy"),
-        _("95% of it"),
+        _("95% CI"),
     ]
 
 
-def _cells(project: "Project", run: "RunSummary", since: "Changes | None") -> list[str]:
+def _cells(project: "Project", run: "RunSummary", since: "SnapshotChanges | None") -> list[str]:
     chosen, evaluation = run.options, run.evaluation
     accuracy = interval = ""
     if evaluation is not None and evaluation.accuracy is not None and evaluation.interval is not None:
@@ -132,20 +132,20 @@ def _cells(project: "Project", run: "RunSummary", since: "Changes | None") -> li
     ]
 
 
-def _changed(since: "Changes | None") -> str:
+def _changed(since: "SnapshotChanges | None") -> str:
     if since is None:
         return ""
     counts = (
         ("{count} added", "{count} added", len(since.added)),
         ("{count} removed", "{count} removed", len(since.removed)),
         ("{count} relabelled", "{count} relabelled", len(since.relabelled)),
-        ("{count} moved", "{count} moved", len(since.moved)),
+        ("{count} moved", "{count} moved", len(since.split_changed)),
     )
     return ", ".join(counted(*each) for each in counts if each[2])
 
 
 @click.command(
-    "rerun", help=_("Do a run again and say whether its numbers are the same; ends with 1 if not.")
+    "rerun", help=_("Repeat a run and report whether its results are the same; exit code 1 if not.")
 )
 @click.argument("run")
 @click.option(
@@ -153,29 +153,31 @@ def _changed(since: "Changes | None") -> str:
     "--run-dir",
     "run_dir",
     type=click.Path(file_okay=False, path_type=Path),
-    help=_("Of a folder: where the new run goes."),
+    help=_("For a run folder: the folder of the new run."),
 )
 @click.pass_context
 def rerun(context: click.Context, run: str, run_dir: Path | None) -> None:
-    """Take a run's number or its folder; the images must be where they were."""
-    from studio.retrain.runs.compare import Repetition
+    """Repeat the run with this number or folder, with the same images, labels, splits and options."""
+    from studio.retrain.runs.compare import RerunComparison
 
     if run.isdecimal() and not Path(run).is_dir():
         if run_dir is not None:
-            raise click.UsageError(_("--run_dir is for a folder: a project's runs have their own."))
-        before, after, where = _of_project(int(run))
+            raise click.UsageError(
+                _("--run_dir is for run folders: the runs of a project have folders of their own.")
+            )
+        before, after, where = _repeat_in_project(int(run))
     else:
-        before, after, where = _of_folder(Path(run).expanduser(), run_dir)
-    found = Repetition.of(before, after)
+        before, after, where = _repeat_in_folder(Path(run).expanduser(), run_dir)
+    found = RerunComparison.of(before, after)
     click.echo(_("The run is in {run_dir}").format(run_dir=where))
     for line in _lines(found):
         click.echo(line)
-    click.echo(_verdict(found, after))
+    click.echo(_summary(found, after))
     if not found.same:
         context.exit(1)
 
 
-def _of_project(run_id: int) -> tuple["Outcome", "Outcome", Path]:
+def _repeat_in_project(run_id: int) -> tuple["RunOutcome", "RunOutcome", Path]:
     from studio.cli.run_job import follow
     from studio.data import open_database
     from studio.errors import ProjectError
@@ -185,29 +187,30 @@ def _of_project(run_id: int) -> tuple["Outcome", "Outcome", Path]:
 
     database = open_database(settings())
     with database.read() as session:
-        before = run_records.outcome(session, run_id)
+        before = run_records.run_outcome(session, run_id)
     if before is None:
         raise ProjectError(
-            _("expected a run that has ended well; number {id} has not. Let it end, or name another.").format(
+            _("expected a finished run; run {id} has not finished. Wait for it, or choose another.").format(
                 id=run_id
             )
         )
-    new_id = tasks.rerun(database, run_id, datetime.now(UTC))
+    new_id = tasks.enqueue_rerun(database, run_id, datetime.now(UTC))
     with database.read() as session:
-        again = run_records.run(session, new_id)
+        again = run_records.get_run(session, new_id)
     assert again.job_id is not None  # noqa: S101 - given in the same transaction as the run
     follow(database, again.job_id)
     with database.read() as session:
-        after = run_records.outcome(session, new_id)
-    assert after is not None  # noqa: S101 - `follow` raises where it did not end well
+        after = run_records.run_outcome(session, new_id)
+    assert after is not None  # noqa: S101 - `follow` raises if it failed
     return before, after, settings().runs_dir / again.folder
 
 
-def _of_folder(folder: Path, run_dir: Path | None) -> tuple["Outcome", "Outcome", Path]:
+def _repeat_in_folder(folder: Path, run_dir: Path | None) -> tuple["RunOutcome", "RunOutcome", Path]:
     from studio.cli.terminal import terminal_progress
     from studio.errors import SourceMissing
     from studio.retrain.run import read_run, retrain
-    from studio.retrain.runs.compare import Outcome, options_to_repeat
+    from studio.retrain.runs.compare import RunOutcome, rerun_options
+    from studio.retrain.train_head import RunContext
     from studio.settings import settings
 
     earlier = read_run(folder)
@@ -215,8 +218,8 @@ def _of_folder(folder: Path, run_dir: Path | None) -> tuple["Outcome", "Outcome"
     if missing:
         raise SourceMissing(
             _(
-                "expected the images where they were; {count} of {all} are not, such as {path}. Bring them "
-                "back, and ask again."
+                "expected the images of the run in their places; {count} of {all} are missing, such as "
+                "{path}. Restore them and try again."
             ).format(count=len(missing), all=len(earlier.snapshot.examples), path=missing[0])
         )
     if run_dir is None:
@@ -224,51 +227,52 @@ def _of_folder(folder: Path, run_dir: Path | None) -> tuple["Outcome", "Outcome"
     with terminal_progress() as progress:
         retrain(
             earlier.snapshot,
-            options_to_repeat(earlier.options, earlier.facts),
-            run_dir=run_dir,
-            bottleneck_dir=settings().bottleneck_dir,
-            backbones_dir=settings().backbones_dir,
-            threads=settings().threads_used,
-            progress=progress,
-            on_points=lambda _points: None,
+            rerun_options(earlier.options, earlier.facts),
+            RunContext(
+                run_dir,
+                settings().bottleneck_dir,
+                settings().backbones_dir,
+                settings().threads_used,
+                progress,
+            ),
         )
-    return Outcome.of_folder(folder), Outcome.of_folder(run_dir), run_dir
+    return RunOutcome.of_folder(folder), RunOutcome.of_folder(run_dir), run_dir
 
 
-def _lines(found: "Repetition") -> list[str]:
-    lines = [_("Another: {difference}").format(difference=difference) for difference in found.differences]
+def _lines(found: "RerunComparison") -> list[str]:
+    lines = [_("Different: {difference}").format(difference=difference) for difference in found.differences]
     none = _("none")
     lines += [
-        _("Other now: {name}, {before} before, {after} now").format(
+        _("Version changed: {name}, {before} before, {after} now").format(
             name=version.name, before=version.before or none, after=version.after or none
         )
-        for version in found.versions
+        for version in found.version_changes
     ]
     return lines
 
 
-def _verdict(found: "Repetition", after: "Outcome") -> str:
+def _summary(found: "RerunComparison", after: "RunOutcome") -> str:
     evaluation = after.evaluation
     accuracy = "" if evaluation.accuracy is None else f": {evaluation.accuracy:.1%} (N={evaluation.n})"
     if not found.same:
-        return _("The numbers are not the same{accuracy}").format(accuracy=accuracy)
-    if found.same_file:
-        return _("The same numbers, and the same model byte for byte{accuracy}").format(accuracy=accuracy)
-    return _("The same numbers; the model file differs in bytes{accuracy}").format(accuracy=accuracy)
+        return _("The results differ{accuracy}").format(accuracy=accuracy)
+    if found.same_model_file:
+        return _("The same results, and the same model byte for byte{accuracy}").format(accuracy=accuracy)
+    return _("The same results; the model file differs{accuracy}").format(accuracy=accuracy)
 
 
 @dataclass(frozen=True)
 class ChosenRun:
-    """A run's folder, and what its model is called."""
+    """A run folder, and the name of its model."""
 
     run_dir: Path
     name: str
 
 
-def chosen_run(named: str) -> ChosenRun:
-    """Return the run that is meant: a folder, or a folder's name or a number as `runs` prints them.
+def find_run(named: str) -> ChosenRun:
+    """Return the run with this folder, folder name or number (as `runs` prints them).
 
-    Raises ModelUnreadable where there is none.
+    Raises ModelUnreadable if there is none.
     """
     from studio.settings import settings
 
@@ -277,17 +281,17 @@ def chosen_run(named: str) -> ChosenRun:
         folder = settings().runs_dir / named
     if folder.is_dir():
         return ChosenRun(folder, folder.absolute().name)
-    if named.isdecimal() and (found := _numbered(int(named))) is not None:
+    if named.isdecimal() and (found := _run_number(int(named))) is not None:
         return found
     raise ModelUnreadable(
         _(
-            "expected a run's folder, the name of one in {runs}, or a number that `runs` prints; there is no "
+            "expected a run folder, the name of one in {runs}, or a number that `runs` prints; there is no "
             "{named}."
         ).format(runs=settings().runs_dir, named=named)
     )
 
 
-def _numbered(run_id: int) -> ChosenRun | None:
+def _run_number(run_id: int) -> ChosenRun | None:
     from studio.data import open_database
     from studio.datasets.projects import project_of
     from studio.retrain.runs import run_records
@@ -297,7 +301,7 @@ def _numbered(run_id: int) -> ChosenRun | None:
     database = open_database(settings())
     try:
         with database.read() as session:
-            run = run_records.run(session, run_id)
+            run = run_records.get_run(session, run_id)
             name = model_name(project_of(session, run.project_id).name, run.name)
     except ProjectError:
         return None

@@ -1,4 +1,4 @@
-"""`python -m studio export --run RUN --format FORMAT --output PATH`."""
+"""`python -m studio export`: write a run's model in an export format."""
 
 import json
 from dataclasses import asdict
@@ -8,61 +8,67 @@ import click
 
 from studio.cli import options
 from studio.i18n import _
-from studio.share.exports.formats import FORMATS
+from studio.share.exports.formats import EXPORT_FORMATS
 from studio.share.exports.parity import Parity
 
 _POINTS = 100
 
 
-_EPILOG = "\b\n" + "\n".join(f"{form.name:<18} {form.what_for}" for form in FORMATS.values())
+_EPILOG = "\b\n" + "\n".join(f"{form.name:<18} {form.purpose}" for form in EXPORT_FORMATS.values())
 
 
-@click.command("export", help=_("Write a run's model in a form that others open."), epilog=_EPILOG)
-@click.option("--run", "named", required=True, help=_("A run's folder, its name, or its number."))
+@click.command("export", help=_("Export the model of a run."), epilog=_EPILOG)
+@click.option("--run", "named", required=True, help=_("A run: folder, name or number."))
 @click.option(
-    "--format", "form", type=click.Choice(list(FORMATS)), required=True, help=_("What to write; see below.")
+    "--format",
+    "form",
+    type=click.Choice(list(EXPORT_FORMATS)),
+    required=True,
+    help=_("Export format; see below."),
 )
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
     required=True,
-    help=_("A folder that is empty or new, or a .zip."),
+    help=_("An empty or new folder, or a .zip file."),
 )
-@click.option("--name", help=_("What the model is called; the project's or folder's name without it."))
+@click.option("--name", help=_("Name of the model (default: that of the project or folder)."))
 @options.as_json
 def export(named: str, form: str, output: Path, name: str | None, as_json: bool) -> None:
-    """Write the export, then say how near it is to the run's own model."""
-    from studio.cli.runs import chosen_run
+    """Write the export and print its parity with the run's own model."""
+    from studio.cli.runs import find_run
     from studio.cli.terminal import terminal_progress
-    from studio.retrain.measure_confidence import measured
+    from studio.retrain.measure_confidence import measure_confidence
     from studio.settings import settings
-    from studio.share.exports.export import check
-    from studio.share.exports.export import export as write
-    from studio.share.exports.format import Context
+    from studio.share.exports.export import check_output
+    from studio.share.exports.export import export_run as write
+    from studio.share.exports.export_format import ExportContext
 
     output = output.expanduser().absolute()
-    check(output)
-    run = chosen_run(named)
+    check_output(output)
+    run = find_run(named)
     home = settings()
     threads = home.threads_used
     with terminal_progress() as progress:
-        measured(run.run_dir, home.bottleneck_dir, threads=threads, progress=progress)
-        context = Context(name or run.name, home.downloads_dir, progress, threads)
+        measure_confidence(run.run_dir, home.bottleneck_dir, threads=threads, progress=progress)
+        context = ExportContext(name or run.name, home.downloads_dir, progress, threads)
         done = write(run.run_dir, form, output, context)
     if as_json:
-        told = {"format": form, "output": str(output), **asdict(done.parity)}
-        click.echo(json.dumps({**told, "loses_much": done.parity.loses_much}, ensure_ascii=False))
+        values = {"format": form, "output": str(output), **asdict(done.parity)}
+        click.echo(json.dumps({**values, "loses_much": done.parity.loses_accuracy}, ensure_ascii=False))
         return
-    click.echo(_line(done.parity))
+    click.echo(_parity_line(done.parity))
     click.echo(_("The export is in {path}").format(path=output))
-    if done.parity.loses_much and done.parity.lost is not None:
-        lost = _("It loses {points} points of accuracy.").format(points=f"{done.parity.lost * _POINTS:.1f}")
+    if done.parity.loses_accuracy and done.parity.accuracy_loss is not None:
+        lost = _("It loses {points} points of accuracy.").format(
+            points=f"{done.parity.accuracy_loss * _POINTS:.1f}"
+        )
         click.secho(lost, fg="red", err=True)
 
 
-def _line(parity: Parity) -> str:
+def _parity_line(parity: Parity) -> str:
     if parity.agreement is None:
-        return _("{size} MB; how near it is to the run's own model cannot be measured here.").format(
+        return _("{size} MB; the parity with the run's own model cannot be measured here.").format(
             size=f"{parity.size_bytes / 1e6:.1f}"
         )
     return _(

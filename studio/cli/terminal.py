@@ -1,4 +1,4 @@
-"""Progress on a terminal: a bar where somebody looks, a plain line now and then where the output is kept."""
+"""Terminal output: progress as bars or lines, columns of text, CSV tables."""
 
 import csv
 import sys
@@ -21,7 +21,7 @@ _LINE_EVERY_S = 5.0
 
 @contextmanager
 def terminal_progress() -> Iterator[Progress]:
-    """Give a `Progress` that draws on standard error, so that standard output holds the answers alone."""
+    """Yield a `Progress` that writes to standard error: bars on a terminal, lines elsewhere."""
     drawn = _Bars() if sys.stderr.isatty() else _Lines()
     try:
         yield drawn
@@ -30,14 +30,14 @@ def terminal_progress() -> Iterator[Progress]:
 
 
 class _Bars:
-    """One bar a phase."""
+    """A progress bar per phase."""
 
     def __init__(self) -> None:
         self._phase = ""
         self._bar: click._termui_impl.ProgressBar[int] | None = None
 
     def report(self, phase: str, done: int, total: int | None = None) -> None:
-        """Draw `done` of `total`."""
+        """Update the bar."""
         if phase != self._phase or self._bar is None:
             self.finish()
             self._phase = phase
@@ -50,34 +50,34 @@ class _Bars:
             self._bar.update(done - self._bar.pos)
 
     def finish(self) -> None:
-        """End the bar's line."""
+        """End the line of the bar."""
         if self._bar is not None:
             self._bar.__exit__(None, None, None)
             self._bar = None
 
 
 class _Lines:
-    """A line when a phase begins, every few seconds, and when it ends."""
+    """A line at the start of a phase, every few seconds, and at its end."""
 
     def __init__(self) -> None:
         self._phase = ""
-        self._told_at = 0.0
+        self._printed_at = 0.0
         self._last = ""
 
     def report(self, phase: str, done: int, total: int | None = None) -> None:
-        """Print a line where one is due."""
+        """Print a line if one is due."""
         line = f"{phase}: {done:,}/{total:,}" if total else f"{phase}: {done:,}" if done else phase
-        due = phase != self._phase or time.monotonic() - self._told_at >= _LINE_EVERY_S or done == total
+        due = phase != self._phase or time.monotonic() - self._printed_at >= _LINE_EVERY_S or done == total
         if due and line != self._last:
             click.echo(line, err=True)
-            self._phase, self._told_at, self._last = phase, time.monotonic(), line
+            self._phase, self._printed_at, self._last = phase, time.monotonic(), line
 
     def finish(self) -> None:
-        """Nothing is left open."""
+        """Do nothing: lines are complete."""
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lay cells out in columns as wide as a terminal draws them; a line a row."""
+    """Align cells in columns, by their width on a terminal; returns a line per row."""
     widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(map(_padded, row, widths)).rstrip() for row in rows]
 
@@ -87,7 +87,7 @@ def _padded(cell: str, width: int) -> str:
 
 
 def _width(text: str) -> int:
-    """Return how many columns a terminal gives a text: East Asian letters have two."""
+    """Return the width of a text on a terminal: wide East Asian characters count two."""
     return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
@@ -95,13 +95,13 @@ Row = Sequence[str | int | float]
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
-    """Write a CSV file in UTF-8; - is standard output. Texts become cells that no spreadsheet runs.
+    """Write a CSV file in UTF-8; the path - is standard output. Formulas are escaped.
 
-    Raises SourceMissing where the file cannot be written, saying why.
+    Raises SourceMissing if the file cannot be written.
     """
     lines = [columns, *([csv_cell(each) if isinstance(each, str) else each for each in row] for row in rows)]
     if path == Path("-"):
-        # In UTF-8 like the file, whatever a console's own encoding is.
+        # In UTF-8 like the file, whatever the encoding of the console.
         with click.open_file("-", "w", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n").writerows(lines)
         return

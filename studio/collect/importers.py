@@ -1,229 +1,208 @@
-"""The ways in, each as one call: a path on this machine, uploads, drawings, the codelab's photographs.
+"""Importers: local paths, uploads, and the sample datasets.
 
-All are safe to run again with the same `job_id`: what is finished is not done twice. All raise what `ingest`
-raises, and what the ways in themselves do.
+Each may be called again with the same job id: files that are finished are not imported twice. Each raises
+what `ingest` raises.
 """
 
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal, Unpack
+from typing import Literal
 
 import numpy as np
 
-from db.engine import Database
 from studio.collect import sample_data
-from studio.collect.address_lists import is_address_list
-from studio.collect.archives import archive_offer, is_archive
-from studio.collect.ingest import Ingesting, IngestReport, ingest
-from studio.collect.sample_data import PER_CLASS, drawings_offer
-from studio.datasets.class_styles import merged, settle
-from studio.datasets.csv_table import is_image_table, table_files
-from studio.datasets.formats import Notes
+from studio.collect.archives import is_archive, sources_in_archive
+from studio.collect.ingest import ImportContext, IngestReport, ingest
+from studio.collect.sample_data import SHAPES_PER_CLASS, sample_shapes
+from studio.collect.url_lists import is_url_list
+from studio.datasets.class_styles import apply_class_styles, merge_class_styles
+from studio.datasets.csv_table import is_image_table, table_sources
+from studio.datasets.formats import FormatDetector
 from studio.datasets.layout import Layout
-from studio.datasets.names import class_name_of
-from studio.datasets.reading import Offering
-from studio.datasets.sources import Offer, Source, file_source, folder_offer, refused_source
-from studio.datasets.studio_export import regroup
-from studio.datasets.tfrecord import is_named_so
+from studio.datasets.names import clean_class_name
+from studio.datasets.source_reader import SourceReader
+from studio.datasets.sources import ImportSources, Source, file_source, folder_sources, refused_source
+from studio.datasets.studio_export import restore_duplicate_groups
+from studio.datasets.tfrecord import is_tfrecord_name
 from studio.errors import ArchiveRefused, SourceMissing
 from studio.i18n import _
 from studio.images.download import download
-from studio.images.reasons import SkipReason
-from studio.images.store import ImageStore
+from studio.images.skip_reasons import SkipReason
 from studio.progress import Progress
 
 
-def what_is(path: Path) -> Literal["folder", "archive", "addresses", "table", "records", "image"]:
-    """Return what is at `path`, by its content; whatever is nothing else passes for an image.
+def input_kind(path: Path) -> Literal["folder", "archive", "urls", "table", "records", "image"]:
+    """Return the kind of input at `path`, detected by content; any other file counts as an image.
 
-    Raises SourceMissing when there is nothing.
+    Raises SourceMissing when `path` does not exist.
     """
     if path.is_dir():
         return "folder"
     if not path.exists():
         raise SourceMissing(
             _(
-                "expected a folder, an archive, an image or a list of addresses; there is nothing at {path}."
+                "expected a folder, an archive, an image or a list of URLs; there is nothing at {path}."
             ).format(path=path)
         )
     if is_archive(path):
         return "archive"
-    if is_address_list(path):
-        return "addresses"
+    if is_url_list(path):
+        return "urls"
     if is_image_table(path):
         return "table"
-    return "records" if is_named_so(path.name) else "image"
+    return "records" if is_tfrecord_name(path.name) else "image"
 
 
-def path_offer(path: Path, class_name: str | None, *, progress: Progress) -> Offer:
-    """Return what is at `path`: a folder or an archive in any format the studio knows, or one file.
+def sources_at_path(path: Path, class_name: str | None, *, progress: Progress) -> ImportSources:
+    """Return the sources at `path`: a folder or an archive in any supported format, or one file.
 
-    A table of images offers those that it names, beside it or in the studio already. `class_name` is for
-    what has no class of its own. A list of addresses is refused as a file: its images are not here. Raises
-    SourceMissing when there is nothing, ArchiveRefused when an archive is broken, unsafe, too large or a
-    project of something else than images.
+    A table of images gives the images it names, beside it or in the studio already. A list of URLs is
+    skipped as a file, since its images are not on this machine. class_name: for images without a class of
+    their own. Raises SourceMissing when `path` does not exist, ArchiveRefused when an archive is broken,
+    unsafe, too large or a project of something other than images.
     """
-    class_name = class_name_of(class_name or "")
-    match what_is(path):
+    class_name = clean_class_name(class_name or "")
+    match input_kind(path):
         case "folder":
-            return _offer(list(folder_offer(path).sources), path.name, "folder", class_name)
+            return _sources_in_files(list(folder_sources(path).sources), path.name, "folder", class_name)
         case "archive":
-            return archive_offer(path, class_name=class_name, progress=progress)
-        case "addresses":
-            return Offer(1, [_list_refused(path.name, "folder")])
+            return sources_in_archive(path, class_name=class_name, progress=progress)
+        case "urls":
+            return ImportSources(1, [_skipped_url_list(path.name, "folder")])
         case "table":
-            return _offer(table_files(path), path.name, "folder", class_name)
+            return _sources_in_files(table_sources(path), path.name, "folder", class_name)
         case _:
-            return _offer([file_source(path, path.name, None, "folder")], path.name, "folder", class_name)
+            return _sources_in_files(
+                [file_source(path, path.name, None, "folder")], path.name, "folder", class_name
+            )
 
 
-def _offer(files: Sequence[Source], title: str, kind: str, class_name: str | None) -> Offer:
-    """Return the offer of files, with the classes and provenance of their format."""
-    layout = _layout(files, title)
-    found = Offering(layout, kind=kind, class_name=class_name)
+def _sources_in_files(
+    files: Sequence[Source], title: str, kind: str, class_name: str | None
+) -> ImportSources:
+    """Return the sources in files, with the classes and provenance of their format."""
+    layout = _detect_layout(files, title)
+    reader = SourceReader(layout, kind=kind, class_name=class_name)
 
     def sources() -> Iterator[Source]:
         for file in files:
-            yield from found.of(file.name, file.read, file.path)
-        yield from found.rest()
+            yield from reader.sources_of(file.name, file.read, file.path)
+        yield from reader.remaining_sources()
 
-    return Offer(found.total(file.name for file in files), sources(), layout.classes, layout.copies)
+    return ImportSources(
+        reader.total(file.name for file in files), sources(), layout.classes, layout.duplicate_groups
+    )
 
 
-def _layout(files: Sequence[Source], title: str) -> Layout:
-    notes = Notes()
+def _detect_layout(files: Sequence[Source], title: str) -> Layout:
+    detector = FormatDetector()
     for file in files:
-        notes.see(file.name, file.read, file.path)
-    return notes.layout([file.name for file in files], title)
+        detector.add(file.name, file.read, file.path)
+    return detector.layout([file.name for file in files], title)
 
 
-def _list_refused(name: str, kind: str) -> Source:
-    reason = _("{name} is a list of addresses, not an image: give it under Addresses.")
-    return refused_source(name, reason.format(name=name), kind, SkipReason.NOT_AN_IMAGE)
+def _skipped_url_list(name: str, kind: str) -> Source:
+    message = _("{name} is a list of URLs, not an image. Add it under URLs.")
+    return refused_source(name, message.format(name=name), kind, SkipReason.NOT_AN_IMAGE)
 
 
-def ingest_path(
-    database: Database,
-    store: ImageStore,
-    project_id: int,
-    path: Path,
-    class_name: str | None = None,
-    **ingesting: Unpack[Ingesting],
-) -> IngestReport:
-    """Take in what `path_offer` finds at `path`."""
-    offer = path_offer(path, class_name, progress=ingesting["progress"])
-    return _ingest(database, store, project_id, offer, ingesting)
+def ingest_path(context: ImportContext, path: Path, class_name: str | None = None) -> IngestReport:
+    """Import the images at `path`; see `sources_at_path`."""
+    found = sources_at_path(path, class_name, progress=context.progress)
+    return _ingest_sources(context, found)
 
 
 def ingest_uploads(
-    database: Database,
-    store: ImageStore,
-    project_id: int,
-    folder: Path,
-    class_name: str | None,
-    kind: str = "upload",
-    **ingesting: Unpack[Ingesting],
+    context: ImportContext, folder: Path, class_name: str | None, kind: str = "upload"
 ) -> IngestReport:
-    """Take in a folder of uploaded files: images, archives, folders in any format the studio knows.
+    """Import a folder of uploaded files: images, archives, and folders in any supported format.
 
-    `class_name` is for what has no class of its own; `kind` is how the files came, for their provenance.
-    An archive that cannot be read is refused as one file and costs the others nothing; so is a list of
-    addresses.
+    class_name: for images without a class of their own. kind: provenance kind, upload or camera. An archive
+    that cannot be read and a list of URLs are each skipped as one file; the other files are imported.
     """
-    class_name = class_name_of(class_name or "")
-    files = list(folder_offer(folder, kind=kind).sources)
-    layout = _layout(files, folder.name)
-    offers: list[Offer] = []
+    class_name = clean_class_name(class_name or "")
+    files = list(folder_sources(folder, kind=kind).sources)
+    layout = _detect_layout(files, folder.name)
+    archives: list[ImportSources] = []
     loose: list[Source] = []
-    refused: list[Source] = []
+    skipped: list[Source] = []
     for file in files:
-        known = file.name in layout.descriptions or file.name in layout.records
-        what = "image" if known or file.path is None else what_is(file.path)
-        if what == "addresses":
-            refused.append(_list_refused(file.name, kind))
-        elif what != "archive":
+        is_known = file.name in layout.sidecars or file.name in layout.record_files
+        file_kind = "image" if is_known or file.path is None else input_kind(file.path)
+        if file_kind == "urls":
+            skipped.append(_skipped_url_list(file.name, kind))
+        elif file_kind != "archive":
             loose.append(file)
         elif file.path is not None:
             try:
-                offers.append(
-                    archive_offer(
+                archives.append(
+                    sources_in_archive(
                         file.path,
                         kind=kind,
                         class_name=class_name,
                         prefix=f"{file.name}/",
-                        progress=ingesting["progress"],
+                        progress=context.progress,
                     )
                 )
-            except ArchiveRefused as refusal:
-                refused.append(refused_source(file.name, str(refusal), kind))
-    found = Offering(layout, kind=kind, class_name=class_name)
+            except ArchiveRefused as error:
+                skipped.append(refused_source(file.name, str(error), kind))
+    reader = SourceReader(layout, kind=kind, class_name=class_name)
 
     def sources() -> Iterator[Source]:
-        yield from refused
+        yield from skipped
         for file in loose:
-            yield from found.of(file.name, file.read, file.path)
-        yield from found.rest()
-        for offer in offers:
-            yield from offer.sources
+            yield from reader.sources_of(file.name, file.read, file.path)
+        yield from reader.remaining_sources()
+        for archive in archives:
+            yield from archive.sources
 
-    copies = dict(layout.copies)
-    for offer in offers:
-        copies |= offer.copies
-    everything = Offer(
-        found.total(file.name for file in loose) + len(refused) + sum(offer.total for offer in offers),
+    near_duplicates = dict(layout.duplicate_groups)
+    for archive in archives:
+        near_duplicates |= archive.duplicate_groups
+    found = ImportSources(
+        reader.total(file.name for file in loose) + len(skipped) + sum(archive.total for archive in archives),
         sources(),
-        merged((*layout.classes, *(look for offer in offers for look in offer.classes))),
-        copies,
+        merge_class_styles((*layout.classes, *(style for archive in archives for style in archive.classes))),
+        near_duplicates,
     )
-    return _ingest(database, store, project_id, everything, ingesting)
+    return _ingest_sources(context, found)
 
 
-def ingest_drawings(
-    database: Database,
-    store: ImageStore,
-    project_id: int,
-    seed: int,
-    per_class: int = PER_CLASS,
-    **ingesting: Unpack[Ingesting],
+def ingest_sample_shapes(
+    context: ImportContext, seed: int, per_class: int = SHAPES_PER_CLASS
 ) -> IngestReport:
-    """Take in drawings made on the spot; one `seed` gives the same drawings every time."""
-    offer = drawings_offer(np.random.default_rng(seed), per_class)
-    return _ingest(database, store, project_id, offer, ingesting)
+    """Import drawn sample shapes; the same `seed` gives the same images."""
+    return _ingest_sources(context, sample_shapes(np.random.default_rng(seed), per_class))
 
 
-def ingest_codelab(
-    database: Database,
-    store: ImageStore,
-    project_id: int,
-    downloads_dir: Path,
-    address: str = sample_data.ADDRESS,
-    **ingesting: Unpack[Ingesting],
+def ingest_flower_photos(
+    context: ImportContext, downloads_dir: Path, url: str = sample_data.FLOWER_PHOTOS_URL
 ) -> IngestReport:
-    """Fetch the codelab's flower photographs, where that has not been done, and take them in.
+    """Download the flower photographs, unless they are in `downloads_dir` already, and import them.
 
-    Raises DownloadFailed when they cannot be fetched; asking again goes on from there.
+    Raises DownloadFailed when the download fails; a repeated call resumes it.
     """
-    path = download(address, downloads_dir / "flower_photos.tgz", progress=ingesting["progress"])
+    path = download(url, downloads_dir / "flower_photos.tgz", progress=context.progress)
     try:
-        provenance_of = partial(sample_data.provenance_of, credit_by_file=sample_data.read_credits(path))
-        offer = archive_offer(
-            path, kind="download", provenance_of=provenance_of, progress=ingesting["progress"]
+        provenance_of = partial(
+            sample_data.flower_provenance, credit_by_file=sample_data.read_flower_credits(path)
+        )
+        found = sources_in_archive(
+            path, kind="download", provenance_of=provenance_of, progress=context.progress
         )
     except ArchiveRefused:
-        path.unlink()  # asking again fetches it anew
+        path.unlink()  # so that a repeated call downloads it again
         raise
-    return _ingest(database, store, project_id, offer, ingesting)
+    return _ingest_sources(context, found)
 
 
-def _ingest(
-    database: Database, store: ImageStore, project_id: int, offer: Offer, ingesting: Ingesting
-) -> IngestReport:
-    if offer.classes:
-        with database.write() as session:
-            settle(session, project_id, offer.classes)
-    report = ingest(database, store, project_id, offer.sources, total=offer.total, **ingesting)
-    if offer.copies:
-        with database.write() as session:
-            regroup(session, project_id, offer.copies)
+def _ingest_sources(context: ImportContext, found: ImportSources) -> IngestReport:
+    if found.classes:
+        with context.database.write() as session:
+            apply_class_styles(session, context.project_id, found.classes)
+    report = ingest(context, found.sources, total=found.total)
+    if found.duplicate_groups:
+        with context.database.write() as session:
+            restore_duplicate_groups(session, context.project_id, found.duplicate_groups)
     return report

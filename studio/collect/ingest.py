@@ -1,14 +1,14 @@
-"""The one way by which images enter a project, wherever they come from."""
+"""Ingest images into a project: read, decode, store, deduplicate and record the outcome of every source."""
 
 import os
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import sha256
-from typing import NoReturn, Required, TypedDict
+from typing import NoReturn
 from uuid import uuid4
 
 from sqlalchemy import bindparam, select
@@ -19,79 +19,82 @@ from studio.collect.ingest_rows import FileFacts, IngestOutcome, ReadImage, writ
 from studio.datasets.sources import Source
 from studio.errors import ImageRefused, StudioError
 from studio.i18n import _
-from studio.images.decode import decode_whole
+from studio.images.decode import decode_with_format
 from studio.images.near_duplicates import NearDuplicateIndex
-from studio.images.reasons import SkipReason
 from studio.images.similarity import perceptual_hash
-from studio.images.store import THUMBNAIL_PX, ImageStore, fitted
-from studio.progress import Progress
+from studio.images.skip_reasons import SkipReason
+from studio.images.store import THUMBNAIL_PX, ImageStore, resize_to_fit
+from studio.progress import Progress, Silent
 
-_BATCH = 128
+_BATCH_SIZE = 128
 _BATCH_S = 0.5
 
 
+@dataclass(frozen=True, kw_only=True)
+class ImportContext:
+    """The project that images are imported into, and everything an importer needs to write to it."""
+
+    database: Database
+    store: ImageStore
+    project_id: int
+    clock: Callable[[], datetime]
+    """Returns the current time, in UTC."""
+    progress: Progress = field(default_factory=Silent)
+    job_id: int | None = None
+    """The job that imports; None outside of jobs."""
+    threads: int = 0
+    """Decoding threads; 0: one per core."""
+    new_id: Callable[[], str] = lambda: uuid4().hex
+    """Returns an id for a labelling operation."""
+
+
 @dataclass(frozen=True)
-class Refusal:
-    """A file that was not taken, and why, in one line."""
+class SkippedFile:
+    """A file that was not imported."""
 
     name: str
-    reason: str
-    why: str = ""
+    message: str
+    """The reason in one sentence."""
+    skip_reason: str = ""
+    """One of SkipReason."""
 
 
 @dataclass(frozen=True)
 class IngestReport:
-    """What became of the files on offer."""
+    """Counts of an import's outcomes, and the files that were skipped."""
 
     added: int
-    copies: int
-    refused: tuple[Refusal, ...]
-    near_copies: int = 0
-    """How many of those added are nearly the same as an image that was there."""
-
-
-class Ingesting(TypedDict, total=False):
-    """What every way in hands on to `ingest`."""
-
-    progress: Required[Progress]
-    clock: Required[Callable[[], datetime]]
-    job_id: int | None
-    threads: int
-    new_id: Callable[[], str]
+    duplicates: int
+    skipped: tuple[SkippedFile, ...]
+    near_duplicates: int = 0
+    """The added images that are nearly the same as an image already in the project."""
 
 
 def ingest(
-    database: Database,
-    store: ImageStore,
-    project_id: int,
+    context: ImportContext,
     sources: Iterable[Source | None],
     *,
-    progress: Progress,
-    clock: Callable[[], datetime],
     total: int | None = None,
-    job_id: int | None = None,
-    threads: int = 0,
-    new_id: Callable[[], str] = lambda: uuid4().hex,
-    on_finds: Callable[[Sequence[IngestOutcome]], object] = lambda finds: None,
+    on_outcomes: Callable[[Sequence[IngestOutcome]], object] = lambda outcomes: None,
 ) -> IngestReport:
-    """Take every source into the project that is an image, and note of every other why not.
+    """Import every source that is an image, and record why each other one was skipped.
 
-    Sources are read one after the other and decoded by `threads` threads (0: one a core); a few at a time
-    are in memory, however many there are. Rows are written in batches, each in one transaction together with
-    the record of what became of each source, so that a job (`job_id`) taken up again passes over what it has
-    finished, and its report covers the whole job. `new_id` names the labelling operations.
+    Sources are read one after the other and decoded by `context.threads` threads; only a few are in memory
+    at a time. Rows are written in batches, each in one transaction together with the outcome of each source,
+    so that a resumed job skips the sources it has finished and its report covers the whole job.
 
-    A source of None says that there is none for the moment: what has come is written meanwhile. `on_finds` is
-    told what became of sources once it is written.
+    A source of None means that none is available yet: the images read so far are written meanwhile.
+    `on_outcomes` is called with the outcomes of each batch once they are written.
 
-    Raises Stopped when a person asks for an end, ArchiveRefused when an archive turns out broken on the way,
-    ServerError when the disk is full, ProjectError when the project is gone: what was read till then is kept.
+    Raises Stopped when a person stops the job, ArchiveRefused when an archive turns out to be broken,
+    ServerError when the disk is full, ProjectError when the project is gone. Images read until then are kept.
     """
-    earlier = _earlier_finds(database, job_id)
-    finds = list(earlier.values())
-    threads = threads or os.cpu_count() or 1
-    near_copies = NearDuplicateIndex(store, project_id)
-    # One more than compute: there is always one that waits for the disk.
+    earlier = _recorded_outcomes(context.database, context.job_id)
+    outcomes = list(earlier.values())
+    progress = context.progress
+    threads = context.threads or os.cpu_count() or 1
+    near_duplicates = NearDuplicateIndex(context.store, context.project_id)
+    # One more than there are decoders, since one is always waiting for the disk.
     with ThreadPoolExecutor(threads + 1, thread_name_prefix="ingest") as pool:
         pending: deque[Future[ReadImage]] = deque()
         batch: list[ReadImage] = []
@@ -100,97 +103,96 @@ def ingest(
         def write() -> None:
             nonlocal written_at
             written = write_batch(
-                database,
-                project_id,
+                context.database,
+                context.project_id,
                 batch,
-                at=clock(),
-                job_id=job_id,
-                operation_id=new_id(),
-                near_copies=near_copies,
+                at=context.clock(),
+                job_id=context.job_id,
+                operation_id=context.new_id(),
+                near_duplicates=near_duplicates,
             )
-            finds.extend(written)
+            outcomes.extend(written)
             batch.clear()
-            on_finds(written)
+            on_outcomes(written)
             written_at = time.monotonic()
 
-        def take(image: Future[ReadImage]) -> None:
+        def add_to_batch(image: Future[ReadImage]) -> None:
             batch.append(image.result())
-            if len(batch) >= _BATCH or time.monotonic() - written_at >= _BATCH_S:
+            if len(batch) >= _BATCH_SIZE or time.monotonic() - written_at >= _BATCH_S:
                 write()
-            progress.report(_("Reading images"), len(finds) + len(batch), total)
+            progress.report(_("Reading images"), len(outcomes) + len(batch), total)
 
         try:
-            progress.report(_("Reading images"), len(finds), total)
+            progress.report(_("Reading images"), len(outcomes), total)
             for source in sources:
                 if source is None:
                     while pending and pending[0].done():
-                        take(pending.popleft())
+                        add_to_batch(pending.popleft())
                     if batch and time.monotonic() - written_at >= _BATCH_S:
                         write()
                     continue
                 if source.name in earlier:
                     continue
-                pending.append(_prepare(pool, database, store, source))
+                pending.append(_submit(pool, context, source))
                 if len(pending) > 2 * threads:
-                    take(pending.popleft())
+                    add_to_batch(pending.popleft())
             while pending:
-                take(pending.popleft())
+                add_to_batch(pending.popleft())
         except (StudioError, KeyboardInterrupt):
-            # The few that have been read get their files and rows too: nothing is left half done.
+            # Finish the images that have been read already, so that no file is left without a row.
             batch.extend(image.result() for image in pending if image.exception() is None)
             write()
             raise
         write()
-    return _report(finds)
+    return _report(outcomes)
 
 
-def _prepare(
-    pool: ThreadPoolExecutor, database: Database, store: ImageStore, source: Source
-) -> Future[ReadImage]:
-    if source.stored and _is_stored(database, store, source.stored):
+def _submit(pool: ThreadPoolExecutor, context: ImportContext, source: Source) -> Future[ReadImage]:
+    if source.stored and _is_stored(context, source.stored):
         found: Future[ReadImage] = Future()
         found.set_result(ReadImage(source, source.stored))
         return found
-    # Read here and not in the pool: an archive's members come in their order, each before the next.
+    # Read here, not in the pool: an archive's members must be read in their order.
     try:
         data = source.read()
     except ImageRefused as refusal:
-        refused: Future[ReadImage] = Future()
-        refused.set_result(ReadImage(source, refusal=str(refusal), why=refusal.why))
-        return refused
-    # Its reader may hold the bytes: they need not wait in memory for the batch to be written.
-    source = replace(source, read=_read_before)
-    return pool.submit(_arrive, database, store, source, data)
+        skipped: Future[ReadImage] = Future()
+        skipped.set_result(ReadImage(source, skip_message=str(refusal), skip_reason=refusal.why))
+        return skipped
+    # The reader may hold the bytes; drop it so that they are freed before the batch is written.
+    source = replace(source, read=_already_read)
+    return pool.submit(_decode_and_store, context, source, data)
 
 
-def _read_before() -> NoReturn:
+def _already_read() -> NoReturn:
     raise AssertionError("a source is read once")
 
 
-def _arrive(database: Database, store: ImageStore, source: Source, data: bytes) -> ReadImage:
+def _decode_and_store(context: ImportContext, source: Source, data: bytes) -> ReadImage:
+    store = context.store
     digest = sha256(data).hexdigest()
-    known_format = _known_format(database, digest)
-    if known_format:  # it was decoded when it first came
+    known_format = _known_format(context.database, digest)
+    if known_format:  # decoded at its first import
         store.put(data, digest, known_format)
         return ReadImage(source, digest)
     try:
-        # For the thumbnail and the hash no more is needed, and every byte of the file is read all the same.
-        decoded = decode_whole(data, source.name, fitting_px=THUMBNAIL_PX)
+        # Thumbnail and hash need no larger size; every byte of the file is read all the same.
+        decoded = decode_with_format(data, source.name, fitting_px=THUMBNAIL_PX)
     except ImageRefused as refusal:
-        return ReadImage(source, refusal=str(refusal), why=refusal.why)
+        return ReadImage(source, skip_message=str(refusal), skip_reason=refusal.why)
     if min(decoded.width_px, decoded.height_px) < source.min_side_px:
-        reason = _("{name} is {width} x {height} px: smaller than the {side} px a side that were asked for.")
+        message = _("{name} is {width} x {height} px; expected at least {side} px per side.")
         return ReadImage(
             source,
-            refusal=reason.format(
+            skip_message=message.format(
                 name=source.name,
                 width=decoded.width_px,
                 height=decoded.height_px,
                 side=source.min_side_px,
             ),
-            why=SkipReason.TOO_SMALL,
+            skip_reason=SkipReason.TOO_SMALL,
         )
-    small = fitted(decoded.image, THUMBNAIL_PX)
+    small = resize_to_fit(decoded.image, THUMBNAIL_PX)
     store.put_thumbnail(digest, small)
     store.put(data, digest, decoded.format)
     facts = FileFacts(decoded.format, decoded.width_px, decoded.height_px, len(data), perceptual_hash(small))
@@ -201,22 +203,22 @@ _FORMAT_OF = select(models.ImageRow.format).where(models.ImageRow.sha256 == bind
 
 
 def _known_format(database: Database, digest: str) -> str | None:
-    # Without a session: it would take four times as long, for every image.
+    # Without a session, which would take four times as long for every image.
     with database.engine.connect() as connection:
         return connection.scalar(_FORMAT_OF, {"digest": digest})
 
 
-def _is_stored(database: Database, store: ImageStore, digest: str) -> bool:
-    known_format = _known_format(database, digest)
-    return known_format is not None and store.original(digest, known_format).exists()
+def _is_stored(context: ImportContext, digest: str) -> bool:
+    known_format = _known_format(context.database, digest)
+    return known_format is not None and context.store.original(digest, known_format).exists()
 
 
 def report_of(database: Database, job_id: int) -> IngestReport:
-    """Return what became of everything that a job was offered."""
-    return _report(list(_earlier_finds(database, job_id).values()))
+    """Return the report of a job, from its recorded outcomes."""
+    return _report(list(_recorded_outcomes(database, job_id).values()))
 
 
-def _earlier_finds(database: Database, job_id: int | None) -> dict[str, IngestOutcome]:
+def _recorded_outcomes(database: Database, job_id: int | None) -> dict[str, IngestOutcome]:
     if job_id is None:
         return {}
     with database.read() as session:
@@ -231,8 +233,12 @@ def _earlier_finds(database: Database, job_id: int | None) -> dict[str, IngestOu
         return {name: IngestOutcome(name, outcome, reason, why) for name, outcome, reason, why in rows}
 
 
-def _report(finds: list[IngestOutcome]) -> IngestReport:
-    outcomes = Counter(find.outcome for find in finds)
-    refused = tuple(Refusal(find.name, find.reason, find.why) for find in finds if find.outcome == "refused")
-    near = sum(1 for find in finds if find.outcome == "added" and find.reason)
-    return IngestReport(outcomes["added"], outcomes["copy"], refused, near)
+def _report(outcomes: list[IngestOutcome]) -> IngestReport:
+    counts = Counter(each.outcome for each in outcomes)
+    skipped = tuple(
+        SkippedFile(each.name, each.message, each.skip_reason)
+        for each in outcomes
+        if each.outcome == "refused"
+    )
+    near_duplicates = sum(1 for each in outcomes if each.outcome == "added" and each.message)
+    return IngestReport(counts["added"], counts["copy"], skipped, near_duplicates)

@@ -1,167 +1,202 @@
-"""What became of every address and file that was offered to a project: counted, listed, written down."""
+"""Outcomes of imports: count them, list the skipped files and URLs, and export all as CSV."""
 
 import csv
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Any
 
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from db import models
 from studio.csv_cells import csv_cell
-from studio.images import reasons as whys
-from studio.images.reasons import SkipReason
+from studio.images.skip_reasons import SkipReason, skip_reason_title
 
 COLUMNS = ("address", "page", "outcome", "reason", "sha256", "licence", "creator", "why", "site", "at")
-COPY = "copy"
-"""The reason of copies, beside the kinds of refusal."""
+DUPLICATE = "copy"
+"""The skip reason of duplicates, beside those of SkipReason."""
 _ROWS = 1_000
 
 
 @dataclass(frozen=True)
 class SiteCounts:
-    """What one site has given."""
+    """Outcome counts of one site."""
 
     site: str
-    """A host, a service."""
+    """A host, or a search service."""
     added: int
-    copies: int
-    refused: int
+    duplicates: int
+    skipped: int
     pages: int
+
+    @property
+    def total(self) -> int:
+        """Return the number of all outcomes."""
+        return self.added + self.duplicates + self.skipped + self.pages
 
 
 @dataclass(frozen=True)
-class Counts:
-    """How many addresses and files came to what; by reason and by site, the most frequent first."""
+class OutcomeCounts:
+    """Counts of files and URLs by outcome, skip reason and site; the most frequent first."""
 
     added: int
-    copies: int
-    refused: int
+    duplicates: int
+    skipped: int
     pages: int
-    """Those that were read and held no image of their own."""
-    by_why: Mapping[str, int]
-    """Those that gave no image, by the kind of refusal, or `COPY`."""
+    """Pages that were read."""
+    by_reason: Mapping[str, int]
+    """Those that added no image, by skip reason or `DUPLICATE`."""
     by_site: tuple[SiteCounts, ...]
 
     @property
     def total(self) -> int:
-        """All."""
-        return self.added + self.copies + self.refused + self.pages
+        """Return the number of all outcomes."""
+        return self.added + self.duplicates + self.skipped + self.pages
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the counts under the keys of `sources --json`."""
+        return {
+            "total": self.total,
+            "added": self.added,
+            "copies": self.duplicates,
+            "refused": self.skipped,
+            "pages": self.pages,
+            "by_why": dict(self.by_reason),
+            "by_site": [
+                {
+                    "site": site.site,
+                    "added": site.added,
+                    "copies": site.duplicates,
+                    "refused": site.skipped,
+                    "pages": site.pages,
+                }
+                for site in self.by_site
+            ],
+        }
 
 
 @dataclass(frozen=True)
-class Reason:
-    """An address or a file that gave no image, and why not. `id`: to go on after."""
+class SkippedItem:
+    """A file or URL that added no image. `id`: for `after_id` of the next request."""
 
     id: int
-    address: str
-    page_address: str
+    name: str
+    """The path or URL."""
+    page_url: str
     outcome: str
-    """copy or refused."""
-    why: str
-    """A kind of refusal, or `COPY`."""
+    """copy (a duplicate) or refused (skipped)."""
+    skip_reason: str
+    """One of SkipReason, or `DUPLICATE`."""
     title: str
-    """That in a few words."""
-    reason: str
-    """What happened to this one, in a sentence."""
+    """The skip reason in a few words."""
+    message: str
+    """The reason for this item in one sentence."""
 
 
-def counts(session: Session, project_id: int, job_id: int | None = None) -> Counts:
-    """Count what a project was offered, or one of its jobs."""
-    find = models.IngestOutcomeRow
+def count_outcomes(session: Session, project_id: int, job_id: int | None = None) -> OutcomeCounts:
+    """Count the outcomes of a project's imports, or of one job."""
+    row = models.IngestOutcomeRow
     outcomes: Counter[str] = Counter()
-    by_why: Counter[str] = Counter()
+    by_reason: Counter[str] = Counter()
     by_site: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for site, outcome, why, number in session.execute(
-        select(find.site, find.outcome, find.why, func.count())
-        .where(*_offered(project_id, job_id))
-        .group_by(find.site, find.outcome, find.why)
+        select(row.site, row.outcome, row.why, func.count())
+        .where(*_in_scope(project_id, job_id))
+        .group_by(row.site, row.outcome, row.why)
     ):
         outcomes[outcome] += number
         if site:
             by_site[site][outcome] += number
         if outcome in {"copy", "refused"}:
-            by_why[_kind(outcome, why)] += number
+            by_reason[_reason_of(outcome, why)] += number
     sites = [
-        SiteCounts(site, of["added"], of["copy"], of["refused"], of["page"]) for site, of in by_site.items()
+        SiteCounts(site, counts["added"], counts["copy"], counts["refused"], counts["page"])
+        for site, counts in by_site.items()
     ]
-    return Counts(
+    return OutcomeCounts(
         outcomes["added"],
         outcomes["copy"],
         outcomes["refused"],
         outcomes["page"],
-        dict(sorted(by_why.items(), key=lambda each: (-each[1], each[0]))),
-        tuple(sorted(sites, key=lambda of: (-(of.added + of.copies + of.refused + of.pages), of.site))),
+        dict(sorted(by_reason.items(), key=lambda item: (-item[1], item[0]))),
+        tuple(sorted(sites, key=lambda counts: (-counts.total, counts.site))),
     )
 
 
-def reasons(
+def skipped_items(
     session: Session,
     project_id: int,
     job_id: int | None = None,
     *,
-    why: str | None = None,
+    skip_reason: str | None = None,
     limit: int,
     after_id: int = 0,
-) -> tuple[Reason, ...]:
-    """Return up to `limit` that gave no image, for one kind of reason or for all, in the order they came.
+) -> tuple[SkippedItem, ...]:
+    """Return up to `limit` files and URLs that added no image, in the order of import.
 
-    after_id: the id of the last one before them.
+    skip_reason: one of SkipReason or `DUPLICATE`; None: all. after_id: the last id of the page before.
     """
-    find = models.IngestOutcomeRow
+    row = models.IngestOutcomeRow
     rows = session.scalars(
-        select(find)
-        .where(*_offered(project_id, job_id), find.id > after_id, _for(why))
-        .order_by(find.id)
+        select(row)
+        .where(*_in_scope(project_id, job_id), row.id > after_id, _has_reason(skip_reason))
+        .order_by(row.id)
         .limit(limit)
     )
     return tuple(
-        Reason(row.id, row.name, row.page_address, row.outcome, kind, whys.title(kind), row.reason)
-        for row in rows
-        for kind in (_kind(row.outcome, row.why),)
+        SkippedItem(
+            each.id,
+            each.name,
+            each.page_address,
+            each.outcome,
+            reason,
+            skip_reason_title(reason),
+            each.reason,
+        )
+        for each in rows
+        for reason in (_reason_of(each.outcome, each.why),)
     )
 
 
-def sources_csv(session: Session, project_id: int, file: IO[str]) -> None:
-    """Write a line for everything that a project was offered, under `COLUMNS`; times are in UTC.
+def write_outcomes_csv(session: Session, project_id: int, file: IO[str]) -> None:
+    """Write a row of `COLUMNS` for every file and URL that was to be imported; times are in UTC.
 
-    However many there are, a thousand at a time are in memory.
+    A thousand rows at a time are in memory.
     """
-    find, image, found, same = (
+    row, image, provenance, same_name = (
         models.IngestOutcomeRow,
         models.ImageRow,
         models.ProvenanceRow,
         models.ProvenanceRow.__table__.alias(),
     )
-    # One address may have come in several ways: the first stands for all, or lines would be doubled.
-    provenance = (
-        select(func.min(same.c.id))
+    # One name may have several provenance rows: join only the first, or rows would be duplicated.
+    first_id = (
+        select(func.min(same_name.c.id))
         .where(
-            same.c.project_id == find.project_id,
-            same.c.image_id == find.image_id,
-            same.c.address == find.name,
+            same_name.c.project_id == row.project_id,
+            same_name.c.image_id == row.image_id,
+            same_name.c.address == row.name,
         )
         .scalar_subquery()
     )
     rows = session.execute(
         select(
-            find.name,
-            find.page_address,
-            find.outcome,
-            find.reason,
+            row.name,
+            row.page_address,
+            row.outcome,
+            row.reason,
             image.sha256,
-            found.licence,
-            found.creator,
-            find.why,
-            find.site,
-            find.at,
+            provenance.licence,
+            provenance.creator,
+            row.why,
+            row.site,
+            row.at,
         )
-        .outerjoin(image, image.id == find.image_id)
-        .outerjoin(found, found.id == provenance)
-        .where(find.project_id == project_id)
-        .order_by(find.id)
+        .outerjoin(image, image.id == row.image_id)
+        .outerjoin(provenance, provenance.id == first_id)
+        .where(row.project_id == project_id)
+        .order_by(row.id)
         .execution_options(yield_per=_ROWS)
     )
     writer = csv.writer(file, lineterminator="\n")
@@ -170,21 +205,23 @@ def sources_csv(session: Session, project_id: int, file: IO[str]) -> None:
         writer.writerow([*(csv_cell(text or "") for text in texts), at.isoformat()])
 
 
-def _offered(project_id: int, job_id: int | None) -> list[ColumnElement[bool]]:
+def _in_scope(project_id: int, job_id: int | None) -> list[ColumnElement[bool]]:
     project = models.IngestOutcomeRow.project_id == project_id
     return [project] if job_id is None else [project, models.IngestOutcomeRow.job_id == job_id]
 
 
-def _kind(outcome: str, why: str) -> str:
-    return COPY if outcome == "copy" else why or SkipReason.OTHER.value
+def _reason_of(outcome: str, why: str) -> str:
+    return DUPLICATE if outcome == "copy" else why or SkipReason.OTHER.value
 
 
-def _for(why: str | None) -> ColumnElement[bool]:
-    find = models.IngestOutcomeRow
-    if why is None:
-        return find.outcome.in_(("copy", "refused"))
-    if why == COPY:
-        return find.outcome == "copy"
-    # What came before kinds were kept has none.
-    kind = or_(find.why == why, find.why == "") if why == SkipReason.OTHER else find.why == why
-    return and_(find.outcome == "refused", kind)
+def _has_reason(skip_reason: str | None) -> ColumnElement[bool]:
+    row = models.IngestOutcomeRow
+    if skip_reason is None:
+        return row.outcome.in_(("copy", "refused"))
+    if skip_reason == DUPLICATE:
+        return row.outcome == "copy"
+    # Rows written before skip reasons existed have none.
+    is_reason = row.why == skip_reason
+    if skip_reason == SkipReason.OTHER:
+        is_reason = or_(is_reason, row.why == "")
+    return and_(row.outcome == "refused", is_reason)

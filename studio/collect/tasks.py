@@ -1,205 +1,57 @@
-"""What each kind of job does: a room's function, given what a job knows."""
+"""Jobs that bring images into a project: the functions that request one, and the tasks that run them.
 
+`start_…` validates a request, queues its job and returns the job's id. `_run_…` runs the job, in the worker
+or in a command's own process.
+"""
+
+import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db import models
 from db.engine import Database
-from studio.collect.address_lists import parse_addresses
+from studio.collect import importers
+from studio.collect.ingest import ImportContext, IngestReport
+from studio.collect.url_lists import parse_url_list, read_url_list
 from studio.collect.web import frontier
-from studio.collect.web.crawl import Plan
-from studio.collect.web.service import checked_phrases
-from studio.datasets.names import class_name_of
+from studio.collect.web.crawl import CrawlPlan, ingest_crawl
+from studio.collect.web.crawler import ingest_frontier
+from studio.collect.web.fetcher import Fetcher
+from studio.collect.web.frontier import FrontierItem
+from studio.collect.web.search import search, search_hits
+from studio.collect.web.search_registry import SearchRequest
+from studio.datasets.names import clean_class_name
 from studio.datasets.projects import create_project
 from studio.errors import ProjectError, SourceMissing
 from studio.i18n import _
+from studio.images.store import ImageStore
 from studio.jobs import queue
 from studio.jobs.context import JobContext, Task
 
-if TYPE_CHECKING:
-    from studio.collect.ingest import IngestReport
-    from studio.collect.web.fetcher import Visitor
+_MAX_LISTED_SKIPPED = 500
+"""The skipped files that a job's result lists; the outcomes in the database are complete."""
 
 
-_SHOWN_REFUSALS = 500
-"""How many refusals a job's result lists; the `finds` table has them all."""
-
-
-def import_arguments(work: JobContext) -> dict[str, Any]:
-    """Return the arguments that every importer shares."""
-    from studio.images.store import ImageStore
-
-    return {
-        "database": work.database,
-        "store": ImageStore(work.settings.images_dir),
-        "project_id": work.project_id,
-        "progress": work.progress,
-        "clock": work.now,
-        "job_id": work.job.id,
-        "threads": work.settings.threads_used,
-    }
-
-
-def fetcher_of(work: JobContext) -> "Visitor":
-    """Return the HTTP client for pages and images, with the limits of the settings and of the job."""
-    from studio.collect.web.fetcher import Visitor
-
-    return Visitor(
-        agent=work.settings.user_agent,
-        allowed_hosts=work.settings.allowed_hosts | set(work.job.arguments.get("allow_hosts", ())),
-        connections=work.settings.site_connections,
-        delay_s=work.settings.site_delay_s,
-    )
-
-
-def _ingest_path(work: JobContext) -> dict[str, Any]:
-    from studio.collect.importers import ingest_path
-
-    arguments = work.job.arguments
-    report = ingest_path(
-        path=Path(arguments["path"]), class_name=arguments.get("class_name"), **import_arguments(work)
-    )
-    return _counts(report)
-
-
-def _ingest_uploads(work: JobContext) -> dict[str, Any]:
-    import shutil
-
-    from studio.collect.importers import ingest_uploads
-
-    folder = work.settings.uploads_dir / work.job.arguments["folder"]
-    # Gone already where this job was killed between clearing up and saying so: its finds are all written.
-    folder.mkdir(parents=True, exist_ok=True)
-    report = ingest_uploads(
-        folder=folder,
-        class_name=work.job.arguments["class_name"],
-        kind=work.job.arguments.get("kind", "upload"),
-        **import_arguments(work),
-    )
-    shutil.rmtree(folder, ignore_errors=True)
-    return _counts(report)
-
-
-def _ingest_drawings(work: JobContext) -> dict[str, Any]:
-    from studio.collect.importers import ingest_drawings
-
-    return _counts(ingest_drawings(seed=work.job.arguments["seed"], **import_arguments(work)))
-
-
-def _ingest_codelab(work: JobContext) -> dict[str, Any]:
-    from studio.collect.importers import ingest_codelab
-
-    return _counts(ingest_codelab(downloads_dir=work.settings.downloads_dir, **import_arguments(work)))
-
-
-def _ingest_crawl(work: JobContext) -> dict[str, Any]:
-    from studio.collect.web.crawl import Plan, ingest_crawl
-
-    arguments = {key: value for key, value in work.job.arguments.items() if key != "allow_hosts"}
-    return _counts(ingest_crawl(plan=Plan.of(arguments), visitor=fetcher_of(work), **import_arguments(work)))
-
-
-def _ingest_web(work: JobContext) -> dict[str, Any]:
-    from studio.collect.web.crawler import harvest
-
-    kind = "list"
-    if "hits_of" in work.job.arguments:
-        kind = _add_picked(work)
-    elif "list_path" in work.job.arguments:
-        _add_listed(work)
-    report = harvest(
-        visitor=fetcher_of(work),
-        kind=kind,
-        min_side_px=work.job.arguments["min_side_px"],
-        **import_arguments(work),
-    )
-    return _counts(report)
-
-
-def _add_listed(work: JobContext) -> None:
-    from studio.collect.address_lists import read_address_list
-    from studio.collect.web import frontier
-
-    arguments = work.job.arguments
-    found = read_address_list(Path(arguments["list_path"]))
-    with work.database.write() as session:
-        frontier.add_listed(
-            session, work.project_id, work.job.id, found, arguments["class_name"], at=work.now()
-        )
-
-
-def _add_picked(work: JobContext) -> str:
-    """Put what a person picked of a search's hits before the job; return the service that found them."""
-    from studio.collect.web import frontier
-    from studio.collect.web.search import hits
-
-    arguments = work.job.arguments
-    picked = set(arguments["hit_ids"])
-    with work.database.write() as session:
-        search = queue.find(session, arguments["hits_of"])
-        found = [hit for hit in hits(session, arguments["hits_of"]) if hit.id in picked]
-        frontier.add(
-            session,
-            work.job.id,
-            [
-                frontier.Target(hit.address, "picture", 0, arguments["class_name"], hit.provenance)
-                for hit in found
-            ],
-        )
-    return str(search.arguments["service"]) if search is not None else "search"
-
-
-def _search(work: JobContext) -> dict[str, Any]:
-    from studio.collect.web.search import search
-
-    arguments = work.job.arguments
-    with fetcher_of(work) as visitor:
-        searched = search(
-            work.database,
-            visitor,
-            job_id=work.job.id,
-            service=arguments["service"],
-            phrases=arguments["phrases"],
-            count=arguments["count"],
-            licences=frozenset(arguments["licences"]),
-            min_side_px=arguments["min_side_px"],
-            settings=work.settings,
-            progress=work.progress,
-        )
-    return {**asdict(searched), "job_id": work.job.id}
-
-
-def _counts(report: "IngestReport") -> dict[str, Any]:
-    return {
-        "added": report.added,
-        "copies": report.copies,
-        "near_copies": report.near_copies,
-        "refused_count": len(report.refused),
-        "why": dict(Counter(refusal.why for refusal in report.refused).most_common()),
-        "refused": [asdict(refusal) for refusal in report.refused[:_SHOWN_REFUSALS]],
-    }
-
-
-def ingest_path(
+def start_ingest_path(
     database: Database, project_id: int, path: Path, class_name: str | None, now: datetime
 ) -> int:
-    """Ask for a folder, an archive or an image on this machine to be brought in; returns the job's id.
+    """Queue the import of a folder, an archive or an image on this machine.
 
-    `class_name` is for what stands in no class folder.
+    class_name: for images outside of class folders.
     """
     arguments = {"path": str(path), "class_name": class_name}
     with database.write() as session:
         return queue.enqueue(session, "ingest_path", arguments, project_id, now)
 
 
-def ingest_uploads(
+def start_ingest_uploads(
     database: Database,
     project_id: int,
     folder: str,
@@ -207,41 +59,33 @@ def ingest_uploads(
     now: datetime,
     kind: str = "upload",
 ) -> int:
-    """Ask for the files in a folder under the uploads to be brought in; returns the job's id.
+    """Queue the import of a folder below the uploads folder; a repeated request returns the same job.
 
-    kind: upload or camera. Asked again for the same folder, the job is the same. Raises ProjectError when the
-    project is not there.
+    kind: provenance kind, upload or camera. Raises ProjectError when the project does not exist.
     """
-    arguments = {"folder": folder, "class_name": class_name_of(class_name or ""), "kind": kind}
+    arguments = {"folder": folder, "class_name": clean_class_name(class_name or ""), "kind": kind}
     with database.write() as session:
-        # The lock makes two that ask at once take turns, on databases that would not anyway.
+        # The lock serialises two requests at once on databases that allow concurrent writers.
         if session.get(models.ProjectRow, project_id, with_for_update=True) is None:
             raise ProjectError(_("There is no such project. It may have been deleted; choose another."))
-        asked = _uploads_job(session, folder)
-        return asked or queue.enqueue(session, "ingest_uploads", arguments, project_id, now)
+        existing = _uploads_job_id(session, folder)
+        return existing or queue.enqueue(session, "ingest_uploads", arguments, project_id, now)
 
 
-def uploads_job(database: Database, folder: str) -> int | None:
-    """Return the job that was asked to bring a folder of uploads in."""
+def find_uploads_job(database: Database, folder: str) -> int | None:
+    """Return the id of the job that imports a folder of uploads, if there is one."""
     with database.read() as session:
-        return _uploads_job(session, folder)
+        return _uploads_job_id(session, folder)
 
 
-def _uploads_job(session: Session, folder: str) -> int | None:
-    job = models.JobRow
-    return session.scalar(
-        select(job.id).where(job.kind == "ingest_uploads", job.arguments["folder"].as_string() == folder)
-    )
-
-
-def start_crawl(database: Database, project_id: int, plan: Plan, now: datetime) -> int:
-    """Ask for a crawl; returns the job's id. Raises what `Plan.checked` raises."""
-    arguments = plan.checked().arguments()
+def start_crawl(database: Database, project_id: int, plan: CrawlPlan, now: datetime) -> int:
+    """Queue a crawl. Raises what `CrawlPlan.checked` raises."""
+    arguments = plan.checked().to_arguments()
     with database.write() as session:
         return queue.enqueue(session, "ingest_crawl", arguments, project_id, now)
 
 
-def fetch_list(
+def start_fetch_list(
     database: Database,
     project_id: int,
     data: bytes,
@@ -249,46 +93,31 @@ def fetch_list(
     min_side_px: int,
     now: datetime,
 ) -> int:
-    """Ask for the images of a list of addresses; returns the job's id.
+    """Queue the import of the images that a list of URLs names.
 
-    Raises SourceMissing when there is no address in it.
+    Raises SourceMissing when the list holds no URL.
     """
-    found = parse_addresses(data)
-    if not found.entries:
-        why = found.refused[0].reason if found.refused else _("it is empty")
+    url_list = parse_url_list(data)
+    if not url_list.entries:
+        why = url_list.skipped[0].message if url_list.skipped else _("it is empty")
         raise SourceMissing(
-            _("expected a list with at least one address of an image: {why}.").format(why=why.rstrip("."))
+            _("expected a list with at least one URL of an image: {why}.").format(why=why.rstrip("."))
         )
+    class_name = clean_class_name(class_name or "")
     with database.write() as session:
         job_id = queue.enqueue(session, "ingest_web", {"min_side_px": min_side_px}, project_id, now)
-        frontier.add_listed(session, project_id, job_id, found, class_name_of(class_name or ""), at=now)
+        frontier.add_url_list(session, project_id, job_id, url_list, class_name, at=now)
     return job_id
 
 
-def start_search(
-    database: Database,
-    project_id: int,
-    service: str,
-    phrases: Sequence[str],
-    *,
-    count: int,
-    licences: Sequence[str],
-    min_side_px: int,
-    now: datetime,
-) -> int:
-    """Ask for a search; returns the job's id. Raises SearchFailed for words that cannot be searched for."""
-    arguments = {
-        "service": service,
-        "phrases": list(checked_phrases(service, phrases, licences)),
-        "count": count,
-        "licences": list(licences),
-        "min_side_px": min_side_px,
-    }
+def start_search(database: Database, project_id: int, request: SearchRequest, now: datetime) -> int:
+    """Queue a search. Raises what `SearchRequest.checked` raises."""
+    arguments = request.checked().to_arguments()
     with database.write() as session:
         return queue.enqueue(session, "search", arguments, project_id, now)
 
 
-def fetch_hits(
+def start_fetch_hits(
     database: Database,
     project_id: int,
     search_id: int,
@@ -296,13 +125,13 @@ def fetch_hits(
     class_name: str | None,
     now: datetime,
 ) -> int:
-    """Ask for the images that a person picked among what a search found; returns the job's id."""
-    arguments = fetching_hits(search_id, hit_ids, class_name, 0)
+    """Queue the import of the hits that a person picked from a search."""
+    arguments = fetch_hits_arguments(search_id, hit_ids, class_name, 0)
     with database.write() as session:
         return queue.enqueue(session, "ingest_web", arguments, project_id, now)
 
 
-def fetching_hits(
+def fetch_hits_arguments(
     search_id: int, hit_ids: Sequence[int], class_name: str | None, min_side_px: int
 ) -> dict[str, Any]:
     """Return the arguments of the job that fetches hits of a search."""
@@ -314,28 +143,152 @@ def fetching_hits(
     }
 
 
-def begin_with(database: Database, kind: str, name: str, now: datetime) -> str:
-    """Make a project filled by `kind` (ingest_drawings, ingest_codelab); returns the project's name.
+def create_project_with_samples(database: Database, kind: str, name: str, now: datetime) -> str:
+    """Create a project, queue the import of a sample dataset into it, and return the project's name.
 
-    The name gets a number behind it where it is taken.
+    kind: of the job, ingest_drawings or ingest_codelab. A number is appended to a name that is taken.
     """
     with database.write() as session:
         taken = {row.name for row in session.query(models.ProjectRow)}
-        names = (name if at == 1 else f"{name} {at}" for at in range(1, len(taken) + 2))
+        names = (name if number == 1 else f"{name} {number}" for number in range(1, len(taken) + 2))
         project = create_project(session, next(free for free in names if free not in taken), now)
         arguments = {"seed": project.id} if kind == "ingest_drawings" else {}
         queue.enqueue(session, kind, arguments, project.id, now)
     return project.name
 
 
+def _uploads_job_id(session: Session, folder: str) -> int | None:
+    job = models.JobRow
+    return session.scalar(
+        select(job.id).where(job.kind == "ingest_uploads", job.arguments["folder"].as_string() == folder)
+    )
+
+
+def _run_ingest_path(job: JobContext) -> dict[str, Any]:
+    arguments = job.job.arguments
+    report = importers.ingest_path(_import_context(job), Path(arguments["path"]), arguments.get("class_name"))
+    return _result_json(report)
+
+
+def _run_ingest_uploads(job: JobContext) -> dict[str, Any]:
+    arguments = job.job.arguments
+    folder = job.settings.uploads_dir / arguments["folder"]
+    # A job killed between removing the folder and reporting runs again without it: its outcomes are complete.
+    folder.mkdir(parents=True, exist_ok=True)
+    report = importers.ingest_uploads(
+        _import_context(job), folder, arguments["class_name"], arguments.get("kind", "upload")
+    )
+    shutil.rmtree(folder, ignore_errors=True)
+    return _result_json(report)
+
+
+def _run_ingest_sample_shapes(job: JobContext) -> dict[str, Any]:
+    return _result_json(importers.ingest_sample_shapes(_import_context(job), job.job.arguments["seed"]))
+
+
+def _run_ingest_flower_photos(job: JobContext) -> dict[str, Any]:
+    return _result_json(importers.ingest_flower_photos(_import_context(job), job.settings.downloads_dir))
+
+
+def _run_crawl(job: JobContext) -> dict[str, Any]:
+    arguments = {name: value for name, value in job.job.arguments.items() if name != "allow_hosts"}
+    plan = CrawlPlan.from_arguments(arguments)
+    return _result_json(ingest_crawl(_import_context(job), _fetcher(job), plan))
+
+
+def _run_fetch_urls(job: JobContext) -> dict[str, Any]:
+    """Fetch the images of a list of URLs or of picked search hits."""
+    arguments = job.job.arguments
+    kind = "list"
+    if "hits_of" in arguments:
+        kind = _add_picked_hits(job)
+    elif "list_path" in arguments:
+        _add_url_list(job)
+    report = ingest_frontier(
+        _import_context(job), _fetcher(job), kind=kind, min_side_px=arguments["min_side_px"]
+    )
+    return _result_json(report)
+
+
+def _add_url_list(job: JobContext) -> None:
+    arguments = job.job.arguments
+    url_list = read_url_list(Path(arguments["list_path"]))
+    with job.database.write() as session:
+        frontier.add_url_list(
+            session, job.project_id, job.job.id, url_list, arguments["class_name"], at=job.now()
+        )
+
+
+def _add_picked_hits(job: JobContext) -> str:
+    """Add the hits that a person picked to the job's frontier; return the service that found them."""
+    arguments = job.job.arguments
+    picked = set(arguments["hit_ids"])
+    with job.database.write() as session:
+        search_job = queue.find(session, arguments["hits_of"])
+        hits = [hit for hit in search_hits(session, arguments["hits_of"]) if hit.id in picked]
+        items = [FrontierItem(hit.url, "picture", 0, arguments["class_name"], hit.provenance) for hit in hits]
+        frontier.add_items(session, job.job.id, items)
+    return str(search_job.arguments["service"]) if search_job is not None else "search"
+
+
+def _run_search(job: JobContext) -> dict[str, Any]:
+    with _fetcher(job) as fetcher:
+        result = search(
+            job.database,
+            fetcher,
+            SearchRequest.from_arguments(job.job.arguments),
+            job_id=job.job.id,
+            settings=job.settings,
+            progress=job.progress,
+        )
+    return {**asdict(result), "job_id": job.job.id}
+
+
+def _import_context(job: JobContext) -> ImportContext:
+    return ImportContext(
+        database=job.database,
+        store=ImageStore(job.settings.images_dir),
+        project_id=job.project_id,
+        clock=job.now,
+        progress=job.progress,
+        job_id=job.job.id,
+        threads=job.settings.threads_used,
+    )
+
+
+def _fetcher(job: JobContext) -> Fetcher:
+    """Return a fetcher with the limits of the settings and the allowed hosts of the job."""
+    return Fetcher(
+        agent=job.settings.user_agent,
+        allowed_hosts=job.settings.allowed_hosts | set(job.job.arguments.get("allow_hosts", ())),
+        connections=job.settings.site_connections,
+        delay_s=job.settings.site_delay_s,
+    )
+
+
+def _result_json(report: IngestReport) -> dict[str, Any]:
+    """Return a report as a job's result, under the keys that databases of earlier versions hold."""
+    return {
+        "added": report.added,
+        "copies": report.duplicates,
+        "near_copies": report.near_duplicates,
+        "refused_count": len(report.skipped),
+        "why": dict(Counter(file.skip_reason for file in report.skipped).most_common()),
+        "refused": [
+            {"name": file.name, "reason": file.message, "why": file.skip_reason}
+            for file in report.skipped[:_MAX_LISTED_SKIPPED]
+        ],
+    }
+
+
 TASKS = (
-    Task("ingest_path", _ingest_path),
-    Task("ingest_uploads", _ingest_uploads),
-    Task("ingest_drawings", _ingest_drawings),
-    Task("ingest_codelab", _ingest_codelab),
-    Task("ingest_crawl", _ingest_crawl, "network"),
-    Task("ingest_web", _ingest_web, "network"),
-    Task("search", _search, "network"),
+    Task("ingest_path", _run_ingest_path),
+    Task("ingest_uploads", _run_ingest_uploads),
+    Task("ingest_drawings", _run_ingest_sample_shapes),
+    Task("ingest_codelab", _run_ingest_flower_photos),
+    Task("ingest_crawl", _run_crawl, "network"),
+    Task("ingest_web", _run_fetch_urls, "network"),
+    Task("search", _run_search, "network"),
 )
 IMPORT_KINDS = {task.kind for task in TASKS if task.kind.startswith("ingest_")}
 """The kinds of job that bring images into a project."""

@@ -1,8 +1,8 @@
-"""What to label next: images that the model is unsure of, unlike each other, and like many that wait.
+"""Active learning: rank unlabelled images for labelling, rank images by diversity, suggest classes.
 
-Each is chosen so that knowing its label leaves least unknown of all the others, counted by how unsure the
-model is of them: integrated variance reduction of a Gaussian process (Cohn, Ghahramani and Jordan, "Active
-Learning with Statistical Models", 1996), one image after the other, as if those before had been labelled.
+Images are selected greedily by integrated variance reduction of a Gaussian process (Cohn, Ghahramani and
+Jordan, "Active Learning with Statistical Models", 1996), weighted by the model's uncertainty: each selected
+image leaves least variance of all others, as if those before had been labelled.
 """
 
 from dataclasses import dataclass
@@ -10,168 +10,189 @@ from dataclasses import dataclass
 import numpy as np
 
 from studio.arrays import FloatArray, IntArray
-from studio.curate.kernel_model import NOISE, Fitted, LightModel, fit, kernel
+from studio.curate.kernel_model import (
+    RIDGE,
+    KernelRidgeFit,
+    KernelRidgeModel,
+    fit_kernel_ridge,
+    gaussian_kernel,
+)
 
-BATCH = 20
-"""Images that people label between two looks."""
-_CHOSEN = 10 * BATCH
-_COMPARED = 1_600
-_SPREAD = 400
-_BLOCK = 8192
+BATCH_SIZE = 20
+"""Images that people label between two analyses."""
+_MAX_SELECTED = 10 * BATCH_SIZE
+_MAX_CANDIDATES = 1_600
+_MAX_DIVERSE = 400
+_BLOCK_ROWS = 8192
+_PSEUDO_LABEL_CONFIDENCE = 0.8
+"""Suggestions of at least this confidence are pseudo-labels."""
+_MAX_TRAINING_IMAGES = 5_000
+"""Labelled and pseudo-labelled images: with so many labels, pseudo-labels add nothing."""
 
 
-def in_order(
-    vectors: FloatArray, unsure: FloatArray, model: LightModel, *, groups: IntArray, rng: np.random.Generator
+def rank_for_labelling(
+    vectors: FloatArray,
+    uncertainty: FloatArray,
+    model: KernelRidgeModel,
+    *,
+    groups: IntArray,
+    rng: np.random.Generator,
 ) -> IntArray:
-    """Return the rows of unlabelled images in the order in which they are best labelled.
+    """Rank unlabelled images by uncertainty and diversity; return their rows in that order.
 
-    vectors: float32, (N, D), of length 1; unsure: (N,), 0 to 1; groups: (N,), near copies share a number, -1
-    for none. The first ten batches are chosen, out of 1,600 images at most; the others follow as the model
-    is unsure of them. Of near copies one comes in its place and the others after all the rest.
+    vectors: float32, (N, D), of length 1; uncertainty: (N,), 0 to 1; groups: (N,), duplicate groups, -1 for
+    none. The first ten batches are selected out of 1,600 images at most; the others follow by uncertainty.
+    The first image of each duplicate group keeps its rank, the others come after all the rest.
     """
-    some, weights = _sample(unsure, rng)
-    first = some[
-        most_told(
-            model.covariance(vectors[some]),
-            unsure[some] * weights,
-            unsure[some],
-            min(_CHOSEN, len(some)),
-            groups[some],
+    sample, weights = _sample_candidates(uncertainty, rng)
+    first = sample[
+        select_by_variance_reduction(
+            model.covariance(vectors[sample]),
+            uncertainty[sample] * weights,
+            uncertainty[sample],
+            min(_MAX_SELECTED, len(sample)),
+            groups[sample],
         )
     ]
     rest = np.setdiff1d(np.arange(len(vectors)), first)
-    return _copies_last(np.concatenate([first, rest[np.argsort(-unsure[rest], kind="stable")]]), groups)
+    return _duplicates_last(
+        np.concatenate([first, rest[np.argsort(-uncertainty[rest], kind="stable")]]), groups
+    )
 
 
-def spread(vectors: FloatArray, width: float, *, groups: IntArray, rng: np.random.Generator) -> IntArray:
-    """Return all rows in an order of which every beginning shows as much of them as it can.
-
-    Arguments as for `in_order`; width: the kernel's. The first 400 are chosen as if nothing were known; the
-    others follow in rounds, one of each neighbourhood, the least like its first image before.
-    """
-    some = np.sort(rng.permutation(len(vectors))[:_COMPARED])
-    even = np.ones(len(some))
-    alike = kernel(vectors[some], vectors[some], width)
-    chosen = most_told(alike, even, even, min(_SPREAD, len(some)), groups[some])
-    first = some[chosen]
-    rest = np.setdiff1d(np.arange(len(vectors)), first)
-    home, likeness = _nearest_of(vectors, rest, first)
-    order = np.lexsort((likeness, home))
-    homes = home[order]
-    turn = np.arange(len(rest)) - np.searchsorted(homes, homes)
-    return _copies_last(np.concatenate([first, rest[order][np.lexsort((homes, turn))]]), groups)
-
-
-def most_told(
-    covariance: FloatArray, weights: FloatArray, own: FloatArray, count: int, groups: IntArray
+def rank_by_diversity(
+    vectors: FloatArray, width: float, *, groups: IntArray, rng: np.random.Generator
 ) -> IntArray:
-    """Return up to `count` places, each the one whose label would tell most about all, given those before.
+    """Rank images by diversity: every beginning of the order covers as much of all as it can.
 
-    covariance: (N, N), what is unknown; weights: (N,), how much it matters of each; own: (N,), by which what
-    an image tells is multiplied. Of near copies (groups: (N,), -1 for none) only one is chosen.
+    Arguments as for `rank_for_labelling`; width: the kernel's. The first 400 are selected with a prior
+    covariance; the others follow in rounds: in each, one of every selected image's neighbourhood, the least
+    similar first.
     """
-    left = np.asarray(covariance, np.float32).copy()
-    weights, own = np.asarray(weights, np.float32), np.asarray(own, np.float32)
-    open_ = np.ones(len(left), bool)
-    squares = np.empty_like(left)
-    chosen = np.empty(count, np.intp)
+    sample = np.sort(rng.permutation(len(vectors))[:_MAX_CANDIDATES])
+    equal = np.ones(len(sample))
+    covariance = gaussian_kernel(vectors[sample], vectors[sample], width)
+    selected = select_by_variance_reduction(
+        covariance, equal, equal, min(_MAX_DIVERSE, len(sample)), groups[sample]
+    )
+    first = sample[selected]
+    rest = np.setdiff1d(np.arange(len(vectors)), first)
+    nearest, cosines = _nearest_selected(vectors, rest, first)
+    order = np.lexsort((cosines, nearest))
+    nearest = nearest[order]
+    rank = np.arange(len(rest)) - np.searchsorted(nearest, nearest)
+    return _duplicates_last(np.concatenate([first, rest[order][np.lexsort((nearest, rank))]]), groups)
+
+
+@dataclass(frozen=True)
+class Suggester:
+    """Predicts classes: the mean of a model of the labels and one of labels and pseudo-labels."""
+
+    label_model: KernelRidgeModel
+    pseudo_label_model: KernelRidgeModel
+
+    def probabilities(self, vectors: FloatArray) -> FloatArray:
+        """Return class probabilities: float64, (N, classes). vectors: (N, D), of length 1."""
+        both = [
+            model.probabilities(model.values(vectors))
+            for model in (self.label_model, self.pseudo_label_model)
+        ]
+        return (both[0] + both[1]) / 2
+
+
+def fit_suggester(
+    fitted: KernelRidgeFit,
+    vectors: FloatArray,
+    labels: IntArray,
+    unlabelled: FloatArray,
+    *,
+    groups: IntArray,
+    rng: np.random.Generator,
+) -> Suggester:
+    """Fit a suggester. fitted: the model of `vectors` and `labels`.
+
+    unlabelled: the vectors of images without a label; groups: as for `fit_kernel_ridge`, of labelled images.
+    """
+    label_model = fitted.model
+    probabilities = label_model.probabilities(label_model.values(unlabelled))
+    confident = np.flatnonzero(probabilities.max(axis=1) >= _PSEUDO_LABEL_CONFIDENCE)
+    confident = np.sort(rng.permutation(confident)[: max(0, _MAX_TRAINING_IMAGES - len(labels))])
+    if not len(confident):
+        return Suggester(label_model, label_model)
+    pseudo_label_fit = fit_kernel_ridge(
+        np.concatenate([vectors, unlabelled[confident]]),
+        np.concatenate([labels, probabilities[confident].argmax(axis=1)]),
+        probabilities.shape[1],
+        width=label_model.width,
+        groups=np.concatenate([groups, np.full(len(confident), -1)]),
+        rng=rng,
+        calibrated=len(labels),
+    )
+    return Suggester(label_model, pseudo_label_fit.model)
+
+
+def select_by_variance_reduction(
+    covariance: FloatArray, weights: FloatArray, factors: FloatArray, count: int, groups: IntArray
+) -> IntArray:
+    """Return up to `count` rows, each the one whose label reduces the weighted variance of all most.
+
+    covariance: (N, N), the prior; weights: (N,), the weight of each image's variance; factors: (N,), by which
+    the reduction through an image is multiplied. Of a duplicate group (groups: (N,), -1 for none) only one
+    is selected.
+    """
+    posterior = np.asarray(covariance, np.float32).copy()
+    weights, factors = np.asarray(weights, np.float32), np.asarray(factors, np.float32)
+    available = np.ones(len(posterior), bool)
+    squares = np.empty_like(posterior)
+    selected = np.empty(count, np.intp)
     for at in range(count):
-        np.multiply(left, left, out=squares)
-        told = squares @ weights / (left.diagonal() + np.float32(NOISE)) * own
-        told[~open_] = -1
-        best = int(told.argmax())
-        if not open_[best]:  # nothing is left but near copies
-            return chosen[:at]
-        chosen[at] = best
-        open_[best] = False
+        np.multiply(posterior, posterior, out=squares)
+        reduction = squares @ weights / (posterior.diagonal() + np.float32(RIDGE)) * factors
+        reduction[~available] = -1
+        best = int(reduction.argmax())
+        if not available[best]:  # only duplicates of selected images are left
+            return selected[:at]
+        selected[at] = best
+        available[best] = False
         if groups[best] >= 0:
-            open_[groups == groups[best]] = False
-        shared = left[best] / np.sqrt(left[best, best] + np.float32(NOISE))
-        left -= np.multiply.outer(shared, shared)
-    return chosen
+            available[groups == groups[best]] = False
+        shared = posterior[best] / np.sqrt(posterior[best, best] + np.float32(RIDGE))
+        posterior -= np.multiply.outer(shared, shared)
+    return selected
 
 
-def _sample(unsure: FloatArray, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
-    """Return the rows to compare, and for how many each stands: the most unsure, and some of all others."""
-    if len(unsure) <= _COMPARED:
-        return np.arange(len(unsure)), np.ones(len(unsure))
-    order = np.argsort(-unsure, kind="stable")
-    top = order[: _COMPARED // 2]
-    others = rng.choice(order[_COMPARED // 2 :], _COMPARED - len(top), replace=False)
-    stands_for = np.full(_COMPARED, (len(unsure) - len(top)) / len(others))
-    stands_for[: len(top)] = 1
-    return np.concatenate([top, others]), stands_for
+def _sample_candidates(uncertainty: FloatArray, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
+    """Return candidate rows, the most uncertain and a sample of the rest, with the images each represents."""
+    if len(uncertainty) <= _MAX_CANDIDATES:
+        return np.arange(len(uncertainty)), np.ones(len(uncertainty))
+    order = np.argsort(-uncertainty, kind="stable")
+    top = order[: _MAX_CANDIDATES // 2]
+    others = rng.choice(order[_MAX_CANDIDATES // 2 :], _MAX_CANDIDATES - len(top), replace=False)
+    represents = np.full(_MAX_CANDIDATES, (len(uncertainty) - len(top)) / len(others))
+    represents[: len(top)] = 1
+    return np.concatenate([top, others]), represents
 
 
-def _nearest_of(vectors: FloatArray, rows: IntArray, first: IntArray) -> tuple[IntArray, FloatArray]:
-    home = np.empty(len(rows), np.intp)
-    likeness = np.empty(len(rows), np.float32)
-    for start in range(0, len(rows), _BLOCK):
-        cosines = vectors[rows[start : start + _BLOCK]] @ vectors[first].T
+def _nearest_selected(vectors: FloatArray, rows: IntArray, first: IntArray) -> tuple[IntArray, FloatArray]:
+    """Return the place in `first` of the most similar image for each row, and the cosine."""
+    nearest = np.empty(len(rows), np.intp)
+    nearest_cosines = np.empty(len(rows), np.float32)
+    for start in range(0, len(rows), _BLOCK_ROWS):
+        cosines = vectors[rows[start : start + _BLOCK_ROWS]] @ vectors[first].T
         best = cosines.argmax(axis=1)
-        home[start : start + _BLOCK] = best
-        likeness[start : start + _BLOCK] = cosines[np.arange(len(best)), best]
-    return home, likeness
+        nearest[start : start + _BLOCK_ROWS] = best
+        nearest_cosines[start : start + _BLOCK_ROWS] = cosines[np.arange(len(best)), best]
+    return nearest, nearest_cosines
 
 
-def _copies_last(order: IntArray, groups: IntArray) -> IntArray:
-    """Return the order with the second of each group of near copies after all first ones, and so on."""
+def _duplicates_last(order: IntArray, groups: IntArray) -> IntArray:
+    """Return the order with the second of each duplicate group after all first ones, and so on."""
     if not len(order):
         return order
     grouped = groups[order]
     by_group = np.argsort(grouped, kind="stable")
     ordered = grouped[by_group]
-    turn = np.zeros(len(order), np.intp)
-    turn[by_group] = np.arange(len(order)) - np.searchsorted(ordered, ordered)
-    turn[grouped < 0] = 0
-    return np.asarray(order[np.argsort(turn, kind="stable")])
-
-
-_SURE = 0.8
-"""Suggestions from this confidence on are learnt from as if they were labels."""
-_MOST = 5_000
-"""Images, labels with them: whoever has so many labels learns nothing from suggestions."""
-
-
-@dataclass(frozen=True)
-class Suggester:
-    """Says what images are likely to be."""
-
-    first: LightModel
-    second: LightModel
-
-    def probabilities(self, vectors: FloatArray) -> FloatArray:
-        """Return float64, (N, classes), of each image for each class. vectors: (N, D), of length 1."""
-        both = [model.probabilities(model.values(vectors)) for model in (self.first, self.second)]
-        return (both[0] + both[1]) / 2
-
-
-def taught(
-    fitted: Fitted,
-    vectors: FloatArray,
-    labels: IntArray,
-    waiting: FloatArray,
-    *,
-    groups: IntArray,
-    rng: np.random.Generator,
-) -> Suggester:
-    """Return who suggests. fitted: what was learnt from `vectors` and `labels`.
-
-    waiting: the vectors of those without a label; groups: as for `light_model.fit`, of those with one.
-    """
-    first = fitted.model
-    probabilities = first.probabilities(first.values(waiting))
-    sure = np.flatnonzero(probabilities.max(axis=1) >= _SURE)
-    sure = np.sort(rng.permutation(sure)[: max(0, _MOST - len(labels))])
-    if not len(sure):
-        return Suggester(first, first)
-    second = fit(
-        np.concatenate([vectors, waiting[sure]]),
-        np.concatenate([labels, probabilities[sure].argmax(axis=1)]),
-        probabilities.shape[1],
-        width=first.width,
-        groups=np.concatenate([groups, np.full(len(sure), -1)]),
-        rng=rng,
-        judged=len(labels),
-    )
-    return Suggester(first, second.model)
+    rank = np.zeros(len(order), np.intp)
+    rank[by_group] = np.arange(len(order)) - np.searchsorted(ordered, ordered)
+    rank[grouped < 0] = 0
+    return np.asarray(order[np.argsort(rank, kind="stable")])

@@ -1,8 +1,8 @@
-"""A survey: one look at all images of a project, for what they are by themselves and to each other."""
+"""Analysis of a project's images: image issues, a diverse order, reduced bottlenecks, the embedding map."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,29 +12,58 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db.duplicate_groups import memberships
-from db.engine import Database
 from db.models import ImageRow, LabelRow
-from studio.arrays import Float32Array
-from studio.curate.active_learning import spread
-from studio.curate.analysis_files import IDS, MAP, VECTORS, read_array, read_studied, write_array
-from studio.curate.embedding_map import DIMENSIONS, basis_of, layout, reduced
-from studio.curate.findings import SURVEYED, Found, Kind, LastStudy, write_study
-from studio.curate.image_quality import AnalysedImage, far, measured, odd_looks, odd_sizes
+from studio.arrays import Float32Array, FloatArray
+from studio.curate.active_learning import rank_by_diversity
+from studio.curate.analysis_files import (
+    IDS_FILE,
+    MAP_FILE,
+    VECTORS_FILE,
+    read_array,
+    read_vectors,
+    write_array,
+)
+from studio.curate.analysis_results import (
+    IMAGE_ANALYSIS,
+    IMAGE_ISSUE_KINDS,
+    AnalysisContext,
+    AnalysisResult,
+    LastAnalysis,
+    write_analysis,
+)
+from studio.curate.embedding_map import DIMENSIONS, compute_layout, fit_basis, reduce_vectors
+from studio.curate.image_issues import IMAGE_ISSUES, ImageFeatures
+from studio.curate.image_quality import AnalysedImage, measure_images
 from studio.curate.kernel_model import kernel_width
 from studio.i18n import _
 from studio.images.store import ImageStore
-from studio.progress import Progress
 
 _VERSION = 1
-"""To be raised when a survey finds something else in the same images."""
-_BASIS = "basis.npy"
-_GROWN = 1.25
-"""Axes are looked for anew once there are so many times the images; till then vectors stay as they are."""
+"""Raise when the analysis has other results for the same images."""
+_BASIS_FILE = "basis.npy"
+_REFIT_FACTOR = 1.25
+"""The basis is fitted again once there are so many times the images; until then vectors do not change."""
 _SEED = 0
 
 
-def images_of(session: Session, project_id: int) -> list[AnalysedImage]:
-    """Return all of a project's images, rejected ones too, in the order of their ids."""
+@dataclass(frozen=True)
+class ImageSet:
+    """The images of an analysis."""
+
+    images: Sequence[AnalysedImage]
+    """Those that have bottlenecks."""
+    vectors: Float32Array
+    """Their bottlenecks: float32, (N, features), in memory or mapped and read in blocks."""
+    fingerprint: str
+    """See `images_fingerprint`."""
+    operation_number: int
+    """The newest label operation when the images were listed."""
+    unreadable: int
+    """The number of images without bottlenecks."""
+
+
+def list_images(session: Session, project_id: int) -> list[AnalysedImage]:
+    """Return all of a project's images, rejected ones included, in the order of their ids."""
     rows = session.connection().execute(
         select(ImageRow.id, ImageRow.sha256, ImageRow.format, ImageRow.width_px, ImageRow.height_px)
         .join(LabelRow, LabelRow.image_id == ImageRow.id)
@@ -44,115 +73,128 @@ def images_of(session: Session, project_id: int) -> list[AnalysedImage]:
     return [AnalysedImage(*row) for row in rows]
 
 
-def identity_of(images: Sequence[AnalysedImage], backbone: str) -> str:
-    """Return what tells one survey's images from another's. backbone: that of its bottlenecks."""
+def images_fingerprint(images: Sequence[AnalysedImage], backbone: str) -> str:
+    """Return a hash of the images and of the backbone that computes their bottlenecks."""
     ids = np.array([image.id for image in images], np.int64)
     return hashlib.sha256(f"{_VERSION} {backbone} ".encode() + ids.tobytes()).hexdigest()
 
 
-def is_current(last: LastStudy | None, identity: str, folder: Path) -> bool:
-    """Whether the last survey has seen just these images, and its files are there."""
-    files = all((folder / name).exists() for name in (IDS, VECTORS, MAP))
-    return last is not None and last.facts.get("identity") == identity and files
+def is_current(last: LastAnalysis | None, fingerprint: str, folder: Path) -> bool:
+    """Return whether the last analysis had exactly these images and its files exist."""
+    files = all((folder / name).exists() for name in (IDS_FILE, VECTORS_FILE, MAP_FILE))
+    return last is not None and last.facts.get("identity") == fingerprint and files
 
 
-def surveyed_before(folder: Path) -> frozenset[int]:
-    """Return the ids of the images that have been compared with each other already."""
-    studied = read_studied(folder)
-    return frozenset() if studied is None else frozenset(studied.ids.tolist())
+def analysed_image_ids(folder: Path) -> frozenset[int]:
+    """Return the ids of the images of the last analysis."""
+    analysed = read_vectors(folder)
+    return frozenset() if analysed is None else frozenset(analysed.ids.tolist())
 
 
-def survey(
-    database: Database,
-    store: ImageStore,
-    folder: Path,
-    project_id: int,
-    images: Sequence[AnalysedImage],
-    vectors: Float32Array,
-    *,
-    last: LastStudy | None,
-    identity: str,
-    operation_number: int,
-    unreadable: int,
-    threads: int,
-    progress: Progress,
-    now: datetime,
+def analyse_images(
+    context: AnalysisContext, store: ImageStore, image_set: ImageSet, last: LastAnalysis | None
 ) -> Mapping[str, Any]:
-    """Look at all images and write what is found, to `folder` and to the database; return the facts.
+    """Analyse images, write the results to the analysis files and the database, and return the facts.
 
-    images: those that have bottlenecks; vectors: these, float32, (N, features), in memory or mapped and
-    read in blocks. last: the survey before, whose axes and map this one goes on from; operation_number: how
-    far the history went when the images were listed; unreadable: how many images have no bottlenecks.
-    Nothing is written, measures aside, when it is stopped.
+    last: the analysis before, whose basis and map are continued. When stopped, nothing is written but
+    image quality measures.
     """
+    images, vectors, folder, progress = image_set.images, image_set.vectors, context.folder, context.progress
     ids = np.array([image.id for image in images], np.int64)
     rng = np.random.default_rng(_SEED)
-    measures = measured(images, store, folder, threads=threads, progress=progress)
+    measures = measure_images(images, store, folder, threads=context.threads, progress=progress)
     phase = _("Comparing the images")
     progress.report(phase, 0, len(ids))
-    basis, fitted = _basis(folder, vectors, last)
-    short = reduced(vectors, basis, lambda done: progress.report(phase, done, len(ids)))
-    found: dict[Kind, Found] = {**odd_looks(ids, measures), **far(ids, short, rng)}
-    found |= odd_sizes(
-        ids,
-        np.array([image.width_px for image in images], np.float64),
-        np.array([image.height_px for image in images], np.float64),
-    )
-    with database.read() as session:
-        groups = groups_of(session, project_id, ids)
-    order = spread(short, kernel_width(short), groups=groups, rng=rng)
-    found["spread"] = ranked(ids[order])
+    basis, fitted = _load_or_fit_basis(folder, vectors, last)
+    reduced = reduce_vectors(vectors, basis, lambda done: progress.report(phase, done, len(ids)))
+    results = _image_issues(ids, _features(images, measures, reduced, rng))
+    with context.database.read() as session:
+        groups = duplicate_group_ids(session, context.project_id, ids)
+    order = rank_by_diversity(reduced, kernel_width(reduced), groups=groups, rng=rng)
+    results["spread"] = ranking_result(ids[order])
     progress.report(phase, len(ids), len(ids))
-    places = layout(
-        short,
-        _known_places(folder, ids),
-        threads=threads,
+    coordinates = compute_layout(
+        reduced,
+        _previous_coordinates(folder, ids),
+        threads=context.threads,
         seed=_SEED,
         on_round=lambda done, total: progress.report(_("Drawing the map"), done, total),
     )
-    write_array(folder / _BASIS, basis)
-    write_array(folder / VECTORS, short)
-    write_array(folder / MAP, places)
-    write_array(folder / IDS, ids)
+    write_array(folder / _BASIS_FILE, basis)
+    write_array(folder / VECTORS_FILE, reduced)
+    write_array(folder / MAP_FILE, coordinates)
+    write_array(folder / IDS_FILE, ids)
     facts = {
-        "identity": identity,
+        "identity": image_set.fingerprint,
         "pictures": len(ids),
-        "unreadable": unreadable,
+        "unreadable": image_set.unreadable,
         "fitted": fitted,
-        "odd": {kind: len(found[kind].images) for kind in SURVEYED if kind != "spread"},
+        "odd": {kind: len(results[kind].images) for kind in IMAGE_ISSUE_KINDS},
     }
-    with database.write() as session:
-        write_study(
-            session, project_id, "survey", found, operation_number=operation_number, facts=facts, now=now
+    with context.database.write() as session:
+        write_analysis(
+            session,
+            context.project_id,
+            IMAGE_ANALYSIS,
+            results,
+            operation_number=image_set.operation_number,
+            facts=facts,
+            now=context.now,
         )
     return facts
 
 
-def ranked(images: npt.NDArray[np.int64]) -> Found:
-    """Return an order as findings: the first scores 1, and each after it a little less."""
-    return Found(images, 1 - np.arange(len(images)) / max(1, len(images)))
+def ranking_result(images: npt.NDArray[np.int64]) -> AnalysisResult:
+    """Return a ranking as results: scores fall from 1 for the first image in equal steps."""
+    return AnalysisResult(images, 1 - np.arange(len(images)) / max(1, len(images)))
 
 
-def groups_of(session: Session, project_id: int, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return each image's group of near copies, -1 for none: int64, (N,)."""
+def duplicate_group_ids(
+    session: Session, project_id: int, ids: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Return the duplicate group of each image, -1 for none: int64, (N,)."""
     groups = memberships(session, project_id)
     return np.array([groups[i].group_id if i in groups else -1 for i in ids.tolist()], np.int64)
 
 
-def _basis(folder: Path, vectors: Float32Array, last: LastStudy | None) -> tuple[Float32Array, int]:
-    """Return the axes, and from how many images they were found."""
+def _features(
+    images: Sequence[AnalysedImage], measures: FloatArray, vectors: Float32Array, rng: np.random.Generator
+) -> ImageFeatures:
+    return ImageFeatures(
+        measures=measures,
+        width_px=np.array([image.width_px for image in images], np.float64),
+        height_px=np.array([image.height_px for image in images], np.float64),
+        vectors=vectors,
+        rng=rng,
+    )
+
+
+def _image_issues(ids: npt.NDArray[np.int64], features: ImageFeatures) -> dict[str, AnalysisResult]:
+    results: dict[str, AnalysisResult] = {}
+    for issue in IMAGE_ISSUES:
+        scores = issue.scores(features)
+        rows = np.flatnonzero(scores)
+        results[issue.name] = AnalysisResult(ids[rows], scores[rows])
+    return results
+
+
+def _load_or_fit_basis(
+    folder: Path, vectors: Float32Array, last: LastAnalysis | None
+) -> tuple[Float32Array, int]:
+    """Return the basis, and the number of images it was fitted to."""
     fitted = int(last.facts.get("fitted", 0)) if last is not None else 0
-    known = read_array(folder / _BASIS)
+    known = read_array(folder / _BASIS_FILE)
     shape = (vectors.shape[1], DIMENSIONS)
-    if known is not None and known.shape == shape and len(vectors) <= _GROWN * fitted:
+    if known is not None and known.shape == shape and len(vectors) <= _REFIT_FACTOR * fitted:
         return known, fitted
-    return basis_of(vectors), len(vectors)
+    return fit_basis(vectors), len(vectors)
 
 
-def _known_places(folder: Path, ids: npt.NDArray[np.int64]) -> Float32Array:
-    found = np.full((len(ids), 2), np.nan, np.float32)
-    former, places = read_studied(folder), read_array(folder / MAP)
-    if former is not None and places is not None and places.shape == (len(former.ids), 2):
-        _both, mine, theirs = np.intersect1d(ids, former.ids, assume_unique=True, return_indices=True)
-        found[mine] = places[theirs]
-    return found
+def _previous_coordinates(folder: Path, ids: npt.NDArray[np.int64]) -> Float32Array:
+    """Return each image's coordinates on the map before, NaN for a new image: float32, (N, 2)."""
+    previous = np.full((len(ids), 2), np.nan, np.float32)
+    analysed, coordinates = read_vectors(folder), read_array(folder / MAP_FILE)
+    if analysed is not None and coordinates is not None and coordinates.shape == (len(analysed.ids), 2):
+        _both, rows, known = np.intersect1d(ids, analysed.ids, assume_unique=True, return_indices=True)
+        previous[rows] = coordinates[known]
+    return previous

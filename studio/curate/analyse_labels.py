@@ -1,8 +1,6 @@
-"""A review: one look at a project's labels, for what the others are likely to be and which may be wrong."""
+"""Analysis of a project's labels: suggestions, a ranking for labelling, label issues."""
 
 from collections.abc import Mapping
-from datetime import datetime
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,135 +8,151 @@ import numpy.typing as npt
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, aliased
 
-from db.engine import Database
-from db.labelling import newest_number
+from db.labelling import latest_operation_number
 from db.models import FindingRow, ImageClassRow, LabelChangeRow, LabelOperationRow, LabelRow
 from studio.arrays import FloatArray, Int64Array
-from studio.curate.active_learning import Suggester, in_order, taught
-from studio.curate.analyse_images import groups_of, ranked
-from studio.curate.analysis_files import Studied, read_studied
-from studio.curate.findings import DOUBTFUL_FROM, REVIEWED, Found, Kind, found_of, write_study
-from studio.curate.kernel_model import fit, kernel_width
-from studio.curate.label_issues import doubts
+from studio.curate.active_learning import Suggester, fit_suggester, rank_for_labelling
+from studio.curate.analyse_images import duplicate_group_ids, ranking_result
+from studio.curate.analysis_files import AnalysisVectors, read_vectors
+from studio.curate.analysis_results import (
+    LABEL_ANALYSIS,
+    LABEL_ANALYSIS_KINDS,
+    LABEL_ISSUE,
+    LABEL_ISSUE_THRESHOLD,
+    AnalysisContext,
+    AnalysisResult,
+    read_result,
+    write_analysis,
+)
+from studio.curate.kernel_model import fit_kernel_ridge, kernel_width
+from studio.curate.label_issues import find_label_issues
 from studio.errors import JobFailed
 from studio.i18n import _
-from studio.progress import Progress
 
 _SEED = 0
 _STEPS = 4
 
 
-class _Labels(NamedTuple):
-    """Images with their labels, by their rows among the surveyed. classes: ids, 0 for none."""
+class _LabelArrays(NamedTuple):
+    """Labels of the analysed images, by row. classes: ids, 0 for none."""
 
     states: npt.NDArray[np.str_]
     classes: Int64Array
 
 
-def review(
-    database: Database, folder: Path, project_id: int, *, progress: Progress, now: datetime
-) -> Mapping[str, Any]:
-    """Learn from the labels as they are, write what is found, and return the facts.
+def analyse_labels(context: AnalysisContext) -> Mapping[str, Any]:
+    """Fit a model to the labels, write suggestions, label issues and a ranking, and return the facts.
 
-    folder: where the survey left its files; images that it has not seen are left out. While fewer than two
-    classes have images, nothing but an order is found: the images without a label as the survey spread
-    them. Nothing is written when it is stopped. Raises JobFailed where there has been no survey.
+    Images that the image analysis has not seen are left out. While fewer than two classes have images, the
+    only result is a ranking: the unlabelled images in the diverse order of the image analysis. When stopped,
+    nothing is written. Raises JobFailed where there was no image analysis.
     """
-    phase = _("Looking at the labels")
+    phase, progress = _("Analysing the labels"), context.progress
     progress.report(phase, 0, _STEPS)
-    studied = read_studied(folder)
-    if studied is None:
-        raise JobFailed(_("The images have not been looked through yet. Press Continue when they have been."))
-    with database.read() as session:
-        number = newest_number(session, project_id)
-        labels = _labels(session, project_id, studied.ids)
-        groups = groups_of(session, project_id, studied.ids)
-        confirmed = _confirmed(session, project_id)
-        spread = found_of(session, project_id, "spread")
-    waiting = np.flatnonzero(labels.states == "unlabelled")
+    analysed = read_vectors(context.folder)
+    if analysed is None:
+        raise JobFailed(_("The images have not been analysed yet. Press Continue when they have been."))
+    with context.database.read() as session:
+        number = latest_operation_number(session, context.project_id)
+        labels = _read_labels(session, context.project_id, analysed.ids)
+        groups = duplicate_group_ids(session, context.project_id, analysed.ids)
+        confirmed = _confirmed_labels(session, context.project_id)
+        diverse = read_result(session, context.project_id, "spread")
+    unlabelled = np.flatnonzero(labels.states == "unlabelled")
     labelled = np.flatnonzero(labels.states == "labelled")
     class_ids, classes = np.unique(labels.classes[labelled], return_inverse=True)
     facts: dict[str, Any] = {"labelled": len(labelled), "classes": len(class_ids), "doubtful": 0}
-    found: dict[Kind, Found] = {kind: _nothing() for kind in REVIEWED}
-    found["confirmed"] = confirmed
-    if len(class_ids) < 2:  # noqa: PLR2004 - telling apart takes two
-        order = spread.images[np.argsort(-spread.scores, kind="stable")]
-        found["next"] = ranked(order[np.isin(order, studied.ids[waiting])])
+    results = {kind: _empty_result() for kind in LABEL_ANALYSIS_KINDS}
+    results["confirmed"] = confirmed
+    if len(class_ids) < 2:  # noqa: PLR2004 - a classifier takes two
+        order = diverse.images[np.argsort(-diverse.scores, kind="stable")]
+        results["next"] = ranking_result(order[np.isin(order, analysed.ids[unlabelled])])
     else:
         rng = np.random.default_rng(_SEED)
-        fitted = fit(
-            studied.vectors[labelled],
+        fitted = fit_kernel_ridge(
+            analysed.vectors[labelled],
             classes,
             len(class_ids),
-            width=kernel_width(studied.vectors),
+            width=kernel_width(analysed.vectors),
             groups=groups[labelled],
             rng=rng,
         )
         progress.report(phase, 1, _STEPS)
-        kept = np.isin(studied.ids[labelled], confirmed.images)
-        judged = doubts(
+        issues = find_label_issues(
             fitted.held_out,
             fitted.model.probabilities(fitted.held_out),
             classes,
             groups[labelled],
-            kept,
+            np.isin(analysed.ids[labelled], confirmed.images),
         )
-        facts["doubtful"] = judged.wrong
-        found["doubtful"] = Found(
-            studied.ids[labelled[judged.rows]], judged.scores, class_ids[judged.instead]
+        facts["doubtful"] = issues.wrong_count
+        results[LABEL_ISSUE] = AnalysisResult(
+            analysed.ids[labelled[issues.rows]], issues.scores, class_ids[issues.suggested]
         )
         progress.report(phase, 2, _STEPS)
-        suggester = taught(
+        suggester = fit_suggester(
             fitted,
-            studied.vectors[labelled],
+            analysed.vectors[labelled],
             classes,
-            studied.vectors[waiting],
+            analysed.vectors[unlabelled],
             groups=groups[labelled],
             rng=rng,
         )
-        found |= _about_waiting(studied, waiting, suggester, class_ids, groups, rng)
+        results |= _suggest(analysed, unlabelled, suggester, class_ids, groups, rng)
     progress.report(phase, 3, _STEPS)
-    with database.write() as session:
-        write_study(session, project_id, "review", found, operation_number=number, facts=facts, now=now)
+    with context.database.write() as session:
+        write_analysis(
+            session,
+            context.project_id,
+            LABEL_ANALYSIS,
+            results,
+            operation_number=number,
+            facts=facts,
+            now=context.now,
+        )
     progress.report(phase, _STEPS, _STEPS)
     return facts
 
 
-def _about_waiting(
-    studied: Studied,
-    waiting: npt.NDArray[np.intp],
+def _suggest(
+    analysed: AnalysisVectors,
+    unlabelled: npt.NDArray[np.intp],
     suggester: Suggester,
     class_ids: Int64Array,
     groups: Int64Array,
     rng: np.random.Generator,
-) -> dict[Kind, Found]:
-    ids, vectors = studied.ids[waiting], studied.vectors[waiting]
+) -> dict[str, AnalysisResult]:
+    """Return suggestions, uncertainties and the order for labelling of the unlabelled images."""
+    ids, vectors = analysed.ids[unlabelled], analysed.vectors[unlabelled]
     if not len(ids):
         return {}
     probabilities = suggester.probabilities(vectors)
     best = probabilities.argmax(axis=1)
-    first = suggester.first
-    # By what people have said alone: what the studio thinks of itself tells nobody what to ask.
-    unsure = 1 - margins(first.probabilities(first.values(vectors)))
-    order = in_order(vectors, unsure, first, groups=groups[waiting], rng=rng)
+    model = suggester.label_model
+    # From people's labels alone: pseudo-labels carry no information about what to ask.
+    uncertainty = 1 - margins(model.probabilities(model.values(vectors)))
+    order = rank_for_labelling(vectors, uncertainty, model, groups=groups[unlabelled], rng=rng)
     return {
-        "suggestion": Found(ids, probabilities.max(axis=1), class_ids[best]),
-        "uncertain": Found(ids, unsure),
-        "next": ranked(ids[order]),
+        "suggestion": AnalysisResult(ids, probabilities.max(axis=1), class_ids[best]),
+        "uncertain": AnalysisResult(ids, uncertainty),
+        "next": ranking_result(ids[order]),
     }
 
 
 def margins(probabilities: FloatArray) -> FloatArray:
-    """Return by how much the likeliest class leads the second: (N,). probabilities: (N, two or more)."""
+    """Return the probability of the likeliest class less that of the second: (N,).
+
+    probabilities: (N, classes), of two classes or more.
+    """
     two = np.partition(probabilities, -2, axis=1)[:, -2:]
     return np.asarray(two[:, 1] - two[:, 0])
 
 
-def _nothing() -> Found:
-    return Found(np.empty(0, np.int64), np.empty(0))
+def _empty_result() -> AnalysisResult:
+    return AnalysisResult(np.empty(0, np.int64), np.empty(0))
 
 
-def _labels(session: Session, project_id: int, ids: Int64Array) -> _Labels:
+def _read_labels(session: Session, project_id: int, ids: Int64Array) -> _LabelArrays:
     rows = (
         session.connection()
         .execute(
@@ -148,40 +162,40 @@ def _labels(session: Session, project_id: int, ids: Int64Array) -> _Labels:
         )
         .all()
     )
-    now = {
+    labels = {
         image: (state, class_id or 0)
         for image, state, class_id, removed in rows
         if state != "labelled" or (class_id is not None and removed is None)
     }
-    gone = ("gone", 0)
-    found = [now.get(image, gone) for image in ids.tolist()]
-    return _Labels(
+    missing = ("missing", 0)
+    found = [labels.get(image, missing) for image in ids.tolist()]
+    return _LabelArrays(
         np.array([state for state, _class in found], np.str_), np.array([c for _state, c in found], np.int64)
     )
 
 
-def _confirmed(session: Session, project_id: int) -> Found:
-    """Return the images whose label was doubted and left by a person, each with that class.
+def _confirmed_labels(session: Session, project_id: int) -> AnalysisResult:
+    """Return the images with a label issue whose label a person has confirmed, each with that class.
 
-    So is one that has been confirmed before and has its class still. One that was labelled otherwise and set
-    back by an undo is not: a slip of the hand says nothing of the doubt.
+    An image that was confirmed before and still has the class is included. One that was labelled otherwise
+    and set back by an undo is not: undoing a slip confirms nothing.
     """
-    label, before = LabelRow, found_of(session, project_id, "confirmed")
+    label, before = LabelRow, read_result(session, project_id, "confirmed")
     rows = session.execute(
         select(label.image_id, label.class_id).where(
             label.project_id == project_id, label.state == "labelled"
         )
     )
     classes = dict(rows.all())
-    kept = {
+    confirmed = {
         image: class_id
-        for image, class_id in zip(before.images.tolist(), before.named.tolist(), strict=True)
+        for image, class_id in zip(before.images.tolist(), before.class_ids.tolist(), strict=True)
         if classes.get(image) == class_id
     }
     first, last = aliased(LabelOperationRow), aliased(LabelOperationRow)
     change = LabelChangeRow
-    # The first change after a doubt says which class was doubted.
-    since = (
+    # The first change after the analysis says which class had the issue.
+    first_number = (
         select(func.min(first.number))
         .join(change, change.operation_id == first.id)
         .where(
@@ -192,23 +206,27 @@ def _confirmed(session: Session, project_id: int) -> Found:
         .correlate(FindingRow)
         .scalar_subquery()
     )
-    doubted = aliased(LabelChangeRow)
+    changed = aliased(LabelChangeRow)
     rows = session.execute(
         select(FindingRow.image_id, label.class_id)
         .join(label, (label.project_id == FindingRow.project_id) & (label.image_id == FindingRow.image_id))
         .join(last, (last.project_id == FindingRow.project_id) & (last.number == label.operation_number))
-        .join(first, (first.project_id == FindingRow.project_id) & (first.number == since))
-        .join(doubted, (doubted.operation_id == first.id) & (doubted.image_id == FindingRow.image_id))
+        .join(first, (first.project_id == FindingRow.project_id) & (first.number == first_number))
+        .join(changed, (changed.operation_id == first.id) & (changed.image_id == FindingRow.image_id))
         .where(
             FindingRow.project_id == project_id,
-            FindingRow.kind == "doubtful",
-            FindingRow.score >= DOUBTFUL_FROM,
+            FindingRow.kind == LABEL_ISSUE,
+            FindingRow.score >= LABEL_ISSUE_THRESHOLD,
             label.state == "labelled",
             label.operation_number > FindingRow.operation_number,
             last.direction != "undo",
-            doubted.state_before == "labelled",
-            doubted.class_id_before == label.class_id,
+            changed.state_before == "labelled",
+            changed.class_id_before == label.class_id,
         )
     )
-    kept.update(dict(rows.all()))
-    return Found(np.array(list(kept), np.int64), np.ones(len(kept)), np.array(list(kept.values()), np.int64))
+    confirmed.update(dict(rows.all()))
+    return AnalysisResult(
+        np.array(list(confirmed), np.int64),
+        np.ones(len(confirmed)),
+        np.array(list(confirmed.values()), np.int64),
+    )

@@ -1,7 +1,7 @@
-"""The map: every image a point, so that images which resemble each other lie together.
+"""The embedding map: reduced bottlenecks and their layout in two dimensions, similar images close together.
 
-t-SNE (van der Maaten and Hinton, 2008) as openTSNE computes it, or the two main axes where that is not
-installed. A map that is there already is gone on from: images stay where people have come to know them.
+t-SNE (van der Maaten and Hinton, 2008) by openTSNE, or the first two principal axes where that is not
+installed. An existing map is continued, so that images keep their places.
 """
 
 from collections.abc import Callable
@@ -15,109 +15,116 @@ from sqlalchemy.orm import Session
 
 from db.models import LabelRow
 from studio.arrays import Float32Array
-from studio.curate.kernel_model import nearest
+from studio.curate.kernel_model import nearest_neighbours
 
-_FITTED = 20_000
-"""Of more images, so many are laid out and the others put among those that they resemble."""
-_FEWEST = 10
+_MAX_LAID_OUT = 20_000
+"""Of more images, so many are laid out; the others are placed by their nearest neighbours."""
+_MIN_IMAGES = 10
 _PERPLEXITY = 30.0
-_FEW_NEW = 0.1
-"""A map that grows by less than this share keeps its places; the new ones are put among them."""
-_ROUNDS = 50
-_EARLY, _LATE, _AGAIN = 250, 500, 150
+_MAX_NEW_SHARE = 0.1
+"""A map that grows by at most this share keeps its coordinates; new images are placed by their neighbours."""
+_ROUNDS_PER_STEP = 50
+_EARLY_ROUNDS, _LATE_ROUNDS, _UPDATE_ROUNDS = 250, 500, 150
 _NEIGHBOURS = 3
-_ALONE = 2_000
-"""Fewer images are laid out by one thread: several would wait for each other longer than they work."""
-OnRound = Callable[[int, int], object]
+_SINGLE_THREAD_BELOW = 2_000
+"""Fewer images are laid out by one thread: several are slower."""
+ProgressCallback = Callable[[int, int], object]
 
 
-def layout(
+def compute_layout(
     vectors: Float32Array,
     known: Float32Array,
     *,
     threads: int,
     seed: int,
-    on_round: OnRound = lambda done, total: None,
+    on_round: ProgressCallback = lambda done, total: None,
 ) -> Float32Array:
-    """Return each image's place: float32, (N, 2), 0 to 1.
+    """Return the coordinates of images on the map: float32, (N, 2), 0 to 1.
 
-    vectors: float32, (N, D), of length 1. known: (N, 2), the places in the map before; NaN for new images.
-    on_round: told how far it is; may raise, and then nothing comes of it.
+    vectors: float32, (N, D), of length 1. known: (N, 2), the coordinates before; NaN for new images.
+    on_round: called with rounds done and in all; may raise to stop.
     """
     if not len(vectors):
         return np.empty((0, 2), np.float32)
     placed = np.asarray(~np.isnan(known).any(axis=1))
     new = len(vectors) - int(placed.sum())
-    if placed.any() and new <= _FEW_NEW * len(vectors):
-        return _among(vectors, known, placed, seed)
-    if len(vectors) < _FEWEST:
-        return _scaled(_main_axes(vectors))
+    if placed.any() and new <= _MAX_NEW_SHARE * len(vectors):
+        return _place_by_neighbours(vectors, known, placed, seed)
+    if len(vectors) < _MIN_IMAGES:
+        return _scale_to_unit_square(_principal_axes(vectors))
     rng = np.random.default_rng(seed)
     chosen = np.zeros(len(vectors), bool)
-    chosen[rng.permutation(len(vectors))[:_FITTED]] = True
-    start = _main_axes(vectors)[chosen]
+    chosen[rng.permutation(len(vectors))[:_MAX_LAID_OUT]] = True
+    start = _principal_axes(vectors)[chosen]
     enough_known = new < len(vectors) / 2
     if enough_known:
-        start = _among(vectors, known, placed, seed)[chosen]
+        start = _place_by_neighbours(vectors, known, placed, seed)[chosen]
     found = np.full((len(vectors), 2), np.nan, np.float32)
-    found[chosen] = _scaled(_tsne(vectors[chosen], start, enough_known, threads, seed, on_round))
-    return _among(vectors, found, chosen, seed)
+    found[chosen] = _scale_to_unit_square(
+        _tsne(vectors[chosen], start, enough_known, threads, seed, on_round)
+    )
+    return _place_by_neighbours(vectors, found, chosen, seed)
 
 
 def _tsne(
-    vectors: Float32Array, start: Float32Array, again: bool, threads: int, seed: int, on_round: OnRound
+    vectors: Float32Array,
+    start: Float32Array,
+    again: bool,
+    threads: int,
+    seed: int,
+    on_round: ProgressCallback,
 ) -> npt.NDArray[np.floating[Any]]:
     try:
         import openTSNE as open_tsne  # noqa: N813 - as all other modules are named
     except ImportError:  # there is no wheel for this machine
         return start
-    phases = [(_AGAIN, 1, 0.8)] if again else [(_EARLY, 12, 0.5), (_LATE, 1, 0.8)]
+    phases = [(_UPDATE_ROUNDS, 1, 0.8)] if again else [(_EARLY_ROUNDS, 12, 0.5), (_LATE_ROUNDS, 1, 0.8)]
     total, done = sum(rounds for rounds, _exaggeration, _momentum in phases), 0
     on_round(0, total)
-    if len(vectors) < _ALONE:
+    if len(vectors) < _SINGLE_THREAD_BELOW:
         threads = 1
     perplexity = min(_PERPLEXITY, (len(vectors) - 1) / 3)
-    index = _index(open_tsne, vectors, int(3 * perplexity))
+    index = _neighbour_index(open_tsne, vectors, int(3 * perplexity))
     affinities = open_tsne.affinity.PerplexityBasedNN(
         perplexity=perplexity, knn_index=index, n_jobs=threads, random_state=seed
     )
     first = np.asarray(start, np.float64)
-    # As small as openTSNE's own beginnings, from which the forces can still sort the points.
+    # As small as openTSNE's own initialisation, from which the forces can still move the points.
     first = (first - first.mean(axis=0)) / max(float(first[:, 0].std()), 1e-9) * (10.0 if again else 1e-4)
     embedding = open_tsne.TSNEEmbedding(first, affinities, n_jobs=threads, random_state=seed)
     for rounds, exaggeration, momentum in phases:
-        for _round in range(0, rounds, _ROUNDS):
-            # A few rounds at a time, so that a stop is heard between them.
-            embedding.optimize(_ROUNDS, exaggeration=exaggeration, momentum=momentum, inplace=True)
-            done += _ROUNDS
+        for _round in range(0, rounds, _ROUNDS_PER_STEP):
+            # A few rounds at a time, so that the job can be stopped between them.
+            embedding.optimize(_ROUNDS_PER_STEP, exaggeration=exaggeration, momentum=momentum, inplace=True)
+            done += _ROUNDS_PER_STEP
             on_round(done, total)
     return np.asarray(embedding)
 
 
-def _index(open_tsne: Any, vectors: Float32Array, count: int) -> Any:
-    found = nearest(vectors, vectors, count, own=np.arange(len(vectors)))
-    # Distances of directions on the unit sphere.
+def _neighbour_index(open_tsne: Any, vectors: Float32Array, count: int) -> Any:
+    found = nearest_neighbours(vectors, vectors, count, own=np.arange(len(vectors)))
+    # Euclidean distances of vectors of length 1.
     distances = np.sqrt(np.maximum(2 - 2 * found.cosines.astype(np.float64), 0))
     return open_tsne.nearest_neighbors.PrecomputedNeighbors(found.places, distances)
 
 
-def _among(
+def _place_by_neighbours(
     vectors: Float32Array, known: Float32Array, placed: npt.NDArray[np.bool_], seed: int
 ) -> Float32Array:
-    """Return the known places, and each other image in the middle of those that it resembles most."""
+    """Return the known coordinates, and for each other image the median of its nearest neighbours'."""
     found = known.copy()
     others = np.flatnonzero(~placed)
     if len(others):
-        anchors = np.flatnonzero(placed)
-        near = nearest(vectors[others], vectors[anchors], _NEIGHBOURS)
-        middle = np.median(known[anchors][near.places], axis=1)
-        # A little aside, so that many new ones that are alike do not lie on one point.
-        aside = np.random.default_rng(seed).normal(0, 0.004, middle.shape)
-        found[others] = np.clip(middle + aside, 0, 1)
+        references = np.flatnonzero(placed)
+        neighbours = nearest_neighbours(vectors[others], vectors[references], _NEIGHBOURS)
+        median = np.median(known[references][neighbours.places], axis=1)
+        # Jitter, so that several similar new images do not lie on one point.
+        jitter = np.random.default_rng(seed).normal(0, 0.004, median.shape)
+        found[others] = np.clip(median + jitter, 0, 1)
     return np.asarray(found, np.float32)
 
 
-def _main_axes(vectors: Float32Array) -> Float32Array:
+def _principal_axes(vectors: Float32Array) -> Float32Array:
     centred = vectors - vectors.mean(axis=0)
     _values, axes = np.linalg.eigh(centred.T @ centred)
     main = axes[:, ::-1][:, :2]
@@ -127,25 +134,25 @@ def _main_axes(vectors: Float32Array) -> Float32Array:
     return found
 
 
-def _scaled(places: npt.NDArray[np.floating[Any]]) -> Float32Array:
-    """Return the places from 0 to 1, both axes by the same measure, in the middle of the square."""
+def _scale_to_unit_square(places: npt.NDArray[np.floating[Any]]) -> Float32Array:
+    """Return coordinates scaled to 0 to 1, both axes by the same factor, centred in the square."""
     low, high = places.min(axis=0), places.max(axis=0)
     side = max(float((high - low).max()), 1e-9)
     return np.asarray(np.clip((places - (low + high) / 2) / side + 0.5, 0, 1), np.float32)
 
 
 UNLABELLED, REJECTED = 0, -1
-"""What stands in a class's place."""
-_TRIES = 3
+"""Stand for a class id."""
+_ATTEMPTS = 3
 
 
-def image_map(session: Session, project_id: int, folder: Path) -> bytes | None:
-    """Return the map for a browser; None where no study of the project has left one.
+def encode_map(session: Session, project_id: int, folder: Path) -> bytes | None:
+    """Return the map for a browser; None where there is none yet.
 
-    folder: that of the project's studies. Little-endian: the count as int32, then count ids as int32, count x
+    folder: the project's analysis files. Little-endian: the count as int32, then count ids as int32, count x
     and count y as float32 (0 to 1), and count class ids as int32.
     """
-    found = _read(folder)
+    found = _read_map(folder)
     if found is None:
         return None
     ids, places = found
@@ -166,9 +173,9 @@ def image_map(session: Session, project_id: int, folder: Path) -> bytes | None:
     return b"".join(part.tobytes() for part in parts)
 
 
-def _read(folder: Path) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return ids and places. Each file is written whole, but one after the other: they can differ."""
-    for _try in range(_TRIES):
+def _read_map(folder: Path) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return ids and coordinates, or None. Files are replaced one after the other, so lengths can differ."""
+    for _try in range(_ATTEMPTS):
         try:
             ids, places = np.load(folder / "ids.npy"), np.load(folder / "map.npy")
         except FileNotFoundError:
@@ -180,41 +187,46 @@ def _read(folder: Path) -> tuple[np.ndarray, np.ndarray] | None:
 
 DIMENSIONS = 128
 _BASIS_SAMPLE = 20_000
-"""Images from which the dimensions are found."""
-_BLOCK = 4096
+"""The largest number of images that a basis is fitted to."""
+_BLOCK_ROWS = 4096
 
 
-def basis_of(vectors: Float32Array, *, dimensions: int = DIMENSIONS) -> Float32Array:
-    """Return the axes that keep most of the bottlenecks' directions: float32, (features, D), D <= dimensions.
+def fit_basis(vectors: Float32Array, *, dimensions: int = DIMENSIONS) -> Float32Array:
+    """Return the axes of a truncated singular value decomposition: float32, (features, D), D <= dimensions.
 
-    vectors: float32, (N, features), in memory or mapped; up to 20,000 of them, evenly spread, are looked at,
-    in blocks. Not centred, so that cosines stay what they were: a truncated singular value decomposition.
+    vectors: float32, (N, features), in memory or mapped; up to 20,000 of them, evenly spread, are read in
+    blocks. Not centred, so that cosines are kept.
     """
     rows = np.unique(np.linspace(0, len(vectors) - 1, min(len(vectors), _BASIS_SAMPLE)).astype(np.intp))
     features = vectors.shape[1]
     products = np.zeros((features, features))
-    for start in range(0, len(rows), _BLOCK):
-        block = _directions(vectors[rows[start : start + _BLOCK]]).astype(np.float64)
+    for start in range(0, len(rows), _BLOCK_ROWS):
+        block = _normalize(vectors[rows[start : start + _BLOCK_ROWS]]).astype(np.float64)
         products += block.T @ block
     _values, axes = np.linalg.eigh(products)
     kept = axes[:, ::-1][:, : min(dimensions, features, len(vectors))]
-    # Which way an axis points is left open by its definition: its largest part is made positive.
+    # The sign of an axis is arbitrary: its largest component is made positive.
     signs = np.sign(kept[np.abs(kept).argmax(axis=0), np.arange(kept.shape[1])])
     return np.asarray(kept * signs, np.float32)
 
 
-def reduced(
+def reduce_vectors(
     vectors: Float32Array, basis: Float32Array, on_block: Callable[[int], object] = lambda done: None
 ) -> Float32Array:
-    """Return float32, (N, D), of length 1. on_block: told how many are done; may raise."""
+    """Return vectors on a basis: float32, (N, D), of length 1.
+
+    on_block: called with the number done; may raise.
+    """
     found = np.empty((len(vectors), basis.shape[1]), np.float32)
-    for start in range(0, len(vectors), _BLOCK):
+    for start in range(0, len(vectors), _BLOCK_ROWS):
         on_block(start)
-        found[start : start + _BLOCK] = _directions(_directions(vectors[start : start + _BLOCK]) @ basis)
+        found[start : start + _BLOCK_ROWS] = _normalize(
+            _normalize(vectors[start : start + _BLOCK_ROWS]) @ basis
+        )
     return found
 
 
-def _directions(vectors: Float32Array) -> Float32Array:
+def _normalize(vectors: Float32Array) -> Float32Array:
     block = np.asarray(vectors, np.float32)
     lengths = np.linalg.norm(block, axis=1, keepdims=True)
     return np.asarray(block / np.maximum(lengths, 1e-12), np.float32)

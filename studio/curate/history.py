@@ -1,4 +1,4 @@
-"""The history of a project's labels: what has changed since, and who did what, told for people."""
+"""The label history of a project: changes since an operation, and its operations described for people."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,31 +8,31 @@ from typing import NamedTuple, cast
 from sqlalchemy import exists, func, or_, select, union_all
 from sqlalchemy.orm import Session
 
-from db.labelling import Direction, newest_number
+from db.labelling import Direction, LabelState, latest_operation_number
 from db.models import ImageClassRow, LabelChangeRow, LabelClashRow, LabelOperationRow, LabelRow
 from studio.curate import undo_log
-from studio.curate.classes import shown_name
-from studio.curate.labels import MOST_LISTED, Change
+from studio.curate.classes import display_name
+from studio.curate.labels import MAX_LISTED, ImageLabel
 from studio.i18n import _, counted
 
-PAGE = 50
-_CHUNK = 500
-_MOST_GROUPS = 3
-"""How many classes an act's text names."""
+PAGE_SIZE = 50
+_CHUNK_SIZE = 500
+_MAX_DESCRIBED = 3
+"""The number of groups of images that a description names."""
 
 
 @dataclass(frozen=True)
-class Changes:
-    """What others have done. images: None where they are too many to list."""
+class LabelChanges:
+    """Labels changed since an operation. images: None for more than `MAX_LISTED`."""
 
     number: int
-    """How far the history goes now."""
-    images: tuple[Change, ...] | None
+    """The newest operation's number."""
+    images: tuple[ImageLabel, ...] | None
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One act, or the undoing of one."""
+class HistoryEntry:
+    """One operation, or an undo or redo."""
 
     id: str
     number: int
@@ -40,31 +40,31 @@ class Entry:
     direction: Direction
     at: datetime
     count: int
-    """How many images it decided about."""
+    """The number of images that it changed or confirmed."""
     text: str
     undone: bool
-    """Whether it has been taken back; for an undo, whether it has been redone."""
+    """Whether it has been undone; for an undo, whether it has been redone."""
     can_undo: bool
 
 
-class _Group(NamedTuple):
-    """Images that an operation made the same."""
+class _OutcomeGroup(NamedTuple):
+    """Images to which an operation gave the same label."""
 
     state: str
     class_id: int | None
-    came: bool
-    """Whether it brought them into the project."""
+    is_new: bool
+    """Whether it added them to the project."""
     images: int
 
 
-def changes(session: Session, project_id: int, after: int) -> Changes:
-    """Return the images that operations after number `after` decided about, as they are now.
+def changes_since(session: Session, project_id: int, after: int) -> LabelChanges:
+    """Return the current labels of images that operations after number `after` changed or confirmed.
 
-    Those are among them for which a decision was refused, so that both sides see the clash.
+    Images with a clash are included, so that both authors see it.
     """
-    number = newest_number(session, project_id)
+    number = latest_operation_number(session, project_id)
     if number <= after:
-        return Changes(number, ())
+        return LabelChanges(number, ())
     newer = [LabelOperationRow.project_id == project_id, LabelOperationRow.number > after]
     touched = union_all(
         *(
@@ -72,31 +72,32 @@ def changes(session: Session, project_id: int, after: int) -> Changes:
             for of in (LabelChangeRow, LabelClashRow)
         )
     )
-    # One too many, with repetitions, already says that there are too many.
-    some = touched.limit(MOST_LISTED + 1).subquery()
-    images = session.scalars(select(some.c.image_id)).all()
-    if len(images) > MOST_LISTED:
-        return Changes(number, None)
-    return Changes(number, as_they_are(session, project_id, sorted(set(images))))
+    # One more than is listed, repetitions included, shows that there are too many.
+    limited = touched.limit(MAX_LISTED + 1).subquery()
+    images = session.scalars(select(limited.c.image_id)).all()
+    if len(images) > MAX_LISTED:
+        return LabelChanges(number, None)
+    return LabelChanges(number, current_labels(session, project_id, sorted(set(images))))
 
 
-def as_they_are(session: Session, project_id: int, image_ids: Sequence[int]) -> tuple[Change, ...]:
-    """Return what images of the project are now. image_ids: at most a few thousand."""
-    rows: list[Change] = []
-    for start in range(0, len(image_ids), _CHUNK):
+def current_labels(session: Session, project_id: int, image_ids: Sequence[int]) -> tuple[ImageLabel, ...]:
+    """Return the current labels of images of the project. image_ids: at most a few thousand."""
+    rows: list[ImageLabel] = []
+    for start in range(0, len(image_ids), _CHUNK_SIZE):
         found = session.execute(
             select(LabelRow.image_id, LabelRow.state, LabelRow.class_id).where(
-                LabelRow.project_id == project_id, LabelRow.image_id.in_(image_ids[start : start + _CHUNK])
+                LabelRow.project_id == project_id,
+                LabelRow.image_id.in_(image_ids[start : start + _CHUNK_SIZE]),
             )
         )
-        rows += [cast(Change, tuple(row)) for row in found]
+        rows += [ImageLabel(image, cast(LabelState, state), class_id) for image, state, class_id in found]
     return tuple(rows)
 
 
-def entries(session: Session, project_id: int, before: int | None = None) -> tuple[Entry, ...]:
-    """Return the newest `PAGE` acts before number `before`, the newest first.
+def history_entries(session: Session, project_id: int, before: int | None = None) -> tuple[HistoryEntry, ...]:
+    """Return the newest `PAGE_SIZE` operations before number `before`, the newest first.
 
-    What changed no image and removed no class, such as giving a class a colour, is not among them.
+    Operations that changed no label and removed no class, such as a class's colour, are left out.
     """
     operation = LabelOperationRow
     wanted = select(operation).where(
@@ -110,59 +111,62 @@ def entries(session: Session, project_id: int, before: int | None = None) -> tup
     )
     if before is not None:
         wanted = wanted.where(operation.number < before)
-    rows = session.scalars(wanted.order_by(operation.number.desc()).limit(PAGE)).all()
-    tips = undo_log.tips(session, [row.id for row in rows])
-    roots = undo_log.roots(session, [row.id for row in rows])
-    others = {*tips.values(), *roots.values()}
+    rows = session.scalars(wanted.order_by(operation.number.desc()).limit(PAGE_SIZE)).all()
+    latest = undo_log.latest_ids(session, [row.id for row in rows])
+    originals = undo_log.original_ids(session, [row.id for row in rows])
+    linked = {*latest.values(), *originals.values()}
     known = {
-        row.id: row for row in session.scalars(select(operation).where(operation.id.in_(sorted(others))))
+        row.id: row for row in session.scalars(select(operation).where(operation.id.in_(sorted(linked))))
     }
-    clashes = _clashes(session, [row.id for row in rows])
-    names = _names(session, project_id)
+    clashes = _count_clashes(session, [row.id for row in rows])
+    names = _class_names(session, project_id)
     return tuple(
-        _entry(row, known[roots[row.id]], known[tips[row.id]], clashes.get(row.id, 0), names) for row in rows
+        _entry(row, known[originals[row.id]], known[latest[row.id]], clashes.get(row.id, 0), names)
+        for row in rows
     )
 
 
 def _entry(
     row: LabelOperationRow,
-    root: LabelOperationRow,
-    tip: LabelOperationRow,
+    original: LabelOperationRow,
+    latest: LabelOperationRow,
     clashes: int,
     names: dict[int, str],
-) -> Entry:
-    groups = _groups(root)
-    text = _told(root, groups, names)
+) -> HistoryEntry:
+    groups = _outcome_groups(original)
+    text = _describe(original, groups, names)
     if row.direction == "undo":
         text = _("undone: {act}").format(act=text)
     elif row.direction == "redo":
-        text = _("done again: {act}").format(act=text)
+        text = _("redone: {act}").format(act=text)
     if clashes:
         left = counted(
-            "{count} left as somebody else decided", "{count} left as somebody else decided", clashes
+            "{count} left as somebody else labelled it",
+            "{count} left as somebody else labelled them",
+            clashes,
         )
         text = f"{text}, {left}" if text else left
-    stands = tip.direction != "undo"
-    return Entry(
+    in_effect = latest.direction != "undo"
+    return HistoryEntry(
         id=row.id,
         number=row.number,
         author=row.author,
         direction=cast(Direction, row.direction),
         at=row.at,
-        count=sum(group.images for group in _groups(row)),
+        count=sum(group.images for group in _outcome_groups(row)),
         text=text,
-        undone=stands == (row.direction == "undo"),
+        undone=in_effect == (row.direction == "undo"),
         can_undo=(
             row.direction != "undo"
-            and stands
-            # Images that came in stay in.
-            and (not all(group.came for group in groups) or root.removed_class_id is not None)
+            and in_effect
+            # Images that were added stay in the project.
+            and (not all(group.is_new for group in groups) or original.removed_class_id is not None)
         ),
     )
 
 
-def _told(operation: LabelOperationRow, groups: Sequence[_Group], names: dict[int, str]) -> str:
-    """Say what an act did."""
+def _describe(operation: LabelOperationRow, groups: Sequence[_OutcomeGroup], names: dict[int, str]) -> str:
+    """Describe an operation in one line for people."""
     if operation.removed_class_id is not None:
         name = names.get(operation.removed_class_id, "")
         into = {group.class_id for group in groups} - {None}
@@ -171,32 +175,35 @@ def _told(operation: LabelOperationRow, groups: Sequence[_Group], names: dict[in
                 name=name, into=names.get(cast(int, into.pop()), "")
             )
         return _("class {name} removed").format(name=name)
-    came = sum(group.images for group in groups if group.came)
-    parts = [counted("{count} image came in", "{count} images came in", came)] if came else []
-    largest = sorted((group for group in groups if not group.came), key=_by_size)
-    for group in largest[:_MOST_GROUPS]:
+    added = sum(group.images for group in groups if group.is_new)
+    parts = [counted("{count} image added", "{count} images added", added)] if added else []
+    largest = sorted((group for group in groups if not group.is_new), key=_by_size)
+    for group in largest[:_MAX_DESCRIBED]:
         if group.state == "labelled":
             part = counted("{count} image to {{name}}", "{count} images to {{name}}", group.images)
             parts.append(part.format(name=names.get(group.class_id or 0, "")))
         elif group.state == "rejected":
             parts.append(counted("{count} rejected", "{count} rejected", group.images))
         else:
-            parts.append(counted("{count} back to unlabelled", "{count} back to unlabelled", group.images))
-    if more := sum(group.images for group in largest[_MOST_GROUPS:]):
+            parts.append(counted("{count} unlabelled", "{count} unlabelled", group.images))
+    if more := sum(group.images for group in largest[_MAX_DESCRIBED:]):
         parts.append(counted("{count} more", "{count} more", more))
     return ", ".join(parts)
 
 
-def _by_size(group: _Group) -> tuple[int, str, int]:
-    """The largest first; of equal ones the classes in the order in which they were made."""
+def _by_size(group: _OutcomeGroup) -> tuple[int, str, int]:
+    """Return a sort key: the largest first, equal ones in the order in which their classes were made."""
     return -group.images, group.state, group.class_id or 0
 
 
-def _groups(operation: LabelOperationRow) -> list[_Group]:
-    return [_Group(state, class_id, bool(came), count) for state, class_id, came, count in operation.outcome]
+def _outcome_groups(operation: LabelOperationRow) -> list[_OutcomeGroup]:
+    return [
+        _OutcomeGroup(state, class_id, bool(is_new), count)
+        for state, class_id, is_new, count in operation.outcome
+    ]
 
 
-def _clashes(session: Session, operation_ids: Sequence[str]) -> dict[str, int]:
+def _count_clashes(session: Session, operation_ids: Sequence[str]) -> dict[str, int]:
     clash = LabelClashRow
     rows = session.execute(
         select(clash.operation_id, func.count())
@@ -206,9 +213,9 @@ def _clashes(session: Session, operation_ids: Sequence[str]) -> dict[str, int]:
     return dict(rows.all())
 
 
-def _names(session: Session, project_id: int) -> dict[int, str]:
-    """Return the names of the project's classes, of the removed ones too."""
+def _class_names(session: Session, project_id: int) -> dict[int, str]:
+    """Return the names of the project's classes by id, removed ones included."""
     rows = session.execute(
         select(ImageClassRow.id, ImageClassRow.name).where(ImageClassRow.project_id == project_id)
     )
-    return {class_id: shown_name(name) for class_id, name in rows}
+    return {class_id: display_name(name) for class_id, name in rows}

@@ -1,13 +1,13 @@
-"""What the grid shows of each image, a screenful at a time."""
+"""A project's images as the grid shows them: counts, file names, one image, a screenful of images."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, cast
+from typing import NamedTuple, cast
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from db import models
+from db.labelling import LabelState
 from db.models import (
     DuplicateGroupRow,
     FindingRow,
@@ -16,25 +16,27 @@ from db.models import (
     LabelClashRow,
     LabelOperationRow,
     LabelRow,
+    ProvenanceRow,
 )
-from studio.curate.findings import ODD, WAITING, least_score
-from studio.datasets.split_query import side_columns, side_of
+from studio.curate.analysis_results import IMAGE_ISSUE_KINDS, LABEL_ISSUE, UNLABELLED_KINDS, min_score
+from studio.datasets.split_query import image_split, split_columns
 from studio.datasets.splits import Split
 from studio.images.provenance import file_name
 
-State = Literal["unlabelled", "labelled", "rejected"]
+MAX_ITEMS = 500
+"""The largest number of images in one request; databases limit the parameters of a statement."""
 
 
 @dataclass(frozen=True)
 class ProjectImage:
-    """What is known of one image at a glance."""
+    """One image of a project."""
 
     id: int
     sha256: str
-    state: State
+    state: LabelState
     class_name: str | None
     name: str
-    """The file's name as it came."""
+    """The file's name where it was found first."""
     width_px: int
     height_px: int
     format: str
@@ -43,8 +45,8 @@ class ProjectImage:
 
 
 @dataclass(frozen=True)
-class Counts:
-    """How many images a project has: by class (in the classes' order), and in all."""
+class ImageCounts:
+    """The number of a project's images by class, in the classes' order, and by state."""
 
     by_class: Mapping[str, int]
     unlabelled: int
@@ -52,31 +54,31 @@ class Counts:
 
     @property
     def labelled(self) -> int:
-        """Images that have a class."""
+        """Images with a class."""
         return sum(self.by_class.values())
 
     @property
     def total(self) -> int:
-        """All images, rejected ones too."""
+        """All images, rejected ones included."""
         return self.labelled + self.unlabelled + self.rejected
 
 
-def counts(session: Session, project_id: int) -> Counts:
+def count_images(session: Session, project_id: int) -> ImageCounts:
     """Count a project's images; a class without any counts 0."""
     found = {
         (state, class_id): number
         for state, class_id, number in session.execute(
-            select(models.LabelRow.state, models.LabelRow.class_id, func.count())
-            .where(models.LabelRow.project_id == project_id)
-            .group_by(models.LabelRow.state, models.LabelRow.class_id)
+            select(LabelRow.state, LabelRow.class_id, func.count())
+            .where(LabelRow.project_id == project_id)
+            .group_by(LabelRow.state, LabelRow.class_id)
         )
     }
     classes = session.execute(
-        select(models.ImageClassRow.id, models.ImageClassRow.name)
-        .where(models.ImageClassRow.project_id == project_id, models.ImageClassRow.removed_at.is_(None))
-        .order_by(models.ImageClassRow.position, models.ImageClassRow.id)
+        select(ImageClassRow.id, ImageClassRow.name)
+        .where(ImageClassRow.project_id == project_id, ImageClassRow.removed_at.is_(None))
+        .order_by(ImageClassRow.position, ImageClassRow.id)
     )
-    return Counts(
+    return ImageCounts(
         by_class={name: found.get(("labelled", class_id), 0) for class_id, name in classes},
         unlabelled=sum(number for (state, _id), number in found.items() if state == "unlabelled"),
         rejected=sum(number for (state, _id), number in found.items() if state == "rejected"),
@@ -84,89 +86,83 @@ def counts(session: Session, project_id: int) -> Counts:
 
 
 def project_image(session: Session, project_id: int, image_id: int) -> ProjectImage | None:
-    """Return one image of a project, or None where it has none of that id."""
-    label, image = models.LabelRow, models.ImageRow
+    """Return one image of a project, or None where it has no image of this id."""
+    label, image = LabelRow, ImageRow
     row = session.execute(
-        select(label, image, models.ImageClassRow.name)
+        select(label, image, ImageClassRow.name)
         .join(image, image.id == label.image_id)
-        .outerjoin(models.ImageClassRow, models.ImageClassRow.id == label.class_id)
+        .outerjoin(ImageClassRow, ImageClassRow.id == label.class_id)
         .where(label.project_id == project_id, label.image_id == image_id)
     ).one_or_none()
     if row is None:
         return None
-    labelled, found, class_name = row
+    label_row, image_row, class_name = row
     return ProjectImage(
-        id=found.id,
-        sha256=found.sha256,
-        state=cast(State, labelled.state),
+        id=image_row.id,
+        sha256=image_row.sha256,
+        state=cast(LabelState, label_row.state),
         class_name=class_name,
-        name=names(session, project_id, [found.id]).get(found.id, ""),
-        width_px=found.width_px,
-        height_px=found.height_px,
-        format=found.format,
-        size_bytes=found.size_bytes,
+        name=file_names(session, project_id, [image_row.id]).get(image_row.id, ""),
+        width_px=image_row.width_px,
+        height_px=image_row.height_px,
+        format=image_row.format,
+        size_bytes=image_row.size_bytes,
     )
 
 
-def names(session: Session, project_id: int, image_ids: Iterable[int]) -> dict[int, str]:
-    """Return the names of images' files as they came first. image_ids: at most a few hundred."""
+def file_names(session: Session, project_id: int, image_ids: Iterable[int]) -> dict[int, str]:
+    """Return the name of each image's file where it was found first. image_ids: at most a few hundred."""
     rows = session.execute(
-        select(models.ProvenanceRow.image_id, models.ProvenanceRow.address)
-        .where(
-            models.ProvenanceRow.project_id == project_id, models.ProvenanceRow.image_id.in_(list(image_ids))
-        )
-        .order_by(models.ProvenanceRow.id.desc())
+        select(ProvenanceRow.image_id, ProvenanceRow.address)
+        .where(ProvenanceRow.project_id == project_id, ProvenanceRow.image_id.in_(list(image_ids)))
+        .order_by(ProvenanceRow.id.desc())
     )
     return {image: file_name(address) for image, address in rows}
 
 
-MOST_ITEMS = 500
-"""As many go into one question; databases limit them."""
-
-
-class Guess(NamedTuple):
-    """A class that the studio found an image to be, and how sure it is, 0 to 1."""
+class ClassScore(NamedTuple):
+    """A class that an analysis suggests for an image, with its score, 0 to 1."""
 
     class_id: int
     score: float
 
 
 @dataclass(frozen=True)
-class Item:
+class GridItem:
     """One image of the grid."""
 
     id: int
     sha256: str
     name: str
-    """The file's name as it came."""
-    state: State
+    """The file's name where it was found first."""
+    state: LabelState
     class_id: int | None
     width_px: int
     height_px: int
-    suggestion: Guess | None
-    """For one without a label."""
-    doubt: Guess | None
-    """What a labelled one might be instead."""
-    odd: tuple[str, ...]
-    """Kinds of findings about the image itself."""
+    suggestion: ClassScore | None
+    """For an unlabelled image."""
+    label_issue: ClassScore | None
+    """The class that a labelled image may be instead."""
+    image_issues: tuple[str, ...]
+    """Kinds of image issues."""
     group: int | None
-    """The group of near copies that it shares with others that are not rejected."""
+    """The duplicate group that it shares with others that are not rejected."""
     keeper: bool
     """Whether it is the largest of them."""
     split: Split
-    clash: tuple[State, int | None] | None
-    """What somebody else wanted it to be."""
+    clash: tuple[LabelState, int | None] | None
+    """The label that somebody else tried to set."""
 
 
 @dataclass(frozen=True)
-class _Found:
-    suggestion: Guess | None = None
-    doubt: Guess | None = None
-    odd: tuple[str, ...] = ()
+class _OpenResults:
+    suggestion: ClassScore | None = None
+    label_issue: ClassScore | None = None
+    image_issues: tuple[str, ...] = ()
 
 
-def items(session: Session, project_id: int, image_ids: Sequence[int]) -> tuple[Item, ...]:
-    """Return images of the project in the order asked for; one that it does not have is left out.
+def grid_items(session: Session, project_id: int, image_ids: Sequence[int]) -> tuple[GridItem, ...]:
+    """Return images of the project in the order of `image_ids`; ids that it does not have are left out.
 
     image_ids: at most `MOST_ITEMS`.
     """
@@ -182,42 +178,49 @@ def items(session: Session, project_id: int, image_ids: Sequence[int]) -> tuple[
                 label.state,
                 label.class_id,
                 label.operation_number,
-                *(c.label(n) for c, n in zip(side_columns(project_id, label.image_id), _SIDE, strict=True)),
+                *(
+                    c.label(n)
+                    for c, n in zip(split_columns(project_id, label.image_id), _SPLIT_COLUMNS, strict=True)
+                ),
             )
             .join(label, label.image_id == ImageRow.id)
             .where(label.project_id == project_id, label.image_id.in_(image_ids))
         )
     }
-    named = names(session, project_id, rows)
-    found = _found(session, project_id, {row.id: (row.state, row.operation_number) for row in rows.values()})
-    groups = _groups(session, project_id, rows)
+    names = file_names(session, project_id, rows)
+    results = _open_results(
+        session, project_id, {row.id: (row.state, row.operation_number) for row in rows.values()}
+    )
+    groups = _duplicate_groups(session, project_id, rows)
     clashes = _clashes(session, project_id, rows)
     return tuple(
-        Item(
+        GridItem(
             id=row.id,
             sha256=row.sha256,
-            name=named.get(row.id, ""),
+            name=names.get(row.id, ""),
             state=row.state,
             class_id=row.class_id,
             width_px=row.width_px,
             height_px=row.height_px,
-            suggestion=found[row.id].suggestion,
-            doubt=found[row.id].doubt,
-            odd=found[row.id].odd,
+            suggestion=results[row.id].suggestion,
+            label_issue=results[row.id].label_issue,
+            image_issues=results[row.id].image_issues,
             group=groups.get(row.id, (None, False))[0],
             keeper=groups.get(row.id, (None, False))[1],
-            split=side_of(row.given, row.digest),
+            split=image_split(row.given, row.digest),
             clash=clashes.get(row.id),
         )
         for row in (rows[image] for image in dict.fromkeys(image_ids) if image in rows)
     )
 
 
-_SIDE = ("given", "digest")
+_SPLIT_COLUMNS = ("given", "digest")
 
 
-def _found(session: Session, project_id: int, labels: Mapping[int, tuple[str, int]]) -> dict[int, _Found]:
-    """Return what is open about each image. labels: its state, and when it was decided about."""
+def _open_results(
+    session: Session, project_id: int, labels: Mapping[int, tuple[str, int]]
+) -> dict[int, _OpenResults]:
+    """Return the open results of each image. labels: its state and the number of its last operation."""
     rows = session.execute(
         select(
             FindingRow.image_id,
@@ -230,41 +233,45 @@ def _found(session: Session, project_id: int, labels: Mapping[int, tuple[str, in
         .where(
             FindingRow.project_id == project_id,
             FindingRow.image_id.in_(labels),
-            FindingRow.kind.in_(("suggestion", "doubtful", *ODD)),
-            # A guess at a class that has been removed since is none.
+            FindingRow.kind.in_(("suggestion", LABEL_ISSUE, *IMAGE_ISSUE_KINDS)),
+            # Not of a class that has been removed since.
             ImageClassRow.removed_at.is_(None),
         )
         .order_by(FindingRow.image_id)
     )
-    guesses: dict[tuple[int, str], Guess] = {}
-    odd: dict[int, list[str]] = {}
+    suggestions: dict[tuple[int, str], ClassScore] = {}
+    image_issues: dict[int, list[str]] = {}
     for image, kind, class_id, score, number in rows:
-        state, decided = labels[image]
-        if kind in ODD:
-            odd.setdefault(image, []).append(kind)
-        elif class_id is not None and score >= (least_score(kind) or 0):
-            waiting = kind in WAITING
-            if state == ("unlabelled" if waiting else "labelled") and (waiting or decided <= number):
-                guesses[image, kind] = Guess(class_id, score)
+        state, labelled_at = labels[image]
+        if kind in IMAGE_ISSUE_KINDS:
+            image_issues.setdefault(image, []).append(kind)
+        elif class_id is not None and score >= (min_score(kind) or 0):
+            of_unlabelled = kind in UNLABELLED_KINDS
+            if state == ("unlabelled" if of_unlabelled else "labelled") and (
+                of_unlabelled or labelled_at <= number
+            ):
+                suggestions[image, kind] = ClassScore(class_id, score)
     return {
-        image: _Found(
-            guesses.get((image, "suggestion")),
-            guesses.get((image, "doubtful")),
-            tuple(kind for kind in ODD if kind in odd.get(image, ())),
+        image: _OpenResults(
+            suggestions.get((image, "suggestion")),
+            suggestions.get((image, LABEL_ISSUE)),
+            tuple(kind for kind in IMAGE_ISSUE_KINDS if kind in image_issues.get(image, ())),
         )
         for image in labels
     }
 
 
-def _groups(session: Session, project_id: int, image_ids: Iterable[int]) -> dict[int, tuple[int, bool]]:
-    """Return the group of each image that has a near copy, and whether it is the one to keep."""
+def _duplicate_groups(
+    session: Session, project_id: int, image_ids: Iterable[int]
+) -> dict[int, tuple[int, bool]]:
+    """Return the group of each image that has a near-duplicate, and whether it is the one to keep."""
     group = DuplicateGroupRow
-    mine = session.execute(
+    own = session.execute(
         select(group.image_id, group.group_id).where(
             group.project_id == project_id, group.image_id.in_(list(image_ids))
         )
     )
-    groups = dict(mine.all())
+    groups = dict(own.all())
     wanted = sorted(set(groups.values()))
     if not wanted:
         return {}
@@ -288,8 +295,8 @@ def _groups(session: Session, project_id: int, image_ids: Iterable[int]) -> dict
 
 def _clashes(
     session: Session, project_id: int, image_ids: Iterable[int]
-) -> dict[int, tuple[State, int | None]]:
-    """Return what was wanted of each image last and not written."""
+) -> dict[int, tuple[LabelState, int | None]]:
+    """Return the label that a clash kept from being written last, by image."""
     clash = LabelClashRow
     rows = session.execute(
         select(clash.image_id, clash.state, clash.class_id)

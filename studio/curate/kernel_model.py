@@ -1,8 +1,8 @@
-"""The light model of the labels so far: kernel ridge regression on reduced bottlenecks, in closed form.
+"""Kernel ridge regression on reduced bottlenecks, in closed form, and nearest neighbours.
 
-One fit gives all that a review needs: what each unlabelled image is likely to be, what each labelled one
-would have been taken for had its own label not been known, and how sure the model is of two images
-together. Why this one and not logistic regression: docs/decisions/0040-what-the-studio-finds.md.
+One fit gives all that the label analysis needs: predictions for unlabelled images, leave-one-out predictions
+for labelled ones, and the posterior covariance of any images. For the choice of this model over logistic
+regression see docs/decisions/0040-image-and-label-analysis.md.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,43 +13,43 @@ import numpy as np
 
 from studio.arrays import Float32Array, FloatArray, IndexArray, IntArray
 
-NOISE = 0.5
-"""How far a single label is believed: the ridge, where an image's kernel with itself is 1."""
-_REACH = 0.4
-"""The kernel's width, as a share of the median squared distance of two images."""
-_TRAINED = 10_000
-_LANDMARKS = 1_500
+RIDGE = 0.5
+"""The ridge: the noise variance of a single label, where an image's kernel with itself is 1."""
+_WIDTH_FACTOR = 0.4
+"""The kernel's width as a share of the median squared distance between images."""
+_MAX_TRAINED = 10_000
+_MAX_LANDMARKS = 1_500
 _JITTER = 1e-4
-"""What rounding may take from the landmarks' kernel, where images are nearly the same."""
-_BLOCK = 4096
-_SAMPLE = 1_000
+"""Added to the diagonal of the landmarks' kernel, which is nearly singular where images are nearly equal."""
+_BLOCK_ROWS = 4096
+_MAX_WIDTH_SAMPLE = 1_000
 _TEMPERATURES = np.geomspace(1, 32, 41)
 
 
 def kernel_width(vectors: FloatArray) -> float:
-    """Return the squared distance in which images of a project resemble each other.
+    """Return the kernel's width for a project: 0.4 of the median squared distance.
 
-    vectors: float32, (N, D), of length 1; up to 1,000 of them are looked at.
+    vectors: float32, (N, D), of length 1; up to 1,000 of them are used.
     """
-    rows = np.unique(np.linspace(0, len(vectors) - 1, min(len(vectors), _SAMPLE)).astype(np.intp))
+    rows = np.unique(np.linspace(0, len(vectors) - 1, min(len(vectors), _MAX_WIDTH_SAMPLE)).astype(np.intp))
     some = vectors[rows].astype(np.float64)
     apart = (2 - 2 * some @ some.T)[np.triu_indices(len(some), 1)]
     median = float(np.median(apart)) if len(apart) else 0.0
-    return max(_REACH * median, 1e-3)  # where all images are one
+    return max(_WIDTH_FACTOR * median, 1e-3)  # all images may be equal
 
 
-def kernel(some: FloatArray, others: FloatArray, width: float) -> FloatArray:
-    """Return how much images resemble each other, 0 to 1: float64, (len(some), len(others))."""
+def gaussian_kernel(some: FloatArray, others: FloatArray, width: float) -> FloatArray:
+    """Return the kernel of two sets of vectors, 0 to 1: float64, (len(some), len(others))."""
     cosines = np.asarray(some @ others.T, np.float64)
     cosines *= 2 / width
     cosines -= 2 / width
-    np.minimum(cosines, 0, out=cosines)  # rounding may take an image beyond itself
+    np.minimum(cosines, 0, out=cosines)  # rounding may give a cosine above 1
     return np.exp(cosines, out=cosines)
 
 
 @dataclass(frozen=True)
-class LightModel:
-    """A model of some classes, numbered from 0. Values are about 1 for the right class, 0 for the others."""
+class KernelRidgeModel:
+    """A fitted model of classes numbered from 0. Values are about 1 for the right class, 0 for the others."""
 
     width: float
     landmarks: FloatArray
@@ -60,36 +60,33 @@ class LightModel:
     _classes: int
 
     def values(self, vectors: FloatArray) -> FloatArray:
-        """Return each image's value for each class: float64, (N, classes)."""
+        """Return the predicted value for each class: float64, (N, classes)."""
         found = np.empty((len(vectors), self._classes))
         for rows in _blocks(len(vectors)):
-            found[rows] = kernel(vectors[rows], self.landmarks, self.width) @ self._weights
+            found[rows] = gaussian_kernel(vectors[rows], self.landmarks, self.width) @ self._weights
         return found + 1 / self._classes
 
     def probabilities(self, values: FloatArray) -> FloatArray:
-        """Return values as probabilities that sum to 1, as sure as the labels held out showed it to be."""
+        """Return values as probabilities that sum to 1, calibrated on held-out labels: (N, classes)."""
         return _softmax(values * self.temperature)
 
     def covariance(self, vectors: FloatArray) -> FloatArray:
-        """Return what is not known yet of images, and how much of it pairs share: float64, (N, N).
-
-        A Gaussian process' posterior covariance; the matrix grows with the square of the images.
-        """
-        features = kernel(vectors, self.landmarks, self.width) @ self._whitening
-        known = np.eye(features.shape[1]) - NOISE * self._uncertainty
-        left: FloatArray = kernel(vectors, vectors, self.width) - features @ known @ features.T
+        """Return the posterior covariance of a Gaussian process: float64, (N, N)."""
+        features = gaussian_kernel(vectors, self.landmarks, self.width) @ self._whitening
+        known = np.eye(features.shape[1]) - RIDGE * self._uncertainty
+        left: FloatArray = gaussian_kernel(vectors, vectors, self.width) - features @ known @ features.T
         return left
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """held_out: float64, (N, classes), each labelled image's values without its own label."""
+class KernelRidgeFit:
+    """A model and, for each labelled image, its values without its own label: float64, (N, classes)."""
 
-    model: LightModel
+    model: KernelRidgeModel
     held_out: FloatArray
 
 
-def fit(
+def fit_kernel_ridge(
     vectors: FloatArray,
     labels: IntArray,
     classes: int,
@@ -97,62 +94,64 @@ def fit(
     width: float,
     groups: IntArray,
     rng: np.random.Generator,
-    judged: int | None = None,
-) -> Fitted:
-    """Learn from labelled images. vectors: float32, (N, D), of length 1; labels: (N,), 0 to classes - 1.
+    calibrated: int | None = None,
+) -> KernelRidgeFit:
+    """Fit a model. vectors: float32, (N, D), of length 1; labels: (N,), 0 to classes - 1.
 
-    groups: (N,), which images are near copies of each other; an image is judged without the few that have
-    its label too. At most 10,000 images are learnt from, each class its share; the others are simply asked
-    about. Each class must have an image. judged: how many, the first of all, are labels to measure one's
-    confidence by; None: all are.
+    groups: (N,), duplicate groups; held-out values also leave out a few near-duplicates with the same label.
+    The model is fitted to at most 10,000 images, classes interleaved; the others are predicted. Each class
+    must have an image. calibrated: the number of images, the first of all, that calibrate the probabilities;
+    None: all.
     """
-    order = _classes_in_turn(labels, rng)
-    trained = np.sort(order[:_TRAINED])
-    landmarks = vectors[np.sort(order[:_LANDMARKS])]
-    gram = kernel(landmarks, landmarks, width)
+    order = _interleave_classes(labels, rng)
+    trained = np.sort(order[:_MAX_TRAINED])
+    landmarks = vectors[np.sort(order[:_MAX_LANDMARKS])]
+    gram = gaussian_kernel(landmarks, landmarks, width)
     gram[np.diag_indices_from(gram)] += _JITTER
     whitening = np.linalg.inv(np.linalg.cholesky(gram)).T
-    products, sums = np.zeros_like(gram), np.zeros((len(gram), classes))
+    precision, sums = np.zeros_like(gram), np.zeros((len(gram), classes))
     targets = np.eye(classes)[labels] - 1 / classes
     for rows in _blocks(len(trained)):
-        features = kernel(vectors[trained[rows]], landmarks, width) @ whitening
-        products += features.T @ features
+        features = gaussian_kernel(vectors[trained[rows]], landmarks, width) @ whitening
+        precision += features.T @ features
         sums += features.T @ targets[trained[rows]]
-    products[np.diag_indices_from(products)] += NOISE
-    uncertainty = np.linalg.inv(products)
+    precision[np.diag_indices_from(precision)] += RIDGE
+    uncertainty = np.linalg.inv(precision)
     solved = uncertainty @ sums
-    untempered = LightModel(width, landmarks, 1.0, whitening @ solved, whitening, uncertainty, classes)
+    untempered = KernelRidgeModel(width, landmarks, 1.0, whitening @ solved, whitening, uncertainty, classes)
     held_out = untempered.values(vectors)
-    mates = _mates(labels, groups, trained)
-    held_out[trained] = _without_own(untempered, vectors, targets, trained, held_out, mates)
-    temperature = _temperature(held_out[:judged], labels[:judged])
-    model = LightModel(width, landmarks, temperature, whitening @ solved, whitening, uncertainty, classes)
-    return Fitted(model, held_out)
+    duplicates = _same_label_duplicates(labels, groups, trained)
+    held_out[trained] = _leave_one_out_values(untempered, vectors, targets, trained, held_out, duplicates)
+    temperature = _fit_temperature(held_out[:calibrated], labels[:calibrated])
+    model = KernelRidgeModel(
+        width, landmarks, temperature, whitening @ solved, whitening, uncertainty, classes
+    )
+    return KernelRidgeFit(model, held_out)
 
 
-def _without_own(
-    model: LightModel,
+def _leave_one_out_values(
+    model: KernelRidgeModel,
     vectors: FloatArray,
     targets: FloatArray,
     trained: IntArray,
     values: FloatArray,
-    mates: list[IntArray],
+    duplicates: list[IntArray],
 ) -> FloatArray:
-    """Return the values of those learnt from, each as if its label had not been there.
+    """Return leave-one-out values of the images that the model was fitted to.
 
-    The residual over 1 - leverage, exact for ridge regression: no fold has to be fitted again.
+    The residual over 1 - leverage, exact for ridge regression: nothing is fitted again.
     """
     middle = 1 / targets.shape[1]
     found = np.empty((len(trained), targets.shape[1]))
     for rows in _blocks(len(trained)):
         at = trained[rows]
-        features = kernel(vectors[at], model.landmarks, model.width) @ model._whitening
+        features = gaussian_kernel(vectors[at], model.landmarks, model.width) @ model._whitening
         leverage = np.einsum("nm,nm->n", features @ model._uncertainty, features)
         residual = targets[at] + middle - values[at]
         found[rows] = targets[at] + middle - residual / np.maximum(1 - leverage, 1e-6)[:, None]
-    for together in mates:
+    for together in duplicates:
         at = trained[together]
-        features = kernel(vectors[at], model.landmarks, model.width) @ model._whitening
+        features = gaussian_kernel(vectors[at], model.landmarks, model.width) @ model._whitening
         hat = features @ model._uncertainty @ features.T
         residual = targets[at] + middle - values[at]
         left = np.linalg.solve(np.eye(len(at)) * (1 + 1e-6) - hat, residual)
@@ -160,29 +159,29 @@ def _without_own(
     return found
 
 
-_FEW_MATES = 5
-_SMALL_SHARE = 4
+_MAX_LEFT_OUT = 5
+_MIN_CLASS_RATIO = 4
 
 
-def _mates(labels: IntArray, groups: IntArray, trained: IntArray) -> list[IntArray]:
-    """Return the places, in `trained`, of near copies with one label, which would vouch for each other.
+def _same_label_duplicates(labels: IntArray, groups: IntArray, trained: IntArray) -> list[IntArray]:
+    """Return the places, in `trained`, of near-duplicates with the same label, left out together.
 
-    Not of the many frames of a burst, which may be all that a class has.
+    Not of the many frames of a burst, which may be all images of a class.
     """
     counts = np.bincount(labels[trained])
-    by_mates: dict[tuple[int, int], list[int]] = {}
+    by_group: dict[tuple[int, int], list[int]] = {}
     for place, row in enumerate(trained.tolist()):
         if groups[row] >= 0:
-            by_mates.setdefault((int(groups[row]), int(labels[row])), []).append(place)
+            by_group.setdefault((int(groups[row]), int(labels[row])), []).append(place)
     return [
         np.array(places, np.intp)
-        for (_group, label), places in by_mates.items()
-        if 1 < len(places) <= min(_FEW_MATES, counts[label] // _SMALL_SHARE)
+        for (_group, label), places in by_group.items()
+        if 1 < len(places) <= min(_MAX_LEFT_OUT, counts[label] // _MIN_CLASS_RATIO)
     ]
 
 
-def _classes_in_turn(labels: IntArray, rng: np.random.Generator) -> IntArray:
-    """Return all rows shuffled so that any beginning has each class alike, as far as it has images."""
+def _interleave_classes(labels: IntArray, rng: np.random.Generator) -> IntArray:
+    """Return all rows, shuffled so that every beginning has as many of each class, as far as there are."""
     shuffled = rng.permutation(len(labels))
     order = shuffled[np.argsort(labels[shuffled], kind="stable")]
     ordered = labels[order]
@@ -191,19 +190,18 @@ def _classes_in_turn(labels: IntArray, rng: np.random.Generator) -> IntArray:
     return np.asarray(order[np.lexsort((ordered, turn))])
 
 
-def _temperature(values: FloatArray, labels: IntArray) -> float:
-    """Return the factor with which the values, as exponents, say best how often they are right."""
-    rows = np.unique(np.linspace(0, len(labels) - 1, min(len(labels), _TRAINED)).astype(np.intp))
+def _fit_temperature(values: FloatArray, labels: IntArray) -> float:
+    """Return the inverse temperature that minimises the cross-entropy of the labels."""
+    rows = np.unique(np.linspace(0, len(labels) - 1, min(len(labels), _MAX_TRAINED)).astype(np.intp))
     own = labels[rows]
 
-    def surprise(temperature: float) -> float:
+    def loss(temperature: float) -> float:
         probabilities = _softmax(values[rows] * temperature)[np.arange(len(rows)), own]
-        # Each class alike, or a model of a rare class would never be sure; the last term is for few labels.
-        found = -np.log(np.maximum(probabilities, 1e-12)).mean()
-        # The second term is for few labels, which say little.
-        return float(found + 0.01 * np.log(temperature / 5) ** 2)
+        cross_entropy = -np.log(np.maximum(probabilities, 1e-12)).mean()
+        # A prior, for few labels.
+        return float(cross_entropy + 0.01 * np.log(temperature / 5) ** 2)
 
-    return float(min(_TEMPERATURES, key=surprise))
+    return float(min(_TEMPERATURES, key=loss))
 
 
 def _softmax(exponents: FloatArray) -> FloatArray:
@@ -212,48 +210,48 @@ def _softmax(exponents: FloatArray) -> FloatArray:
 
 
 def _blocks(count: int) -> Iterator[slice]:
-    for start in range(0, count, _BLOCK):
-        yield slice(start, start + _BLOCK)
+    for start in range(0, count, _BLOCK_ROWS):
+        yield slice(start, start + _BLOCK_ROWS)
 
 
-_BLOCK_VALUES = 8_000_000
+_MAX_BLOCK_VALUES = 8_000_000
 
 
-class Nearest(NamedTuple):
-    """places: int, (N, k), rows of what was searched, nearest first; cosines: float32, (N, k)."""
+class Neighbours(NamedTuple):
+    """Nearest neighbours. places: int, (N, k), rows of `others`, nearest first; cosines: float32, (N, k)."""
 
     places: IndexArray
     cosines: Float32Array
 
 
-def nearest(
-    some: Float32Array,
+def nearest_neighbours(
+    vectors: Float32Array,
     others: Float32Array,
     count: int,
     *,
     own: IndexArray | None = None,
     on_block: Callable[[int], object] = lambda done: None,
-) -> Nearest:
-    """Return the `count` nearest of `others` for each of `some`; both float32, (n, D), of length 1.
+) -> Neighbours:
+    """Return the `count` nearest of `others` for each of `vectors`; both float32, (n, D), of length 1.
 
-    own: for each of `some`, its own place among `others` (-1: it has none), which is left out. on_block: told
-    how many are done; may raise.
+    own: for each vector, its own place among `others` (-1: none), which is left out. on_block: called with
+    the number of vectors done; may raise.
     """
     count = max(0, min(count, len(others) - (own is not None)))
-    places = np.empty((len(some), count), np.intp)
-    cosines = np.empty((len(some), count), np.float32)
-    rows = max(1, _BLOCK_VALUES // max(1, len(others)))
-    for start in range(0, len(some), rows):
+    places = np.empty((len(vectors), count), np.intp)
+    cosines = np.empty((len(vectors), count), np.float32)
+    rows = max(1, _MAX_BLOCK_VALUES // max(1, len(others)))
+    for start in range(0, len(vectors), rows):
         on_block(start)
-        found = some[start : start + rows] @ others.T
+        similarity = vectors[start : start + rows] @ others.T
         if own is not None:
             at = np.flatnonzero(own[start : start + rows] >= 0)
-            found[at, own[start : start + rows][at]] = -np.inf
+            similarity[at, own[start : start + rows][at]] = -np.inf
         if not count:
             continue
-        best = np.argpartition(-found, count - 1, axis=1)[:, :count]
-        values = np.take_along_axis(found, best, axis=1)
+        best = np.argpartition(-similarity, count - 1, axis=1)[:, :count]
+        values = np.take_along_axis(similarity, best, axis=1)
         order = np.lexsort((best, -values), axis=1)
         places[start : start + rows] = np.take_along_axis(best, order, axis=1)
         cosines[start : start + rows] = np.take_along_axis(values, order, axis=1)
-    return Nearest(places, cosines)
+    return Neighbours(places, cosines)

@@ -1,107 +1,78 @@
-"""Changing labels: to a class, to rejected, back to unlabelled; undoing and redoing any of it."""
+"""Changing labels: resolve the operations of a request, apply them in order, return each one's result."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal
+from typing import NamedTuple, cast
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db import labelling
+from db.labelling import LabelOperation, LabelState, LabelTarget, lock_project, record_operation
 from db.models import LabelChangeRow, LabelClashRow, LabelOperationRow, LabelRow
 from studio.curate import undo_log
-from studio.curate.classes import active_class, class_of
-from studio.curate.items import State
-from studio.curate.params import NotUnderstood
-from studio.curate.undo_log import take_back
+from studio.curate.classes import active_class, get_or_create_class_id
+from studio.curate.params import InvalidRequest
 from studio.errors import ProjectError
 from studio.i18n import _
 
-Change = tuple[int, State, int | None]
-"""An image's id, its state and its class's id, as they are now."""
+MAX_LISTED = 2_000
+"""Changes of more images than this are not listed: a client reads what it shows again."""
+_CHUNK_SIZE = 500  # SQLite allows a statement 999 variables in its older builds
+
+
+class ImageLabel(NamedTuple):
+    """An image's current label."""
+
+    image_id: int
+    state: LabelState
+    class_id: int | None
 
 
 @dataclass(frozen=True)
-class Group:
-    """Images and what they become; a class, for labelled, by its id or by the name of one to be made."""
-
-    images: Sequence[int]
-    state: State
-    class_id: int | None = None
-    class_name: str | None = None
-
-
-@dataclass(frozen=True)
-class SetLabels:
-    """Give images labels. seen: how much of the history the author knew; None: all of it."""
-
-    id: str
-    groups: Sequence[Group]
-    seen: int | None = None
-
-
-@dataclass(frozen=True)
-class TakeBack:
-    """Undo or redo: the operation of this id, or the author's newest that can be."""
-
-    id: str
-    kind: Literal["undo", "redo"]
-    operation: str | None = None
-
-
-Operation = SetLabels | TakeBack
-
-
-@dataclass(frozen=True)
-class Result:
-    """What came of one operation."""
+class OperationResult:
+    """The result of one operation."""
 
     id: str
     number: int = 0
-    """Its place in the history; 0 where nothing was done."""
-    changes: tuple[Change, ...] | None = ()
-    """The images that it decided about, as they are now; None where they are too many to list."""
-    clashes: tuple[Change, ...] = ()
-    """Those left alone, since another author had changed them: what stands there instead."""
+    """Its number in the history; 0 where nothing was done."""
+    changes: tuple[ImageLabel, ...] | None = ()
+    """The images that it changed or confirmed, with their current labels; None for more than `MAX_LISTED`."""
+    clashes: tuple[ImageLabel, ...] = ()
+    """Images left unchanged since another author had changed them, with their current labels."""
     error: str | None = None
     """Why nothing was done, for people."""
-    about: str | None = None
-    """The operation that was undone or redone: the first of its chain."""
+    original_id: str | None = None
+    """For an undo or a redo: the operation that was undone or redone."""
 
 
-MOST_LISTED = 2_000
-"""Changes of more images than this are not listed: whoever shows them had better fetch them anew."""
-_CHUNK = 500  # SQLite allows a statement 999 variables in its older builds
+def apply_operations(
+    session: Session, project_id: int, operations: Sequence[LabelOperation]
+) -> tuple[OperationResult, ...]:
+    """Apply operations on a project's labels in order and return a result for each.
 
-
-def apply(
-    session: Session, project_id: int, author: str, operations: Sequence[Operation], now: datetime
-) -> tuple[Result, ...]:
-    """Do what a person asks, one after the other, and return what came of each.
-
-    An operation that cannot be done has its error, and the others are done. One whose id has been seen before
-    changes nothing and gets its result again, as things are now. Raises ProjectError when the project is not
-    there.
+    An operation that cannot be done has its error, and the others are done. A repeated id changes nothing
+    and gets the same result, with labels as they are now. Raises ProjectError where the project does not
+    exist.
     """
-    if not labelling.hold(session, project_id):
+    if not lock_project(session, project_id):
         raise ProjectError(_("There is no such project. It may have been deleted; choose another."))
     errors: dict[str, str] = {}
     for operation in operations:
         try:
-            _do(session, project_id, author, operation, now)
-        except (ProjectError, NotUnderstood) as error:
+            _apply(session, operation)
+        except (ProjectError, InvalidRequest) as error:
             errors[operation.id] = str(error)
-    # Told at the end, so that an image that two of them touched is told as it is.
+    # Read at the end, so that an image that two operations changed has the same label in both results.
     return tuple(
-        Result(operation.id, error=errors[operation.id])
+        OperationResult(operation.id, error=errors[operation.id])
         if operation.id in errors
-        else _result(session, project_id, operation.id)
+        else _read_result(session, project_id, operation.id)
         for operation in operations
     )
 
 
-def label(
+def label_images(
     session: Session,
     project_id: int,
     image_ids: Sequence[int],
@@ -110,169 +81,114 @@ def label(
     operation_id: str,
     now: datetime,
 ) -> bool:
-    """Give images a class, which is made where the project has none of that name.
+    """Label images with a class, which is made where the project has none of that name.
 
-    False, with nothing changed, when the operation was done before.
+    False, with no label changed, where an operation of this id exists.
     """
-    labelling.hold(session, project_id)
-    class_id = class_of(session, project_id, class_name)
-    return _set(session, project_id, image_ids, ("labelled", class_id), operation_id, now)
+    lock_project(session, project_id)
+    target = LabelTarget("labelled", class_name=class_name)
+    operation = LabelOperation(operation_id, project_id, now, dict.fromkeys(image_ids, target))
+    return record_operation(session, _resolve(session, operation)) is not None
 
 
-def reject(
-    session: Session, project_id: int, image_ids: Sequence[int], *, operation_id: str, now: datetime
-) -> bool:
-    """Take images out of training without deleting anything. Otherwise as `label`."""
-    return _set(session, project_id, image_ids, ("rejected", None), operation_id, now)
-
-
-def unlabel(
-    session: Session, project_id: int, image_ids: Sequence[int], *, operation_id: str, now: datetime
-) -> bool:
-    """Return images to those that wait for a label. Otherwise as `label`."""
-    return _set(session, project_id, image_ids, ("unlabelled", None), operation_id, now)
-
-
-def undo(
-    session: Session, project_id: int, operation_id: str, *, new_operation_id: str, now: datetime
-) -> int:
-    """Set the images of one operation back to what they were before it; returns how many were.
-
-    See `studio.curate.undo_log`. Undoing twice changes nothing; undoing an undo is a redo.
-    """
-    labelling.hold(session, project_id)
-    operation = undo_log.find(session, project_id, operation_id)
-    if operation is None or undo_log.tip(session, operation).id != operation_id:
-        return 0
-    return take_back(session, operation, operation_id=new_operation_id, author="", now=now)
-
-
-def _do(session: Session, project_id: int, author: str, operation: Operation, now: datetime) -> None:
+def _apply(session: Session, operation: LabelOperation) -> None:
     known = session.get(LabelOperationRow, operation.id)
-    if known is not None and known.project_id != project_id:
-        raise NotUnderstood(_("This step was done in another project already. Reload the page."))
+    if known is not None and known.project_id != operation.project_id:
+        raise InvalidRequest(_("This step was done in another project already. Reload the page."))
     if known is not None:
         return
-    if isinstance(operation, SetLabels):
-        targets = _targets(session, project_id, operation.groups)
-        labelling.record(
-            session,
-            operation_id=operation.id,
-            project_id=project_id,
-            at=now,
-            targets=targets,
-            author=author,
-            seen=operation.seen,
-        )
+    if operation.direction == "do":
+        record_operation(session, _resolve(session, operation))
     else:
-        _take_back(session, project_id, author, operation, now)
+        _undo_or_redo(session, operation)
 
 
-def _targets(session: Session, project_id: int, groups: Sequence[Group]) -> dict[int, labelling.Target]:
-    """Return what each image of the project becomes; nothing is written before all of it makes sense."""
-    for group in groups:
-        if group.class_id is not None:
-            active_class(session, project_id, group.class_id)
-    targets: dict[int, labelling.Target] = {}
-    made: list[tuple[Group, labelling.Target]] = []
-    for group in groups:
-        class_id = group.class_id
-        if group.class_name is not None:
-            class_id = class_of(session, project_id, group.class_name)
-        made.append((group, (group.state, class_id)))
-    for group, target in made:
-        targets.update(dict.fromkeys(_ours(session, project_id, group.images), target))
-    return targets
+def _resolve(session: Session, operation: LabelOperation) -> LabelOperation:
+    """Return the operation with class ids for names, and with the project's own images alone.
+
+    Checks all class ids before a class is made.
+    """
+    project_id = operation.project_id
+    by_target: dict[LabelTarget, list[int]] = {}
+    for image_id, target in operation.targets.items():
+        by_target.setdefault(target, []).append(image_id)
+    for target in by_target:
+        if target.class_id is not None:
+            active_class(session, project_id, target.class_id)
+    targets: dict[int, LabelTarget] = {}
+    for target, image_ids in by_target.items():
+        class_id = target.class_id
+        if target.class_name is not None:
+            class_id = get_or_create_class_id(session, project_id, target.class_name)
+        resolved = LabelTarget(target.state, class_id)
+        targets.update(dict.fromkeys(_project_images(session, project_id, image_ids), resolved))
+    return replace(operation, targets=targets)
 
 
-def _take_back(session: Session, project_id: int, author: str, asked: TakeBack, now: datetime) -> None:
-    if asked.operation is not None:
-        named = undo_log.find(session, project_id, asked.operation)
+def _undo_or_redo(session: Session, operation: LabelOperation) -> None:
+    project_id, direction = operation.project_id, operation.direction
+    reverted: LabelOperationRow | None
+    if operation.undoes is not None:
+        named = undo_log.find_operation(session, project_id, operation.undoes)
         if named is None:
-            raise NotUnderstood(_("There is no such step in the history of this project. Reload the page."))
-        last = undo_log.tip(session, named)
-        stands = last.direction != "undo"
-        fits = stands == (asked.kind == "undo")
-        found = last if fits and undo_log.does_something(session, undo_log.root(session, named)) else None
-    elif asked.kind == "undo":
-        found = undo_log.newest_standing(session, project_id, author)
+            raise InvalidRequest(_("There is no such step in the history of this project. Reload the page."))
+        latest = undo_log.latest_operation(session, named)
+        in_effect = latest.direction != "undo"
+        fits = in_effect == (direction == "undo")
+        original = undo_log.original_operation(session, named)
+        reverted = latest if fits and undo_log.has_effect(session, original) else None
+    elif direction == "undo":
+        reverted = undo_log.newest_undoable(session, project_id, operation.author)
     else:
-        found = undo_log.newest_undo(session, project_id, author)
-    if found is not None:
-        take_back(session, found, operation_id=asked.id, author=author, now=now)
-        return
-    # Written down all the same: asked again, it must not take back what was done in between.
-    labelling.record(
-        session,
-        operation_id=asked.id,
-        project_id=project_id,
-        at=now,
-        targets={},
-        author=author,
-        direction=asked.kind,
-    )
+        reverted = undo_log.newest_redoable(session, project_id, operation.author)
+    if reverted is not None:
+        undo_log.revert_operation(session, reverted, operation)
+    else:
+        # Recorded all the same: a repeated request must not revert what was done in between.
+        record_operation(session, replace(operation, targets={}, undoes=None))
 
 
-def _result(session: Session, project_id: int, operation_id: str) -> Result:
-    operation = session.get_one(LabelOperationRow, operation_id)
-    if operation.direction != "do" and operation.undoes is None:
-        return Result(operation_id)
-    about = None if operation.undoes is None else undo_log.root(session, operation).id
-    changes = _as_they_are(session, project_id, LabelChangeRow, operation_id, MOST_LISTED + 1)
-    return Result(
+def _read_result(session: Session, project_id: int, operation_id: str) -> OperationResult:
+    row = session.get_one(LabelOperationRow, operation_id)
+    if row.direction != "do" and row.undoes is None:
+        return OperationResult(operation_id)
+    changes = _current_labels(session, project_id, LabelChangeRow, operation_id, MAX_LISTED + 1)
+    return OperationResult(
         operation_id,
-        operation.number,
-        changes if len(changes) <= MOST_LISTED else None,
-        _as_they_are(session, project_id, LabelClashRow, operation_id, MOST_LISTED),
-        about=about,
+        row.number,
+        changes if len(changes) <= MAX_LISTED else None,
+        _current_labels(session, project_id, LabelClashRow, operation_id, MAX_LISTED),
+        original_id=None if row.undoes is None else undo_log.original_operation(session, row).id,
     )
 
 
-def _as_they_are(
+def _current_labels(
     session: Session,
     project_id: int,
     of: type[LabelChangeRow] | type[LabelClashRow],
     operation_id: str,
-    most: int,
-) -> tuple[Change, ...]:
+    limit: int,
+) -> tuple[ImageLabel, ...]:
     rows = session.execute(
         select(LabelRow.image_id, LabelRow.state, LabelRow.class_id)
         .join(of, of.image_id == LabelRow.image_id)
         .where(of.operation_id == operation_id, LabelRow.project_id == project_id)
         .order_by(of.image_id)
-        .limit(most)
+        .limit(limit)
     )
-    return tuple((image, state, class_id) for image, state, class_id in rows)  # type: ignore[misc]
+    return tuple(ImageLabel(image, cast(LabelState, state), class_id) for image, state, class_id in rows)
 
 
-def _ours(session: Session, project_id: int, image_ids: Sequence[int]) -> list[int]:
-    """Return those of the project: an id from elsewhere must not bring a stranger's image in."""
-    ours: list[int] = []
-    for start in range(0, len(image_ids), _CHUNK):
-        ours.extend(
+def _project_images(session: Session, project_id: int, image_ids: Sequence[int]) -> list[int]:
+    """Return those ids that are images of the project: a request must not add another project's images."""
+    found: list[int] = []
+    for start in range(0, len(image_ids), _CHUNK_SIZE):
+        found.extend(
             session.scalars(
                 select(LabelRow.image_id).where(
                     LabelRow.project_id == project_id,
-                    LabelRow.image_id.in_(image_ids[start : start + _CHUNK]),
+                    LabelRow.image_id.in_(image_ids[start : start + _CHUNK_SIZE]),
                 )
             )
         )
-    return ours
-
-
-def _set(
-    session: Session,
-    project_id: int,
-    image_ids: Sequence[int],
-    target: labelling.Target,
-    operation_id: str,
-    now: datetime,
-) -> bool:
-    recorded = labelling.record(
-        session,
-        operation_id=operation_id,
-        project_id=project_id,
-        at=now,
-        targets=dict.fromkeys(_ours(session, project_id, image_ids), target),
-    )
-    return recorded is not None
+    return found

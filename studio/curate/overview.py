@@ -1,6 +1,6 @@
-"""What a project is made of: its images by class, state, source, licence and split, and what wants a look.
+"""Overview of a project: its images by class, state, source, licence and split, and its open issues.
 
-Rejected images count as rejected and nowhere else.
+Rejected images count as rejected only.
 """
 
 from collections import Counter
@@ -11,73 +11,73 @@ from typing import cast
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session, aliased
 
-from db.labelling import newest_number
+from db.labelling import latest_operation_number
 from db.models import AnalysisRow, DuplicateGroupRow, FindingRow, ImageRow, LabelRow, ProvenanceRow
-from studio.curate.findings import ODD, is_open, least_score
-from studio.curate.items import Counts, counts
-from studio.datasets.split_query import side_of
-from studio.datasets.splits import SPLITS, Split, given_of_groups
+from studio.curate.analysis_results import IMAGE_ISSUE_KINDS, LABEL_ISSUE, min_score, open_conditions
+from studio.curate.items import ImageCounts, count_images
+from studio.datasets.split_query import image_split
+from studio.datasets.splits import SPLITS, Split, group_splits
 from studio.images import near_duplicates
 from studio.images.near_duplicates import DuplicateCounts
-from studio.images.provenance import OWN, VISITOR
+from studio.images.provenance import OWN_WORK_KINDS, VISITOR
 
-Stamp = tuple[int, int, str]
-"""Changes whenever what `overview` returns can be something else, groups of copies aside."""
+OverviewVersion = tuple[int, int, str]
+"""A value that changes with the data of an overview, duplicate groups excepted."""
 
 
 @dataclass(frozen=True)
 class Overview:
-    """A project at a glance."""
+    """Counts of a project."""
 
-    counts: Counts
+    counts: ImageCounts
     """By class and by state."""
     by_source: Mapping[str, int]
-    """By kind of provenance, most first; an image that came in two ways counts in both."""
+    """By kind of provenance, most first; an image found in two ways counts in both."""
     by_licence: Mapping[str, int]
-    """By the licence that was stated first, as it was named, most first."""
+    """By the licence stated first, as it was named, most first."""
     own_work: int
-    """Images of one's own for which no licence is stated."""
+    """Own images for which no licence is stated."""
     licence_unknown: int
     by_split: Mapping[Split, int]
-    """Labelled images, as a retraining with its defaults deals them out."""
+    """Labelled images by split, as a run with default options splits them."""
     copies: DuplicateCounts
     findings: Mapping[str, int]
-    """What the studio found and nobody has answered, by kind: suggestion, doubtful, and what is odd."""
+    """Open analysis results by kind: suggestion, doubtful, image issues."""
     marked_wrong: int
-    """Images that visitors of a link left, because the answer was wrong, and nobody has labelled since."""
+    """Unlabelled images from visitor feedback on a share link."""
 
 
-def stamp(session: Session, project_id: int) -> Stamp:
-    """Return what tells one state of a project from another, for whoever keeps an overview of it."""
+def overview_version(session: Session, project_id: int) -> OverviewVersion:
+    """Return the version of a project's data, for caching its overview."""
     places = select(func.count()).where(ProvenanceRow.project_id == project_id)
-    studied = session.scalar(select(func.max(AnalysisRow.at)).where(AnalysisRow.project_id == project_id))
+    analysed = session.scalar(select(func.max(AnalysisRow.at)).where(AnalysisRow.project_id == project_id))
     return (
-        newest_number(session, project_id),
+        latest_operation_number(session, project_id),
         session.scalar(places) or 0,
-        studied.isoformat() if studied else "",
+        analysed.isoformat() if analysed else "",
     )
 
 
 def overview(session: Session, project_id: int) -> Overview:
-    """Look over a project; 100,000 images take about half a second.
+    """Return the overview of a project; 100,000 images take about 0.5 s.
 
-    Groups of copies can change without the project's `stamp`, when images are compared anew.
+    Duplicate groups can change without the `overview_version`, when images are compared again.
     """
-    by_licence, own_work, unknown = _licences(session, project_id)
+    by_licence, own_work, unknown = _count_licences(session, project_id)
     return Overview(
-        counts=counts(session, project_id),
-        by_source=_sources(session, project_id),
+        counts=count_images(session, project_id),
+        by_source=_count_sources(session, project_id),
         by_licence=by_licence,
         own_work=own_work,
         licence_unknown=unknown,
-        by_split=_splits(session, project_id),
+        by_split=_count_splits(session, project_id),
         copies=near_duplicates.count_duplicates(session, project_id),
-        findings=_findings(session, project_id),
-        marked_wrong=_marked_wrong(session, project_id),
+        findings=_count_open_results(session, project_id),
+        marked_wrong=_count_visitor_feedback(session, project_id),
     )
 
 
-def _sources(session: Session, project_id: int) -> dict[str, int]:
+def _count_sources(session: Session, project_id: int) -> dict[str, int]:
     images = func.count(ProvenanceRow.image_id.distinct())
     rows = session.execute(
         select(ProvenanceRow.kind, images)
@@ -92,7 +92,7 @@ def _sources(session: Session, project_id: int) -> dict[str, int]:
     return dict(rows.all())
 
 
-def _marked_wrong(session: Session, project_id: int) -> int:
+def _count_visitor_feedback(session: Session, project_id: int) -> int:
     found = session.scalar(
         select(func.count(ProvenanceRow.image_id.distinct()))
         .join(
@@ -108,10 +108,10 @@ def _marked_wrong(session: Session, project_id: int) -> int:
     return found or 0
 
 
-def _licences(session: Session, project_id: int) -> tuple[dict[str, int], int, int]:
-    """Count as `Credit.credited` does: the first place that states a licence, else own work, else unknown."""
+def _count_licences(session: Session, project_id: int) -> tuple[dict[str, int], int, int]:
+    """Count as `Credit.credited` does: by the first stated licence, else own work, else unknown."""
     first = func.min(case((ProvenanceRow.licence != "", ProvenanceRow.id)))
-    own = func.max(case((ProvenanceRow.kind.in_(OWN), 1), else_=0))
+    own = func.max(case((ProvenanceRow.kind.in_(OWN_WORK_KINDS), 1), else_=0))
     of_image = (
         select(ProvenanceRow.image_id, first.label("first"), own.label("own"))
         .where(ProvenanceRow.project_id == project_id)
@@ -140,7 +140,7 @@ def _licences(session: Session, project_id: int) -> tuple[dict[str, int], int, i
     return dict(ordered), own_work, unknown
 
 
-def _splits(session: Session, project_id: int) -> dict[Split, int]:
+def _count_splits(session: Session, project_id: int) -> dict[Split, int]:
     first = func.coalesce(DuplicateGroupRow.group_id, LabelRow.image_id)
     rows = session.execute(
         select(LabelRow.split, ImageRow.sha256)
@@ -152,18 +152,18 @@ def _splits(session: Session, project_id: int) -> dict[Split, int]:
         .join(ImageRow, ImageRow.id == first)
         .where(LabelRow.project_id == project_id, LabelRow.state == "labelled")
     )
-    dealt = [(digest, cast(Split | None, given)) for given, digest in rows]
-    # What came with one image holds for its near copies too.
-    given_to = given_of_groups(dealt)
-    found = Counter(side_of(given_to.get(digest), digest) for digest, _given in dealt)
+    images = [(digest, cast(Split | None, given)) for given, digest in rows]
+    # A split given with one image holds for its near-duplicates too.
+    given_to = group_splits(images)
+    found = Counter(image_split(given_to.get(digest), digest) for digest, _given in images)
     return {split: found[split] for split in SPLITS}
 
 
-def _findings(session: Session, project_id: int) -> dict[str, int]:
-    found = {}
-    for kind in ("suggestion", "doubtful", *ODD):
-        least = least_score(kind)
-        found[kind] = session.scalar(
+def _count_open_results(session: Session, project_id: int) -> dict[str, int]:
+    counts = {}
+    for kind in ("suggestion", LABEL_ISSUE, *IMAGE_ISSUE_KINDS):
+        least = min_score(kind)
+        counts[kind] = session.scalar(
             select(func.count())
             .select_from(FindingRow)
             .join(
@@ -175,7 +175,7 @@ def _findings(session: Session, project_id: int) -> dict[str, int]:
                 FindingRow.kind == kind,
                 LabelRow.state != "rejected",
                 *([] if least is None else [FindingRow.score >= least]),
-                *is_open(kind, FindingRow, LabelRow),
+                *open_conditions(kind, FindingRow, LabelRow),
             )
         )
-    return {kind: number for kind, number in found.items() if number}
+    return {kind: number for kind, number in counts.items() if number}

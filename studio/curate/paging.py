@@ -1,8 +1,8 @@
-"""A walk through the images of a project: a window of an index at a time, however many there are.
+"""Keyset pagination of a project's images: a window of an index at a time, by any filter and sort order.
 
-Each step looks at no more than `limit` candidates and returns those that pass the filter, however few, with
-the place to go on from. So every combination of filters costs the same, which OFFSET, or a search for sixty
-that pass, does not.
+A request examines at most `limit` candidates and returns those that pass the filter, however few, with the
+cursor of the next page. So every combination of filters has the same bounded cost, unlike OFFSET or a query
+that runs until it has found a full page.
 """
 
 import math
@@ -19,343 +19,352 @@ from sqlalchemy import ColumnElement, and_, case, exists, literal_column, select
 from sqlalchemy.orm import QueryableAttribute, Session, aliased
 
 from db.models import DuplicateGroupRow, FindingRow, LabelClashRow, LabelRow
-from studio.curate.analysis_files import IDS, VECTORS, Studied, read_studied
+from studio.curate.analysis_files import IDS_FILE, VECTORS_FILE, AnalysisVectors, read_vectors
+from studio.curate.analysis_results import (
+    LABEL_ISSUE,
+    UNLABELLED_KINDS,
+    has_open_result,
+    min_score,
+    open_conditions,
+)
 from studio.curate.filters import Filter
-from studio.curate.findings import WAITING, has_open, is_open, least_score
-from studio.curate.params import NotUnderstood, whole
-from studio.datasets.split_query import side_columns, side_of
+from studio.curate.params import InvalidRequest, parse_int
+from studio.datasets.split_query import image_split, split_columns
 from studio.i18n import _
 
-Order = Literal[
+SortOrder = Literal[
     "newest", "oldest", "next", "uncertain", "doubtful", "suggestion", "spread", "strongest", "group", "alike"
 ]
-ORDERS: tuple[Order, ...] = get_args(Order)
-Key = tuple[float, ...]
-"""Where a walk stands in a segment's index."""
+"""As in URLs. alike: most similar to one image first; strongest: by the score of the filter's result kind."""
+SORT_ORDERS: tuple[SortOrder, ...] = get_args(SortOrder)
+MAX_CANDIDATES = 8_192
+CursorKey = tuple[float, ...]
+"""A position in a segment's index."""
+_MIN_CANDIDATES = 256
+_FREE_LOOKUPS = 4
+"""Where each candidate costs more look-ups, fewer are examined, so that a page takes no longer."""
+_CHUNK_SIZE = 500
+_MAX_CACHED = 2
+"""So many projects' vectors stay in memory, 51 MB each for 100,000 images."""
+_FileIdentity = tuple[tuple[int, int, int], ...]
+_cache_lock = threading.Lock()
+_vector_cache: OrderedDict[Path, tuple[_FileIdentity, AnalysisVectors]] = OrderedDict()
+_parse_key = partial(parse_int, name="after")
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of image ids in the sort order, and the cursor of the next one; None at the end."""
+
+    ids: tuple[int, ...]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True)
+class SimilarTo:
+    """The reference of the sort order `alike`."""
+
+    folder: Path
+    """The folder of the project's analysis files."""
+    image_id: int
 
 
 @dataclass(frozen=True)
 class Segment:
-    """One index of a walk: which part of it, in which order, and what a candidate must be."""
+    """A part of a sort order that one index serves."""
 
     image: QueryableAttribute[int]
     keys: Sequence[QueryableAttribute[Any]]
     """The columns of the key; the image's id is the last."""
     types: Sequence[Callable[[str], float]]
-    """How each column's value is read from text."""
+    """Parsers of the columns' values in a cursor."""
     order: Sequence[ColumnElement[Any]]
-    after: Callable[[Key], ColumnElement[bool]]
+    after: Callable[[CursorKey], ColumnElement[bool]]
     within: Sequence[ColumnElement[bool]]
-    """What the index itself selects by."""
-    passes: Sequence[ColumnElement[bool]] = ()
-    """What is asked of each candidate of the window."""
-    looks: int = 0
-    """How much is looked up for each candidate, where one row by its key counts as two."""
+    """Conditions that the index selects by."""
+    conditions: Sequence[ColumnElement[bool]] = ()
+    """Further conditions on each candidate."""
+    lookup_cost: int = 0
+    """The cost of the look-ups for each candidate, where one row by its key counts as two."""
     grouped: bool = False
-    """Whether an image can stand in the index more than once."""
+    """Whether an image can be in the index more than once."""
 
 
-def segments(order: Order, asked: Filter, project_id: int) -> list[Segment]:
-    """Return the segments of an order, one after the other; together they hold each image once.
+@dataclass(frozen=True)
+class _SimilarSegment:
+    """The analysed images by similarity: the key is the number of images examined."""
 
-    The orders by a finding have the images without one at their end, and the order of groups those that
-    have no copies; the newest come first there.
-    `strongest` is by the finding that the filter asks for. `alike` has no index; see `studio.curate.paging`.
+    types: tuple[Callable[[str], float], ...] = (_parse_key,)
+
+
+def next_page(
+    session: Session,
+    project_id: int,
+    order: SortOrder,
+    filter_: Filter,
+    *,
+    after: str | None = None,
+    limit: int = MAX_CANDIDATES,
+    similar_to: SimilarTo | None = None,
+) -> Page:
+    """Return the images among at most the next `limit` candidates that pass the filter.
+
+    after: the cursor of the page before. similar_to: for the order `alike`. Each image is returned once; an
+    image labelled in the meantime may be returned again at its new position in an order by results.
+
+    Raises InvalidRequest for a cursor that this order does not have.
     """
-    if asked.is_empty:
+    if order == "alike":
+        return _next_similar_page(session, project_id, filter_, after, limit, similar_to)
+    segments = index_segments(order, filter_, project_id)
+    at, key = _parse_cursor(after, segments)
+    found: list[int] = []
+    share = 1.0
+    for number, segment in enumerate(segments[at:], at):
+        size = _window_size(limit * share, segment.lookup_cost)
+        rows = _query_window(session, project_id, segment, filter_, key, size)
+        found += _passing_ids(rows, filter_)
+        if len(rows) == size:
+            return Page(tuple(found), _format_cursor(number, segment, rows[-1]))
+        share -= share * len(rows) / size
+        key = None
+    return Page(tuple(found), None)
+
+
+def filter_images(session: Session, project_id: int, images: list[int], filter_: Filter) -> list[int]:
+    """Return those of the images that pass the filter, in their order."""
+    split_parts = [] if filter_.split is None else split_columns(project_id, LabelRow.image_id)
+    conditions = [*filter_.label_conditions(LabelRow), *filter_.conditions(project_id, LabelRow.image_id)]
+    passing: set[int] = set()
+    for start in range(0, len(images), _CHUNK_SIZE):
+        rows = session.connection().execute(
+            select(LabelRow.image_id, literal_column("1"), *split_parts).where(
+                LabelRow.project_id == project_id,
+                LabelRow.image_id.in_(images[start : start + _CHUNK_SIZE]),
+                *conditions,
+            )
+        )
+        passing.update(_passing_ids(rows, filter_))
+    return [image for image in images if image in passing]
+
+
+def nearest_images(folder: Path, image_id: int, limit: int) -> list[tuple[int, float]]:
+    """Return up to `limit` image ids with their cosines, the image itself first, then the most similar.
+
+    folder: the project's analysis files. Empty where the analysis has not seen the image. 100,000 images take
+    some milliseconds once they are in memory.
+    """
+    analysed = _cached_vectors(folder)
+    if analysed is None or limit < 1:
         return []
-    by_age = _by_age(asked, project_id, newest=order != "oldest")
-    by = asked.found if order == "strongest" else order
+    place = int(np.searchsorted(analysed.ids, image_id))
+    if place == len(analysed.ids) or analysed.ids[place] != image_id:
+        return []
+    cosines = analysed.vectors @ analysed.vectors[place]
+    cosines[place] = np.inf  # before its duplicates, whatever the rounding
+    count = min(limit, len(cosines))
+    nearest = np.argpartition(-cosines, count - 1)[:count]
+    # Ties by id: every page computes the same list again.
+    nearest = nearest[np.lexsort((analysed.ids[nearest], -cosines[nearest]))]
+    cosines[place] = 1.0
+    return list(zip(analysed.ids[nearest].tolist(), cosines[nearest].tolist(), strict=True))
+
+
+def index_segments(order: SortOrder, filter_: Filter, project_id: int) -> list[Segment]:
+    """Return the segments of a sort order, one after the other; together they have each image once.
+
+    Orders by a result kind end with the images without a result, and `group` with those without duplicates,
+    the newest first. For `alike` these are the images that no analysis has seen: similarity has no index.
+    """
+    if filter_.is_empty:
+        return []
+    by_age = _by_age(filter_, project_id, newest=order != "oldest")
+    by = filter_.result_kind if order == "strongest" else order
     if by is None or by in ("newest", "oldest", "alike"):
         return [by_age]
     if order == "group":
         grouped = aliased(DuplicateGroupRow)
         alone = ~exists().where(grouped.project_id == project_id, grouped.image_id == by_age.image)
-        first = _by_group(asked, project_id)
-        return [first] if asked.copies else [first, _only(by_age, alone)]
-    state = "unlabelled" if by in WAITING else "labelled" if by == "doubtful" else None
-    if state is not None and asked.state not in (None, state):
-        return [by_age]  # no image of another state has such a finding
-    first = _by_finding(by, asked, project_id)
-    if asked.found == by or (by == "suggestion" and asked.suggested is not None):
+        first = _by_group(filter_, project_id)
+        return [first] if filter_.has_duplicates else [first, _with_condition(by_age, alone)]
+    state = "unlabelled" if by in UNLABELLED_KINDS else "labelled" if by == LABEL_ISSUE else None
+    if state is not None and filter_.state not in (None, state):
+        return [by_age]  # no image of another state has such a result
+    first = _by_result(by, filter_, project_id)
+    if filter_.result_kind == by or (by == "suggestion" and filter_.suggested_class_id is not None):
         return [first]
-    return [first, _only(by_age, ~has_open(by, project_id, by_age.image))]
+    return [first, _with_condition(by_age, ~has_open_result(by, project_id, by_age.image))]
 
 
-def _only(segment: Segment, condition: ColumnElement[bool]) -> Segment:
-    return replace(segment, passes=[*segment.passes, condition], looks=segment.looks + 2)
+def _next_similar_page(
+    session: Session,
+    project_id: int,
+    filter_: Filter,
+    after: str | None,
+    limit: int,
+    similar_to: SimilarTo | None,
+) -> Page:
+    """Return a page by similarity; then, as a second segment, images that no analysis has seen."""
+    if similar_to is None:
+        raise InvalidRequest(_("expected an image to compare with as like; got none."))
+    analysed = _analysed_ids(similar_to.folder)
+    if similar_to.image_id not in analysed:
+        raise InvalidRequest(
+            _("This image has not been compared with others yet. Try again when the analysis is done.")
+        )
+    rest = index_segments("alike", filter_, project_id)
+    at, key = _parse_cursor(after, [_SimilarSegment(), *rest])
+    found: list[int] = []
+    if at == 0:
+        start = int(key[0]) if key else 0
+        size = _window_size(limit, filter_.lookup_cost + 2)
+        nearest = nearest_images(similar_to.folder, similar_to.image_id, start + size)[start:]
+        found = filter_images(session, project_id, [image for image, _cosine in nearest], filter_)
+        if len(nearest) == size:
+            return Page(tuple(found), f"0:{start + size}")
+        key = None
+    for segment in rest:
+        size = _window_size(limit, segment.lookup_cost)
+        rows = _query_window(session, project_id, segment, filter_, key, size)
+        found += [image for image in _passing_ids(rows, filter_) if image not in analysed]
+        if len(rows) == size:
+            return Page(tuple(found), _format_cursor(1, segment, rows[-1]))
+    return Page(tuple(found), None)
 
 
-def _by_age(asked: Filter, project_id: int, *, newest: bool) -> Segment:
+def _with_condition(segment: Segment, condition: ColumnElement[bool]) -> Segment:
+    return replace(segment, conditions=[*segment.conditions, condition], lookup_cost=segment.lookup_cost + 2)
+
+
+def _by_age(filter_: Filter, project_id: int, *, newest: bool) -> Segment:
     image: QueryableAttribute[int]
-    passes: list[ColumnElement[bool]] = []
-    left = asked
-    if asked.clash:
+    conditions: list[ColumnElement[bool]] = []
+    left = filter_
+    if filter_.has_clash:
         image, within = LabelClashRow.image_id, [LabelClashRow.project_id == project_id]
-        passes, left = _label_passes(asked, project_id, image), replace(asked, clash=False)
-    elif asked.found is not None or asked.suggested is not None:
-        kind = asked.found or "suggestion"
+        conditions, left = _label_conditions(filter_, project_id, image), replace(filter_, has_clash=False)
+    elif filter_.result_kind is not None or filter_.suggested_class_id is not None:
+        kind = filter_.result_kind or "suggestion"
         image, within = FindingRow.image_id, [FindingRow.project_id == project_id, FindingRow.kind == kind]
-        own, left = _of_finding(kind, asked)
-        passes = [*own, *_label_passes(asked, project_id, image, kind)]
-    elif asked.copies:
+        own, left = _result_conditions(kind, filter_)
+        conditions = [*own, *_label_conditions(filter_, project_id, image, kind)]
+    elif filter_.has_duplicates:
         image, within = DuplicateGroupRow.image_id, [DuplicateGroupRow.project_id == project_id]
-        passes = _label_passes(asked, project_id, image)
+        conditions = _label_conditions(filter_, project_id, image)
     else:
         image, within = (
             LabelRow.image_id,
-            [LabelRow.project_id == project_id, *asked.label_conditions(LabelRow)],
+            [LabelRow.project_id == project_id, *filter_.label_conditions(LabelRow)],
         )
     return Segment(
         image=image,
         keys=[image],
-        types=[_whole],
+        types=[_parse_key],
         order=[image.desc() if newest else image.asc()],
         after=lambda key: image < key[0] if newest else image > key[0],
         within=within,
-        passes=[*passes, *left.conditions(project_id, image)],
-        looks=2 * len(passes) + left.looks,
-        grouped=asked.clash,
+        conditions=[*conditions, *left.conditions(project_id, image)],
+        lookup_cost=2 * len(conditions) + left.lookup_cost,
+        grouped=filter_.has_clash,
     )
 
 
-def _by_finding(kind: str, asked: Filter, project_id: int) -> Segment:
+def _by_result(kind: str, filter_: Filter, project_id: int) -> Segment:
     score, image = FindingRow.score, FindingRow.image_id
-    own, left = _of_finding(kind, asked)
-    passes = _label_passes(asked, project_id, image, kind)
+    own, left = _result_conditions(kind, filter_)
+    conditions = _label_conditions(filter_, project_id, image, kind)
     return Segment(
         image=image,
         keys=[score, image],
-        types=[float, _whole],
+        types=[float, _parse_key],
         order=[score.desc(), image.desc()],
         after=lambda key: tuple_(score, image) < tuple_(*key),
-        # An index goes by the class and the score too.
+        # There is an index by class and score, too.
         within=[FindingRow.project_id == project_id, FindingRow.kind == kind, *own],
-        passes=[*passes, *left.conditions(project_id, image)],
-        # Images stand here in no order of theirs, so that each is looked for in another place.
-        looks=2 * (2 * len(passes) + left.looks),
+        conditions=[*conditions, *left.conditions(project_id, image)],
+        # Neighbours in this index have unrelated ids, so that each look-up reads another page.
+        lookup_cost=2 * (2 * len(conditions) + left.lookup_cost),
     )
 
 
-def _by_group(asked: Filter, project_id: int) -> Segment:
+def _by_group(filter_: Filter, project_id: int) -> Segment:
     group, image = DuplicateGroupRow.group_id, DuplicateGroupRow.image_id
-    passes = _label_passes(asked, project_id, image)
+    conditions = _label_conditions(filter_, project_id, image)
     return Segment(
         image=image,
         keys=[group, image],
-        types=[_whole, _whole],
+        types=[_parse_key, _parse_key],
         order=[group.desc(), image.asc()],
         # The first condition is for the index.
         after=lambda key: (group <= key[0]) & ((group < key[0]) | (image > key[1])),
         within=[DuplicateGroupRow.project_id == project_id],
-        passes=[*passes, *asked.conditions(project_id, image)],
-        looks=2 * len(passes) + asked.looks,
+        conditions=[*conditions, *filter_.conditions(project_id, image)],
+        lookup_cost=2 * len(conditions) + filter_.lookup_cost,
     )
 
 
-def _of_finding(kind: str, asked: Filter) -> tuple[list[ColumnElement[bool]], Filter]:
-    """Return what a filter asks of the finding that drives a segment, and what is left of the filter."""
+def _result_conditions(kind: str, filter_: Filter) -> tuple[list[ColumnElement[bool]], Filter]:
+    """Return the conditions on the result that a segment goes by, and the rest of the filter."""
     own: list[ColumnElement[bool]] = []
-    least = least_score(kind)
-    if asked.found == kind:
+    least = min_score(kind)
+    if filter_.result_kind == kind:
         own += [] if least is None else [FindingRow.score >= least]
-        asked = replace(asked, found=None)
-    if kind == "suggestion" and asked.suggested is not None:
-        own.append(FindingRow.class_id == asked.suggested)
-        asked = replace(asked, suggested=None)
-    return own, asked
+        filter_ = replace(filter_, result_kind=None)
+    if kind == "suggestion" and filter_.suggested_class_id is not None:
+        own.append(FindingRow.class_id == filter_.suggested_class_id)
+        filter_ = replace(filter_, suggested_class_id=None)
+    return own, filter_
 
 
-def _label_passes(
-    asked: Filter, project_id: int, image: QueryableAttribute[int], kind: str | None = None
+def _label_conditions(
+    filter_: Filter, project_id: int, image: QueryableAttribute[int], kind: str | None = None
 ) -> list[ColumnElement[bool]]:
-    """Return what must hold of the candidate's label: the filter's wishes, and that its finding is open."""
+    """Return the conditions on a candidate's label: those of the filter, and that its result is open."""
     label = aliased(LabelRow)
-    wanted = asked.label_conditions(label)
+    wanted = filter_.label_conditions(label)
     if kind is not None:
-        wanted = [*wanted, *is_open(kind, FindingRow, label)]
+        wanted = [*wanted, *open_conditions(kind, FindingRow, label)]
     if not wanted:
         return []
     return [exists().where(label.project_id == project_id, label.image_id == image, *wanted)]
 
 
-def _whole(text: str) -> int:
-    return whole(text, "after")
+def _window_size(limit: float, lookup_cost: int) -> int:
+    return max(
+        min(_MIN_CANDIDATES, math.ceil(limit)),
+        math.ceil(limit * _FREE_LOOKUPS / (_FREE_LOOKUPS + lookup_cost)),
+    )
 
 
-_KEPT = 2
-"""So many projects' vectors stay in memory, 51 MB each for 100,000 images."""
-_Identity = tuple[tuple[int, int, int], ...]
-_lock = threading.Lock()
-_kept: OrderedDict[Path, tuple[_Identity, Studied]] = OrderedDict()
-
-
-def alike(folder: Path, image_id: int, limit: int) -> list[tuple[int, float]]:
-    """Return up to `limit` image ids with their cosines, the nearest first, the image itself at the head.
-
-    folder: where the project's survey left its files. Empty where the survey has not seen the image.
-    100,000 images take some milliseconds, once they are in memory.
-    """
-    studied = _studied(folder)
-    if studied is None or limit < 1:
-        return []
-    place = int(np.searchsorted(studied.ids, image_id))
-    if place == len(studied.ids) or studied.ids[place] != image_id:
-        return []
-    cosines = studied.vectors @ studied.vectors[place]
-    cosines[place] = np.inf  # before its exact copies, whatever is rounded
-    count = min(limit, len(cosines))
-    nearest = np.argpartition(-cosines, count - 1)[:count]
-    # By id where two are as near: a walk goes through the same list again and again.
-    nearest = nearest[np.lexsort((studied.ids[nearest], -cosines[nearest]))]
-    cosines[place] = 1.0
-    return list(zip(studied.ids[nearest].tolist(), cosines[nearest].tolist(), strict=True))
-
-
-def _studied(folder: Path) -> Studied | None:
-    identity = _identity(folder)
-    if identity is None:
-        return None
-    with _lock:
-        known = _kept.get(folder)
-        if known is None or known[0] != identity:
-            found = read_studied(folder)
-            if found is None:
-                return None
-            # Where they were replaced meanwhile they are read again the next time.
-            known = _kept[folder] = (identity, found)
-        _kept.move_to_end(folder)
-        while len(_kept) > _KEPT:
-            _kept.popitem(last=False)
-        return known[1]
-
-
-def _identity(folder: Path) -> _Identity | None:
-    try:
-        stats = [(folder / name).stat() for name in (IDS, VECTORS)]
-    except OSError:
-        return None
-    return tuple((stat.st_ino, stat.st_mtime_ns, stat.st_size) for stat in stats)
-
-
-_CHUNK = 500
-MOST_CANDIDATES = 8_192
-_FEWEST = 256
-_FREE_LOOKS = 4
-"""Where more is looked up for each candidate, fewer are looked at, so that a step takes no longer."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """Ids of images in the walk's order, and where it goes on; None at the end."""
-
-    ids: tuple[int, ...]
-    next: str | None
-
-
-def walk(
-    session: Session,
-    project_id: int,
-    order: Order,
-    asked: Filter,
-    *,
-    after: str | None = None,
-    limit: int = MOST_CANDIDATES,
-    like: tuple[Path, int] | None = None,
-) -> Step:
-    """Return the images among the next `limit` candidates, or fewer, that pass the filter.
-
-    after: the `next` of the step before. like, for the order `alike`: the folder of the project's study, and
-    the image that others should resemble. An image comes once; one that is decided about while somebody
-    walks in the order of what was found may come again, at the place that it has then.
-
-    Raises NotUnderstood for a place that no walk in this order has.
-    """
-    if order == "alike":
-        return _walk_alike(session, project_id, asked, after, limit, like)
-    parts = segments(order, asked, project_id)
-    at, key = _place(after, parts)
-    found: list[int] = []
-    share = 1.0
-    for number, segment in enumerate(parts[at:], at):
-        most = _most(limit * share, segment.looks)
-        rows = _window(session, project_id, segment, asked, key, most)
-        found += _passing(rows, asked)
-        if len(rows) == most:
-            return Step(tuple(found), _cursor(number, segment, rows[-1]))
-        share -= share * len(rows) / most
-        key = None
-    return Step(tuple(found), None)
-
-
-def _walk_alike(
-    session: Session,
-    project_id: int,
-    asked: Filter,
-    after: str | None,
-    limit: int,
-    like: tuple[Path, int] | None,
-) -> Step:
-    """Walk from the most alike on; then, as a second segment, through those that no study has seen."""
-    if like is None:
-        raise NotUnderstood(_("expected the image that others should resemble as like; none came."))
-    folder, image = like
-    known = _known(folder)
-    if image not in known:
-        raise NotUnderstood(
-            _("The studio has not compared this image with others yet. Try again when it has.")
-        )
-    rest = segments("alike", asked, project_id)
-    at, key = _place(after, [_Listed(), *rest])
-    found: list[int] = []
-    if at == 0:
-        start = int(key[0]) if key else 0
-        most = _most(limit, asked.looks + 2)
-        near = [other for other, _likeness in alike(folder, image, start + most)][start:]
-        found = those_that_pass(session, project_id, near, asked)
-        if len(near) == most:
-            return Step(tuple(found), f"0:{start + most}")
-        key = None
-    for segment in rest:
-        most = _most(limit, segment.looks)
-        rows = _window(session, project_id, segment, asked, key, most)
-        found += [image for image in _passing(rows, asked) if image not in known]
-        if len(rows) == most:
-            return Step(tuple(found), _cursor(1, segment, rows[-1]))
-    return Step(tuple(found), None)
-
-
-def _most(limit: float, looks: int) -> int:
-    return max(min(_FEWEST, math.ceil(limit)), math.ceil(limit * _FREE_LOOKS / (_FREE_LOOKS + looks)))
-
-
-def _place(after: str | None, parts: Sequence["Segment | _Listed"]) -> tuple[int, Key | None]:
-    """Return the segment's number and the key in it that a cursor names."""
+def _parse_cursor(
+    after: str | None, segments: Sequence[Segment | _SimilarSegment]
+) -> tuple[int, CursorKey | None]:
+    """Return the segment's number and the key in it of a cursor."""
     if after is None:
         return 0, None
     number, *values = after.split(":")
     try:
-        at = whole(number, "after", len(parts) - 1)
-        return at, tuple(read(v) for read, v in zip(parts[at].types, values, strict=True))
-    except (ValueError, NotUnderstood) as error:
-        raise NotUnderstood(
-            _("expected the place where the list goes on; {after!r} came. Reload the page.").format(
+        at = parse_int(number, "after", len(segments) - 1)
+        return at, tuple(parse(value) for parse, value in zip(segments[at].types, values, strict=True))
+    except (ValueError, InvalidRequest) as error:
+        raise InvalidRequest(
+            _("expected a cursor of this list as after; got {after!r}. Reload the page.").format(
                 after=after[:60]
             )
         ) from error
 
 
-def _cursor(number: int, segment: Segment, row: Sequence[Any]) -> str:
+def _format_cursor(number: int, segment: Segment, row: Sequence[Any]) -> str:
     return ":".join((str(number), *map(repr, row[: len(segment.keys)])))
 
 
-def _window(
-    session: Session, project_id: int, segment: Segment, asked: Filter, key: Key | None, limit: int
+def _query_window(
+    session: Session, project_id: int, segment: Segment, filter_: Filter, key: CursorKey | None, limit: int
 ) -> Sequence[Any]:
-    """Return the key of each candidate, whether it passes, and what its split is decided by where asked."""
-    passes = case((and_(*segment.passes), 1), else_=0) if segment.passes else literal_column("1")
-    sides = [] if asked.split is None else side_columns(project_id, segment.image)
-    statement = select(*segment.keys, passes, *sides)
+    """Return each candidate's key, whether it passes, and what decides its split if the filter has one."""
+    passes = case((and_(*segment.conditions), 1), else_=0) if segment.conditions else literal_column("1")
+    split_parts = [] if filter_.split is None else split_columns(project_id, segment.image)
+    statement = select(*segment.keys, passes, *split_parts)
     statement = statement.where(*segment.within).order_by(*segment.order).limit(limit)
     if key is not None:
         statement = statement.where(segment.after(key))
@@ -364,44 +373,46 @@ def _window(
     return session.connection().execute(statement).all()
 
 
-def _passing(rows: Iterable[Any], asked: Filter) -> list[int]:
-    if asked.split is None:
+def _passing_ids(rows: Iterable[Any], filter_: Filter) -> list[int]:
+    if filter_.split is None:
         return [row[-2] for row in rows if row[-1]]
     return [
         image
         for *_key, image, passes, given, digest in rows
-        if passes and side_of(given, digest) == asked.split
+        if passes and image_split(given, digest) == filter_.split
     ]
 
 
-def those_that_pass(session: Session, project_id: int, images: list[int], asked: Filter) -> list[int]:
-    """Return those of the images that pass the filter, in their order."""
-    sides = [] if asked.split is None else side_columns(project_id, LabelRow.image_id)
-    conditions = [*asked.label_conditions(LabelRow), *asked.conditions(project_id, LabelRow.image_id)]
-    passing: set[int] = set()
-    for start in range(0, len(images), _CHUNK):
-        rows = session.connection().execute(
-            select(LabelRow.image_id, literal_column("1"), *sides).where(
-                LabelRow.project_id == project_id,
-                LabelRow.image_id.in_(images[start : start + _CHUNK]),
-                *conditions,
-            )
-        )
-        passing.update(_passing(rows, asked))
-    return [image for image in images if image in passing]
+def _cached_vectors(folder: Path) -> AnalysisVectors | None:
+    identity = _file_identity(folder)
+    if identity is None:
+        return None
+    with _cache_lock:
+        known = _vector_cache.get(folder)
+        if known is None or known[0] != identity:
+            found = read_vectors(folder)
+            if found is None:
+                return None
+            # If the files were replaced meanwhile, they are read again the next time.
+            known = _vector_cache[folder] = (identity, found)
+        _vector_cache.move_to_end(folder)
+        while len(_vector_cache) > _MAX_CACHED:
+            _vector_cache.popitem(last=False)
+        return known[1]
 
 
-def _known(folder: Path) -> set[int]:
-    """Return the images that the study in a folder has seen; none where there is no study yet."""
+def _file_identity(folder: Path) -> _FileIdentity | None:
     try:
-        ids: list[int] = np.load(folder / "ids.npy").tolist()
+        stats = [(folder / name).stat() for name in (IDS_FILE, VECTORS_FILE)]
+    except OSError:
+        return None
+    return tuple((stat.st_ino, stat.st_mtime_ns, stat.st_size) for stat in stats)
+
+
+def _analysed_ids(folder: Path) -> set[int]:
+    """Return the ids of the analysed images; none where there was no analysis."""
+    try:
+        ids: list[int] = np.load(folder / IDS_FILE).tolist()
     except FileNotFoundError:
         return set()
     return set(ids)
-
-
-@dataclass(frozen=True)
-class _Listed:
-    """The images that a study has seen: a walk stands in them by how many have been looked at."""
-
-    types: tuple[Callable[[str], float], ...] = (partial(whole, name="after"),)

@@ -1,4 +1,4 @@
-"""What was found, as lists: the doubtful labels, and the copies with where each was found."""
+"""Reports as lists: label issues, and duplicates with the place where each was found."""
 
 from collections import defaultdict
 from typing import Literal, NamedTuple
@@ -7,11 +7,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
 from db.models import DuplicateGroupRow, FindingRow, ImageClassRow, ImageRow, LabelRow, ProvenanceRow
-from studio.curate.findings import is_open
+from studio.curate.analysis_results import LABEL_ISSUE, open_conditions
 
 
-class Doubt(NamedTuple):
-    """A label that was judged. score: 0 to 1, likely wrong from 0.5 on."""
+class ReportedLabelIssue(NamedTuple):
+    """A judged label. score: 0 to 1, likely wrong from 0.5 on. The fields are the columns of the CSV file."""
 
     name: str
     """Where the image was found first."""
@@ -21,8 +21,8 @@ class Doubt(NamedTuple):
     score: float
 
 
-class Copy(NamedTuple):
-    """A place where an image was found that has a copy, or that is found elsewhere as well."""
+class ReportedDuplicate(NamedTuple):
+    """A place of an image that has duplicates or several places. The fields are columns of the CSV file."""
 
     group: int
     name: str
@@ -34,8 +34,10 @@ class Copy(NamedTuple):
     """Whether it is the one to keep: the first place of the group's largest image."""
 
 
-def doubtful(session: Session, project_id: int, limit: int | None = None) -> list[Doubt]:
-    """Return the judged labels that nobody has decided about since, the most doubtful first."""
+def report_label_issues(
+    session: Session, project_id: int, limit: int | None = None
+) -> list[ReportedLabelIssue]:
+    """Return the judged labels that nobody has labelled anew since, the likeliest wrong first."""
     own, other = aliased(ImageClassRow), aliased(ImageClassRow)
     rows = session.execute(
         select(ImageRow.id, ImageRow.sha256, own.name, other.name, FindingRow.score)
@@ -48,24 +50,24 @@ def doubtful(session: Session, project_id: int, limit: int | None = None) -> lis
         .join(other, other.id == FindingRow.class_id)
         .where(
             FindingRow.project_id == project_id,
-            FindingRow.kind == "doubtful",
+            FindingRow.kind == LABEL_ISSUE,
             other.removed_at.is_(None),
-            *is_open("doubtful", FindingRow, LabelRow),
+            *open_conditions(LABEL_ISSUE, FindingRow, LabelRow),
         )
         .order_by(FindingRow.score.desc(), ImageRow.id)
         .limit(limit)
     ).all()
-    names = _names(session, project_id)
+    names = _addresses(session, project_id)
     return [
-        Doubt(names.get(image_id, [sha256])[0], sha256, label, suggested, score)
+        ReportedLabelIssue(names.get(image_id, [sha256])[0], sha256, label, suggested, score)
         for image_id, sha256, label, suggested, score in rows
     ]
 
 
-def copies(session: Session, project_id: int) -> list[Copy]:
-    """Return every place of the images that have copies, group by group, the keeper first.
+def report_duplicates(session: Session, project_id: int) -> list[ReportedDuplicate]:
+    """Return every place of the images that have duplicates, by group, the keeper first.
 
-    Rejected images have been decided about and are left out, and so is what then stands alone.
+    Rejected images are left out, and so are images that then have no duplicate.
     """
     rows = session.execute(
         select(
@@ -86,7 +88,7 @@ def copies(session: Session, project_id: int) -> list[Copy]:
         # As in `studio.images.near_duplicates`: the keeper comes first.
         .order_by((ImageRow.width_px * ImageRow.height_px).desc(), ImageRow.size_bytes.desc(), ImageRow.id)
     )
-    names = _names(session, project_id)
+    names = _addresses(session, project_id)
     groups: dict[int, list[tuple[str, str, str, bool]]] = defaultdict(list)
     for group_id, image_id, sha256, label in rows:
         for at, name in enumerate(names.get(image_id, [sha256])):
@@ -97,14 +99,16 @@ def copies(session: Session, project_id: int) -> list[Copy]:
         alone = len({sha256 for _name, sha256, _label, _first in places}) == 1
         if len(places) > 1:
             found += [
-                Copy(group_id, name, sha256, label, "exact" if alone or not first else "near", at == 0)
+                ReportedDuplicate(
+                    group_id, name, sha256, label, "exact" if alone or not first else "near", at == 0
+                )
                 for at, (name, sha256, label, first) in enumerate(places)
             ]
     return found
 
 
-def _names(session: Session, project_id: int) -> dict[int, list[str]]:
-    """Return where each image was found, the first place first."""
+def _addresses(session: Session, project_id: int) -> dict[int, list[str]]:
+    """Return the addresses where each image was found, by image id, the first first."""
     rows = session.connection().execute(
         select(ProvenanceRow.image_id, ProvenanceRow.address)
         .where(ProvenanceRow.project_id == project_id)

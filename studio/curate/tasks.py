@@ -1,193 +1,200 @@
-"""The looks that the studio takes by itself: a survey of a project's images, a review of its labels."""
+"""Jobs of curating: the analysis of a project's images and that of its labels, run and requested when due."""
 
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 from sqlalchemy import ColumnElement, exists, select
 from sqlalchemy.orm import Session
 
 from db.engine import Database
-from db.labelling import hold
+from db.labelling import lock_project
 from db.models import AnalysisRow, ImageClassRow, JobRow, LabelChangeRow, LabelOperationRow, LabelRow
+from studio.curate.analysis_results import (
+    IMAGE_ANALYSIS,
+    LABEL_ANALYSIS,
+    AnalysisContext,
+    AnalysisKind,
+    last_analysis,
+    write_analysis,
+)
+from studio.curate.image_quality import AnalysedImage
 from studio.jobs import queue
 from studio.jobs.context import JobContext, Task
 
-if TYPE_CHECKING:
-    from studio.curate.image_quality import AnalysedImage
+MIN_NEW_DECISIONS = 10
+"""So many labels after a label analysis the next one is due."""
+_RETRY_AFTER = timedelta(minutes=1)
+"""An analysis that failed or was stopped is not requested again before."""
+
+
+def request_image_analysis(database: Database, project_id: int, now: datetime) -> int | None:
+    """Queue an analysis of a project's images where images were added since the last; return the job's id.
+
+    None where none is due: not while an import waits or runs, nor while an image analysis does.
+    """
+    with database.read() as session:
+        due = _image_analysis_due(session, project_id, now)
+    return _enqueue(database, IMAGE_ANALYSIS, project_id, now) if due else None
+
+
+def request_label_analysis(database: Database, project_id: int, now: datetime) -> int | None:
+    """Queue an analysis of a project's labels where one is due; return the job's id.
+
+    One is due after ten labels, after an analysis of other images, and once two classes have two images each.
+    None where none is due, or one waits or runs: the next label requests it again. Without an image analysis
+    that is requested, and the label analysis follows it. Takes 2 ms: it is called after each batch of labels.
+    """
+    with database.read() as session:
+        image_analysis = _last_analysis(session, project_id, IMAGE_ANALYSIS)
+        due = image_analysis is not None and _label_analysis_due(session, project_id, image_analysis, now)
+    if image_analysis is None:
+        return request_image_analysis(database, project_id, now)
+    return _enqueue(database, LABEL_ANALYSIS, project_id, now) if due else None
+
+
+def request_follow_up_analysis(
+    database: Database, job: queue.Job, outcome: queue.State, now: datetime
+) -> None:
+    """Queue what follows from an ended job: an image analysis after an import, then a label analysis."""
+    if job.project_id is None:
+        return
+    analysed = job.kind in ANALYSIS_KINDS and outcome == "done"
+    if not analysed and not job.kind.startswith("ingest_"):
+        return
+    # After an analysis, too: images may have been added meanwhile, or enough labels.
+    if request_image_analysis(database, job.project_id, now) is None and analysed:
+        request_label_analysis(database, job.project_id, now)
 
 
 @dataclass(frozen=True)
-class _File:
+class _SourceFile:
     sha256: str
     path: Path
 
 
-def _survey(work: JobContext) -> dict[str, Any]:
+def _run_image_analysis(job: JobContext) -> dict[str, Any]:
     import numpy as np
 
-    from db.labelling import newest_number
-    from studio.backbones import DEFAULT, backbone_named, ready
+    from db.labelling import latest_operation_number
+    from studio.backbones import DEFAULT, get_backbone, prepare_backbone
     from studio.backbones.bottleneck_cache import BottleneckCache
     from studio.backbones.embedding import embed
-    from studio.curate.analyse_images import identity_of, images_of, is_current, survey, surveyed_before
-    from studio.curate.findings import last_study
+    from studio.curate.analyse_images import (
+        ImageSet,
+        analyse_images,
+        analysed_image_ids,
+        images_fingerprint,
+        is_current,
+        list_images,
+    )
     from studio.images.store import ImageStore
 
-    settings, folder = work.settings, _folder(work)
-    with work.database.read() as session:
-        number = newest_number(session, work.project_id)
-        images = images_of(session, work.project_id)
-        last = last_study(session, work.project_id, "survey")
-    named = backbone_named(DEFAULT)
-    identity = identity_of(images, f"{named.fingerprint} {named.preprocessing.fingerprint}")
-    if last is not None and is_current(last, identity, folder):
-        _note(work, number)
+    settings, context = job.settings, _context(job)
+    with job.database.read() as session:
+        number = latest_operation_number(session, job.project_id)
+        images = list_images(session, job.project_id)
+        last = last_analysis(session, job.project_id, IMAGE_ANALYSIS)
+    default = get_backbone(DEFAULT)
+    fingerprint = images_fingerprint(images, f"{default.fingerprint} {default.preprocessing.fingerprint}")
+    if last is not None and is_current(last, fingerprint, context.folder):
+        _mark_up_to_date(job, number)
         return {"pictures": len(images), "unreadable": last.facts.get("unreadable", 0), "changed": False}
     store = ImageStore(settings.images_dir)
-    backbone = ready(DEFAULT, settings.backbones_dir, work.progress)
+    backbone = prepare_backbone(DEFAULT, settings.backbones_dir, job.progress)
     cache = BottleneckCache.of(settings.bottleneck_dir, backbone)
-    files = [_File(each.sha256, store.original(each.sha256, each.format)) for each in images]
-    refused = embed(files, backbone, cache, threads=settings.threads_used, progress=work.progress)
-    without = {refusal.sha256 for refusal in refused}
-    seen = [each for each in images if each.sha256 not in without]
-    folder.mkdir(parents=True, exist_ok=True)
-    # On disk, mapped: memory does not grow with the images. It goes when the array does.
-    with tempfile.TemporaryFile(dir=folder) as scratch:
-        # A map of nothing cannot be made.
-        vectors = np.memmap(scratch, np.float32, "w+", shape=(max(1, len(seen)), backbone.features))
+    files = [_SourceFile(each.sha256, store.original(each.sha256, each.format)) for each in images]
+    failed = embed(files, backbone, cache, threads=settings.threads_used, progress=job.progress)
+    unreadable = {each.sha256 for each in failed}
+    readable = [each for each in images if each.sha256 not in unreadable]
+    context.folder.mkdir(parents=True, exist_ok=True)
+    # Mapped from disk, so that memory does not grow with the images. The file goes with the array.
+    with tempfile.TemporaryFile(dir=context.folder) as scratch:
+        # An empty file cannot be mapped.
+        vectors = np.memmap(scratch, np.float32, "w+", shape=(max(1, len(readable)), backbone.features))
         try:
-            cache.vectors([each.sha256 for each in seen], out=vectors[: len(seen)])
-            _compare(work, seen, vectors[: len(seen)], surveyed_before(folder))
-            facts = survey(
-                work.database,
-                store,
-                folder,
-                work.project_id,
-                seen,
-                vectors[: len(seen)],
-                last=last,
-                identity=identity,
-                operation_number=number,
-                threads=settings.threads_used,
-                unreadable=len(without),
-                progress=work.progress,
-                now=work.now(),
-            )
+            cache.vectors([each.sha256 for each in readable], out=vectors[: len(readable)])
+            _group_duplicates(job, readable, vectors[: len(readable)], analysed_image_ids(context.folder))
+            image_set = ImageSet(readable, vectors[: len(readable)], fingerprint, number, len(unreadable))
+            facts = analyse_images(_context(job), store, image_set, last)
         finally:
-            del vectors  # Windows cannot remove a file that is mapped
+            del vectors  # Windows cannot remove a mapped file
     return {
         "pictures": len(images),
-        "unreadable": len(without),
+        "unreadable": len(unreadable),
         "odd": facts["odd"],
         "changed": True,
     }
 
 
-def _review(work: JobContext) -> dict[str, Any]:
-    from studio.curate.analyse_labels import review
-    from studio.curate.analysis_files import read_studied
+def _run_label_analysis(job: JobContext) -> dict[str, Any]:
+    from studio.curate.analyse_labels import analyse_labels
+    from studio.curate.analysis_files import read_vectors
 
-    folder = _folder(work)
-    if read_studied(folder) is None:  # never looked through, or the files are gone
-        _survey(work)
-    return dict(review(work.database, folder, work.project_id, progress=work.progress, now=work.now()))
+    if read_vectors(_context(job).folder) is None:  # never analysed, or the files are missing
+        _run_image_analysis(job)
+    return dict(analyse_labels(_context(job)))
 
 
-def _compare(
-    work: JobContext, images: Sequence["AnalysedImage"], vectors: Any, known: frozenset[int]
+TASKS = (
+    Task(IMAGE_ANALYSIS, _run_image_analysis, "analysis"),
+    Task(LABEL_ANALYSIS, _run_label_analysis, "analysis"),
+)
+ANALYSIS_KINDS = {task.kind for task in TASKS}
+
+
+def _context(job: JobContext) -> AnalysisContext:
+    return AnalysisContext(
+        job.database,
+        job.project_id,
+        job.settings.analyses_dir / str(job.project_id),
+        job.progress,
+        job.now(),
+        job.settings.threads_used,
+    )
+
+
+def _group_duplicates(
+    job: JobContext, images: Sequence[AnalysedImage], vectors: Any, analysed: frozenset[int]
 ) -> None:
-    """Group near copies by bottlenecks, those that came since the last survey with all."""
+    """Group near-duplicates by bottlenecks: images added since the last analysis with all."""
     from studio.images.near_duplicates import refine_duplicate_groups
 
     ids = [each.id for each in images]
-    new = [image_id for image_id in ids if image_id not in known]
+    new = [image_id for image_id in ids if image_id not in analysed]
     if new:
-        refine_duplicate_groups(work.database, work.project_id, ids, vectors, new=new, progress=work.progress)
+        refine_duplicate_groups(job.database, job.project_id, ids, vectors, new=new, progress=job.progress)
 
 
-def _note(work: JobContext, number: int) -> None:
-    """Write that the images were the same at this point of the history."""
-    from studio.curate.findings import last_study, write_study
-
-    with work.database.write() as session:
-        last = last_study(session, work.project_id, "survey")
+def _mark_up_to_date(job: JobContext, number: int) -> None:
+    """Record that the images are still the same at this operation's number."""
+    with job.database.write() as session:
+        last = last_analysis(session, job.project_id, IMAGE_ANALYSIS)
         if last is not None and last.operation_number < number:
-            write_study(
+            write_analysis(
                 session,
-                work.project_id,
-                "survey",
+                job.project_id,
+                IMAGE_ANALYSIS,
                 {},
                 operation_number=number,
                 facts=last.facts,
-                now=work.now(),
+                now=job.now(),
             )
 
 
-def _folder(work: JobContext) -> Path:
-    return work.settings.studies_dir / str(work.project_id)
-
-
-TASKS = (Task("survey", _survey, "analysis"), Task("review", _review, "analysis"))
-ANALYSIS_KINDS = {task.kind for task in TASKS}
-DECISIONS = 10
-"""After so many the suggestions are worth being made anew."""
-_AGAIN_AFTER = timedelta(minutes=1)
-"""A look that ended badly, or that somebody stopped, is not asked for again at once."""
-_Look = Literal["survey", "review"]
-
-
-def survey_soon(database: Database, project_id: int, now: datetime) -> int | None:
-    """Ask for a survey of a project's images where some have come since the last; returns the job's id.
-
-    None where none is due: not while images are coming in, nor while a survey waits or runs.
-    """
-    with database.read() as session:
-        due = _survey_due(session, project_id, now)
-    return _enqueue(database, "survey", project_id, now) if due else None
-
-
-def review_soon(database: Database, project_id: int, now: datetime) -> int | None:
-    """Ask for a review of a project's labels where one is due; returns the job's id.
-
-    One is due after ten decisions, after a survey of other images, and once there are two classes to tell
-    apart. None where none is due, or one waits or runs: whoever decides next asks again. Where no survey has
-    been made, that is asked for, and the review follows it. Takes 2 ms, for it is called after every batch of
-    labels.
-    """
-    with database.read() as session:
-        surveyed = _studied(session, project_id, "survey")
-        due = surveyed is not None and _review_due(session, project_id, surveyed, now)
-    if surveyed is None:
-        return survey_soon(database, project_id, now)
-    return _enqueue(database, "review", project_id, now) if due else None
-
-
-def look_after(database: Database, job: queue.Job, outcome: queue.State, now: datetime) -> None:
-    """Ask for what follows from a job that has ended: images that came are surveyed, then reviewed."""
-    if job.project_id is None:
-        return
-    looked = job.kind in {"survey", "review"} and outcome == "done"
-    if not looked and not job.kind.startswith("ingest_"):
-        return
-    # After a look too: images may have come meanwhile, and if not, enough may have been decided.
-    if survey_soon(database, job.project_id, now) is None and looked:
-        review_soon(database, job.project_id, now)
-
-
-def _survey_due(session: Session, project_id: int, now: datetime) -> bool:
-    if _is_live(session, project_id, JobRow.kind == "survey") or _is_live(
+def _image_analysis_due(session: Session, project_id: int, now: datetime) -> bool:
+    if _is_live(session, project_id, JobRow.kind == IMAGE_ANALYSIS) or _is_live(
         session, project_id, JobRow.kind.startswith("ingest_")
     ):
         return False
-    studied = _studied(session, project_id, "survey")
-    number = -1 if studied is None else studied[0]
+    last = _last_analysis(session, project_id, IMAGE_ANALYSIS)
+    number = -1 if last is None else last[0]
     operation, change = LabelOperationRow, LabelChangeRow
-    # What brings images in has no author, so that an index finds it among all that people decided.
-    came = (
+    # Imports have no author, so that an index finds them among all labels of people.
+    added = (
         select(operation.id)
         .where(
             operation.project_id == project_id,
@@ -198,23 +205,27 @@ def _survey_due(session: Session, project_id: int, now: datetime) -> bool:
         )
         .limit(1)
     )
-    return session.scalar(came) is not None and not _ended_badly(session, project_id, "survey", now)
-
-
-def _review_due(session: Session, project_id: int, surveyed: tuple[int, datetime], now: datetime) -> bool:
-    if _is_live(session, project_id, JobRow.kind.in_(("survey", "review"))):
-        return False
-    studied = _studied(session, project_id, "review")
-    due = (
-        studied is None
-        or surveyed[1] > studied[1]
-        or _decided(session, project_id, studied[0]) >= DECISIONS
-        or (_was_blind(session, project_id) and _two_classes(session, project_id))
+    return session.scalar(added) is not None and not _failed_recently(
+        session, project_id, IMAGE_ANALYSIS, now
     )
-    return due and not _ended_badly(session, project_id, "review", now)
 
 
-def _studied(session: Session, project_id: int, kind: _Look) -> tuple[int, datetime] | None:
+def _label_analysis_due(
+    session: Session, project_id: int, image_analysis: tuple[int, datetime], now: datetime
+) -> bool:
+    if _is_live(session, project_id, JobRow.kind.in_((IMAGE_ANALYSIS, LABEL_ANALYSIS))):
+        return False
+    last = _last_analysis(session, project_id, LABEL_ANALYSIS)
+    due = (
+        last is None
+        or image_analysis[1] > last[1]
+        or _count_decisions(session, project_id, last[0]) >= MIN_NEW_DECISIONS
+        or (_had_too_few_classes(session, project_id) and _has_two_classes(session, project_id))
+    )
+    return due and not _failed_recently(session, project_id, LABEL_ANALYSIS, now)
+
+
+def _last_analysis(session: Session, project_id: int, kind: AnalysisKind) -> tuple[int, datetime] | None:
     row = session.execute(
         select(AnalysisRow.operation_number, AnalysisRow.at).where(
             AnalysisRow.project_id == project_id, AnalysisRow.kind == kind
@@ -223,27 +234,29 @@ def _studied(session: Session, project_id: int, kind: _Look) -> tuple[int, datet
     return None if row is None else (row.operation_number, row.at)
 
 
-def _decided(session: Session, project_id: int, number: int) -> int:
-    """Return how many decisions there are after a number of the history; DECISIONS where there are more."""
+def _count_decisions(session: Session, project_id: int, number: int) -> int:
+    """Count the labels given after an operation's number, up to `MIN_NEW_DECISIONS`."""
     since = (
         select(LabelChangeRow.image_id)
         .join(LabelOperationRow, LabelOperationRow.id == LabelChangeRow.operation_id)
         .where(LabelOperationRow.project_id == project_id, LabelOperationRow.number > number)
-        .limit(DECISIONS)
+        .limit(MIN_NEW_DECISIONS)
     )
     return len(session.scalars(since).all())
 
 
-def _was_blind(session: Session, project_id: int) -> bool:
-    """Whether the last review had fewer than two classes to tell apart."""
+def _had_too_few_classes(session: Session, project_id: int) -> bool:
+    """Return whether the last label analysis had fewer than two classes."""
     facts = session.scalar(
-        select(AnalysisRow.facts).where(AnalysisRow.project_id == project_id, AnalysisRow.kind == "review")
+        select(AnalysisRow.facts).where(
+            AnalysisRow.project_id == project_id, AnalysisRow.kind == LABEL_ANALYSIS
+        )
     )
-    return facts is not None and facts.get("classes", 0) < 2  # noqa: PLR2004 - telling apart takes two
+    return facts is not None and facts.get("classes", 0) < 2  # noqa: PLR2004 - a classifier takes two
 
 
-def _two_classes(session: Session, project_id: int) -> bool:
-    """Whether two classes have two images each."""
+def _has_two_classes(session: Session, project_id: int) -> bool:
+    """Return whether two classes have two images each."""
     second = (
         select(LabelRow.image_id)
         .where(
@@ -260,14 +273,14 @@ def _two_classes(session: Session, project_id: int) -> bool:
     return len(session.scalars(classes.limit(2)).all()) == 2  # noqa: PLR2004
 
 
-def _is_live(session: Session, project_id: int, which: ColumnElement[bool]) -> bool:
+def _is_live(session: Session, project_id: int, condition: ColumnElement[bool]) -> bool:
     live = select(JobRow.id).where(
-        JobRow.project_id == project_id, JobRow.state.in_(("queued", "running")), which
+        JobRow.project_id == project_id, JobRow.state.in_(("queued", "running")), condition
     )
     return session.scalar(live.limit(1)) is not None
 
 
-def _ended_badly(session: Session, project_id: int, kind: _Look, now: datetime) -> bool:
+def _failed_recently(session: Session, project_id: int, kind: AnalysisKind, now: datetime) -> bool:
     newest = session.execute(
         select(JobRow.state, JobRow.ended_at)
         .where(JobRow.project_id == project_id, JobRow.kind == kind)
@@ -276,12 +289,12 @@ def _ended_badly(session: Session, project_id: int, kind: _Look, now: datetime) 
     ).first()
     if newest is None or newest.state not in {"failed", "stopped"}:
         return False
-    return newest.ended_at is not None and now - newest.ended_at < _AGAIN_AFTER
+    return newest.ended_at is not None and now - newest.ended_at < _RETRY_AFTER
 
 
-def _enqueue(database: Database, kind: _Look, project_id: int, now: datetime) -> int | None:
+def _enqueue(database: Database, kind: AnalysisKind, project_id: int, now: datetime) -> int | None:
     with database.write() as session:
-        # Looked at again under the lock: of two that ask at once one is heard.
-        if not hold(session, project_id) or _is_live(session, project_id, JobRow.kind == kind):
+        # Checked again under the lock: of two requests at once one adds the job.
+        if not lock_project(session, project_id) or _is_live(session, project_id, JobRow.kind == kind):
             return None
         return queue.enqueue(session, kind, {}, project_id, now)

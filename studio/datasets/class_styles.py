@@ -1,4 +1,4 @@
-"""How a project's classes look: their order, colours and keys, kept in exports and brought back by them."""
+"""The order, colours and hotkeys of a project's classes, as exports keep them and imports restore them."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -9,8 +9,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db import models
-from db.labelling import class_ids, hold
-from studio.datasets.names import class_name_of
+from db.labelling import get_or_create_class_ids, lock_project
+from studio.datasets.names import clean_class_name
 from studio.errors import ProjectError
 from studio.i18n import _
 
@@ -20,43 +20,43 @@ _HOTKEY = re.compile(r"[0-9]|[^\W\d_]")
 
 
 @dataclass(frozen=True)
-class ClassLook:
-    """A class, as one sees it."""
+class ClassStyle:
+    """A class with its colour and hotkey."""
 
     name: str
     colour: str = ""
-    """`#rrggbb`; empty where nobody chose one."""
+    """`#rrggbb`; empty for none."""
     hotkey: str = ""
-    """A digit or a letter; empty where nobody chose one."""
+    """A digit or a letter; empty for none."""
 
 
-def class_looks(session: Session, project_id: int) -> tuple[ClassLook, ...]:
-    """Return a project's classes in their order."""
-    kind = models.ImageClassRow
+def class_styles(session: Session, project_id: int) -> tuple[ClassStyle, ...]:
+    """Return the classes of a project in their order."""
+    image_class = models.ImageClassRow
     rows = session.execute(
-        select(kind.name, kind.colour, kind.hotkey)
-        .where(kind.project_id == project_id, kind.removed_at.is_(None))
-        .order_by(kind.position, kind.id)
+        select(image_class.name, image_class.colour, image_class.hotkey)
+        .where(image_class.project_id == project_id, image_class.removed_at.is_(None))
+        .order_by(image_class.position, image_class.id)
     )
-    return tuple(ClassLook(*row) for row in rows)
+    return tuple(ClassStyle(*row) for row in rows)
 
 
-def looks_of(values: object) -> tuple[ClassLook, ...]:
-    """Return the classes that a file lists, without what is none; each name once."""
-    found: dict[str, ClassLook] = {}
+def parse_class_styles(values: object) -> tuple[ClassStyle, ...]:
+    """Return the classes in a manifest's list; invalid ones are left out, and each name is taken once."""
+    found: dict[str, ClassStyle] = {}
     for value in values[:MAX_CLASSES] if isinstance(values, list) else ():
-        look = _look(value) if isinstance(value, dict) else None
-        if look is not None:
-            found.setdefault(look.name, look)
+        style = _parse_class_style(value) if isinstance(value, dict) else None
+        if style is not None:
+            found.setdefault(style.name, style)
     return tuple(found.values())
 
 
-def _look(value: dict[str, Any]) -> ClassLook | None:
+def _parse_class_style(value: dict[str, Any]) -> ClassStyle | None:
     name, colour, hotkey = (value.get(field) for field in ("name", "colour", "hotkey"))
-    name = class_name_of(name) if isinstance(name, str) else None
+    name = clean_class_name(name) if isinstance(name, str) else None
     if name is None:
         return None
-    return ClassLook(name, _matching(_COLOUR, colour), _matching(_HOTKEY, hotkey))
+    return ClassStyle(name, _matching(_COLOUR, colour), _matching(_HOTKEY, hotkey))
 
 
 def _matching(pattern: re.Pattern[str], value: object) -> str:
@@ -64,31 +64,33 @@ def _matching(pattern: re.Pattern[str], value: object) -> str:
     return text if pattern.fullmatch(text) else ""
 
 
-def settle(session: Session, project_id: int, looks: Sequence[ClassLook]) -> None:
-    """Give a project these classes, new ones last and in this order; done twice, it changes nothing.
+def apply_class_styles(session: Session, project_id: int, styles: Sequence[ClassStyle]) -> None:
+    """Add classes to a project, new ones last and in this order; repeating it changes nothing.
 
-    A class that is there keeps its place, and the colour and key that somebody chose for it. No key is given
-    to two. Raises ProjectError when the project is not there.
+    An existing class keeps its place, colour and hotkey, and gets those that it lacks. No hotkey is given to
+    two classes. Raises ProjectError when there is no such project.
     """
-    if not hold(session, project_id):
+    if not lock_project(session, project_id):
         raise ProjectError(_("There is no such project. It may have been deleted; choose another."))
-    class_ids(session, project_id, [look.name for look in looks])
-    kind = models.ImageClassRow
-    standing = select(kind).where(kind.project_id == project_id, kind.removed_at.is_(None))
-    rows = {row.name: row for row in session.scalars(standing)}
+    get_or_create_class_ids(session, project_id, [style.name for style in styles])
+    image_class = models.ImageClassRow
+    existing = session.scalars(
+        select(image_class).where(image_class.project_id == project_id, image_class.removed_at.is_(None))
+    )
+    rows = {row.name: row for row in existing}
     taken = {row.hotkey for row in rows.values()}
-    for look in looks:
-        row = rows[look.name]
-        row.colour = row.colour or look.colour
-        if not row.hotkey and look.hotkey not in taken:
-            row.hotkey = look.hotkey
-            taken.add(look.hotkey)
+    for style in styles:
+        row = rows[style.name]
+        row.colour = row.colour or style.colour
+        if not row.hotkey and style.hotkey not in taken:
+            row.hotkey = style.hotkey
+            taken.add(style.hotkey)
     session.flush()
 
 
-def merged(looks: Iterable[ClassLook]) -> tuple[ClassLook, ...]:
-    """Return each class once, as it looked first."""
-    found: dict[str, ClassLook] = {}
-    for look in looks:
-        found.setdefault(look.name, look)
+def merge_class_styles(styles: Iterable[ClassStyle]) -> tuple[ClassStyle, ...]:
+    """Return each class once, with its first style."""
+    found: dict[str, ClassStyle] = {}
+    for style in styles:
+        found.setdefault(style.name, style)
     return tuple(found.values())

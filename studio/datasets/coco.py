@@ -1,66 +1,71 @@
-"""COCO's JSON of images, categories and annotations, as far as it says of which class an image is.
+"""COCO's JSON of images, categories and annotations, as far as it gives the class of an image.
 
 The format: https://cocodataset.org/#format-data
 """
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import IO, Any
 
 from studio.datasets.class_folders import state_folder
-from studio.datasets.class_styles import MAX_CLASSES, ClassLook
-from studio.datasets.imagefolder import described_layout
-from studio.datasets.layout import Layout, Told, settled, split_named
-from studio.datasets.names import class_name_of
-from studio.datasets.sidecar_tables import MAX_ROWS, Descriptions, Files, file_in
-from studio.datasets.tables import is_address, text_of
-from studio.datasets.writing import Exporting, Listing, text_file, with_places, write_images
+from studio.datasets.class_styles import MAX_CLASSES, ClassStyle
+from studio.datasets.dataset_format import DatasetFiles, DatasetFormat
+from studio.datasets.export_context import ExportContext, text_file, write_images
+from studio.datasets.layout import ImageMetadata, Layout, parse_split, parse_state
+from studio.datasets.names import clean_class_name
+from studio.datasets.project_contents import ProjectContents, with_provenance
+from studio.datasets.sidecar_tables import MAX_ROWS, FileFinder, SidecarReader, file_path
+from studio.datasets.tables import cell_text, is_web_address
 from studio.i18n import _
 from studio.images.attribution import ImageCredit
-from studio.images.provenance import Provenance, on_the_web
+from studio.images.provenance import Provenance, is_web_url
 
-ENDING = ".json"
-LARGEST_BYTES = 100_000_000
-_MOST_VALUES = 4_000_000
+MAX_FILE_BYTES = 100_000_000
+_MAX_VALUES = 4_000_000
 """A list takes some sixty bytes once it is read, and three in the file."""
 _KEYS = (b'"images"', b'"annotations"', b'"categories"')
+_FILE_NAME = "coco.json"
+_IMAGES_FOLDER = "images"
+
+
+def is_json_name(name: str) -> bool:
+    """Return whether a file is to be read ahead, by its path."""
+    return name.casefold().endswith(".json")
 
 
 def may_be_coco(name: str, data: bytes) -> bool:
-    """Whether a file is worth reading as COCO's JSON; what is larger than is read is not."""
+    """Return whether a file may be COCO's JSON; one that is too large to be read is not."""
     return (
-        name.casefold().endswith(ENDING)
-        and len(data) <= LARGEST_BYTES
+        is_json_name(name)
+        and len(data) <= MAX_FILE_BYTES
         and all(key in data for key in _KEYS)
-        and data.count(b",") + data.count(b"[") + data.count(b"{") <= _MOST_VALUES
+        and data.count(b",") + data.count(b"[") + data.count(b"{") <= _MAX_VALUES
     )
 
 
-def coco(names: Sequence[str], notes: Mapping[str, bytes]) -> Layout | None:
-    """Return the layout that COCO's JSON gives to files, or None where there is none that names any of them.
+def read_coco(files: DatasetFiles) -> Layout | None:
+    """Return the layout that COCO's JSON gives to files, or None where none of it names any of the files.
 
-    names: all files' paths. notes: the content of those that `may_be_coco`. An image's class is the category
-    of its annotations, where they agree on one; otherwise it is left without, and that is said. Images that
-    it does not name have no class, whatever their folder.
+    An image's class is the category of its annotations, where they agree on one; otherwise it has none, and
+    a skipped entry gives the reason. Images that the JSON does not name have no class, whatever their folder.
     """
-    files = Files(names)
-    read = Descriptions(files.find)
-    looks: dict[str, ClassLook] = {}
+    reader = SidecarReader(FileFinder(files.names).find)
+    classes: dict[str, ClassStyle] = {}
     used = set()
-    for name, data in sorted(notes.items()):
-        content = _read(data)
+    for name, data in sorted(files.sidecars.items()):
+        content = _parse(data) if may_be_coco(name, data) else None
         if content is not None:
             used.add(name)
-            _take(read, name, content, looks)
-    if not read.described:
+            _read_images(reader, name, content, classes)
+    if not reader.images:
         return None
-    layout = described_layout(names, read, (), frozenset(used), lambda name: None)
-    return replace(layout, classes=tuple(looks.values()))
+    layout = reader.layout(files.names, used, lambda name: None)
+    return replace(layout, classes=tuple(classes.values()))
 
 
-def _read(data: bytes) -> dict[str, list[Any]] | None:
+def _parse(data: bytes) -> dict[str, list[Any]] | None:
     try:
         content = json.loads(data)
     except (ValueError, RecursionError):  # bytes that are no text are a ValueError as well
@@ -77,88 +82,87 @@ def _read(data: bytes) -> dict[str, list[Any]] | None:
     }
 
 
-def _take(
-    read: Descriptions, name: str, content: Mapping[str, list[Any]], looks: dict[str, ClassLook]
+def _read_images(
+    reader: SidecarReader, name: str, content: Mapping[str, list[Any]], styles: dict[str, ClassStyle]
 ) -> None:
-    categories: dict[Any, str] = {}
+    categories: dict[str, str] = {}
     for category in content["categories"][:MAX_CLASSES]:
-        class_name = class_name_of(text_of(category.get("name")))
+        class_name = clean_class_name(cell_text(category.get("name")))
         if class_name is not None:
-            categories[_key(category.get("id"))] = class_name
-            looks.setdefault(class_name, ClassLook(class_name))
-    classes: defaultdict[Any, set[str]] = defaultdict(set)
+            categories[_id(category.get("id"))] = class_name
+            styles.setdefault(class_name, ClassStyle(class_name))
+    classes: defaultdict[str, set[str]] = defaultdict(set)
     for annotation in content["annotations"]:
-        class_name = categories.get(_key(annotation.get("category_id")))
+        class_name = categories.get(_id(annotation.get("category_id")))
         if class_name is not None:
-            classes[_key(annotation.get("image_id"))].add(class_name)
-    licences = {_key(licence.get("id")): licence for licence in content["licenses"]}
+            classes[_id(annotation.get("image_id"))].add(class_name)
+    licences = {_id(licence.get("id")): licence for licence in content["licenses"]}
     for number, image in enumerate(content["images"], start=1):
-        place = _("{file}, image {number}").format(file=name, number=number)
+        location = _("{file}, image {number}").format(file=name, number=number)
         if number > MAX_ROWS:
-            reason = _("{place}: more than {limit} images; the rest is not read.")
-            read.refuse(place, reason.format(place=place, limit=f"{MAX_ROWS:,}"))
+            reason = _("{location}: more than {limit} images; the rest is not read.")
+            reader.skip(location, reason.format(location=location, limit=f"{MAX_ROWS:,}"))
             return
-        file = file_in(image.get("file_name"))
+        file = file_path(image.get("file_name"))
         if not file:
-            read.refuse(place, _("{place} names no file in its file_name.").format(place=place))
+            reason = _("{location} names no file in its file_name.")
+            reader.skip(location, reason.format(location=location))
             continue
-        found = classes.get(_key(image.get("id")), set())
-        told = _told(image, licences.get(_key(image.get("license")), {}), found)
-        if read.describe(name, place, file, told) and len(found) > 1:
+        class_names = classes.get(_id(image.get("id")), set())
+        metadata = _metadata(image, licences.get(_id(image.get("license")), {}), class_names)
+        if reader.add(name, location, file, metadata) and len(class_names) > 1:
             reason = _(
-                "{place}: {file} has annotations of {count} categories: expected one. "
+                "{location}: {file} has annotations of {count} categories: expected one. "
                 "It comes without a class."
             )
-            shown = reason.format(place=place, file=text_of(file), count=len(found))
-            read.refuse(_("{place}: categories").format(place=place), shown)
+            reader.skip(
+                _("{location}: categories").format(location=location),
+                reason.format(location=location, file=cell_text(file), count=len(class_names)),
+            )
 
 
-def _key(value: object) -> object:
-    """Return an id as others name it: some write numbers as text."""
-    return text_of(value)
+def _id(value: object) -> str:
+    """Return an id as text: some programs write numbers, others text."""
+    return cell_text(value)
 
 
-def _told(image: Mapping[str, Any], licence: Mapping[str, Any], classes: set[str]) -> Told:
-    class_name = next(iter(classes)) if len(classes) == 1 else None
-    pages = (text_of(image.get(key)) for key in ("page_address", "flickr_url", "coco_url"))
-    licence_address = text_of(licence.get("url"))
-    state = settled(text_of(image.get("state")), class_name)
-    return Told(
+def _metadata(image: Mapping[str, Any], licence: Mapping[str, Any], class_names: set[str]) -> ImageMetadata:
+    class_name = next(iter(class_names)) if len(class_names) == 1 else None
+    pages = (cell_text(image.get(key)) for key in ("page_address", "flickr_url", "coco_url"))
+    licence_address = cell_text(licence.get("url"))
+    state = parse_state(cell_text(image.get("state")), class_name)
+    return ImageMetadata(
         class_name,
         Provenance(
-            page_address=next((page for page in pages if is_address(page)), ""),
-            title=text_of(image.get("title")),
-            creator=text_of(image.get("creator")),
-            licence=text_of(licence.get("name")),
-            licence_address=licence_address if is_address(licence_address) else "",
+            page_address=next((page for page in pages if is_web_address(page)), ""),
+            title=cell_text(image.get("title")),
+            creator=cell_text(image.get("creator")),
+            licence=cell_text(licence.get("name")),
+            licence_address=licence_address if is_web_address(licence_address) else "",
         ),
         state=state or ("labelled" if class_name else "unlabelled"),
-        split=split_named(text_of(image.get("split"))),
+        split=parse_split(cell_text(image.get("split"))),
     )
 
 
-JSON = "coco.json"
-_IMAGES = "images"
-
-
-def write_coco(exporting: Exporting) -> dict[int, str]:
+def write_coco(export: ExportContext) -> dict[int, str]:
     """Write labelled images into `images`, and `coco.json` of them; others have folders of their own."""
-    placed = write_images(exporting, lambda p: _IMAGES if p.labelled else state_folder(p))
+    paths = write_images(export, lambda image: _IMAGES_FOLDER if image.is_labelled else state_folder(image))
     licences = _Licences()
-    with text_file(exporting.packed, JSON) as file:
-        file.write('{\n"info": ' + _json(_info(exporting.listing)) + ',\n"images": [')
-        _write_list(file, _images(exporting, placed, licences))
+    with text_file(export.archive, _FILE_NAME) as file:
+        file.write('{\n"info": ' + _json(_info(export.contents)) + ',\n"images": [')
+        _write_list(file, _images(export, paths, licences))
         file.write('],\n"annotations": [')
-        _write_list(file, _annotations(exporting, placed))
+        _write_list(file, _annotations(export, paths))
         file.write('],\n"categories": [')
-        _write_list(file, _categories(exporting.listing))
+        _write_list(file, _categories(export.contents))
         file.write('],\n"licenses": [')
-        _write_list(file, licences.listed())
+        _write_list(file, licences.entries())
         file.write("]\n}\n")
-    return placed
+    return paths
 
 
-def _write_list(file: Any, values: Iterator[dict[str, Any]]) -> None:
+def _write_list(file: IO[str], values: Iterator[dict[str, Any]]) -> None:
     for number, value in enumerate(values):
         file.write((",\n" if number else "\n") + _json(value))
 
@@ -167,10 +171,10 @@ def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _info(listing: Listing) -> dict[str, Any]:
-    at = listing.changed_at
+def _info(contents: ProjectContents) -> dict[str, Any]:
+    at = contents.changed_at
     return {
-        "description": listing.project,
+        "description": contents.project_name,
         "version": "1.0",
         "year": at.year if at else 0,
         "contributor": "",
@@ -180,47 +184,63 @@ def _info(listing: Listing) -> dict[str, Any]:
 
 
 class _Licences:
-    """The licences by their text and address, numbered as they come."""
+    """The licences of an export by their name and address, numbered from 1 in the order of their use."""
 
     def __init__(self) -> None:
-        self._numbers: dict[tuple[str, str], int] = {}
+        self._ids: dict[tuple[str, str], int] = {}
 
-    def number(self, name: str, address: str) -> int:
-        return self._numbers.setdefault((name, address), len(self._numbers) + 1)
+    def id_of(self, name: str, address: str) -> int:
+        return self._ids.setdefault((name, address), len(self._ids) + 1)
 
-    def listed(self) -> Iterator[dict[str, Any]]:
-        for (name, address), number in self._numbers.items():
-            yield {"id": number, "name": name, "url": address if on_the_web(address) else ""}
+    def entries(self) -> Iterator[dict[str, Any]]:
+        for (name, address), number in self._ids.items():
+            yield {"id": number, "name": name, "url": address if is_web_url(address) else ""}
 
 
-def _images(exporting: Exporting, placed: Mapping[int, str], licences: _Licences) -> Iterator[dict[str, Any]]:
-    images = [p for p in exporting.listing.images if p.labelled and p.image_id in placed]
-    with exporting.read() as session:
-        for number, (image, places) in enumerate(with_places(session, exporting.listing, images), start=1):
-            place = ImageCredit(image.sha256, "", places).credited
+def _images(export: ExportContext, paths: Mapping[int, str], licences: _Licences) -> Iterator[dict[str, Any]]:
+    images = [image for image in export.contents.images if image.is_labelled and image.image_id in paths]
+    with export.read_session() as session:
+        rows = with_provenance(session, export.contents.project_id, images)
+        for number, (image, records) in enumerate(rows, start=1):
+            credited = ImageCredit(image.sha256, "", records).credited
             entry = {
                 "id": number,
-                "file_name": placed[image.image_id].removeprefix(f"{_IMAGES}/"),
+                "file_name": paths[image.image_id].removeprefix(f"{_IMAGES_FOLDER}/"),
                 "width": image.width_px,
                 "height": image.height_px,
-                "coco_url": place.address if place and on_the_web(place.address) else "",
+                "coco_url": credited.address if credited and is_web_url(credited.address) else "",
                 "flickr_url": "",
-                "date_captured": f"{place.found_at:%Y-%m-%d %H:%M:%S}" if place else "",
+                "date_captured": f"{credited.found_at:%Y-%m-%d %H:%M:%S}" if credited else "",
             }
-            if place and place.licence:
-                entry["license"] = licences.number(place.licence, place.licence_address)
-            if place:
-                entry |= {"title": place.title, "creator": place.creator, "page_address": place.page_address}
+            if credited and credited.licence:
+                entry["license"] = licences.id_of(credited.licence, credited.licence_address)
+            if credited:
+                entry |= {
+                    "title": credited.title,
+                    "creator": credited.creator,
+                    "page_address": credited.page_address,
+                }
             yield {**entry, "sha256": image.sha256, "split": image.split}
 
 
-def _annotations(exporting: Exporting, placed: Mapping[int, str]) -> Iterator[dict[str, Any]]:
-    numbers = {look.name: number for number, look in enumerate(exporting.listing.classes, start=1)}
-    images = (p for p in exporting.listing.images if p.labelled and p.image_id in placed)
+def _annotations(export: ExportContext, paths: Mapping[int, str]) -> Iterator[dict[str, Any]]:
+    ids = {style.name: number for number, style in enumerate(export.contents.classes, start=1)}
+    images = (image for image in export.contents.images if image.is_labelled and image.image_id in paths)
     for number, image in enumerate(images, start=1):
-        yield {"id": number, "image_id": number, "category_id": numbers.get(image.class_name or "", 0)}
+        yield {"id": number, "image_id": number, "category_id": ids.get(image.class_name or "", 0)}
 
 
-def _categories(listing: Listing) -> Iterator[dict[str, Any]]:
-    for number, look in enumerate(listing.classes, start=1):
-        yield {"id": number, "name": look.name, "supercategory": ""}
+def _categories(contents: ProjectContents) -> Iterator[dict[str, Any]]:
+    for number, style in enumerate(contents.classes, start=1):
+        yield {"id": number, "name": style.name, "supercategory": ""}
+
+
+FORMAT = DatasetFormat(
+    name="coco",
+    title="COCO",
+    description=_("COCO's JSON and its images: for tools that annotate and evaluate."),
+    may_be_sidecar=is_json_name,
+    is_sidecar=may_be_coco,
+    read=read_coco,
+    write=write_coco,
+)

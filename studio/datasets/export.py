@@ -1,46 +1,25 @@
-"""Exporting a project: all that was curated, in a format that others read and that comes back whole."""
+"""Exporting a project in a format of the registry, so that other programs read it and it comes back whole."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from db.engine import Database
-from studio.datasets.class_folders import ONE_FOLDER, write_class_folders, write_one_folder
-from studio.datasets.coco import write_coco
-from studio.datasets.imagefolder import write_image_folder
-from studio.datasets.packing import check_output, packing, refused
+from studio.datasets.archive_writer import check_output, open_archive, output_refused
+from studio.datasets.dataset_format import DatasetFormat
+from studio.datasets.export_context import ExportContext, LostImage, OriginalReader, write_sidecars
+from studio.datasets.formats import EXPORT_FORMATS
+from studio.datasets.project_contents import ProjectContents, count_by_state, project_contents
 from studio.datasets.projects import Project
-from studio.datasets.tfrecord import write_tf_records
-from studio.datasets.writing import (
-    Exporting,
-    Listing,
-    Lost,
-    Originals,
-    by_state,
-    listing,
-    named,
-    write_beside,
-    write_table,
-)
 from studio.errors import ProjectError
 from studio.files import atomic_text
 from studio.i18n import _
 from studio.images.store import ImageStore
 from studio.progress import Progress
 
-_WRITERS: dict[str, Callable[[Exporting], dict[int, str]]] = {
-    "folders": write_class_folders,
-    "csv": write_one_folder,
-    "coco": write_coco,
-    "hf": write_image_folder,
-    "tfrecord": write_tf_records,
-}
-KINDS = tuple(_WRITERS)
-
 
 @dataclass(frozen=True)
-class Exported:
-    """What an export holds."""
+class ExportResult:
+    """The number of images in an export, by state, and its size."""
 
     images: int
     """In the table; those that are lost are in no file."""
@@ -49,23 +28,12 @@ class Exported:
     rejected: int
     classes: int
     size_bytes: int
-    lost: tuple[Lost, ...]
+    lost: tuple[LostImage, ...]
 
 
-def about(kind: str) -> str:
-    """Return what a format is, in a line for people."""
-    return {
-        "folders": _("A folder for each class: for most trainers, and for looking through."),
-        "csv": _("All images in one folder, and a table of them: for spreadsheets and scripts."),
-        "coco": _("COCO's JSON and its images: for tools that annotate and evaluate."),
-        "hf": _("A Hugging Face image folder, in training, validation and test."),
-        "tfrecord": _("TensorFlow's records, in training, validation and test."),
-    }[kind]
-
-
-def check(kind: str, output: Path) -> None:
+def check(format_name: str, output: Path) -> None:
     """Raise OutputRefused where `export` would at once."""
-    if not _is_table(kind, output):
+    if not EXPORT_FORMATS[format_name].is_single_file(output):
         check_output(output)
 
 
@@ -73,60 +41,55 @@ def export(
     database: Database,
     store: ImageStore,
     project: Project,
-    kind: str,
+    format_name: str,
     output: Path,
     *,
     progress: Progress,
     token: str = "",
-) -> Exported:
-    """Write a project as it is now to `output`, which is there whole or not at all.
+) -> ExportResult:
+    """Write a project as it is now to `output`, which appears whole or not at all.
 
-    kind: one of KINDS. output: a .zip, a .tar or a folder; of the kind csv also a .csv, which is the table
-    alone. token: names what is there meanwhile. The same state of a project gives the same bytes. A few
-    images at a time are in memory. Raises ProjectError for a project without images, OutputRefused where
-    it cannot be written, Stopped when a person asks for an end.
+    format_name: one of EXPORT_FORMATS. output: a .zip, a .tar or a folder; of the format csv also a .csv,
+    which is the table alone. token: names the temporary file. The same state of a project gives the same
+    bytes. A few images at a time are in memory. Raises ProjectError for a project without images,
+    OutputRefused where it cannot be written, Stopped when a person presses Stop.
     """
-    check(kind, output)
-    progress.report(_("Looking through the project"), 0)
+    check(format_name, output)
+    format_ = EXPORT_FORMATS[format_name]
+    progress.report(_("Reading the project"), 0)
     with database.read() as session:
-        found = listing(session, project.id, project.name)
-    if not found.images:
+        contents = project_contents(session, project.id, project.name)
+    if not contents.images:
         raise ProjectError(
             _("expected a project with images; {name} has none. Collect some first.").format(
                 name=project.name
             )
         )
-    originals = Originals(store, progress, len(found.images))
-    if _is_table(kind, output):
-        _write_table(database, found, output)
-        size_bytes = output.stat().st_size
+    originals = OriginalReader(store, progress, len(contents.images))
+    if format_.is_single_file(output):
+        _write_file(database, format_, contents, output)
     else:
-        with packing(output, token or "now") as packed:
-            exporting = Exporting(found, originals, packed, database.read)
-            placed = _WRITERS[kind](exporting)
+        assert format_.write is not None  # noqa: S101 - one of EXPORT_FORMATS
+        with open_archive(output, token or "now") as archive:
+            paths = format_.write(ExportContext(contents, originals, archive, database.read))
             with database.read() as session:
-                write_beside(session, packed, kind, found, placed)
-        size_bytes = _size_bytes(output)
-    return Exported(
-        images=len(found.images),
-        **by_state(found.images),
-        classes=len(found.classes),
-        size_bytes=size_bytes,
+                write_sidecars(session, archive, format_name, contents, paths)
+    return ExportResult(
+        images=len(contents.images),
+        **count_by_state(contents.images),
+        classes=len(contents.classes),
+        size_bytes=_size_bytes(output),
         lost=tuple(originals.lost),
     )
 
 
-def _is_table(kind: str, output: Path) -> bool:
-    return kind == "csv" and output.suffix.lower() == ".csv"
-
-
-def _write_table(database: Database, found: Listing, output: Path) -> None:
-    """Write the table alone: its images are known by their SHA-256 where it comes back."""
+def _write_file(database: Database, format_: DatasetFormat, contents: ProjectContents, output: Path) -> None:
+    assert format_.write_file is not None  # noqa: S101 - `is_single_file` asks for it
     try:
         with atomic_text(output) as file, database.read() as session:
-            write_table(session, file, found, dict(named(found.images, lambda image: ONE_FOLDER)))
+            format_.write_file(session, file, contents)
     except OSError as error:
-        raise refused(output, error) from error
+        raise output_refused(output, error) from error
 
 
 def _size_bytes(output: Path) -> int:

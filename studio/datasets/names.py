@@ -1,35 +1,35 @@
-"""Names that come with files: made readable whatever wrote them, and checked before they become ours."""
+"""Names of files and classes as they come: decoded from any encoding, and normalised."""
 
 import unicodedata
 from pathlib import PurePosixPath
 
-MAX_CHARACTERS = 80
+MAX_NAME_CHARACTERS = 80
 _IMAGE_ENDINGS = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff",
     ".heic", ".heif", ".avif",
 )  # fmt: skip
 
 
-def readable(raw: bytes) -> str:
-    """Return a file's name from its bytes: UTF-8, or the Korean code page of Windows, or that of DOS.
+def decode_file_name(raw: bytes) -> str:
+    """Return a file's name from its bytes: UTF-8, else cp949 (Korean Windows), else cp437 (DOS).
 
-    Old archives do not say which. Letters made of several parts are put together (NFC), as macOS does not;
-    what cannot be printed becomes a replacement character.
+    Old archives do not name their encoding. The name is NFC, which names from macOS are not; characters that
+    cannot be printed become replacement characters.
     """
-    name = _decoded(raw)
+    name = _decode(raw)
     return unicodedata.normalize(
         "NFC", "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name)
     )
 
 
-def _decoded(raw: bytes) -> str:
+def _decode(raw: bytes) -> str:
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError:
         pass
     try:
         name = raw.decode("cp949")
-        # Most pairs of bytes are some rare syllable; a Korean name has at least one that is in common use.
+        # Most pairs of bytes are a rare syllable in cp949; a Korean name has at least one in common use.
         if any(_is_common_korean(character) for character in name if not character.isascii()):
             return name
     except UnicodeDecodeError:
@@ -44,14 +44,14 @@ def _is_common_korean(character: str) -> bool:
         return False
 
 
-def class_name_of(folder: str) -> str | None:
-    """Return a folder's name as the name of a class: NFC, trimmed, at most 80 characters; None if empty."""
+def clean_class_name(folder: str) -> str | None:
+    """Return a name as that of a class: NFC, one line, trimmed, at most 80 characters; None if empty."""
     name = unicodedata.normalize("NFC", "".join(c if c.isprintable() else " " for c in folder))
-    return " ".join(name.split())[:MAX_CHARACTERS].strip() or None
+    return " ".join(name.split())[:MAX_NAME_CHARACTERS].strip() or None
 
 
 class ClassFolders:
-    """Which folder of a path is its class: the first under the root of the class folders.
+    """Class folders among paths: the class of a file is the first folder under their root.
 
     The root is the top, or, where the top holds one folder and nothing else (as `flower_photos` does), that
     folder, and so on downwards; a folder that holds images itself is a class, never the root.
@@ -68,8 +68,8 @@ class ClassFolders:
             self._root = inner.pop()
 
     def class_of(self, path: PurePosixPath) -> str | None:
-        """Return the class that a file's place gives it, or None for one outside every class folder."""
+        """Return the class of a file by its folder, or None for one outside every class folder."""
         folders, depth = path.parent.parts, len(self._root)
         if len(folders) <= depth or folders[:depth] != self._root:
             return None
-        return class_name_of(folders[depth])
+        return clean_class_name(folders[depth])

@@ -1,4 +1,4 @@
-"""Projects and their classes: made, found, renamed."""
+"""Projects and their classes: create, find, list and rename."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,14 +8,14 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from db import models
-from studio.datasets.names import MAX_CHARACTERS
+from studio.datasets.names import MAX_NAME_CHARACTERS
 from studio.errors import ProjectError
 from studio.i18n import _
 
 
 @dataclass(frozen=True)
 class Project:
-    """One classifier in the making."""
+    """A set of images with labels, from which classifiers are trained."""
 
     id: int
     name: str
@@ -33,21 +33,21 @@ class ProjectClass:
 
 
 def create_project(session: Session, name: str, now: datetime) -> Project:
-    """Make a project. Raises ProjectError when the name is not allowed or taken."""
-    name = _checked(name)
+    """Create a project. Raises ProjectError when the name is not allowed or taken."""
+    name = _check_name(name)
     if find_project(session, name):
         raise _taken(name)
     row = models.ProjectRow(name=name, created_at=now)
     try:
         with session.begin_nested():
             session.add(row)
-    except IntegrityError as error:  # another made it between the look and the writing
+    except IntegrityError as error:  # another process created it in between
         raise _taken(name) from error
     return _project(row)
 
 
 def find_project(session: Session, name: str) -> Project | None:
-    """Return the project of this name, spaces around it aside, or None."""
+    """Return the project of this name, or None. Spaces around the name are ignored."""
     row = session.scalar(select(models.ProjectRow).where(models.ProjectRow.name == name.strip()))
     return None if row is None else _project(row)
 
@@ -69,8 +69,8 @@ def list_projects(session: Session) -> list[Project]:
 
 
 def rename_project(session: Session, project_id: int, name: str) -> Project:
-    """Give a project another name. Raises ProjectError as `create_project`, and when there is no project."""
-    name = _checked(name)
+    """Rename a project. Raises ProjectError as `create_project`, and when there is no such project."""
+    name = _check_name(name)
     row = session.get(models.ProjectRow, project_id)
     if row is None:
         raise ProjectError(_("There is no such project. It may have been deleted; choose another."))
@@ -96,12 +96,12 @@ def _project(row: models.ProjectRow) -> Project:
     return Project(row.id, row.name, row.created_at)
 
 
-def _checked(name: str) -> str:
+def _check_name(name: str) -> str:
     name = name.strip()
-    if not (1 <= len(name) <= MAX_CHARACTERS and name.isprintable()):
+    if not (1 <= len(name) <= MAX_NAME_CHARACTERS and name.isprintable()):
         raise ProjectError(
             _("expected a name of 1 to {limit} characters on one line; {name!r} has {count}.").format(
-                limit=MAX_CHARACTERS, name=name[:MAX_CHARACTERS], count=len(name)
+                limit=MAX_NAME_CHARACTERS, name=name[:MAX_NAME_CHARACTERS], count=len(name)
             )
         )
     return name

@@ -10,15 +10,15 @@ from studio.datasets.splits import SPLITS, Split, split_of
 
 _VALIDATION_PERCENTAGE = _TESTING_PERCENTAGE = 10
 _SEED = 0
-"""What a retraining takes unless it is told otherwise."""
+"""The defaults of a retraining."""
 
 
-def side_columns(project_id: int, image: QueryableAttribute[int]) -> list[ColumnElement[Any]]:
-    """Return the columns that `side_of` decides by. image: the column of the image's id."""
+def split_columns(project_id: int, image: QueryableAttribute[int]) -> list[ColumnElement[Any]]:
+    """Return the columns for the arguments of `image_split`. image: the column of the image's id."""
     label, group, file = aliased(LabelRow), aliased(DuplicateGroupRow), aliased(ImageRow)
     given = select(label.split).where(label.project_id == project_id, label.image_id == image)
     first = select(group.group_id).where(group.project_id == project_id, group.image_id == image)
-    # Two levels down: SQLAlchemy has to be told whose image is meant.
+    # Two levels down, SQLAlchemy does not correlate by itself.
     first = first.correlate(image.class_)
     digest = select(file.sha256).where(file.id == func.coalesce(first.scalar_subquery(), image))
     return [
@@ -28,7 +28,7 @@ def side_columns(project_id: int, image: QueryableAttribute[int]) -> list[Column
 
 
 def _given_to_group(project_id: int, image: QueryableAttribute[int]) -> ColumnElement[str | None]:
-    """As `given_of_groups` has it, for one image and its copies that train or test."""
+    """Return `group_splits` in SQL for one image: over its labelled near-duplicates and itself."""
     mine, other, label = aliased(DuplicateGroupRow), aliased(DuplicateGroupRow), aliased(LabelRow)
     ranked = case({split: f"{rank}{split}" for rank, split in enumerate(SPLITS)}, value=label.split)
     return (
@@ -46,11 +46,11 @@ def _given_to_group(project_id: int, image: QueryableAttribute[int]) -> ColumnEl
     )
 
 
-def side_of(given: str | None, digest: str) -> Split:
-    """Return an image's split.
+def image_split(given: str | None, digest: str) -> Split:
+    """Return an image's split in a retraining with default settings.
 
-    given: what came with the image or with a copy of it; digest: its SHA-256, or that of the first image
-    of its group of copies, so that they fall on the same side.
+    given: the split that came with it or a near-duplicate. digest: its SHA-256, or that of the first image of
+    its group of near-duplicates, so that all of the group have the same split.
     """
     if given is not None:
         return cast(Split, given)

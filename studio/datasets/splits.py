@@ -1,4 +1,4 @@
-"""Which images train, which choose the best head, which test: decided by a hash that never moves."""
+"""Training, validation and testing splits, by a hash that does not move when images are added."""
 
 import hashlib
 from collections.abc import Iterable
@@ -6,37 +6,39 @@ from typing import Literal
 
 Split = Literal["training", "validation", "testing"]
 SPLITS: tuple[Split, ...] = ("training", "validation", "testing")
+SPLIT_FOLDERS: dict[Split, str] = {"training": "train", "validation": "validation", "testing": "test"}
+"""The folders of the splits in exports that other programs read."""
 
 
-def place_of(key: str, seed: int) -> float:
-    """Return a key's place in [0, 100), evenly spread and the same on every machine."""
+def hash_percentile(key: str, seed: int) -> float:
+    """Return a key's position in [0, 100), evenly distributed and the same on every machine."""
     digest = hashlib.sha256(f"{seed}:{key}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64 * 100
 
 
 def split_of(key: str, validation_percentage: float, testing_percentage: float, seed: int) -> Split:
-    """Return the split of `key`, whatever other keys there are.
+    """Return the split of `key`, which does not depend on other keys.
 
-    key: an image's SHA-256, or one name for a group of copies, so that they fall on the same side.
-    The lowest places are validation, the next testing, the rest training, as in `retrain.py`; unlike
-    there the file's path plays no part, so that moving a folder reshuffles nothing.
+    key: an image's SHA-256, or one name for a group of near-duplicates, so that all get the same split. The
+    lowest positions are validation, the next testing, the rest training, as in `retrain.py`; unlike there
+    the file's path plays no part, so that moving a folder changes no split.
     """
-    place = place_of(key, seed)
-    if place < validation_percentage:
+    position = hash_percentile(key, seed)
+    if position < validation_percentage:
         return "validation"
-    if place < validation_percentage + testing_percentage:
+    if position < validation_percentage + testing_percentage:
         return "testing"
     return "training"
 
 
-def given_of_groups(images: Iterable[tuple[str, Split | None]]) -> dict[str, Split]:
-    """Return the split of each group of near copies in which one came with an image.
+def group_splits(images: Iterable[tuple[str, Split | None]]) -> dict[str, Split]:
+    """Return the split of each group of near-duplicates of which an image came with a split.
 
-    images: each one's group, and the split that came with it, if any did. Where those of one group differ,
-    all are tested with, or else validated: whoever gave a test set did not mean its copies to be trained on.
+    images: each one's group, and the split that came with it, or None. Where they differ in a group, testing
+    has precedence over validation, and validation over training: no duplicate of a test image is trained on.
     """
-    found: dict[str, Split] = {}
+    splits: dict[str, Split] = {}
     for group, given in images:
         if given is not None:
-            found[group] = max(found.get(group, given), given, key=SPLITS.index)
-    return found
+            splits[group] = max(splits.get(group, given), given, key=SPLITS.index)
+    return splits

@@ -1,4 +1,4 @@
-"""Credit where it is due: who made a project's images and under which licence, as a table and a text."""
+"""Attribution: the authors and licences of a project's images, as a table and as a text."""
 
 import csv
 import io
@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 from db import models
 from studio.csv_cells import csv_cell
 from studio.i18n import _, counted
-from studio.images.provenance import COLUMNS as COLUMNS_OF_PAPERS
-from studio.images.provenance import OWN, ProvenanceRecord, on_the_web, record_of
+from studio.images.provenance import COLUMNS as PROVENANCE_COLUMNS
+from studio.images.provenance import OWN_WORK_KINDS, ProvenanceRecord, is_web_url, record_from_row
 
 COLUMNS = (
     "sha256",
@@ -33,7 +33,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class ImageCredit:
-    """An image in its class, and the places where it was found, in the order in which they came."""
+    """An image with its class and all its provenance, in the order in which it was found."""
 
     sha256: str
     class_name: str
@@ -41,38 +41,38 @@ class ImageCredit:
 
     @property
     def credited(self) -> ProvenanceRecord | None:
-        """The place to be credited: the first that states a licence, else one's own work, else the first."""
+        """The provenance to credit: the first with a licence, else of own work, else the first of all."""
         licensed = [place for place in self.places if place.licence]
-        own = [place for place in self.places if place.kind in OWN]
+        own = [place for place in self.places if place.kind in OWN_WORK_KINDS]
         return next(iter((*licensed, *own, *self.places)), None)
 
 
-def rows(
+def image_credits(
     session: Session, project_id: int, class_of: Mapping[str, str] | None = None
 ) -> tuple[ImageCredit, ...]:
-    """Return the credits of a project's images, by class.
+    """Return the credits of a project's images, sorted by class.
 
-    class_of: the classes of the images wanted by their SHA-256; None: all that are labelled now.
+    class_of: the classes of the wanted images by their SHA-256; None: all that are labelled now.
     """
     found, image = models.ProvenanceRow, models.ImageRow
-    wanted = _labelled(session, project_id) if class_of is None else class_of
+    wanted = _labelled_images(session, project_id) if class_of is None else class_of
     places: defaultdict[str, list[ProvenanceRecord]] = defaultdict(list)
-    # All of the project's, since so many can be wanted that no database would take their names in a question.
+    # Of the whole project, since a query cannot take as many hashes as may be wanted.
     for sha256, *values in session.execute(
-        select(image.sha256, *COLUMNS_OF_PAPERS)
+        select(image.sha256, *PROVENANCE_COLUMNS)
         .join(image, image.id == found.image_id)
         .where(found.project_id == project_id)
         .order_by(found.id)
     ):
         if sha256 in wanted:
-            places[sha256].append(record_of(values))
+            places[sha256].append(record_from_row(values))
     return tuple(
         ImageCredit(sha256, class_name, tuple(places[sha256]))
         for class_name, sha256 in sorted((class_name, sha256) for sha256, class_name in wanted.items())
     )
 
 
-def _labelled(session: Session, project_id: int) -> dict[str, str]:
+def _labelled_images(session: Session, project_id: int) -> dict[str, str]:
     image, label, image_class = models.ImageRow, models.LabelRow, models.ImageClassRow
     found = session.execute(
         select(image.sha256, image_class.name)
@@ -84,7 +84,7 @@ def _labelled(session: Session, project_id: int) -> dict[str, str]:
 
 
 def as_csv(credits: Iterable[ImageCredit]) -> str:
-    """Return a table with a line for every place of every image, under `COLUMNS`; times are in UTC."""
+    """Return a CSV with a line for every place of every image, under `COLUMNS`; times are in UTC."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -114,9 +114,9 @@ def _cells(credit: ImageCredit, place: ProvenanceRecord | None) -> tuple[str, ..
 
 
 def as_text(credits: Iterable[ImageCredit]) -> str:
-    """Return the text to put beside what is made of the images: a line for each, grouped by licence.
+    """Return the text to publish with a set or model: a line an image, grouped by licence.
 
-    Own work is only counted, since nobody is owed a credit for it. Images of unknown licence come last.
+    Own work is only counted, since it needs no credit. Images of unknown licence come last.
     """
     licensed: defaultdict[str, list[ProvenanceRecord]] = defaultdict(list)
     unknown: list[ProvenanceRecord | None] = []
@@ -124,44 +124,46 @@ def as_text(credits: Iterable[ImageCredit]) -> str:
     for credit in credits:
         place = credit.credited
         if place is not None and place.licence:
-            licensed[_line(place.licence)].append(place)
-        elif place is not None and place.kind in OWN:
+            licensed[_one_line(place.licence)].append(place)
+        elif place is not None and place.kind in OWN_WORK_KINDS:
             own += 1
         else:
             unknown.append(place)
     parts = [
-        _group(licence, len(places), (_credit(place) for place in places))
+        _licence_section(licence, len(places), (_credit_line(place) for place in places))
         for licence, places in sorted(licensed.items(), key=lambda group: group[0].casefold())
     ]
     if own:
-        parts.append(_group(_("Own work"), own, ()))
+        parts.append(_licence_section(_("Own work"), own, ()))
     if unknown:
-        parts.append(_group(_("Licence unknown"), len(unknown), (_credit(p) for p in unknown if p)))
+        parts.append(
+            _licence_section(_("Licence unknown"), len(unknown), (_credit_line(p) for p in unknown if p))
+        )
     return "\n".join(parts)
 
 
-def _group(name: str, count: int, lines: Iterable[str]) -> str:
+def _licence_section(name: str, count: int, lines: Iterable[str]) -> str:
     heading = f"{name}: {counted('{count} image', '{count} images', count)}"
     return "".join(f"{line}\n" for line in (heading, *sorted(set(lines), key=str.casefold)))
 
 
-def _credit(place: ProvenanceRecord) -> str:
-    """Return «“Title” by Creator (page), CC BY 2.0 (licence's address)», as far as it is known."""
-    text = _("“{title}”").format(title=_line(place.title or place.name))
+def _credit_line(place: ProvenanceRecord) -> str:
+    """Return «“Title” by Creator (page), CC BY 2.0 (licence's address)», as far as known."""
+    text = _("“{title}”").format(title=_one_line(place.title or place.name))
     if place.creator:
-        text = _("{title} by {creator}").format(title=text, creator=_line(place.creator))
+        text = _("{title} by {creator}").format(title=text, creator=_one_line(place.creator))
     page = place.page_address or place.address
-    if on_the_web(page):
-        text += f" ({_line(page)})"
+    if is_web_url(page):
+        text += f" ({_one_line(page)})"
     if place.licence:
-        text += f", {_line(place.licence)}"
-    if on_the_web(place.licence_address):
-        text += f" ({_line(place.licence_address)})"
+        text += f", {_one_line(place.licence)}"
+    if is_web_url(place.licence_address):
+        text += f" ({_one_line(place.licence_address)})"
     return text
 
 
-def _line(text: str) -> str:
-    """Return a stranger's text on one line, without what a terminal would obey."""
+def _one_line(text: str) -> str:
+    """Return a text from the web on one line, without control characters."""
     if not text.isprintable():
         text = "".join(c if c.isprintable() else " " for c in text)
     return " ".join(text.split())

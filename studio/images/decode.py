@@ -1,4 +1,4 @@
-"""From a file's bytes to RGB pixels, or to one line that says why not: the only decoder in the studio."""
+"""Decoding of image files to RGB pixels, or to an error that says why not: the studio's only decoder."""
 
 import codecs
 import io
@@ -27,9 +27,9 @@ from pillow_heif import register_heif_opener
 
 from studio.errors import ImageRefused
 from studio.i18n import _
-from studio.images.reasons import SkipReason
+from studio.images.skip_reasons import SkipReason
 
-_MAGIC: tuple[tuple[int, bytes, str], ...] = (
+_OTHER_SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"%PDF", "PDF"),
     (0, b"8BPS", "PSD (Photoshop)"),
     (0, b"gimp xcf", "XCF (GIMP)"),
@@ -65,9 +65,9 @@ _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x89HDF", "HDF5"),
     (0, b"\xd0\xcf\x11\xe0", "an old Office document"),
 )
-_RIFF = {b"AVI ": "AVI video", b"WAVE": "WAV audio"}
+_RIFF_FORMATS = {b"AVI ": "AVI video", b"WAVE": "WAV audio"}
 _TEXT_BYTES = 4096
-_ADMITTED: tuple[tuple[int, bytes, str], ...] = (
+_ACCEPTED_SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\xff\xd8\xff", "JPEG"),
     (0, b"\x89PNG\r\n\x1a\n", "PNG"),
     (8, b"WEBP", "WebP"),
@@ -78,38 +78,38 @@ _ADMITTED: tuple[tuple[int, bytes, str], ...] = (
     (0, b"II+\x00", "TIFF"),
     (0, b"MM\x00+", "TIFF"),
 )
-_BRANDS = {
+_ISO_MEDIA_BRANDS = {
     **dict.fromkeys((b"avif", b"avis"), "AVIF"),
     **dict.fromkeys((b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"), "HEIC"),
 }
 
 
-def admitted_format(data: bytes) -> str | None:
-    """Return which admitted format `data` claims to be by its signature, or None."""
+def accepted_format(data: bytes) -> str | None:
+    """Return the accepted format of `data` by its signature, or None."""
     if data[4:8] == b"ftyp":
-        return _BRANDS.get(data[8:12])
-    return _first(data, _ADMITTED)
+        return _ISO_MEDIA_BRANDS.get(data[8:12])
+    return _match_signature(data, _ACCEPTED_SIGNATURES)
 
 
-def foreign_format(data: bytes) -> str | None:
-    """Return what `data` is when it is something known that is no admitted image, or None."""
+def other_format(data: bytes) -> str | None:
+    """Return the format of `data` by its signature where that is no accepted image format, or None."""
     if data[4:8] == b"ftyp":
-        if data[8:12] in _BRANDS:
+        if data[8:12] in _ISO_MEDIA_BRANDS:
             return None
         return "camera RAW" if data[8:11] == b"crx" else "MP4 or QuickTime video"
-    if data[:4] == b"RIFF" and data[8:12] in _RIFF:
-        return _RIFF[data[8:12]]
-    return _first(data, _MAGIC) or _text_format(data)
+    if data[:4] == b"RIFF" and data[8:12] in _RIFF_FORMATS:
+        return _RIFF_FORMATS[data[8:12]]
+    return _match_signature(data, _OTHER_SIGNATURES) or _text_format(data)
 
 
-def _first(data: bytes, magic: tuple[tuple[int, bytes, str], ...]) -> str | None:
+def _match_signature(data: bytes, magic: tuple[tuple[int, bytes, str], ...]) -> str | None:
     return next((name for at, start, name in magic if data[at : at + len(start)] == start), None)
 
 
 def _text_format(data: bytes) -> str | None:
     head = data[:_TEXT_BYTES]
     try:
-        # Incremental, because a letter may be cut in two at the end of what is looked at.
+        # Incremental, because a character may be cut in two at the end of the head.
         text = codecs.getincrementaldecoder("utf-8-sig")().decode(head, final=len(data) <= _TEXT_BYTES)
     except UnicodeDecodeError:
         return None
@@ -144,9 +144,9 @@ _PLUGINS = (
 register_heif_opener(thumbnails=False)
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "HEIF", "AVIF")
 # Once, for the whole process: warnings.catch_warnings is not safe in threads. What Pillow warns of
-# (odd metadata, many pixels) is decided here, in words.
+# (invalid metadata, many pixels) is checked here.
 warnings.filterwarnings("ignore", module=r"PIL\.")
-_TURNS = {
+_TRANSPOSE_OF_ORIENTATION = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -155,7 +155,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_SIDEWAYS = (5, 6, 7, 8)
+_ROTATED_ORIENTATIONS = (5, 6, 7, 8)
 _DNG_VERSION_TAG = 50706
 _SUBFILE_TYPE_TAG = 254
 _SUB_IFDS_TAG = 330
@@ -163,11 +163,11 @@ _BOX_HEADER_BYTES = 8
 
 
 @dataclass(frozen=True)
-class Decoded:
-    """An image's pixels and what its file says of itself."""
+class DecodedImage:
+    """An image's pixels, and the format and size of its file."""
 
     image: Image.Image
-    """RGB, upright; at a smaller scale than the file where that was asked for."""
+    """RGB, upright; at a smaller scale than the file where a size was given."""
     format: str
     """Pillow's name: JPEG, PNG, WEBP, GIF, BMP, TIFF, HEIF or AVIF."""
     width_px: int
@@ -183,34 +183,33 @@ def decode(
     fitting_px: int | None = None,
     most_pixels: int = MAX_PIXELS,
 ) -> Image.Image:
-    """Return the image in `source` as RGB, turned upright, transparency laid on white.
+    """Return the image in `source` as RGB, turned upright, on white where it is transparent.
 
-    `name` is what messages call it. With `at_least_px`, a JPEG may come at a smaller scale whose shorter
-    side is still at least that long, with `fitting_px` at one whose longer side is: several times faster.
-    Of a GIF, WebP or TIFF the first frame.
-    Safe in threads. Raises ImageRefused with the reason: unreadable, empty, not an image (and what it is
-    instead), truncated, damaged, more than `most_pixels`, more than 200 MB, a size that cannot be.
+    name: for messages. at_least_px, fitting_px: a JPEG may be decoded at a smaller scale whose shorter or
+    longer side is still at least that long, which is several times faster. Of a GIF, WebP or TIFF the first
+    frame. Safe in threads. Raises ImageRefused with the reason: unreadable, empty, not an image (and its
+    format), truncated, damaged, more than `most_pixels`, more than 200 MB, an impossible size.
     """
-    return decode_whole(
+    return decode_with_format(
         source, name, at_least_px=at_least_px, fitting_px=fitting_px, most_pixels=most_pixels
     ).image
 
 
-def decode_whole(
+def decode_with_format(
     source: Path | bytes,
     name: str,
     *,
     at_least_px: int | None = None,
     fitting_px: int | None = None,
     most_pixels: int = MAX_PIXELS,
-) -> Decoded:
-    """Return what `decode` does with the file's format and size. Raises ImageRefused likewise."""
+) -> DecodedImage:
+    """Decode as `decode` does, and return the file's format and size too. Raises ImageRefused likewise."""
     data = source if isinstance(source, bytes) else read_image_file(source, name)
     if not data:
         raise ImageRefused(_("{name} is empty: expected an image.").format(name=name), SkipReason.DAMAGED)
-    refuse_large_file(len(data), name)
-    if foreign := foreign_format(data):
-        raise _not_a_image(name, foreign)
+    check_file_size(len(data), name)
+    if foreign := other_format(data):
+        raise _not_an_image(name, foreign)
     try:
         return _decode(data, name, at_least_px, fitting_px, most_pixels)
     except ImageRefused:
@@ -223,8 +222,8 @@ def decode_whole(
         ) from error
     except UnidentifiedImageError as error:
         raise _unidentified(data, name) from error
-    except Exception as error:  # what decoders raise on bad bytes has no common ancestor
-        raise _broken(data, name, error) from error
+    except Exception as error:  # decoders raise errors of many types on bad bytes
+        raise _damaged(data, name, error) from error
 
 
 def read_image_file(path: Path, name: str) -> bytes:
@@ -234,17 +233,17 @@ def read_image_file(path: Path, name: str) -> bytes:
             raise ImageRefused(
                 _("{name} is a folder: expected an image. Name the images in it.").format(name=name)
             )
-        refuse_large_file(path.stat().st_size, name)
+        check_file_size(path.stat().st_size, name)
         if not path.is_file():  # a pipe or a device: reading it might never end
             raise ImageRefused(_("{name} is not a plain file: expected an image.").format(name=name))
         return path.read_bytes()
     except OSError as error:
         raise ImageRefused(
-            _("{name} cannot be read: {why}.").format(name=name, why=error.strerror or error)
+            _("{name} cannot be read: {reason}.").format(name=name, reason=error.strerror or error)
         ) from error
 
 
-def refuse_large_file(size_bytes: int, name: str) -> None:
+def check_file_size(size_bytes: int, name: str) -> None:
     """Raise ImageRefused when a file is too large to be an image."""
     if size_bytes > MAX_FILE_BYTES:
         raise ImageRefused(
@@ -257,7 +256,7 @@ def refuse_large_file(size_bytes: int, name: str) -> None:
 
 def _decode(
     data: bytes, name: str, at_least_px: int | None, fitting_px: int | None, most_pixels: int
-) -> Decoded:
+) -> DecodedImage:
     with Image.open(io.BytesIO(data), formats=_FORMATS) as opened:
         width, height = opened.size
         if width * height > most_pixels:
@@ -269,8 +268,8 @@ def _decode(
                 )
             )
         if _is_camera_raw(opened):
-            raise _not_a_image(name, "camera RAW")
-        # A JPEG of two views (MPO) is a JPEG to everybody else.
+            raise _not_an_image(name, "camera RAW")
+        # Other programs treat a JPEG of two views (MPO) as a JPEG.
         format_name = "JPEG" if opened.format == "MPO" else str(opened.format)
         if isinstance(opened, JpegImagePlugin.JpegImageFile):
             if at_least_px is not None:
@@ -282,19 +281,19 @@ def _decode(
                     (max(1, width * fitting_px // longest), max(1, height * fitting_px // longest)),
                 )
         opened.load()
-        # Only now: a TIFF is turned by Pillow as it is loaded, and forgets its orientation.
+        # After loading: Pillow turns a TIFF as it loads it, and drops its orientation.
         orientation = _orientation(opened)
-        if orientation in _SIDEWAYS:
+        if orientation in _ROTATED_ORIENTATIONS:
             width, height = height, width
-        turn = _TURNS.get(orientation)
-        upright = opened if turn is None else opened.transpose(turn)
-        return Decoded(_rgb(upright), format_name, width, height)
+        transpose = _TRANSPOSE_OF_ORIENTATION.get(orientation)
+        upright = opened if transpose is None else opened.transpose(transpose)
+        return DecodedImage(_to_rgb(upright), format_name, width, height)
 
 
 def _orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # an image is not refused for what its metadata garbles
+    except Exception:  # broken metadata does not make an image unusable
         return 1
 
 
@@ -306,14 +305,14 @@ def _is_camera_raw(image: Image.Image) -> bool:
     return _DNG_VERSION_TAG in tags or (tags.get(_SUBFILE_TYPE_TAG) == 1 and _SUB_IFDS_TAG in tags)
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith(("I", "F")):
-        return Image.fromarray(_eight_bits(np.asarray(image), image.mode)).convert("RGB")
+        return Image.fromarray(_to_eight_bits(np.asarray(image), image.mode)).convert("RGB")
     if image.mode == "LAB":
         lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
-        turned = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
-        assert turned is not None  # noqa: S101 - only None when asked to work in place
-        return turned
+        converted = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
+        assert converted is not None  # noqa: S101 - only None when asked to work in place
+        return converted
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         white = Image.new("RGB", rgba.size, "white")
@@ -322,7 +321,7 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _eight_bits(values: npt.NDArray[Any], mode: str) -> npt.NDArray[np.uint8]:
+def _to_eight_bits(values: npt.NDArray[Any], mode: str) -> npt.NDArray[np.uint8]:
     """Scale grey values of 16 or 32 bits, or floats, to 0…255.
 
     16 bits have a known range. The others are taken by the smallest usual range that holds them (0…1 for
@@ -350,7 +349,7 @@ def _too_many_pixels(name: str, most_pixels: int, width: int = 0, height: int = 
     )
 
 
-def _not_a_image(name: str, kind: str) -> ImageRefused:
+def _not_an_image(name: str, kind: str) -> ImageRefused:
     return ImageRefused(
         _(
             "expected a JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF file; {name} is {kind}. "
@@ -361,8 +360,8 @@ def _not_a_image(name: str, kind: str) -> ImageRefused:
 
 
 def _unidentified(data: bytes, name: str) -> ImageRefused:
-    if admitted_format(data):
-        return _broken(data, name, None)
+    if accepted_format(data):
+        return _damaged(data, name, None)
     return ImageRefused(
         _(
             "expected a JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF file; {name} is none of them, "
@@ -372,9 +371,9 @@ def _unidentified(data: bytes, name: str) -> ImageRefused:
     )
 
 
-def _broken(data: bytes, name: str, error: Exception | None) -> ImageRefused:
-    kind = admitted_format(data) or _("image")
-    if isinstance(error, EOFError) or "truncated" in str(error).lower() or _ends_early(data):
+def _damaged(data: bytes, name: str, error: Exception | None) -> ImageRefused:
+    kind = accepted_format(data) or _("image")
+    if isinstance(error, EOFError) or "truncated" in str(error).lower() or _is_truncated(data):
         return ImageRefused(
             _("{name} is truncated: the {kind} file ends too early. Fetch it again.").format(
                 name=name, kind=kind
@@ -386,29 +385,29 @@ def _broken(data: bytes, name: str, error: Exception | None) -> ImageRefused:
     )
 
 
-def _ends_early(data: bytes) -> bool:
-    """Whether a file that cannot be decoded is shorter than it says, or lacks its end."""
+def _is_truncated(data: bytes) -> bool:
+    """Return whether a file that cannot be decoded is shorter than its header says, or lacks its end."""
     tail = data[-64:]
-    match admitted_format(data):
+    match accepted_format(data):
         case "JPEG":
-            early = b"\xff\xd9" not in tail
+            is_cut = b"\xff\xd9" not in tail
         case "PNG":
-            early = b"IEND" not in tail
+            is_cut = b"IEND" not in tail
         case "GIF":
-            early = not tail.rstrip(b"\0").endswith(b";")
+            is_cut = not tail.rstrip(b"\0").endswith(b";")
         case "WebP":
-            early = int.from_bytes(data[4:8], "little") + 8 > len(data)
+            is_cut = int.from_bytes(data[4:8], "little") + 8 > len(data)
         case "BMP":
-            early = int.from_bytes(data[2:6], "little") > len(data)
+            is_cut = int.from_bytes(data[2:6], "little") > len(data)
         case "HEIC" | "AVIF":
-            early = _last_box_end(data) > len(data)
+            is_cut = _last_box_end(data) > len(data)
         case _:
-            early = False
-    return early
+            is_cut = False
+    return is_cut
 
 
 def _last_box_end(data: bytes) -> int:
-    """Return where the last of an ISO media file's boxes says that it ends, in bytes from the start."""
+    """Return the end of the last box of an ISO media file by its header, in bytes from the start."""
     at = 0
     while at + _BOX_HEADER_BYTES <= len(data):
         size = int.from_bytes(data[at : at + 4], "big")

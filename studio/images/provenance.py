@@ -1,4 +1,4 @@
-"""The provenance of a project's images: every place where each was found, and what is known of its licence."""
+"""The provenance of a project's images: every place where each was found, and its licence, if known."""
 
 import re
 from collections.abc import Collection, Iterable
@@ -11,11 +11,12 @@ from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import QueryableAttribute, Session
 
 from db import models
+from studio.i18n import _
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """What is known of where an image comes from and what may be done with it; empty means unknown."""
+    """The page, author and licence of an image, as one place states them; empty means unknown."""
 
     page_address: str = ""
     title: str = ""
@@ -25,21 +26,56 @@ class Provenance:
     robots: str = ""
 
 
-OWN = ("camera", "drawing")
-"""Kinds of provenance that are a person's own work: there is no licence to ask for."""
 VISITOR = "visitor"
-"""The kind of provenance of images that visitors of a link left, because the answer on them was wrong."""
+"""The kind of provenance of images that visitors of a share link sent as feedback."""
+
+
+@dataclass(frozen=True)
+class ProvenanceKind:
+    """How an image came into a project."""
+
+    name: str
+    """As it is stored."""
+    title: str
+    """For people."""
+    is_own_work: bool = False
+    """Whether it is a person's own work, which needs no licence."""
+
+
+_KINDS = (
+    ProvenanceKind("folder", _("from a folder")),
+    ProvenanceKind("archive", _("from an archive")),
+    ProvenanceKind("upload", _("uploaded")),
+    ProvenanceKind("camera", _("taken with the camera"), is_own_work=True),
+    ProvenanceKind("drawing", _("generated sample shapes"), is_own_work=True),
+    ProvenanceKind("download", _("downloaded")),
+    ProvenanceKind("crawl", _("crawled from web pages")),
+    ProvenanceKind("list", _("from a list of URLs")),
+    ProvenanceKind("openverse", "Openverse"),
+    ProvenanceKind("commons", "Wikimedia Commons"),
+    ProvenanceKind(VISITOR, _("reported by a visitor")),
+)
+PROVENANCE_KINDS = {kind.name: kind for kind in _KINDS}
+"""By name, in the order of the pages. Of other kinds, from elsewhere, the name is shown."""
+OWN_WORK_KINDS = tuple(kind.name for kind in _KINDS if kind.is_own_work)
+
+
+def provenance_title(kind: str) -> str:
+    """Return the title of a kind of provenance; its name if the kind is unknown."""
+    return PROVENANCE_KINDS[kind].title if kind in PROVENANCE_KINDS else kind
+
+
 _CHUNK = 1_000
-"""How many ids go into one question: databases limit them."""
+"""The most ids in one query: databases limit them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProvenanceRecord(Provenance):
-    """The provenance that came with an image from one place."""
+    """One place where an image was found."""
 
     kind: str
     address: str
-    """The file's path inside what was given, or its address on the web."""
+    """The file's path in the folder or archive, or its URL."""
     found_at: datetime
 
     @property
@@ -48,20 +84,20 @@ class ProvenanceRecord(Provenance):
         return file_name(self.address)
 
 
-NAMES = tuple(field.name for field in fields(ProvenanceRecord))
-COLUMNS = tuple(getattr(models.ProvenanceRow, name) for name in NAMES)
-"""What a question selects for `record_of`: columns alone, since whole rows take about twice as long."""
+FIELD_NAMES = tuple(field.name for field in fields(ProvenanceRecord))
+COLUMNS = tuple(getattr(models.ProvenanceRow, name) for name in FIELD_NAMES)
+"""The columns to select for `record_from_row`: whole ORM rows take about twice as long."""
 
 
-def record_of(values: Iterable[Any]) -> ProvenanceRecord:
+def record_from_row(values: Iterable[Any]) -> ProvenanceRecord:
     """Return the record of one row's `COLUMNS`."""
-    return ProvenanceRecord(**dict(zip(NAMES, values, strict=True)))
+    return ProvenanceRecord(**dict(zip(FIELD_NAMES, values, strict=True)))
 
 
 def provenance_of(
     session: Session, project_id: int, image_ids: Collection[int]
 ) -> dict[int, tuple[ProvenanceRecord, ...]]:
-    """Return the provenance of images by their ids, each image's in the order in which they came."""
+    """Return the provenance of images by their ids, in the order in which they were found."""
     found = models.ProvenanceRow
     records: dict[int, tuple[ProvenanceRecord, ...]] = dict.fromkeys(image_ids, ())
     ids = list(records)
@@ -73,32 +109,32 @@ def provenance_of(
             .order_by(found.id)
         )
         for image_id, *values in rows:
-            records[image_id] += (record_of(values),)
+            records[image_id] += (record_from_row(values),)
     return records
 
 
 def has_licence(project_id: int, image_id: QueryableAttribute[int]) -> ColumnElement[bool]:
-    """Return the condition that a project knows what may be done with an image: a licence, or own work."""
+    """Return the SQL condition that an image has a known licence in a project, or is own work."""
     found = models.ProvenanceRow
     return (
         select(found.id)
         .where(
             found.project_id == project_id,
             found.image_id == image_id,
-            or_(found.licence != "", found.kind.in_(OWN)),
+            or_(found.licence != "", found.kind.in_(OWN_WORK_KINDS)),
         )
         .exists()
     )
 
 
-def on_the_web(address: str) -> bool:
-    """Whether an address can be made a link of: http and https, and nothing that runs."""
+def is_web_url(address: str) -> bool:
+    """Return whether an address is http or https, and so safe as a link."""
     return address.lower().startswith(("http://", "https://"))
 
 
 def file_name(address: str) -> str:
-    """Return the last part of a path or of a web address, made readable; its site where it has none."""
-    if not on_the_web(address):
+    """Return the file name in a path or URL, decoded; the host for a URL without one."""
+    if not is_web_url(address):
         return address.replace("\\", "/").rpartition("/")[2]
     try:
         parts = urlsplit(address)
@@ -107,38 +143,39 @@ def file_name(address: str) -> str:
     return " ".join(unquote(parts.path.rpartition("/")[2]).split()) or parts.netloc
 
 
-CODES = ("by", "by-sa", "by-nc", "by-nd", "by-nc-sa", "by-nc-nd", "cc0", "pdm")
-_HOME = r"\s*(?:https?:)?(?://)?(?:www\.)?creativecommons\.org"
-_LICENCE = re.compile(
-    _HOME + r"/licen[cs]es/(by(?:-nd-nc|(?:-nc)?(?:-nd|-sa)?))/(\d\.\d)(?:/(igo|scotland|[a-z]{2})\b)?",
+LICENCE_CODES = ("by", "by-sa", "by-nc", "by-nd", "by-nc-sa", "by-nc-nd", "cc0", "pdm")
+_CREATIVE_COMMONS = r"\s*(?:https?:)?(?://)?(?:www\.)?creativecommons\.org"
+_LICENCE_URL = re.compile(
+    _CREATIVE_COMMONS
+    + r"/licen[cs]es/(by(?:-nd-nc|(?:-nc)?(?:-nd|-sa)?))/(\d\.\d)(?:/(igo|scotland|[a-z]{2})\b)?",
     re.IGNORECASE,
 )
-_PUBLIC_DOMAIN = re.compile(_HOME + r"/publicdomain/(zero|mark)/(\d\.\d)", re.IGNORECASE)
-_CODE = re.compile(r"(?:cc[- ]?)?(by(?:-nc)?(?:-nd|-sa)?)(?:[- ]?\d(?:\.\d.*)?)?$", re.IGNORECASE)
+_PUBLIC_DOMAIN_URL = re.compile(_CREATIVE_COMMONS + r"/publicdomain/(zero|mark)/(\d\.\d)", re.IGNORECASE)
+_CODE_NAME = re.compile(r"(?:cc[- ]?)?(by(?:-nc)?(?:-nd|-sa)?)(?:[- ]?\d(?:\.\d.*)?)?$", re.IGNORECASE)
 
 
 def licence_name(address: str) -> str:
     """Return the short name of the licence at an address, as in `CC BY-SA 4.0`; empty for others."""
-    if found := _LICENCE.match(address):
-        kind = found[1].upper().replace("-ND-NC", "-NC-ND")  # as it was called at first
+    if found := _LICENCE_URL.match(address):
+        kind = found[1].upper().replace("-ND-NC", "-NC-ND")  # its first name
         return " ".join(filter(None, ("CC", kind, found[2], (found[3] or "").upper())))
-    if found := _PUBLIC_DOMAIN.match(address):
+    if found := _PUBLIC_DOMAIN_URL.match(address):
         return f"CC0 {found[2]}" if found[1].lower() == "zero" else f"Public Domain Mark {found[2]}"
     return ""
 
 
-def code(name_or_address: str) -> str | None:
-    """Return which of `CODES` a name (`CC BY-SA 4.0`, `by-sa`, `cc-by-2.0`) or an address stands for."""
+def licence_code(name_or_address: str) -> str | None:
+    """Return the licence code of a name (`CC BY-SA 4.0`, `by-sa`, `cc-by-2.0`) or URL; None for others."""
     text = " ".join(name_or_address.split())
     name = (licence_name(text) or text).lower()
     if name.startswith(("cc0", "cc-zero", "cc zero")):
         return "cc0"
     if name.startswith(("public domain", "pdm")) or name in ("pd", "no restrictions"):
         return "pdm"
-    found = _CODE.match(name)
-    return found[1] if found and found[1] in CODES else None
+    found = _CODE_NAME.match(name)
+    return found[1] if found and found[1] in LICENCE_CODES else None
 
 
-def name_of_code(code: str) -> str:
+def licence_code_name(code: str) -> str:
     """Return a code as people write it: `CC BY-SA`."""
     return {"cc0": "CC0", "pdm": "Public Domain Mark"}.get(code, f"CC {code.upper()}")

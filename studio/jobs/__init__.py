@@ -1,1 +1,1 @@
-"""Long work: the queue, the worker and its children, progress, stopping, recovery."""
+"""The job queue and what a task gets; `studio.worker` runs the jobs."""

@@ -1,4 +1,4 @@
-"""What a room gives the worker: tasks, and the context in which one runs."""
+"""Tasks, which rooms register with the worker, and the context in which one runs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

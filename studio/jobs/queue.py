@@ -1,7 +1,7 @@
-"""The queue of long work: the `jobs` table itself (see `docs/decisions/0004-jobs.md`).
+"""The job queue: functions over the `jobs` table (see `docs/decisions/0004-jobs.md`).
 
-Whoever works on a job holds a token, written when the job is claimed. Every later word about the job is
-spoken with that token, so that a worker thought dead that comes back cannot disturb its successor.
+A worker that claims a job writes a token of its own into the row. Every later update needs that token, so
+that a worker that was taken for dead and comes back cannot interfere with its successor.
 """
 
 from collections.abc import Collection, Mapping
@@ -19,18 +19,18 @@ from studio.i18n import _
 State = Literal["queued", "running", "done", "failed", "stopped"]
 
 SILENCE = timedelta(seconds=BUSY_TIMEOUT_S + 5)
-"""A running job whose worker has not been heard of for so long is taken from it.
+"""A running job without a heartbeat for this long is given to another worker.
 
-Longer than a worker may have to wait until it can be heard, for others that write.
+Longer than a worker may have to wait for the database while others write.
 """
 
 ATTEMPTS = 3
-"""A job whose child dies this often is not tried again: it would only die once more."""
+"""A job whose process dies this often fails."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """Long work as it stands now."""
+    """A job in its current state."""
 
     id: int
     project_id: int | None
@@ -42,7 +42,7 @@ class Job:
     total: int | None
     phase_started_at: datetime | None
     phase_started_from: int
-    stop_asked: bool
+    stop_requested: bool
     error: str | None
     result: Mapping[str, Any] | None
     created_at: datetime
@@ -51,27 +51,27 @@ class Job:
 
     @property
     def live(self) -> bool:
-        """Whether it waits or runs."""
+        """Return whether the job is queued or running."""
         return self.state in {"queued", "running"}
 
     @property
     def fraction(self) -> float:
-        """How much of the phase is done, 0 to 1; 0 where the total is unknown."""
+        """Return the finished share of the phase, 0 to 1; 0 if the total is unknown."""
         return min(1.0, self.done / self.total) if self.total else 0.0
 
     def seconds_left(self, now: datetime) -> float | None:
-        """How long the phase will still take at its pace so far; None while that cannot be said."""
-        fresh = self.done - self.phase_started_from
-        if self.phase_started_at is None or not self.total or fresh <= 0:
+        """Estimate the seconds that the phase still takes; None if unknown."""
+        finished = self.done - self.phase_started_from
+        if self.phase_started_at is None or not self.total or finished <= 0:
             return None
         elapsed_s = (now - self.phase_started_at).total_seconds()
-        return max(0.0, elapsed_s / fresh * (self.total - self.done))
+        return max(0.0, elapsed_s / finished * (self.total - self.done))
 
 
 def enqueue(
     session: Session, kind: str, arguments: Mapping[str, Any], project_id: int | None, now: datetime
 ) -> int:
-    """Put work at the end of the queue and return its id; it is there once `session` is committed."""
+    """Add a job to the end of the queue and return its id."""
     job = models.JobRow(
         kind=kind, arguments=dict(arguments), project_id=project_id, state="queued", created_at=now
     )
@@ -81,7 +81,7 @@ def enqueue(
 
 
 def find(session: Session, job_id: int) -> Job | None:
-    """Return one job."""
+    """Return a job; None if there is none of this id."""
     row = session.get(models.JobRow, job_id)
     return None if row is None else _job(row)
 
@@ -100,7 +100,7 @@ def latest(
 
 
 def live(session: Session, project_id: int, kinds: Collection[str]) -> list[Job]:
-    """Return a project's jobs of these kinds that wait or run, the oldest first."""
+    """Return a project's queued and running jobs of these kinds, the oldest first."""
     rows = session.scalars(
         select(models.JobRow)
         .where(
@@ -114,7 +114,7 @@ def live(session: Session, project_id: int, kinds: Collection[str]) -> list[Job]
 
 
 def unfinished(session: Session, project_id: int, kind: str, arguments: Mapping[str, Any]) -> Job | None:
-    """Return the newest job that was asked for in just these words, unless it has ended well."""
+    """Return the newest job of this kind with exactly these arguments that is not done."""
     rows = session.scalars(
         select(models.JobRow)
         .where(
@@ -126,41 +126,41 @@ def unfinished(session: Session, project_id: int, kind: str, arguments: Mapping[
 
 
 def request_stop(session: Session, job_id: int, now: datetime) -> None:
-    """Stop a job: at once where it waits, within two seconds where it runs. A job that ended is left."""
+    """Stop a job: at once if it is queued, within two seconds if it runs."""
     session.execute(
         update(models.JobRow)
         .where(models.JobRow.id == job_id, models.JobRow.state == "queued")
-        .values(state="stopped", stop_asked=True, ended_at=now)
+        .values(state="stopped", stop_requested=True, ended_at=now)
     )
     session.execute(
         update(models.JobRow)
         .where(models.JobRow.id == job_id, models.JobRow.state == "running")
-        .values(stop_asked=True)
+        .values(stop_requested=True)
     )
 
 
 def resume(session: Session, job_id: int) -> None:
-    """Queue a stopped or failed job again; it goes on from what it had finished."""
+    """Queue a stopped or failed job again; it continues from what it had finished."""
     session.execute(
         update(models.JobRow)
         .where(models.JobRow.id == job_id, models.JobRow.state.in_(("stopped", "failed")))
-        .values(state="queued", stop_asked=False, attempts=0, error=None, details=None, ended_at=None)
+        .values(state="queued", stop_requested=False, attempts=0, error=None, details=None, ended_at=None)
     )
 
 
 def has_queued(session: Session, kinds: Collection[str]) -> bool:
-    """Whether any job of these kinds waits: a look that takes no lock."""
+    """Return whether a job of these kinds is queued, without taking a lock."""
     wanted = models.JobRow.state == "queued", models.JobRow.kind.in_(kinds)
     return session.scalar(select(models.JobRow.id).where(*wanted).limit(1)) is not None
 
 
 def claim(session: Session, token: str, now: datetime, kinds: Collection[str]) -> Job | None:
-    """Take the oldest waiting job of these kinds; no two workers get the same."""
+    """Claim the oldest queued job of these kinds; no two workers get the same one."""
     return _claim(session, token, now, models.JobRow.kind.in_(kinds))
 
 
 def claim_one(session: Session, job_id: int, token: str, now: datetime) -> Job | None:
-    """Take this job, if it waits still."""
+    """Claim this job if it is still queued."""
     return _claim(session, token, now, models.JobRow.id == job_id)
 
 
@@ -182,7 +182,7 @@ def _claim(session: Session, token: str, now: datetime, wanted: ColumnElement[bo
 
 
 def heartbeat(session: Session, job_id: int, token: str, now: datetime) -> Job | None:
-    """Say that the job's worker lives; returns the job, or None when it is no longer this worker's."""
+    """Record that the worker is alive; returns the job, or None if another worker has it."""
     row = session.scalars(_held(job_id, token)).first()
     if row is None:
         return None
@@ -193,7 +193,7 @@ def heartbeat(session: Session, job_id: int, token: str, now: datetime) -> Job |
 def progress(
     session: Session, job_id: int, token: str, now: datetime, phase: str, done: int, total: int | None
 ) -> Job | None:
-    """Write how far the job is; returns the job, or None when it is no longer this worker's."""
+    """Record the job's progress; returns the job, or None if another worker has it."""
     row = session.scalars(_held(job_id, token)).first()
     if row is None:
         return None
@@ -214,7 +214,7 @@ def end(
     error: str | None = None,
     details: str | None = None,
 ) -> bool:
-    """Write how the job ended; False when it is no longer this worker's."""
+    """Record how the job ended; returns False if another worker has it."""
     row = session.scalars(_held(job_id, token)).first()
     if row is None:
         return False
@@ -224,14 +224,14 @@ def end(
 
 
 def release(session: Session, job_id: int, token: str, now: datetime) -> None:
-    """Give back a job whose child died: to the queue, or, when it keeps dying, as failed."""
+    """Requeue a job whose process died; after `ATTEMPTS` times it fails."""
     row = session.scalars(_held(job_id, token)).first()
     if row is not None:
-        _give_back(row, now)
+        _requeue(row, now)
 
 
 def requeue_lost(session: Session, now: datetime) -> int:
-    """Give back every job whose worker has fallen silent; returns how many."""
+    """Requeue every job without a heartbeat for `SILENCE`; returns how many."""
     oldest = now - SILENCE
     rows = session.scalars(
         select(models.JobRow)
@@ -239,24 +239,24 @@ def requeue_lost(session: Session, now: datetime) -> int:
         .with_for_update(skip_locked=True)
     ).all()
     for row in rows:
-        _give_back(row, now)
+        _requeue(row, now)
     return len(rows)
 
 
 def count_live(session: Session) -> int:
-    """How many jobs wait or run."""
+    """Count the queued and running jobs."""
     states = ("queued", "running")
     return session.scalar(select(func.count()).where(models.JobRow.state.in_(states))) or 0
 
 
-def _give_back(row: models.JobRow, now: datetime) -> None:
+def _requeue(row: models.JobRow, now: datetime) -> None:
     row.worker = None
-    if row.stop_asked:
+    if row.stop_requested:
         row.state, row.ended_at = "stopped", now
     elif row.attempts >= ATTEMPTS:
         row.state, row.ended_at = "failed", now
         row.error = _(
-            "The work ended unexpectedly {count} times, perhaps for want of memory. What was finished is "
+            "The job ended unexpectedly {count} times, perhaps because memory ran out. What was finished is "
             "kept: close other programs and press Continue."
         ).format(count=row.attempts)
     else:
@@ -281,7 +281,7 @@ def _job(row: models.JobRow) -> Job:
         total=row.total,
         phase_started_at=row.phase_started_at,
         phase_started_from=row.phase_started_from,
-        stop_asked=row.stop_asked,
+        stop_requested=row.stop_requested,
         error=row.error,
         result=row.result,
         created_at=row.created_at,

@@ -1,6 +1,7 @@
-"""A folder of class folders as `retrain.py` reads it: its labels, its choice of files and its split by path.
+"""`retrain.py` compatibility: labels, files and split by path of a folder of class folders, bottleneck text
+files, and the emptying of the summaries folder.
 
-Measured against TensorFlow for Poets 2, https://github.com/googlecodelabs/tensorflow-for-poets-2.
+Checked against TensorFlow for Poets 2, https://github.com/googlecodelabs/tensorflow-for-poets-2.
 """
 
 import hashlib
@@ -12,94 +13,94 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from studio.arrays import Float32Array
-from studio.backbones.embedding import Refusal
+from studio.backbones.embedding import SkippedFile
 from studio.datasets.splits import Split
 from studio.errors import OutputRefused, SourceMissing, TooFewImages
 from studio.files import atomic_bytes
 from studio.i18n import _
 from studio.progress import Progress
-from studio.retrain.image_folder import sha256_of
+from studio.retrain.image_folder import file_sha256
 from studio.retrain.snapshot import Example, Snapshot
 
-_LARGEST = 2**27 - 1
-"""Of what a hash is turned into before it becomes a percentage."""
+_MAX_IMAGES_PER_CLASS = 2**27 - 1
+"""`MAX_NUM_IMAGES_PER_CLASS` of `retrain.py`: the range of a hash before it becomes a percentage."""
 _SUFFIXES = ("jpg", "jpeg", "JPG", "JPEG")
-"""Just these, in this order: `.Jpg` is not looked at."""
+"""Exactly these, in this order: a `.Jpg` file is ignored."""
 
 
 @dataclass(frozen=True)
-class PeerFolder:
-    """What is in a folder. warnings: a line each, of what was passed over; refusals: unreadable files."""
+class CompatFolder:
+    """The snapshot of a folder. warnings: one line for each ignored folder; skipped: unreadable files."""
 
     snapshot: Snapshot
     warnings: tuple[str, ...]
-    refusals: tuple[Refusal, ...]
+    skipped: tuple[SkippedFile, ...]
 
 
-def label_of(folder: str) -> str:
-    """Return a class's label from its folder's name: lower case, all but a-z and 0-9 as single spaces."""
+def folder_label(folder: str) -> str:
+    """Return a class's label from its folder's name: lower case, everything but a-z and 0-9 as one space."""
     return re.sub("[^a-z0-9]+", " ", folder.lower())
 
 
-def place_of(path: str) -> float:
-    """Return where an image stands between 0 and 100 by its path as it was typed.
+def hash_percentage(path: str) -> float:
+    """Return the hash of a path as typed, as a percentage, 0-100.
 
-    What follows `_nohash_` does not count, so that images of one thing can be kept together.
+    Everything after `_nohash_` is ignored, so that images of one object can be kept in one split.
     """
-    named = re.sub("_nohash_.*$", "", path)
-    number = int(hashlib.sha1(named.encode(errors="surrogateescape"), usedforsecurity=False).hexdigest(), 16)
-    return number % (_LARGEST + 1) * (100.0 / _LARGEST)
+    hashed = re.sub("_nohash_.*$", "", path)
+    number = int(hashlib.sha1(hashed.encode(errors="surrogateescape"), usedforsecurity=False).hexdigest(), 16)
+    return number % (_MAX_IMAGES_PER_CLASS + 1) * (100.0 / _MAX_IMAGES_PER_CLASS)
 
 
-def split_of(path: str, validation_percentage: float, testing_percentage: float) -> Split:
-    """Return the split of a path: validation below the one percentage, testing below both."""
-    place = place_of(path)
-    if place < validation_percentage:
+def path_split(path: str, validation_percentage: float, testing_percentage: float) -> Split:
+    """Return the split of a path: validation below the first percentage, testing below the sum of both."""
+    percentage = hash_percentage(path)
+    if percentage < validation_percentage:
         return "validation"
-    return "testing" if place < validation_percentage + testing_percentage else "training"
+    return "testing" if percentage < validation_percentage + testing_percentage else "training"
 
 
-def read_peer_folder(
+def read_compat_folder(
     image_dir: str,
     *,
     validation_percentage: float,
     testing_percentage: float,
     seed: int,
     progress: Progress,
-) -> PeerFolder:
-    """Deal a folder out as `retrain.py` does. image_dir: as it was typed, for every letter of it counts.
+) -> CompatFolder:
+    """Read a folder of class folders and split it as `retrain.py` does.
 
-    Copies stay, and where two folders come to one label the later takes the place of the earlier; of that
-    there is a warning. Raises SourceMissing, and TooLittleToLearnFrom without a class or where no image of
-    a class is left for training.
+    image_dir: as typed, since the split depends on every character of it.
+    Duplicates stay. If two folders map to one label, the later one replaces the earlier one, with a warning.
+    Raises SourceMissing, and TooFewImages without a class or if a class has no training image.
     """
     warnings = []
     folders: dict[str, list[str]] = {}
     names: dict[str, str] = {}
     for name in _class_folders(image_dir):
-        paths = _images(os.path.join(image_dir, name))  # noqa: PTH118 - as text, just as typed
-        label = label_of(name)
+        paths = _image_paths(os.path.join(image_dir, name))  # noqa: PTH118 - as text, exactly as typed
+        label = folder_label(name)
         if not paths:
-            warnings.append(_("{folder} has no jpg or jpeg file: it is passed over.").format(folder=name))
+            warnings.append(_("{folder} has no jpg or jpeg file and is ignored.").format(folder=name))
             continue
         if label in folders:
             warnings.append(
-                _("{first} and {second} both come to the label “{label}”: only {second} is used.").format(
+                _("{first} and {second} both map to the label “{label}”: only {second} is used.").format(
                     first=names[label], second=name, label=label
                 )
             )
-        folders[label], names[label] = paths, name  # the label keeps its place
+        folders[label], names[label] = paths, name  # the label keeps its position
     if not folders:
         raise TooFewImages(
-            _("expected folders of jpg images in {path}; there is none. Name the folder above them.").format(
+            _("expected folders of jpg images in {path}; found none. Choose the folder above them.").format(
                 path=image_dir
             )
         )
     labelled = [(label, path) for label, paths in folders.items() for path in paths]
-    examples, refusals = _examples(labelled, validation_percentage, testing_percentage, progress)
+    examples, skipped = _examples(labelled, validation_percentage, testing_percentage, progress)
     snapshot = Snapshot(tuple(examples), tuple(folders), seed)
     _check_training(snapshot)
-    return PeerFolder(snapshot, tuple(warnings), tuple(refusals))
+    return CompatFolder(snapshot, tuple(warnings), tuple(skipped))
 
 
 def _class_folders(image_dir: str) -> list[str]:
@@ -111,13 +112,13 @@ def _class_folders(image_dir: str) -> list[str]:
                 path=image_dir, error=error.strerror
             )
         ) from error
-    return [name for name in folders if name != image_dir]  # one that is called as all of it is skipped
+    return [name for name in folders if name != image_dir]  # as in `retrain.py`, which skips that name
 
 
-def _images(folder: str) -> list[str]:
+def _image_paths(folder: str) -> list[str]:
     names = sorted(path.name for path in Path(folder).iterdir() if path.is_file())
     return [
-        os.path.join(folder, name)  # noqa: PTH118 - as text, just as typed
+        os.path.join(folder, name)  # noqa: PTH118 - as text, exactly as typed
         for suffix in _SUFFIXES
         for name in names
         if name.endswith(f".{suffix}")
@@ -129,38 +130,38 @@ def _examples(
     validation_percentage: float,
     testing_percentage: float,
     progress: Progress,
-) -> tuple[list[Example], list[Refusal]]:
-    examples, refusals = [], []
+) -> tuple[list[Example], list[SkippedFile]]:
+    examples, skipped = [], []
     phase = _("Reading the folder")
     for done, (label, path) in enumerate(labelled):
         progress.report(phase, done, len(labelled))
         try:
-            digest = sha256_of(Path(path))
+            digest = file_sha256(Path(path))
         except OSError as error:
             reason = _("{name} cannot be read: {error}").format(
                 name=Path(path).name, error=error.strerror or error
             )
-            refusals.append(Refusal(Path(path), reason))
+            skipped.append(SkippedFile(Path(path), reason))
             continue
-        split = split_of(path, validation_percentage, testing_percentage)
+        split = path_split(path, validation_percentage, testing_percentage)
         examples.append(Example(digest, Path(path), label, split))
     progress.report(phase, len(labelled), len(labelled))
-    return sorted(examples, key=lambda example: (example.sha256, str(example.path))), refusals
+    return sorted(examples, key=lambda example: (example.sha256, str(example.path))), skipped
 
 
 def _check_training(snapshot: Snapshot) -> None:
-    trained = {example.label for example in snapshot.of_split("training")}
+    training_labels = {example.label for example in snapshot.of_split("training")}
     for label in snapshot.classes:
-        if label not in trained:
+        if label not in training_labels:
             raise TooFewImages(
                 _(
-                    "No image of “{label}” is left for training: their paths put all of them elsewhere. "
-                    "Add images, or retrain without --compat."
+                    "“{label}” has no training image: the paths of its images put all of them into other "
+                    "splits. Add images, or retrain without --compat."
                 ).format(label=label)
             )
 
 
-_AT_ONCE = 256
+_BATCH_SIZE = 256
 
 
 def write_bottleneck_files(
@@ -170,39 +171,42 @@ def write_bottleneck_files(
     architecture: str,
     progress: Progress,
 ) -> None:
-    """Write `<folder>/<file>_<architecture>.txt` for each example: its values, with commas between.
+    """Write `<folder>/<file>_<architecture>.txt` for each example: its bottleneck, separated by commas.
 
-    vectors: from SHA-256s to their bottlenecks, float32, (N, features). The files are for others to read; we
-    never read one, for it keeps its values when the image under its name is another.
+    vectors: from SHA-256s to their bottlenecks, float32, (N, features). The files are for other programs. The
+    studio never reads them, because they would keep their values if the image file changed.
     """
     phase = _("Writing bottleneck files")
-    for start in range(0, len(examples), _AT_ONCE):
+    for start in range(0, len(examples), _BATCH_SIZE):
         progress.report(phase, start, len(examples))
-        some = examples[start : start + _AT_ONCE]
-        for example, vector in zip(some, vectors([e.sha256 for e in some]), strict=True):
+        batch = examples[start : start + _BATCH_SIZE]
+        for example, vector in zip(batch, vectors([e.sha256 for e in batch]), strict=True):
             folder = bottleneck_dir / example.path.parent.name
-            # Not flushed: each run writes them anew.
+            # Not flushed: each run writes them again.
             with atomic_bytes(folder / f"{example.path.name}_{architecture}.txt", flushed=False) as file:
                 file.write(",".join(map(str, vector)).encode("ascii"))
     progress.report(phase, len(examples), len(examples))
 
 
-_EVENTS = "tfevents"
+_EVENT_FILE_MARKER = "tfevents"
 
 
-def empty_summaries(summaries_dir: Path) -> None:
-    """Remove a folder of summaries with all that is in it, where there is one.
+def clear_summaries(summaries_dir: Path) -> None:
+    """Remove a summaries folder with its event files, if it exists.
 
-    The peer removes whatever the flag names. Here a folder in which anything but event files lies stays as it
-    is: a slip of the pen must not cost anyone their images. Raises OutputRefused.
+    `retrain.py` removes whatever folder the flag names. Here a folder with any other file is kept and
+    OutputRefused raised, so that a mistyped path does not delete images.
     """
     if not summaries_dir.exists():
         return
-    foreign = next((p for p in summaries_dir.rglob("*") if p.is_file() and _EVENTS not in p.name), None)
-    if foreign is not None or not summaries_dir.is_dir():
+    other_file = next(
+        (p for p in summaries_dir.rglob("*") if p.is_file() and _EVENT_FILE_MARKER not in p.name), None
+    )
+    if other_file is not None or not summaries_dir.is_dir():
         raise OutputRefused(
             _(
-                "expected nothing but event files in {folder}, to be emptied; {file} is there. Name another."
-            ).format(folder=summaries_dir, file=foreign or summaries_dir)
+                "expected only event files in {folder}, which is to be emptied; found {file}. Choose another "
+                "folder."
+            ).format(folder=summaries_dir, file=other_file or summaries_dir)
         )
     shutil.rmtree(summaries_dir)

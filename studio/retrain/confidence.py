@@ -1,11 +1,13 @@
-"""When a model had better say "not sure": a temperature and two thresholds, set on the validation images.
+"""Confidence of a model: calibration by a temperature, and abstention ("not sure") by two thresholds.
 
-`sureness.json` in a run's folder, which every export carries, and `anchors.npy`, float16 (M, features), the
-features of training images that strangeness is measured from.
+They are set on the validation images and stored in a run's folder: `sureness.json`, which every export
+carries, and `anchors.npy`, float16 (M, features), the prototypes: features of training images that the
+out-of-distribution score is measured from. The names in the files are older than those in the code, and are
+mapped here.
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,76 +18,80 @@ from studio.arrays import Float32Array, IndexArray
 from studio.files import atomic_bytes, atomic_text
 from studio.retrain.evaluation.metrics import Calibration
 
-SURENESS, ANCHORS = "sureness.json", "anchors.npy"
+CONFIDENCE_FILE, PROTOTYPES_FILE = "sureness.json", "anchors.npy"
 _VERSION = 1
-_LOST_TO_PROBABILITY = 0.05
-_LOST_TO_STRANGENESS = 0.02
-"""Of the right answers on the validation images, the share that each threshold may hold back."""
-_SURE_ENOUGH = 0.9
-"""However sure a model is of its validation images: what is right nine times in ten is an answer."""
-_LEAST_WITHOUT = 0.5
-"""The probability below which nobody who has measured nothing is sure: an answer is as likely wrong."""
-_BESIDE, _ROUNDING = 2e-3, 2e-6
-"""How far below the lowest value a threshold lies that loses none, and below several that are the same."""
+_MAX_CORRECT_LOW_CONFIDENCE = 0.05
+_MAX_CORRECT_OUT_OF_DISTRIBUTION = 0.02
+"""The largest share of the correct predictions on the validation images that each threshold may withhold."""
+_MAX_MIN_PROBABILITY = 0.9
+"""Upper bound of `min_probability`: a prediction that is right nine times in ten is not withheld."""
+_DEFAULT_MIN_PROBABILITY = 0.5
+"""`min_probability` where nothing was measured: below it a prediction is as likely wrong as right."""
+_MARGIN, _ROUNDING = 2e-3, 2e-6
+"""How far a threshold lies below the lowest value if it withholds none, and below equal values otherwise."""
 _TEMPERATURES = np.geomspace(0.1, 10, 401)
 
-Doubt = Literal["unlikely", "strange"]
-"""Why an answer is not sure: no class is likely enough, or the image is like nothing in training."""
+AbstentionReason = Literal["low_confidence", "out_of_distribution"]
+"""Why a prediction is "not sure": no class is probable enough, or the image is unlike all training images."""
+STORED_REASONS: dict[AbstentionReason, str] = {"low_confidence": "unlikely", "out_of_distribution": "strange"}
+"""The reasons as CSV files, `sureness.json` and exported pages name them."""
 
 
 @dataclass(frozen=True)
-class Withheld:
-    """How many answers on the validation images are held back, of the right and of the wrong ones."""
+class AbstentionCounts:
+    """Numbers of withheld predictions on the validation images, correct and wrong ones."""
 
-    right: int
+    correct: int
     wrong: int
 
 
 @dataclass(frozen=True)
-class Costs:
-    """What the thresholds cost on the validation images.
+class AbstentionCosts:
+    """Effect of the thresholds on the validation images.
 
-    unlikely, strange: what each threshold alone holds back; both: what they do together.
-    calibration_error: as `Calibration.expected_error`, before the temperature and after it.
+    correct: correct predictions before abstention. low_confidence, out_of_distribution: what each threshold
+    withholds alone; both: what they withhold together.
+    calibration_error: as `Calibration.expected_error`, before and after the temperature.
     """
 
     images: int
-    right: int
-    unlikely: Withheld
-    strange: Withheld
-    both: Withheld
+    correct: int
+    low_confidence: AbstentionCounts
+    out_of_distribution: AbstentionCounts
+    both: AbstentionCounts
     calibration_error: tuple[float, float]
 
     @property
     def wrong(self) -> int:
-        """Answers that are not right."""
-        return self.images - self.right
+        """Number of wrong predictions before abstention."""
+        return self.images - self.correct
 
     @property
     def answered(self) -> int:
-        """Images that get an answer."""
-        return self.images - self.both.right - self.both.wrong
+        """Number of images whose prediction is not withheld."""
+        return self.images - self.both.correct - self.both.wrong
 
     @property
     def accuracy(self) -> float | None:
-        """The share of right ones among the answers that are given, 0-1."""
-        return (self.right - self.both.right) / self.answered if self.answered else None
+        """Accuracy over the images whose prediction is not withheld, 0-1; None if there are none."""
+        return (self.correct - self.both.correct) / self.answered if self.answered else None
 
 
 @dataclass(frozen=True)
 class Confidence:
-    """How sure a model may be.
+    """Calibration and abstention thresholds of a model.
 
-    temperature: above 1 where the model is surer than it should be; see `calibrated`.
-    least_probability: of the likeliest class, calibrated, 0-1. most_strangeness: as `with_strangeness` gives
-    it, 0-2; None where it was not measured. costs: None where there was nothing to measure on.
-    model_sha256: of the file that it is of.
+    temperature: above 1 where the model is overconfident; see `calibrated`.
+    min_probability: of the likeliest class, calibrated, 0-1; below it the reason is "low_confidence".
+    max_ood_score: as `with_ood_score` gives it, 0-2; above it the reason is "out_of_distribution"; None where
+    it was not measured.
+    costs: None where there were no images to measure on. model_sha256: of the model file measured.
     """
 
     temperature: float = 1.0
-    least_probability: float = _LEAST_WITHOUT
-    most_strangeness: float | None = None
-    costs: Costs | None = None
+    min_probability: float = _DEFAULT_MIN_PROBABILITY
+    max_ood_score: float | None = None
+    costs: AbstentionCosts | None = None
     model_sha256: str = ""
 
     @classmethod
@@ -93,155 +99,193 @@ class Confidence:
         cls,
         probabilities: Float32Array,
         labels: IndexArray,
-        strangeness: Float32Array | None,
+        ood_scores: Float32Array | None,
         model_sha256: str = "",
     ) -> "Confidence":
         """Set temperature and thresholds on the validation images.
 
-        probabilities: float32, (N, classes), as the model gives them; labels: int, (N,); strangeness:
-        float32, (N,), or None. Of the answers that are right, one in twenty at most is held back as unlikely
-        and one in fifty as strange.
+        probabilities: float32, (N, classes), uncalibrated; labels: int, (N,); ood_scores: float32, (N,), or
+        None. Of the correct predictions at most one in twenty is withheld for low confidence, and one in
+        fifty as out of distribution.
         """
         if not len(labels):
             return cls(model_sha256=model_sha256)
-        temperature = _temperature(probabilities, labels)
-        calibrated = _at(probabilities, temperature)
-        right = probabilities.argmax(axis=1) == labels
+        temperature = _fit_temperature(probabilities, labels)
+        calibrated = _apply_temperature(probabilities, temperature)
+        correct = probabilities.argmax(axis=1) == labels
         scores = calibrated.max(axis=1)
-        least = min(_highest_that_keeps(scores[right], _LOST_TO_PROBABILITY), _SURE_ENOUGH)
-        most = None
-        if strangeness is not None and right.any():
-            most = -_highest_that_keeps(-strangeness[right], _LOST_TO_STRANGENESS)
-        unlikely = scores < least
-        strange = np.zeros_like(unlikely) if strangeness is None or most is None else strangeness > most
-
-        def withheld(chosen: npt.NDArray[np.bool_]) -> Withheld:
-            return Withheld(int((chosen & right).sum()), int((chosen & ~right).sum()))
-
-        costs = Costs(
-            images=len(labels),
-            right=int(right.sum()),
-            unlikely=withheld(unlikely),
-            strange=withheld(strange),
-            both=withheld(unlikely | strange),
-            calibration_error=(_error(probabilities.max(axis=1), right), _error(scores, right)),
+        min_probability = min(
+            _highest_threshold(scores[correct], _MAX_CORRECT_LOW_CONFIDENCE), _MAX_MIN_PROBABILITY
         )
-        return cls(temperature, least, most, costs, model_sha256)
+        max_ood_score = None
+        if ood_scores is not None and correct.any():
+            max_ood_score = -_highest_threshold(-ood_scores[correct], _MAX_CORRECT_OUT_OF_DISTRIBUTION)
+        low_confidence = scores < min_probability
+        out_of_distribution = (
+            np.zeros_like(low_confidence)
+            if ood_scores is None or max_ood_score is None
+            else ood_scores > max_ood_score
+        )
+
+        def count(withheld: npt.NDArray[np.bool_]) -> AbstentionCounts:
+            return AbstentionCounts(int((withheld & correct).sum()), int((withheld & ~correct).sum()))
+
+        costs = AbstentionCosts(
+            images=len(labels),
+            correct=int(correct.sum()),
+            low_confidence=count(low_confidence),
+            out_of_distribution=count(out_of_distribution),
+            both=count(low_confidence | out_of_distribution),
+            calibration_error=(
+                _calibration_error(probabilities.max(axis=1), correct),
+                _calibration_error(scores, correct),
+            ),
+        )
+        return cls(temperature, min_probability, max_ood_score, costs, model_sha256)
 
     def calibrated(self, probabilities: Float32Array) -> Float32Array:
-        """Return p ** (1 / temperature), made to sum to 1. float32, (…, classes), in and out.
+        """Return p ** (1 / temperature), normalised to sum to 1. float32, (…, classes), in and out.
 
-        The order stays. The same as the logits divided by the temperature: Guo et al., "On calibration of
-        modern neural networks", 2017.
+        The order of the classes stays. Equal to dividing the logits by the temperature: Guo et al., "On
+        calibration of modern neural networks", 2017.
         """
-        return _at(probabilities, self.temperature)
+        return _apply_temperature(probabilities, self.temperature)
 
-    def doubt(self, probability: float, strangeness: float | None) -> Doubt | None:
-        """Return why an answer is not sure; None where it is. probability: the likeliest's, calibrated."""
-        most = self.most_strangeness
-        if most is not None and strangeness is not None and not strangeness <= most:  # NaN is strange too
-            return "strange"
-        return None if probability >= self.least_probability else "unlikely"
+    def abstention_reason(self, probability: float, ood_score: float | None) -> AbstentionReason | None:
+        """Return why a prediction is not sure; None if it is sure.
 
-    def write(self, run_dir: Path, anchors: Float32Array | None) -> None:
-        """Write both files, `sureness.json` last. anchors: float32, (M, features)."""
-        if anchors is not None:
-            with atomic_bytes(run_dir / ANCHORS) as file:
-                np.save(file, anchors.astype(np.float16))
-        values = asdict(self)
-        if self.costs is not None:
-            values["costs"] = {
-                "pictures": values["costs"].pop("images"),
-                **values["costs"],
-                "accuracy": self.costs.accuracy,
-            }
-        with atomic_text(run_dir / SURENESS) as text:
-            json.dump({"version": _VERSION, **values}, text, indent=1, allow_nan=False)
+        probability: of the likeliest class, calibrated, 0-1. ood_score: 0-2, or None where not measured.
+        """
+        limit = self.max_ood_score
+        if limit is not None and ood_score is not None and not ood_score <= limit:  # NaN included
+            return "out_of_distribution"
+        return None if probability >= self.min_probability else "low_confidence"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the values under their names in `sureness.json`."""
+        return {
+            "temperature": self.temperature,
+            "least_probability": self.min_probability,
+            "most_strangeness": self.max_ood_score,
+            "costs": None if self.costs is None else _costs_to_json(self.costs),
+            "model_sha256": self.model_sha256,
+        }
+
+    def write(self, run_dir: Path, prototypes: Float32Array | None) -> None:
+        """Write both files, `sureness.json` last. prototypes: float32, (M, features)."""
+        if prototypes is not None:
+            with atomic_bytes(run_dir / PROTOTYPES_FILE) as file:
+                np.save(file, prototypes.astype(np.float16))
+        with atomic_text(run_dir / CONFIDENCE_FILE) as text:
+            json.dump({"version": _VERSION, **self.to_json()}, text, indent=1, allow_nan=False)
 
     @classmethod
     def read(cls, run_dir: Path) -> "Confidence | None":
-        """Return what `write` left; None where nothing was measured yet, or what is there is not that."""
+        """Read `sureness.json`; None where it does not exist or is of another version or damaged."""
         try:
-            values = json.loads((run_dir / SURENESS).read_text(encoding="utf-8"))
+            values = json.loads((run_dir / CONFIDENCE_FILE).read_text(encoding="utf-8"))
             if values["version"] != _VERSION:
                 return None
-            most = values["most_strangeness"]
+            max_ood_score = values["most_strangeness"]
             return cls(
                 float(values["temperature"]),
                 float(values["least_probability"]),
-                None if most is None else float(most),
-                _costs(values["costs"]),
+                None if max_ood_score is None else float(max_ood_score),
+                _costs_from_json(values["costs"]),
                 str(values["model_sha256"]),
             )
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
 
-def read_anchors(run_dir: Path) -> Float32Array | None:
-    """Return the anchors, float32, (M, features); None where there are none, or what is there is not that."""
+def read_prototypes(run_dir: Path) -> Float32Array | None:
+    """Read `anchors.npy`: float32, (M, features); None where it does not exist or is damaged."""
     try:
-        anchors = np.load(run_dir / ANCHORS, allow_pickle=False)
+        prototypes = np.load(run_dir / PROTOTYPES_FILE, allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
-    return anchors.astype(np.float32) if anchors.ndim == 2 and len(anchors) else None  # noqa: PLR2004
+    if prototypes.ndim != 2 or not len(prototypes):  # noqa: PLR2004
+        return None
+    return np.asarray(prototypes.astype(np.float32))
 
 
-def _at(probabilities: Float32Array, temperature: float) -> Float32Array:
+def _apply_temperature(probabilities: Float32Array, temperature: float) -> Float32Array:
     logarithms = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny)) / np.float32(temperature)
     raised = np.exp(logarithms - logarithms.max(axis=-1, keepdims=True))
     return np.asarray(raised / raised.sum(axis=-1, keepdims=True), np.float32)
 
 
-def _temperature(probabilities: Float32Array, labels: IndexArray) -> float:
-    """Return the temperature at which the likeliest classes' probabilities fit best how often they are right.
+def _fit_temperature(probabilities: Float32Array, labels: IndexArray) -> float:
+    """Return the temperature that minimises the log loss of "the likeliest class is correct".
 
-    A few images that are all right are no reason to be surer without bounds: below 1 it goes no further
-    than where right and wrong count as (n + 1) / (n + 2) and 1 / (n + 2), as in Platt, "Probabilistic outputs
-    for support vector machines", 1999.
+    With a few images that are all correct, the optimum would have no lower bound. So below 1 the temperature
+    is not lower than the optimum for targets of (n + 1) / (n + 2) and 1 / (n + 2) instead of 1 and 0, as in
+    Platt, "Probabilistic outputs for support vector machines", 1999.
     """
-    right = probabilities.argmax(axis=1) == labels
-    hits = np.count_nonzero(right)
-    careful = np.where(right, (hits + 1) / (hits + 2), 1 / (len(right) - hits + 2))
+    correct = probabilities.argmax(axis=1) == labels
+    hits = np.count_nonzero(correct)
+    smoothed = np.where(correct, (hits + 1) / (hits + 2), 1 / (len(correct) - hits + 2))
 
     def best(targets: npt.NDArray[np.float64]) -> float:
         return float(min(_TEMPERATURES, key=lambda temperature: loss(temperature, targets)))
 
     def loss(temperature: float, targets: npt.NDArray[np.float64]) -> float:
-        scores = np.clip(_at(probabilities, temperature).max(axis=1).astype(np.float64), 1e-6, 1 - 1e-6)
+        scores = np.clip(
+            _apply_temperature(probabilities, temperature).max(axis=1).astype(np.float64), 1e-6, 1 - 1e-6
+        )
         return float(-np.mean(targets * np.log(scores) + (1 - targets) * np.log(1 - scores)))
 
-    found = best(right.astype(np.float64))
-    return round(found if found >= 1 else min(1.0, best(careful)), 4)
+    optimum = best(correct.astype(np.float64))
+    return round(optimum if optimum >= 1 else min(1.0, best(smoothed)), 4)
 
 
-def _highest_that_keeps(values: Float32Array, lost: float) -> float:
+def _highest_threshold(values: Float32Array, max_share: float) -> float:
     """Return the highest threshold below which at most a share of the values lies, midway between two.
 
-    A threshold that is one of the values would turn on how each machine rounds.
+    A threshold equal to a value would depend on how each machine rounds.
     """
     if not len(values):
-        return _LEAST_WITHOUT
-    found = np.sort(values).astype(np.float64)
-    at = int(lost * len(found))
-    below = found[at - 1] if at else found[0] - _BESIDE
-    return round(float((below + found[at]) / 2) - _ROUNDING, 6)
+        return _DEFAULT_MIN_PROBABILITY
+    ordered = np.sort(values).astype(np.float64)
+    rank = int(max_share * len(ordered))
+    below = ordered[rank - 1] if rank else ordered[0] - _MARGIN
+    return round(float((below + ordered[rank]) / 2) - _ROUNDING, 6)
 
 
-def _error(scores: Float32Array, right: npt.NDArray[np.bool_]) -> float:
-    found = Calibration.of(scores, right)
-    return 0.0 if found is None else round(found.expected_error, 6)
+def _calibration_error(scores: Float32Array, correct: npt.NDArray[np.bool_]) -> float:
+    calibration = Calibration.of(scores, correct)
+    return 0.0 if calibration is None else round(calibration.expected_error, 6)
 
 
-def _costs(values: Any) -> Costs | None:
+def _costs_to_json(costs: AbstentionCosts) -> dict[str, Any]:
+    return {
+        "pictures": costs.images,
+        "right": costs.correct,
+        "unlikely": _counts_to_json(costs.low_confidence),
+        "strange": _counts_to_json(costs.out_of_distribution),
+        "both": _counts_to_json(costs.both),
+        "calibration_error": costs.calibration_error,
+        "accuracy": costs.accuracy,
+    }
+
+
+def _counts_to_json(counts: AbstentionCounts) -> dict[str, int]:
+    return {"right": counts.correct, "wrong": counts.wrong}
+
+
+def _costs_from_json(values: Any) -> AbstentionCosts | None:
     if values is None:
         return None
     before, after = values["calibration_error"]
-    unlikely, strange, both = (Withheld(**values[name]) for name in ("unlikely", "strange", "both"))
-    return Costs(
+    low_confidence, out_of_distribution, both = (
+        AbstentionCounts(correct=values[name]["right"], wrong=values[name]["wrong"])
+        for name in ("unlikely", "strange", "both")
+    )
+    return AbstentionCosts(
         images=int(values["pictures"]),
-        right=int(values["right"]),
-        unlikely=unlikely,
-        strange=strange,
+        correct=int(values["right"]),
+        low_confidence=low_confidence,
+        out_of_distribution=out_of_distribution,
         both=both,
         calibration_error=(float(before), float(after)),
     )

@@ -1,4 +1,4 @@
-"""The points of a training curve, and those who want to hear of them."""
+"""The points of a training curve, and the callback that receives them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -9,10 +9,10 @@ CurveSplit = Literal["training", "validation"]
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """Where training stands after `step` steps. accuracy: 0-1; cross_entropy: nats.
+    """Metrics after `step` training steps. accuracy: 0-1; cross_entropy: nats.
 
-    elapsed_s: seconds of training up to there, over all the times it was taken up; None where not measured.
-    Two runs that are alike differ in it, so that points are equal without it.
+    elapsed_s: seconds of training up to that step, summed over resumed runs; None if not measured. Equality
+    ignores it, since it differs between otherwise equal runs.
     """
 
     step: int
@@ -23,7 +23,7 @@ class CurvePoint:
 
 
 OnPoints = Callable[[Sequence[CurvePoint]], None]
-"""Called a few times a second with the points since; after a resume once with those of earlier steps.
+"""Callback that receives the new points a few times a second; a resumed run first passes its earlier points.
 
-A point may so come twice, with the same values: keep it by (step, split).
+A point can therefore arrive twice, with the same values: store it by (step, split).
 """

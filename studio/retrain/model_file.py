@@ -1,6 +1,6 @@
-"""One LiteRT file out of backbone and head: the head is grafted onto the backbone's flatbuffer.
+"""The model file: backbone and head in one LiteRT file, made by appending the head to the flatbuffer.
 
-No converter runs, so it takes milliseconds and the backbone's own numbers stay as they are. The format:
+No converter runs, so it takes milliseconds and the backbone's weights stay unchanged. The format:
 https://github.com/tensorflow/tensorflow/blob/master/tensorflow/compiler/mlir/lite/schema/schema.fbs
 """
 
@@ -16,17 +16,18 @@ _FILE_IDENTIFIER = b"TFL3"
 
 
 class _Builder(flatbuffers.Builder):  # type: ignore[misc]
-    """Lays every vector on a multiple of 16 bytes, as the schema asks of constants (`force_align: 16`)."""
+    """A builder that aligns vectors to 16 bytes, as the schema requires of constants (`force_align: 16`)."""
 
     def StartVector(self, elemSize: int, numElems: int, alignment: int) -> Any:  # noqa: N802, N803
         return super().StartVector(elemSize, numElems, max(alignment, 16))
 
 
-def with_head(backbone: bytes, head: Head) -> bytes:
-    """Return a file that answers with probabilities where `backbone` answers with features.
+def attach_head(backbone: bytes, head: Head) -> bytes:
+    """Return a file of backbone and head.
 
-    backbone: uint8 (1, h, w, 3) in, float32 (1, features) out.
-    Input tensor `input`, unchanged; output tensor `final_result`, float32, (1, classes), a softmax.
+    backbone: a LiteRT file, uint8 (1, h, w, 3) in, float32 (1, features) out.
+    The result has the same input, named `input`, and the output `final_result`: softmax probabilities,
+    float32, (1, classes).
     """
     from ai_edge_litert import schema_py_generated as schema
 
@@ -78,41 +79,41 @@ def with_head(backbone: bytes, head: Head) -> bytes:
     graph.outputs = [final]
     for signature in model.signatureDefs or []:
         signature.outputs = [schema.TensorMapT(name="final_result", tensorIndex=final)]
-    return packed(model, len(backbone) + 4 * head.weights.size)
+    return pack_model(model, len(backbone) + 4 * head.weights.size)
 
 
-def with_output_name(model: bytes, name: str) -> bytes:
-    """Return the same file with its output tensor called otherwise."""
+def rename_output(model: bytes, name: str) -> bytes:
+    """Return the file with another name for its output tensor."""
     from ai_edge_litert import schema_py_generated as schema
 
-    read = schema.ModelT.InitFromPackedBuf(model)
-    graph = read.subgraphs[0]
+    unpacked = schema.ModelT.InitFromPackedBuf(model)
+    graph = unpacked.subgraphs[0]
     graph.tensors[graph.outputs[0]].name = name
-    for signature in read.signatureDefs or []:
+    for signature in unpacked.signatureDefs or []:
         for output in signature.outputs:
             output.name = name
-    return packed(read, len(model))
+    return pack_model(unpacked, len(model))
 
 
-def packed(model: Any, about_bytes: int) -> bytes:
-    """Return a `ModelT` as a file. about_bytes: how large it will be, more or less."""
-    builder = _Builder(about_bytes + (1 << 20))
+def pack_model(model: Any, estimated_bytes: int) -> bytes:
+    """Return a `ModelT` as a file. estimated_bytes: its approximate size."""
+    builder = _Builder(estimated_bytes + (1 << 20))
     builder.Finish(model.Pack(builder), _FILE_IDENTIFIER)
     return bytes(builder.Output())
 
 
-def head_of(model: bytes) -> Head:
-    """Return the head that `with_head` put into a file. Raises ValueError where there is none."""
+def read_head(model: bytes) -> Head:
+    """Return the head of a file that `attach_head` made. Raises ValueError if it has none."""
     from ai_edge_litert import schema_py_generated as schema
 
-    read = schema.ModelT.InitFromPackedBuf(model)
-    tensors = {tensor.name: tensor for tensor in read.subgraphs[0].tensors}
+    unpacked = schema.ModelT.InitFromPackedBuf(model)
+    tensors = {tensor.name: tensor for tensor in unpacked.subgraphs[0].tensors}
 
     def values(name: bytes) -> npt.NDArray[np.float32]:
         if name not in tensors:
             raise ValueError(f"expected a tensor {name.decode()}; the model has none")
         tensor = tensors[name]
-        flat = np.frombuffer(read.buffers[tensor.buffer].data.tobytes(), "<f4")
+        flat = np.frombuffer(unpacked.buffers[tensor.buffer].data.tobytes(), "<f4")
         return flat.reshape(tuple(tensor.shape)).astype(np.float32)
 
     return Head(np.ascontiguousarray(values(b"final_weights").T), values(b"final_biases"))

@@ -1,58 +1,58 @@
-"""A run: from a snapshot to a folder with a model that answers."""
+"""Training a run: from a snapshot and options to a run folder with a finished model."""
 
 import hashlib
 import json
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from studio.backbones import backbone_named
-from studio.backbones.embedding import Refusal
+from studio.backbones import get_backbone
+from studio.backbones.embedding import SkippedFile
 from studio.errors import JobFailed
 from studio.files import atomic_bytes, atomic_text
 from studio.i18n import _
-from studio.progress import Progress
-from studio.retrain.curve import CurvePoint, OnPoints
+from studio.retrain.curve import CurvePoint
 from studio.retrain.evaluation.evaluation import Evaluation
-from studio.retrain.evaluation.leakage import CopiesOfFiles, FindCopies, copies_by
-from studio.retrain.fine_tuning.fine_tune import learn_tuned
-from studio.retrain.head.dataset import tested_places
-from studio.retrain.head.head import Watch
+from studio.retrain.evaluation.leakage import FileLeakageCheck, find_leaked_images
+from studio.retrain.fine_tuning.fine_tune import train_fine_tuned
+from studio.retrain.head.dataset import sample_test_examples
+from studio.retrain.head.head import HeadCallback
 from studio.retrain.options import RunOptions
 from studio.retrain.run_folder import (
-    CARD,
-    LABELS,
-    MODEL,
-    SNAPSHOT,
-    SUMMARIES,
-    altered,
-    labels_text,
+    LABELS_FILE,
+    MODEL_FILE,
+    MODEL_JSON,
+    SNAPSHOT_FILE,
+    SUMMARIES_DIR,
+    altered_file_error,
+    format_labels,
+    library_versions,
     read_model,
     read_model_json,
     read_snapshot,
-    versions,
     write_model_json,
-    write_tuned,
+    write_tuned_weights,
 )
 from studio.retrain.snapshot import Snapshot
 from studio.retrain.tensorboard import SummaryWriter
-from studio.retrain.time_budget import TRIALS, learn_in_time
+from studio.retrain.time_budget import TRIALS, train_in_time_budget
 from studio.retrain.train_head import CHECKPOINT, RunContext, TrainResult, train_head
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """A finished run. refusals: files that were left out; warnings: why its figures may be weak.
+    """A finished run.
 
-    step, validation: when the stored head was reached and how it did then; validation is None without
-    validation images.
-    facts: plain values, to tell what it came from and what it took: "backbones", each with the SHA-256 of its
-    weights; "data", the snapshot's hash; "versions" of the libraries; "seconds" of this call, and of training
-    over all calls; "steps" taken, "stopped_early", "l2"; "tried", what else was trained, with its accuracy on
-    the validation images; "fine_tuning", or None.
+    step, validation: of the stored head, when it was reached and its validation metrics; validation is None
+    without validation images.
+    skipped: files left out, with reasons. warnings: reasons why the results may be unreliable.
+    facts: plain values about its making. "backbones": name, fingerprint and weights' SHA-256 of each; "data":
+    the snapshot's hash; "versions" of the libraries; "seconds" of this call, and of training over all calls;
+    "steps" trained, "stopped_early", "l2"; "tried": other candidates with their validation accuracy;
+    "fine_tuning": its facts, or None.
     """
 
     run_dir: Path
@@ -62,74 +62,54 @@ class RunResult:
     step: int
     validation: CurvePoint | None
     model_sha256: str
-    refusals: tuple[Refusal, ...]
+    skipped: tuple[SkippedFile, ...]
     warnings: tuple[str, ...]
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-def retrain(
-    snapshot: Snapshot,
-    options: RunOptions,
-    *,
-    run_dir: Path,
-    bottleneck_dir: Path,
-    backbones_dir: Path,
-    threads: int,
-    progress: Progress,
-    on_points: OnPoints,
-    summaries_dir: Path | None = None,
-    attribute: Callable[[Snapshot, Path], None] | None = None,
-    find_copies: FindCopies | None = None,
-    watches: Sequence[Watch] = (),
-) -> RunResult:
-    """Train on `snapshot` and leave a model in `run_dir`.
+def retrain(snapshot: Snapshot, options: RunOptions, context: RunContext) -> RunResult:
+    """Train on a snapshot, evaluate, and write the model into `context.run_dir`.
 
-    Called again after a kill or a stop, with the same arguments, it goes on from where it stood; on a
-    finished run it only reads the result. Images that cannot be read are left out of the snapshot.
-    summaries_dir: where TensorBoard's event files go; `summaries` in `run_dir` by default.
-    attribute: writes into a folder whose the images of a snapshot are, where that is known.
-    find_copies: says which test images are near copies of training images; by default what their
-    bottlenecks and files say.
-    watches: those who are shown the head while it is trained.
-    Raises TooLittleToLearnFrom, BackboneError, Stopped, and JobFailed when the folder holds another run.
+    A call with the same arguments after a stop or a kill resumes training; on a finished run it only reads
+    the result. Images that cannot be read are left out of the snapshot.
+    Raises TooFewImages, BackboneError, Stopped, and JobFailed if the folder holds a run of another snapshot
+    or other options.
     """
-    if (run_dir / CARD).exists():
-        return _finished(snapshot, options, run_dir)
+    run_dir, progress = context.run_dir, context.progress
+    if (run_dir / MODEL_JSON).exists():
+        return _read_finished(snapshot, options, run_dir)
     snapshot.check()
     began = time.monotonic()
-    with SummaryWriter(summaries_dir or run_dir / SUMMARIES) as summaries:
-        summaries.begin(options)
-        looking_on = (*watches, Watch(options.eval_step_interval, summaries.show, last=True))
-        means = RunContext(run_dir, bottleneck_dir, backbones_dir, threads, progress, looking_on)
+    with SummaryWriter(context.summaries_dir or run_dir / SUMMARIES_DIR) as summaries:
+        summaries.write_options(options)
 
-        def tell(points: Sequence[CurvePoint]) -> None:
+        def write_points(points: Sequence[CurvePoint]) -> None:
             summaries.write(points)
-            on_points(points)
+            context.on_points(points)
 
-        learn = _way_of(options)
-        learnt = learn(snapshot, options, means, _identity(snapshot, options), tell)
-        used = learnt.snapshot
-        find = find_copies or CopiesOfFiles(threads, progress)
-        copies = copies_by(find, used, learnt.backbone, bottleneck_dir, run_dir)
-        tested, asked = used.of_split("testing"), tested_places(used, options)
-        evaluation = Evaluation.of(
-            [tested[at] for at in asked], learnt.probabilities[asked], used.classes, copies
+        write_head = HeadCallback(options.eval_step_interval, summaries.write_head, at_end=True)
+        training_context = replace(
+            context, on_points=write_points, callbacks=(*context.callbacks, write_head)
         )
-        summaries.end(learnt.step, evaluation, learnt.model)
-    with atomic_bytes(run_dir / MODEL) as file:
-        file.write(learnt.model)
-    if learnt.tuned:
-        write_tuned(run_dir, learnt.tuned)
-    with atomic_text(run_dir / LABELS) as text:
-        text.write(labels_text(used.classes))
-    used.write(run_dir / SNAPSHOT)
-    if attribute is not None:
-        attribute(used, run_dir)
+        train = _train_function(options)
+        trained = train(snapshot, options, training_context, _identity(snapshot, options))
+        used = trained.snapshot
+        evaluation = _evaluate(trained, options, context)
+        summaries.write_results(trained.step, evaluation, trained.model)
+    with atomic_bytes(run_dir / MODEL_FILE) as file:
+        file.write(trained.model)
+    if trained.tuned_weights:
+        write_tuned_weights(run_dir, trained.tuned_weights)
+    with atomic_text(run_dir / LABELS_FILE) as text:
+        text.write(format_labels(used.classes))
+    used.write(run_dir / SNAPSHOT_FILE)
+    if context.write_attribution is not None:
+        context.write_attribution(used, run_dir)
     facts = {
-        **learnt.facts,
-        "backbones": _backbones(learnt.backbone.name),
+        **trained.facts,
+        "backbones": _backbone_facts(trained.backbone.name),
         "data": used.hash,
-        "versions": versions(),
+        "versions": library_versions(),
     }
     facts["seconds"]["all"] = time.monotonic() - began
     result = RunResult(
@@ -137,14 +117,14 @@ def retrain(
         used,
         options,
         evaluation,
-        learnt.step,
-        learnt.validation,
-        hashlib.sha256(learnt.model).hexdigest(),
-        learnt.refusals,
+        trained.step,
+        trained.validation,
+        hashlib.sha256(trained.model).hexdigest(),
+        trained.skipped,
         used.check(),
         facts,
     )
-    write_model_json(run_dir, _card(result, snapshot, learnt))
+    write_model_json(run_dir, _model_json(result, snapshot, trained))
     for checkpoint in run_dir.glob(f"{Path(CHECKPOINT).stem}*{Path(CHECKPOINT).suffix}"):
         checkpoint.unlink()
     shutil.rmtree(run_dir / TRIALS, ignore_errors=True)
@@ -154,33 +134,33 @@ def retrain(
 
 def read_run(run_dir: Path) -> RunResult:
     """Return a finished run from its folder. Raises ModelUnreadable."""
-    card = read_model_json(run_dir)
-    read_model(run_dir, card)
+    values = read_model_json(run_dir)
+    read_model(run_dir, values)
     try:
-        options = RunOptions.from_json(card["options"])
-        validation = card["metrics"]["validation"]
-        snapshot = read_snapshot(run_dir, card)
+        options = RunOptions.from_json(values["options"])
+        validation = values["metrics"]["validation"]
+        snapshot = read_snapshot(run_dir, values)
         return RunResult(
             run_dir,
             snapshot,
             options,
-            Evaluation.from_json(card["evaluation"]),
-            card["metrics"]["step"],
+            Evaluation.from_json(values["evaluation"]),
+            values["metrics"]["step"],
             None if validation is None else CurvePoint(**validation),
-            card["model_sha256"],
-            tuple(Refusal(Path(path), reason, digest) for path, reason, digest in card["refusals"]),
-            tuple(card["warnings"]),
-            card.get("facts", {}),  # an older studio wrote none
+            values["model_sha256"],
+            tuple(SkippedFile(Path(path), reason, digest) for path, reason, digest in values["refusals"]),
+            tuple(values["warnings"]),
+            values.get("facts", {}),  # not written by older versions
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise altered(run_dir / CARD, error) from error
+        raise altered_file_error(run_dir / MODEL_JSON, error) from error
 
 
-def _finished(snapshot: Snapshot, options: RunOptions, run_dir: Path) -> RunResult:
-    card = read_model_json(run_dir)
-    if card.get("asked") != snapshot.hash or RunOptions.from_json(card["options"]) != options:
+def _read_finished(snapshot: Snapshot, options: RunOptions, run_dir: Path) -> RunResult:
+    values = read_model_json(run_dir)
+    if values.get("asked") != snapshot.hash or RunOptions.from_json(values["options"]) != options:
         raise JobFailed(
-            _("{path} holds a finished run of other images or options. Choose another folder.").format(
+            _("{path} holds a finished run with other images or options. Choose another folder.").format(
                 path=run_dir
             )
         )
@@ -191,30 +171,41 @@ def _identity(snapshot: Snapshot, options: RunOptions) -> str:
     return json.dumps((snapshot.hash, options.to_json()), sort_keys=True)
 
 
-def _way_of(options: RunOptions) -> Callable[[Snapshot, RunOptions, RunContext, str, OnPoints], TrainResult]:
+def _train_function(options: RunOptions) -> Callable[[Snapshot, RunOptions, RunContext, str], TrainResult]:
     if options.minutes is not None:
-        return learn_in_time
-    return learn_tuned if options.fine_tune else train_head
+        return train_in_time_budget
+    return train_fine_tuned if options.fine_tune else train_head
 
 
-def _backbones(name: str) -> list[dict[str, str]]:
-    backbone = backbone_named(name)
+def _evaluate(trained: TrainResult, options: RunOptions, context: RunContext) -> Evaluation:
+    snapshot = trained.snapshot
+    check = context.check_leakage or FileLeakageCheck(context.threads, context.progress)
+    leaked = find_leaked_images(check, snapshot, trained.backbone, context.bottleneck_dir, context.run_dir)
+    test_images, sample = snapshot.of_split("testing"), sample_test_examples(snapshot, options)
+    return Evaluation.of(
+        [test_images[index] for index in sample], trained.probabilities[sample], snapshot.classes, leaked
+    )
+
+
+def _backbone_facts(name: str) -> list[dict[str, str]]:
+    backbone = get_backbone(name)
     return [
-        {"name": one.name, "fingerprint": one.fingerprint, "weights_sha256": one.weights_sha256}
-        for one in backbone.members or (backbone,)
+        {"name": member.name, "fingerprint": member.fingerprint, "weights_sha256": member.weights_sha256}
+        for member in backbone.members or (backbone,)
     ]
 
 
-def _card(result: RunResult, asked: Snapshot, learnt: TrainResult) -> dict[str, Any]:
-    backbone = learnt.backbone
+def _model_json(result: RunResult, requested: Snapshot, trained: TrainResult) -> dict[str, Any]:
+    """Return the contents of `model.json`; "asked" is the hash of the requested snapshot."""
+    backbone = trained.backbone
     validation = result.validation
     return {
         "model_sha256": result.model_sha256,
         "backbone": {"name": backbone.name, "fingerprint": backbone.fingerprint},
-        "preprocessing": (learnt.preprocessing or backbone.preprocessing).to_json(),
+        "preprocessing": (trained.preprocessing or backbone.preprocessing).to_json(),
         "classes": list(result.snapshot.classes),
         "snapshot": result.snapshot.hash,
-        "asked": asked.hash,
+        "asked": requested.hash,
         "options": result.options.to_json(),
         "metrics": {
             "test_accuracy": result.evaluation.accuracy,
@@ -231,6 +222,6 @@ def _card(result: RunResult, asked: Snapshot, learnt: TrainResult) -> dict[str, 
         },
         "evaluation": result.evaluation.to_json(),
         "facts": result.facts,
-        "refusals": [[r.path.as_posix(), r.reason, r.sha256] for r in result.refusals],
+        "refusals": [[file.path.as_posix(), file.reason, file.sha256] for file in result.skipped],
         "warnings": list(result.warnings),
     }

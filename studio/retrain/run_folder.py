@@ -1,13 +1,13 @@
-"""The folder that a run leaves, whole once `model.json` is there: that file is written last.
+"""Reading and writing a run's folder. It is complete once `model.json` exists, which is written last.
 
 model.tflite    backbone and head; uint8 pixels in, probabilities out
-labels.txt      a class a line, in the order of the probabilities
-model.json      all else: see `write_card`
-snapshot.csv    what was trained on
-tuned.npz       weights of the backbone that were trained too; of a fine-tuned run only
+labels.txt      one class per line, in the order of the probabilities
+model.json      everything else: see `write_model_json`
+snapshot.csv    the images, labels and splits of the run
+tuned.npz       trained backbone weights; fine-tuned runs only
 summaries/      TensorBoard event files
-ATTRIBUTION.csv where its images were found, by whom they are and under which licence; of a project only
-ATTRIBUTION.txt the credits, ready to be put beside what is made of the model; of a project only
+ATTRIBUTION.csv where the images were found, their authors and licences; runs of a project only
+ATTRIBUTION.txt the same as a text to publish with the model; runs of a project only
 """
 
 import hashlib
@@ -27,27 +27,27 @@ from studio.i18n import _
 from studio.retrain.snapshot import Snapshot
 
 FORMAT_VERSION = 1
-MODEL, LABELS, CARD, SNAPSHOT, SUMMARIES = (
+MODEL_FILE, LABELS_FILE, MODEL_JSON, SNAPSHOT_FILE, SUMMARIES_DIR = (
     "model.tflite",
     "labels.txt",
     "model.json",
     "snapshot.csv",
     "summaries",
 )
-TUNED = "tuned.npz"
+TUNED_WEIGHTS = "tuned.npz"
 ATTRIBUTION_TABLE, ATTRIBUTION_TEXT = "ATTRIBUTION.csv", "ATTRIBUTION.txt"
 _LIBRARIES = ("retrain-studio", "tensorflow", "keras", "ai-edge-litert", "numpy", "pillow")
 
 
-def write_model_json(run_dir: Path, card: dict[str, Any]) -> None:
+def write_model_json(run_dir: Path, values: dict[str, Any]) -> None:
     """Write `model.json`, with the versions of the format and of the libraries.
 
-    card: `model_sha256`, `classes` and `preprocessing` are what `read_model`, `read_labels` and a model
-    need; the rest is the run's own.
+    values: `model_sha256`, `classes` and `preprocessing` are required by `read_model`, `read_labels` and
+    `studio.predict.model.Model`; the others are read by `studio.retrain.run.read_run` only.
     """
-    with atomic_text(run_dir / CARD) as file:
+    with atomic_text(run_dir / MODEL_JSON) as file:
         json.dump(
-            {"format_version": FORMAT_VERSION, **card, "versions": versions()},
+            {"format_version": FORMAT_VERSION, **values, "versions": library_versions()},
             file,
             ensure_ascii=False,
             indent=1,
@@ -56,108 +56,108 @@ def write_model_json(run_dir: Path, card: dict[str, Any]) -> None:
 
 
 def read_model_json(run_dir: Path) -> dict[str, Any]:
-    """Return what `write_card` wrote. Raises ModelUnreadable."""
-    path = run_dir / CARD
+    """Return the contents of `model.json`. Raises ModelUnreadable."""
+    path = run_dir / MODEL_JSON
     try:
-        card = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ModelUnreadable(
             _(
-                "expected a finished run's folder; {path} is not there. Retrain again, or name another."
+                "expected a finished run's folder; {path} is not there. Retrain, or choose another folder."
             ).format(path=path)
         ) from error
     except (OSError, ValueError) as error:
-        raise altered(path, error) from error
-    found = card.get("format_version") if isinstance(card, dict) else None
-    if found != FORMAT_VERSION:
+        raise altered_file_error(path, error) from error
+    version_found = values.get("format_version") if isinstance(values, dict) else None
+    if version_found != FORMAT_VERSION:
         raise ModelUnreadable(
-            _("{path} is of format {found}; this studio reads format {known}. Retrain, or update.").format(
-                path=path, found=found, known=FORMAT_VERSION
-            )
+            _(
+                "{path} has format {found}; this studio reads format {known}. Retrain, or update the studio."
+            ).format(path=path, found=version_found, known=FORMAT_VERSION)
         )
-    checked: dict[str, Any] = card
+    checked: dict[str, Any] = values
     return checked
 
 
-def read_model(run_dir: Path, card: dict[str, Any]) -> bytes:
-    """Return the bytes of `model.tflite`. Raises ModelUnreadable if they are not those the run wrote."""
-    path = run_dir / MODEL
+def read_model(run_dir: Path, model_json: dict[str, Any]) -> bytes:
+    """Return the bytes of `model.tflite`. Raises ModelUnreadable if their SHA-256 is not in `model.json`."""
+    path = run_dir / MODEL_FILE
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise altered(path, error) from error
-    if hashlib.sha256(content).hexdigest() != card.get("model_sha256"):
-        raise altered(path, _("its SHA-256 is not the one in model.json"))
+        raise altered_file_error(path, error) from error
+    if hashlib.sha256(content).hexdigest() != model_json.get("model_sha256"):
+        raise altered_file_error(path, _("its SHA-256 is not the one in model.json"))
     return content
 
 
-def write_tuned(run_dir: Path, tuned: dict[str, npt.NDArray[np.float32]]) -> None:
-    """Write `tuned.npz`: float32 arrays by layer and variable, as `tune` of a tuned network takes them."""
-    with atomic_bytes(run_dir / TUNED) as file:
-        np.savez(file, **tuned)  # type: ignore[arg-type]
+def write_tuned_weights(run_dir: Path, weights: dict[str, npt.NDArray[np.float32]]) -> None:
+    """Write `tuned.npz`: float32 arrays of the trained backbone blocks, by layer and variable."""
+    with atomic_bytes(run_dir / TUNED_WEIGHTS) as file:
+        np.savez(file, **weights)  # type: ignore[arg-type]
 
 
-def read_tuned(run_dir: Path, card: dict[str, Any]) -> dict[str, npt.NDArray[np.float32]]:
-    """Return what `write_tuned` wrote; nothing where only a head was trained. Raises ModelUnreadable."""
-    if not card.get("facts", {}).get("fine_tuning"):
+def read_tuned_weights(run_dir: Path, model_json: dict[str, Any]) -> dict[str, npt.NDArray[np.float32]]:
+    """Return the arrays of `tuned.npz`; empty for a run without fine-tuning. Raises ModelUnreadable."""
+    if not model_json.get("facts", {}).get("fine_tuning"):
         return {}
-    path = run_dir / TUNED
+    path = run_dir / TUNED_WEIGHTS
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise altered(path, error) from error
+        raise altered_file_error(path, error) from error
 
 
-def read_labels(run_dir: Path, card: dict[str, Any]) -> tuple[str, ...]:
-    """Return the classes. Raises ModelUnreadable if `labels.txt` does not agree with `model.json`."""
-    path = run_dir / LABELS
+def read_labels(run_dir: Path, model_json: dict[str, Any]) -> tuple[str, ...]:
+    """Return the classes. Raises ModelUnreadable if `labels.txt` and `model.json` differ."""
+    path = run_dir / LABELS_FILE
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        raise altered(path, error) from error
-    labels = tuple(card.get("classes", ()))
-    if not labels or text != labels_text(labels):
-        raise altered(path, _("its classes are not those in model.json"))
+        raise altered_file_error(path, error) from error
+    labels = tuple(model_json.get("classes", ()))
+    if not labels or text != format_labels(labels):
+        raise altered_file_error(path, _("its classes are not those in model.json"))
     return labels
 
 
-def read_snapshot(run_dir: Path, card: dict[str, Any]) -> Snapshot:
-    """Return what a run was trained on. Raises ModelUnreadable if it is not the one named in `model.json`."""
-    path = run_dir / SNAPSHOT
+def read_snapshot(run_dir: Path, model_json: dict[str, Any]) -> Snapshot:
+    """Return the snapshot of a run. Raises ModelUnreadable if its hash is not the one in `model.json`."""
+    path = run_dir / SNAPSHOT_FILE
     try:
-        snapshot = Snapshot.read(path, read_labels(run_dir, card), int(card["options"]["seed"]))
+        snapshot = Snapshot.read(path, read_labels(run_dir, model_json), int(model_json["options"]["seed"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise altered(path, error) from error
-    if snapshot.hash != card.get("snapshot"):
-        raise altered(path, _("it is not the snapshot named in model.json"))
+        raise altered_file_error(path, error) from error
+    if snapshot.hash != model_json.get("snapshot"):
+        raise altered_file_error(path, _("it is not the snapshot named in model.json"))
     return snapshot
 
 
-def labels_text(labels: tuple[str, ...]) -> str:
-    """Return what `labels.txt` holds: a class a line."""
+def format_labels(labels: tuple[str, ...]) -> str:
+    """Return the text of `labels.txt`: one class per line."""
     return "".join(f"{label}\n" for label in labels)
 
 
-def altered(path: Path, problem: object) -> ModelUnreadable:
-    """Return the error of a file that is not as the run left it."""
+def altered_file_error(path: Path, problem: object) -> ModelUnreadable:
+    """Return the error for a file that is missing or differs from what the run wrote."""
     return ModelUnreadable(
-        _("{path} is not as the run left it: {problem}. Retrain, or bring back the whole folder.").format(
+        _("{path} is missing or was changed: {problem}. Retrain, or restore the whole folder.").format(
             path=path, problem=problem
         )
     )
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of what figures hang on: libraries, Python, the kind of machine."""
-    found = {
+def library_versions() -> dict[str, str]:
+    """Return what results depend on: versions of the libraries and of Python, and the kind of machine."""
+    versions = {
         "python": platform.python_version(),
-        # Machines of another kind round otherwise.
+        # Other kinds of machines round differently.
         "machine": f"{platform.system()} {platform.machine()}",
     }
     for library in _LIBRARIES:
         try:
-            found[library] = version(library)
-        except PackageNotFoundError:  # the studio itself, run from its folder
+            versions[library] = version(library)
+        except PackageNotFoundError:  # the studio itself, when run from its source folder
             continue
-    return found
+    return versions

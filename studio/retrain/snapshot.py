@@ -1,4 +1,4 @@
-"""A frozen list of (image, label, split), named by its hash: what a run trains on and can repeat."""
+"""Snapshots: frozen lists of (image, label, split), named by hash, that runs train on and can repeat."""
 
 import csv
 import hashlib
@@ -9,31 +9,34 @@ from functools import cached_property
 from pathlib import Path
 from typing import cast
 
-from studio.datasets.splits import SPLITS, Split, given_of_groups, place_of, split_of
+from studio.datasets.splits import SPLITS, Split, group_splits, hash_percentile, split_of
 from studio.errors import TooFewImages
 from studio.files import atomic_text
 from studio.i18n import _, counted
 
-LEAST_CLASSES = 2
-"""Telling apart takes two."""
-FEW = 20
-"""Below this a class is warned of: the peer's threshold, about where a test share of 10% is two images."""
+MIN_CLASSES = 2
+"""Classification takes at least two."""
+RECOMMENDED_CLASS_SIZE = 20
+"""Images per class below which there is a warning: the threshold of `retrain.py`, and about where a test
+share of 10% is two images."""
 
 
 @dataclass(frozen=True)
-class Labelled:
-    """An image with its class, before it has a split. sha256: 64 hexadecimal digits of the file's bytes."""
+class LabelledImage:
+    """An image with its class, before it has a split. sha256: 64 hexadecimal digits, of the file's bytes.
+
+    group: the key of its duplicate group, whose images all get the same split; its own SHA-256 by default.
+    fixed_split: the split that the image was imported with; None where the hash of the group decides.
+    """
 
     sha256: str
     path: Path
     label: str
     group: str = ""
-    """What it shares with its near copies, which fall on its side; its own SHA-256 where none is given."""
-    given: Split | None = None
-    """The split that came with it; None where a hash decides."""
+    fixed_split: Split | None = None
 
     def __post_init__(self) -> None:
-        _alone(self)
+        _default_group(self)
 
 
 @dataclass(frozen=True)
@@ -47,10 +50,10 @@ class Example:
     group: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
-        _alone(self)
+        _default_group(self)
 
 
-def _alone(image: Labelled | Example) -> None:
+def _default_group(image: LabelledImage | Example) -> None:
     if not image.group:
         object.__setattr__(image, "group", image.sha256)  # as frozen dataclasses set what they derive
 
@@ -66,60 +69,61 @@ class Snapshot:
     @classmethod
     def of(
         cls,
-        images: Iterable[Labelled],
+        images: Iterable[LabelledImage],
         *,
         validation_percentage: float = 10,
         testing_percentage: float = 10,
         seed: int = 0,
     ) -> "Snapshot":
-        """Deal images out to splits. Classes are the sorted labels; a SHA-256 may stand here once only.
+        """Assign images to splits. Classes are the sorted labels.
 
-        Images of one group fall on the same side: on that which came with them, or else where the hash of
-        the group sends them.
+        Images of one group get the same split: their fixed split, or else the one that the hash of the group
+        decides. Raises ValueError for two images with one SHA-256.
         """
-        dealt = sorted(images, key=lambda image: image.sha256)
-        given = given_of_groups((image.group, image.given) for image in dealt)
+        images = sorted(images, key=lambda image: image.sha256)
+        fixed_splits = group_splits((image.group, image.fixed_split) for image in images)
         examples = tuple(
             Example(
                 image.sha256,
                 image.path,
                 image.label,
-                given.get(image.group)
+                fixed_splits.get(image.group)
                 or split_of(image.group, validation_percentage, testing_percentage, seed),
                 image.group,
             )
-            for image in dealt
+            for image in images
         )
         if len({example.sha256 for example in examples}) < len(examples):
-            raise ValueError("expected every image once; one SHA-256 came twice")
+            raise ValueError("expected every image once; got one SHA-256 twice")
         return cls(examples, tuple(sorted({example.label for example in examples})), seed)._with_training()
 
     def _with_training(self) -> "Snapshot":
-        """Give every class a training image: in a tiny set the hash may send all of them elsewhere.
+        """Return the snapshot with a training image in every class.
 
-        Whatever moves takes its near copies along.
+        In a tiny set the hash may put all images of a class into other splits. A moved image takes its
+        duplicate group along.
         """
         trained = {example.label for example in self.examples if example.split == "training"}
-        moved = {
-            # The image nearest to the training range, so that the choice does not hang on order.
+        moved_groups = {
+            # The image nearest to the training range, so that the choice does not depend on the order.
             max(
                 (example for example in self.examples if example.label == label),
-                key=lambda example: place_of(example.group, self.seed),
+                key=lambda example: hash_percentile(example.group, self.seed),
             ).group
             for label in set(self.classes) - trained
         }
         examples = tuple(
-            replace(example, split="training") if example.group in moved else example
+            replace(example, split="training") if example.group in moved_groups else example
             for example in self.examples
         )
         return replace(self, examples=examples)
 
     @cached_property
     def hash(self) -> str:
-        """The snapshot's name: SHA-256 over images, labels, splits and classes, not over paths."""
+        """SHA-256 over images, labels, splits and classes, not over paths: the snapshot's name."""
         digest = hashlib.sha256()
         for row in (self.classes, *((e.sha256, e.label, e.split) for e in self.examples)):
-            # Lengths first, so that no label can look like two.
+            # Lengths first, so that one label cannot equal two joined ones.
             digest.update("".join(f"{len(text)}:{text}" for text in row).encode() + b"\n")
         return digest.hexdigest()
 
@@ -128,21 +132,21 @@ class Snapshot:
         return tuple(example for example in self.examples if example.split == split)
 
     def without(self, digests: Collection[str]) -> "Snapshot":
-        """Return the snapshot without some images, and without the classes that this leaves empty."""
+        """Return the snapshot without some images (SHA-256), and without the classes that this empties."""
         if not digests:
             return self
         examples = tuple(example for example in self.examples if example.sha256 not in digests)
-        left = {example.label for example in examples}
+        labels = {example.label for example in examples}
         return Snapshot(
-            examples, tuple(label for label in self.classes if label in left), self.seed
+            examples, tuple(label for label in self.classes if label in labels), self.seed
         )._with_training()
 
     def check(self) -> tuple[str, ...]:
-        """Return a warning for each thing that makes the figures weak; a line each.
+        """Return a warning, one line, for each reason why results may be unreliable.
 
-        Raises TooLittleToLearnFrom for fewer than two classes.
+        Raises TooFewImages for fewer than two classes.
         """
-        if len(self.classes) < LEAST_CLASSES:
+        if len(self.classes) < MIN_CLASSES:
             raise TooFewImages(
                 _("expected at least two classes with images; there is {found}. Add a second class.").format(
                     found=_("only “{label}”").format(label=self.classes[0]) if self.classes else _("none")
@@ -150,23 +154,25 @@ class Snapshot:
             )
         counts = Counter(example.label for example in self.examples)
         warnings = [
-            _("“{label}” has {images}; {few} or more make it reliable.").format(
-                label=label, images=counted("{count} image", "{count} images", counts[label]), few=FEW
+            _("“{label}” has {images}; results are reliable from {few} images on.").format(
+                label=label,
+                images=counted("{count} image", "{count} images", counts[label]),
+                few=RECOMMENDED_CLASS_SIZE,
             )
             for label in self.classes
-            if counts[label] < FEW
+            if counts[label] < RECOMMENDED_CLASS_SIZE
         ]
         splits = Counter(example.split for example in self.examples)
         if not splits["validation"]:
             warnings.append(
-                _("No image is left for validation: the last head is kept, not the best. Add images.")
+                _("There are no validation images: the last head is kept, not the best one. Add images.")
             )
         if not splits["testing"]:
-            warnings.append(_("No image is left for testing: the accuracy cannot be measured. Add images."))
+            warnings.append(_("There are no test images: accuracy cannot be measured. Add images."))
         return tuple(warnings)
 
     def write(self, path: Path) -> None:
-        """Write `sha256,label,split,path` lines, so that anyone can see what a run was trained on."""
+        """Write `snapshot.csv`: the columns sha256, label, split, path."""
         with atomic_text(path) as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(("sha256", "label", "split", "path"))
@@ -174,7 +180,7 @@ class Snapshot:
 
     @classmethod
     def read(cls, path: Path, classes: tuple[str, ...], seed: int) -> "Snapshot":
-        """Return what `write` left. Raises OSError or ValueError where the file is not that."""
+        """Read `snapshot.csv`. Raises OSError, and ValueError if columns are missing or splits unknown."""
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
         try:
@@ -189,11 +195,12 @@ class Snapshot:
         return cls(examples, classes, seed)
 
 
-def evenly(examples: Sequence[Example], count: int) -> tuple[Example, ...]:
-    """Return at most `count` of some examples, in their order, their classes as even as can be."""
-    seen: Counter[str] = Counter()
+def sample_evenly(examples: Sequence[Example], count: int) -> tuple[Example, ...]:
+    """Return at most `count` of the examples, in their order, spread over classes as evenly as possible."""
+    class_counts: Counter[str] = Counter()
     ranks = []
-    for at, example in enumerate(examples):
-        ranks.append((seen[example.label], at))
-        seen[example.label] += 1
-    return tuple(examples[at] for at in sorted(at for _rank, at in sorted(ranks)[: max(count, 0)]))
+    for index, example in enumerate(examples):
+        ranks.append((class_counts[example.label], index))
+        class_counts[example.label] += 1
+    chosen = sorted(index for _rank, index in sorted(ranks)[: max(count, 0)])
+    return tuple(examples[index] for index in chosen)

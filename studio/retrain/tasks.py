@@ -1,33 +1,36 @@
-"""Asking for long work: each function is one transaction that leaves a job in the queue."""
+"""Jobs of retraining: the functions that enqueue a job, each one transaction, and the tasks that run it."""
 
 import traceback
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from db.engine import Database
 from studio.arrays import Float32Array
+from studio.backbones import BACKBONES
+from studio.backbones.speed import measure_speeds
 from studio.errors import JobAlreadyRunning, Stopped, StudioError
 from studio.i18n import _
+from studio.images.near_duplicates import refine_duplicate_groups, run_image_ids
 from studio.images.store import ImageStore
 from studio.jobs import queue
 from studio.jobs.context import JobContext, Task
+from studio.progress import Progress
+from studio.retrain.curve import CurvePoint
+from studio.retrain.measure_confidence import measure_confidence
 from studio.retrain.options import RunOptions
+from studio.retrain.run import RunResult, retrain
 from studio.retrain.runs import run_records, snapshot_records
-from studio.retrain.runs.compare import options_to_repeat
-
-if TYPE_CHECKING:
-    from studio.progress import Progress
-    from studio.retrain.curve import CurvePoint
-    from studio.retrain.run import RunResult
-    from studio.retrain.snapshot import Snapshot
+from studio.retrain.runs.compare import rerun_options
+from studio.retrain.snapshot import Snapshot
+from studio.retrain.train_head import RunContext
 
 
-def retrain(
+def enqueue_run(
     database: Database,
     store: ImageStore,
     project_id: int,
@@ -36,95 +39,99 @@ def retrain(
     *,
     name: str = "",
 ) -> int:
-    """Freeze the project's labels as they are and ask for a run on them; returns the run's id.
+    """Freeze the project's labels, create a run on them, and enqueue its job; returns the run's id.
 
-    Raises TooLittleToLearnFrom where there are fewer than two classes, and AlreadyAtWork while another
-    retraining of this project waits or runs.
+    Raises TooFewImages for fewer than two classes, and JobAlreadyRunning while another retraining of this
+    project waits or runs.
     """
     with database.write() as session:
-        _refuse_two_at_once(session, project_id)
-        snapshot_id = _frozen(session, store, project_id, options, now)
+        _check_none_active(session, project_id)
+        snapshot_id = _freeze_snapshot(session, store, project_id, options, now)
         run_id = run_records.create_run(session, project_id, snapshot_id, options, now, name=name)
         _enqueue_runs(session, project_id, {"run_id": run_id}, (run_id,), now)
     return run_id
 
 
-def sweep(
+def enqueue_sweep(
     database: Database,
     store: ImageStore,
     project_id: int,
-    several: Sequence[RunOptions],
+    sweep_options: Sequence[RunOptions],
     now: datetime,
     *,
     name: str = "",
 ) -> tuple[int, ...]:
-    """Ask for a run with each of `several` options, on the labels as they are, as one job; returns their ids.
+    """Create a run for each of `sweep_options` on the current labels, as one job; returns the runs' ids.
 
-    They are done in turn; one that fails does not keep the others from it. A name is numbered. Raises what
-    `retrain` does.
+    The runs are done in turn; a failed one does not stop the others. A name gets a number for each run.
+    Raises what `enqueue_run` does.
     """
-    if not several:
-        raise ValueError("expected options of one run or more; got none")
+    if not sweep_options:
+        raise ValueError("expected options of at least one run; got none")
     with database.write() as session:
-        _refuse_two_at_once(session, project_id)
-        frozen: dict[tuple[float, float, int], int] = {}
+        _check_none_active(session, project_id)
+        snapshot_ids: dict[tuple[float, float, int], int] = {}
         run_ids = []
-        for number, options in enumerate(several, 1):
-            # What deals images out; all else the runs may have each for itself.
-            dealt = options.validation_percentage, options.testing_percentage, options.seed
-            if dealt not in frozen:
-                frozen[dealt] = _frozen(session, store, project_id, options, now)
-            said = f"{name} {number}" if name else ""
+        for number, options in enumerate(sweep_options, 1):
+            # The options that decide the splits; the runs may differ in all others.
+            key = options.validation_percentage, options.testing_percentage, options.seed
+            if key not in snapshot_ids:
+                snapshot_ids[key] = _freeze_snapshot(session, store, project_id, options, now)
+            run_name = f"{name} {number}" if name else ""
             run_ids.append(
-                run_records.create_run(session, project_id, frozen[dealt], options, now, name=said)
+                run_records.create_run(session, project_id, snapshot_ids[key], options, now, name=run_name)
             )
         _enqueue_runs(session, project_id, {"run_ids": run_ids}, run_ids, now)
     return tuple(run_ids)
 
 
-def rerun(database: Database, run_id: int, now: datetime) -> int:
-    """Ask for a run to be done again, with the same images, labels, splits and options; returns the new id.
+def enqueue_rerun(database: Database, run_id: int, now: datetime) -> int:
+    """Create and enqueue a run with the snapshot and the options of another; returns the new run's id.
 
-    A run that chose its options within so many minutes is done again with what it chose. Raises ProjectError
-    where there is no such run, and AlreadyAtWork as `retrain` does.
+    A run that chose its options within a time budget is repeated with the options that it chose. Raises
+    ProjectError if there is no such run, and JobAlreadyRunning as `enqueue_run` does.
     """
     with database.write() as session:
-        again = run_records.run(session, run_id)
-        _refuse_two_at_once(session, again.project_id)
+        earlier = run_records.get_run(session, run_id)
+        _check_none_active(session, earlier.project_id)
         new_id = run_records.create_run(
             session,
-            again.project_id,
-            again.snapshot_id,
-            options_to_repeat(again.options, again.facts),
+            earlier.project_id,
+            earlier.snapshot_id,
+            rerun_options(earlier.options, earlier.facts),
             now,
-            name=again.name,
+            name=earlier.name,
             rerun_of=run_id,
         )
-        _enqueue_runs(session, again.project_id, {"run_id": new_id}, (new_id,), now)
+        _enqueue_runs(session, earlier.project_id, {"run_id": new_id}, (new_id,), now)
     return new_id
 
 
-def measure_backbones(database: Database, project_id: int, now: datetime) -> int:
-    """Ask for the backbones that need no download to be measured on this machine; returns the job's id.
+def enqueue_backbone_measurement(database: Database, project_id: int, now: datetime) -> int:
+    """Enqueue a speed measurement of the installed backbones on this machine; returns the job's id.
 
-    project_id: of the page that shows how far it is. Asked twice, it is one job.
+    project_id: of the page that shows the progress. While such a job waits or runs, its id is returned.
     """
     with database.write() as session:
-        under_way = queue.latest(session, project_id, {"measure_backbones"}, live_only=True)
-        if under_way is not None:
-            return under_way.id
+        active = queue.latest(session, project_id, {"measure_backbones"}, live_only=True)
+        if active is not None:
+            return active.id
         return queue.enqueue(session, "measure_backbones", {}, project_id, now)
 
 
-def _refuse_two_at_once(session: Session, project_id: int) -> None:
+def _check_none_active(session: Session, project_id: int) -> None:
     if queue.latest(session, project_id, {"retrain"}, live_only=True) is not None:
-        raise JobAlreadyRunning(_("This project is being retrained already. Wait for it, or stop it first."))
+        raise JobAlreadyRunning(
+            _("This project is already being retrained. Wait until it ends, or stop it first.")
+        )
 
 
-def _frozen(session: Session, store: ImageStore, project_id: int, options: RunOptions, now: datetime) -> int:
-    snapshot = snapshot_records.snapshot_of(session, project_id, options, store)
+def _freeze_snapshot(
+    session: Session, store: ImageStore, project_id: int, options: RunOptions, now: datetime
+) -> int:
+    snapshot = snapshot_records.current_snapshot(session, project_id, options, store)
     snapshot.check()
-    return snapshot_records.freeze(session, project_id, snapshot, now)
+    return snapshot_records.freeze_snapshot(session, project_id, snapshot, now)
 
 
 def _enqueue_runs(
@@ -132,155 +139,140 @@ def _enqueue_runs(
 ) -> None:
     job_id = queue.enqueue(session, "retrain", arguments, project_id, now)
     for run_id in run_ids:
-        run_records.give_job(session, run_id, job_id)
+        run_records.set_job(session, run_id, job_id)
 
 
-def _retrain(work: JobContext) -> dict[str, Any]:
+def _run_retrain(work: JobContext) -> dict[str, Any]:
     if "run_ids" in work.job.arguments:
-        return _sweep(work, work.job.arguments["run_ids"])
-    return _run(work, work.job.arguments["run_id"], work.progress)
+        return _run_sweep(work, work.job.arguments["run_ids"])
+    return _run_one(work, work.job.arguments["run_id"], work.progress)
 
 
-def _sweep(work: JobContext, run_ids: Sequence[int]) -> dict[str, Any]:
-    """Do several runs, each that has not ended yet; raise only where none of them has come to an end."""
-    from studio.retrain.runs import run_records
-
+def _run_sweep(work: JobContext, run_ids: Sequence[int]) -> dict[str, Any]:
+    """Do the runs that have not ended yet; raise the first error only if none of them ends."""
     done: list[dict[str, Any]] = []
     failed: list[dict[str, Any]] = []
-    first: Exception | None = None
+    first_error: Exception | None = None
     for number, run_id in enumerate(run_ids, 1):
         with work.database.write() as session:
-            if run_records.run(session, run_id).ended_at is not None:
+            if run_records.get_run(session, run_id).ended_at is not None:
                 done.append({"run_id": run_id, "warnings": [], "refused": []})
                 continue
-            run_records.fail(session, run_id, None)
+            run_records.set_error(session, run_id, None)
         try:
-            done.append(_run(work, run_id, _Numbered(work.progress, number, len(run_ids))))
+            done.append(_run_one(work, run_id, _NumberedProgress(work.progress, number, len(run_ids))))
         except Stopped:
             raise
         except Exception as error:
-            first = first or error
-            said = " ".join(str(error).split())
+            first_error = first_error or error
+            message = " ".join(str(error).split())
             if not isinstance(error, StudioError):
-                said = _("Something unexpected happened ({kind}: {error}).").format(
-                    kind=type(error).__name__, error=said
+                message = _("Something unexpected happened ({kind}: {error}).").format(
+                    kind=type(error).__name__, error=message
                 )
-            failed.append({"run_id": run_id, "error": said, "details": traceback.format_exc()})
+            failed.append({"run_id": run_id, "error": message, "details": traceback.format_exc()})
             with work.database.write() as session:
-                run_records.fail(session, run_id, said)
-    if first is not None and not done:
-        raise first
+                run_records.set_error(session, run_id, message)
+    if first_error is not None and not done:
+        raise first_error
     return {
         "run_ids": list(run_ids),
         "failed": failed,
-        # Several runs say the same of the same images.
-        "warnings": list(dict.fromkeys(warning for each in done for warning in each["warnings"])),
-        "refused": list({each["name"]: each for run in done for each in run["refused"]}.values()),
+        # Runs of a sweep give the same warnings about the same images.
+        "warnings": list(dict.fromkeys(warning for run in done for warning in run["warnings"])),
+        "refused": list({file["name"]: file for run in done for file in run["refused"]}.values()),
     }
 
 
-class _Numbered:
-    """A `Progress` that says which of several runs it speaks of."""
+class _NumberedProgress:
+    """A `Progress` that adds the number of the run in a sweep to the phase."""
 
-    def __init__(self, progress: "Progress", number: int, count: int) -> None:
+    def __init__(self, progress: Progress, number: int, count: int) -> None:
         self._progress, self._number, self._count = progress, number, count
 
     def report(self, phase: str, done: int, total: int | None = None) -> None:
-        """Pass it on."""
-        said = _("Run {number} of {count}: {phase}").format(
+        """Report with the run's number."""
+        numbered = _("Run {number} of {count}: {phase}").format(
             number=self._number, count=self._count, phase=phase
         )
-        self._progress.report(said, done, total)
+        self._progress.report(numbered, done, total)
 
 
-def _run(work: JobContext, run_id: int, progress: "Progress") -> dict[str, Any]:
-    from studio.images.store import ImageStore
-    from studio.retrain.measure_confidence import measured
-    from studio.retrain.run import retrain
-    from studio.retrain.runs import run_records, snapshot_records
-
+def _run_one(work: JobContext, run_id: int, progress: Progress) -> dict[str, Any]:
+    settings = work.settings
     with work.database.read() as session:
-        run = run_records.run(session, run_id)
-        store = ImageStore(work.settings.images_dir)
+        run = run_records.get_run(session, run_id)
+        store = ImageStore(settings.images_dir)
         snapshot = snapshot_records.load_snapshot(session, run_id, store)
 
-    waiting: list[CurvePoint] = []
+    unwritten: list[CurvePoint] = []
 
-    def add(points: "Sequence[CurvePoint]") -> None:
-        waiting.extend(points)
+    def add_points(points: Sequence[CurvePoint]) -> None:
+        unwritten.extend(points)
         try:
             with work.database.write() as session:
-                run_records.add_points(session, run_id, waiting)
-        except OperationalError:  # they cannot be written now, and go with the next
+                run_records.add_points(session, run_id, unwritten)
+        except OperationalError:  # the database is locked: they are written with the next points
             return
-        waiting.clear()
+        unwritten.clear()
 
-    def attribute(used: "Snapshot", folder: Path) -> None:
+    def write_attribution(used: Snapshot, folder: Path) -> None:
         with work.database.read() as session:
             snapshot_records.write_attribution(session, work.project_id, used, folder)
 
-    def find_copies(used: "Snapshot", vectors: Float32Array | None) -> frozenset[str]:
+    def check_leakage(used: Snapshot, vectors: Float32Array | None) -> frozenset[str]:
         if vectors is not None:
-            _compare(work, run_id, used, vectors, progress)
+            _refine_duplicate_groups(work, run_id, used, vectors, progress)
         with work.database.read() as session:
-            return snapshot_records.copies_tested(session, run_id)
+            return snapshot_records.leaked_test_images(session, run_id)
 
-    result = retrain(
-        snapshot,
-        run.options,
-        run_dir=work.settings.runs_dir / run.folder,
-        bottleneck_dir=work.settings.bottleneck_dir,
-        backbones_dir=work.settings.backbones_dir,
-        threads=work.settings.threads_used,
-        progress=progress,
-        on_points=add,
-        attribute=attribute,
-        find_copies=find_copies,
+    context = RunContext(
+        settings.runs_dir / run.folder,
+        settings.bottleneck_dir,
+        settings.backbones_dir,
+        settings.threads_used,
+        progress,
+        on_points=add_points,
+        write_attribution=write_attribution,
+        check_leakage=check_leakage,
     )
+    result = retrain(snapshot, run.options, context)
     with work.database.write() as session:
-        run_records.add_points(session, run_id, waiting)
+        run_records.add_points(session, run_id, unwritten)
         run_records.finish(session, run_id, result, datetime.now(UTC))
-    measured(
-        result.run_dir,
-        work.settings.bottleneck_dir,
-        threads=work.settings.threads_used,
-        progress=progress,
+    measure_confidence(
+        result.run_dir, settings.bottleneck_dir, threads=settings.threads_used, progress=progress
     )
-    return _told(run_id, result)
+    return _result_json(run_id, result)
 
 
-def _compare(
-    work: JobContext, run_id: int, used: "Snapshot", vectors: Float32Array, progress: "Progress"
+def _refine_duplicate_groups(
+    work: JobContext, run_id: int, used: Snapshot, vectors: Float32Array, progress: Progress
 ) -> None:
-    """Look for near copies among a run's images by their bottlenecks, which are there now."""
-    from studio.images.near_duplicates import images_of_run, refine_duplicate_groups
-
+    """Refine the duplicate groups of a run's images by their bottlenecks, which exist by now."""
     with work.database.read() as session:
-        image_ids, new = images_of_run(session, run_id)
+        image_ids, new = run_image_ids(session, run_id)
     if new:
         ids = [image_ids[example.sha256] for example in used.examples]
         refine_duplicate_groups(work.database, work.project_id, ids, vectors, new=new, progress=progress)
 
 
-def _told(run_id: int, result: "RunResult") -> dict[str, Any]:
+def _result_json(run_id: int, result: RunResult) -> dict[str, Any]:
     return {
         "run_id": run_id,
         "warnings": list(result.warnings),
-        "refused": [{"name": str(r.path), "reason": r.reason} for r in result.refusals],
+        "refused": [{"name": str(file.path), "reason": file.reason} for file in result.skipped],
     }
 
 
-def _measure_backbones(work: JobContext) -> dict[str, Any]:
-    from studio.backbones import BACKBONES
-    from studio.backbones.speed import measure
-
-    found = measure(
+def _run_measure_backbones(work: JobContext) -> dict[str, Any]:
+    speeds = measure_speeds(
         [backbone.name for backbone in BACKBONES.values() if backbone.installed],
         work.settings.backbones_dir,
         threads=work.settings.threads_used,
         progress=work.progress,
     )
-    return {"pictures_a_second": found}
+    return {"pictures_a_second": speeds}
 
 
-TASKS = (Task("retrain", _retrain), Task("measure_backbones", _measure_backbones))
+TASKS = (Task("retrain", _run_retrain), Task("measure_backbones", _run_measure_backbones))

@@ -1,4 +1,4 @@
-"""Training images of each class, to show what a model knows."""
+"""Example images of each class, for the page behind a share link."""
 
 import csv
 from collections import defaultdict
@@ -9,30 +9,30 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db import models
-from studio.retrain.run_folder import SNAPSHOT
+from studio.retrain.run_folder import SNAPSHOT_FILE
 
-PER_CLASS = 3
+EXAMPLES_PER_CLASS = 3
 
 
 def example_images(session: Session, run_dir: Path, labels: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
-    """Return by class the SHA-256 of its first few training images that the studio still has.
+    """Return the SHA-256 of a few training images of each class that are still stored.
 
-    The first by their hash, which says nothing of what is in them: it is as fair as a lottery.
+    They are the first in the order of their hashes, which is as good as random.
     """
-    of_class: dict[str, list[str]] = defaultdict(list)
-    with (run_dir / SNAPSHOT).open(encoding="utf-8", newline="") as file:
+    by_class: dict[str, list[str]] = defaultdict(list)
+    with (run_dir / SNAPSHOT_FILE).open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             if row["split"] == "training":
-                of_class[row["label"]].append(row["sha256"])
-    some = {label: sorted(of_class[label])[: 2 * PER_CLASS] for label in labels}
-    wanted = [digest for digests in some.values() for digest in digests]
-    here = set(session.scalars(select(models.ImageRow.sha256).where(models.ImageRow.sha256.in_(wanted))))
+                by_class[row["label"]].append(row["sha256"])
+    candidates = {label: sorted(by_class[label])[: 2 * EXAMPLES_PER_CLASS] for label in labels}
+    wanted = [digest for digests in candidates.values() for digest in digests]
+    stored = set(session.scalars(select(models.ImageRow.sha256).where(models.ImageRow.sha256.in_(wanted))))
     return {
-        label: tuple(digest for digest in digests if digest in here)[:PER_CLASS]
-        for label, digests in some.items()
+        label: tuple(digest for digest in digests if digest in stored)[:EXAMPLES_PER_CLASS]
+        for label, digests in candidates.items()
     }
 
 
-def format_of(session: Session, sha256: str) -> str | None:
-    """Return the format of an image, as Pillow calls it; None where there is none."""
+def image_format(session: Session, sha256: str) -> str | None:
+    """Return an image's format by Pillow's name; None if the image is unknown."""
     return session.scalar(select(models.ImageRow.format).where(models.ImageRow.sha256 == sha256))

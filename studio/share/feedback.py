@@ -1,4 +1,4 @@
-"""Answers that visitors marked as wrong: kept with the image only where both sides wanted it."""
+"""Visitor feedback: predictions reported as wrong, with the image if owner and visitor agree."""
 
 import hashlib
 import io
@@ -14,90 +14,92 @@ from sqlalchemy.orm import Session
 from db import models
 from db.engine import Database
 from db.models import ShareLinkRow, VisitorFeedbackRow
-from studio.collect.ingest import ingest
+from studio.collect.ingest import ImportContext, ingest
 from studio.datasets.sources import Source
 from studio.errors import StudioError
 from studio.i18n import _
 from studio.images.provenance import VISITOR, Provenance
-from studio.images.store import ImageStore, fitted
-from studio.progress import Silent
-from studio.share.links import Shared
-from studio.share.shared_models import decode_from_a_stranger
+from studio.images.store import ImageStore, resize_to_fit
+from studio.share.links import SharedRun
+from studio.share.shared_models import decode_untrusted
 
-MOST_MARKS = 5_000
-MOST_IMAGES = 500
-"""So many of a link are kept; then it is full, so that nobody fills the disk or the project through it."""
-_SIDE_PX = 1_280
-_QUALITY = 92
+MAX_FEEDBACK = 5_000
+MAX_IMAGES = 500
+"""Limits of one link, so that nobody fills the disk or the project through it."""
+_MAX_SIDE_PX = 1_280
+_JPEG_QUALITY = 92
 
 
 @dataclass(frozen=True)
-class Said:
-    """What a visitor says of an answer. score: how sure the model was of it, 0 to 1.
+class Feedback:
+    """A visitor's report of a wrong prediction.
 
-    meant: the class that it should have been; empty where it is none of them. image: a file's bytes, where
-    the visitor leaves it.
+    predicted: the predicted class; score: its confidence, 0 to 1. correct: the correct class, empty if it is
+    none of the model's or unknown. image: the file's bytes, if the visitor sent it.
     """
 
-    answered: str
+    predicted: str
     score: float
-    meant: str
+    correct: str
     image: bytes | None
 
 
-class LinkFull(StudioError):
-    """A link has as many marks as it may have."""
+class FeedbackLimitReached(StudioError):
+    """A link has as much feedback as it may have."""
 
 
 @dataclass(frozen=True)
-class Mark:
-    """An answer marked as wrong. score: how sure the model was; meant: empty where the visitor named none."""
+class FeedbackRecord:
+    """Stored feedback. The fields of `Feedback`, and:
 
-    answered: str
+    sha256: of the image, None if none was sent. link_name: of the share link. at: when it came, in UTC.
+    """
+
+    predicted: str
     score: float
-    meant: str
+    correct: str
     sha256: str | None
-    """The image; None where none was left."""
-    link: str
-    """The link's name."""
+    link_name: str
     at: datetime
 
 
-def mark(database: Database, store: ImageStore, shared: Shared, said: Said, now: datetime) -> None:
-    """Write down that an answer was wrong, and take the image, if there is one, into the project.
+def record_feedback(
+    database: Database, store: ImageStore, shared: SharedRun, feedback: Feedback, now: datetime
+) -> None:
+    """Store a visitor's feedback, and add the image, if there is one, to the project.
 
-    The image waits there unlabelled, with what was said of it as its title. Nothing of its file but its
-    pixels is kept: a photograph's place and time are the visitor's own. Raises ImageRefused, and LinkFull
-    where the link has as many marks as it may have.
+    The image is added without a label, with the feedback as its title. Only its pixels are kept, not the
+    file's metadata, such as place and time. Raises ImageRefused, and FeedbackLimitReached beyond the link's
+    limits.
     """
-    image = said.image if shared.keeps_images else None
-    pixels = None if image is None else _pixels_alone(image)
+    image = feedback.image if shared.keeps_images else None
+    content = None if image is None else _reencode(image)
     with database.read() as session:
-        marks, images = session.execute(
+        reports, images = session.execute(
             select(func.count(), func.count(VisitorFeedbackRow.image_id)).where(
                 VisitorFeedbackRow.link_id == shared.link_id
             )
         ).one()
-    if marks >= MOST_MARKS or (pixels is not None and images >= MOST_IMAGES):
-        raise LinkFull(_("This link has taken as many remarks as it can. Thank you."))
-    if pixels is not None:
-        _take(database, store, shared, _title(said), pixels, now)
+    if reports >= MAX_FEEDBACK or (content is not None and images >= MAX_IMAGES):
+        raise FeedbackLimitReached(_("This link accepts no more feedback. Thank you."))
+    if content is not None:
+        _ingest_image(database, store, shared, _title(feedback), content, now)
     with database.write() as session:
-        image_id = None if pixels is None else _image_id(session, pixels)
+        image_id = None if content is None else _image_id(session, content)
         session.add(
             VisitorFeedbackRow(
                 link_id=shared.link_id,
-                answered=said.answered,
-                score=said.score,
-                meant=said.meant,
+                answered=feedback.predicted,
+                score=feedback.score,
+                meant=feedback.correct,
                 image_id=image_id,
                 at=now,
             )
         )
 
 
-def marks(session: Session, project_id: int, limit: int = 100) -> tuple[Mark, ...]:
-    """Return what visitors marked as wrong in a project, the newest first."""
+def list_feedback(session: Session, project_id: int, limit: int = 100) -> tuple[FeedbackRecord, ...]:
+    """Return the feedback on a project's models, the newest first."""
     row = VisitorFeedbackRow
     rows = session.execute(
         select(row.answered, row.score, row.meant, models.ImageRow.sha256, ShareLinkRow.name, row.at)
@@ -108,41 +110,38 @@ def marks(session: Session, project_id: int, limit: int = 100) -> tuple[Mark, ..
         .order_by(row.id.desc())
         .limit(limit)
     )
-    return tuple(Mark(*found) for found in rows)
+    return tuple(FeedbackRecord(*values) for values in rows)
 
 
-def _pixels_alone(content: bytes) -> bytes:
-    """Return a stranger's image written anew, no larger than it needs to be for training and looking."""
-    image = fitted(decode_from_a_stranger(content, fitting_px=_SIDE_PX), _SIDE_PX)
-    image.info.clear()  # comments and the like, which Pillow would write again
-    written = io.BytesIO()
-    image.save(written, "JPEG", quality=_QUALITY)
-    return written.getvalue()
+def _reencode(content: bytes) -> bytes:
+    """Decode an untrusted image and encode it as a JPEG of at most 1,280 px, without metadata."""
+    image = resize_to_fit(decode_untrusted(content, fitting_px=_MAX_SIDE_PX), _MAX_SIDE_PX)
+    image.info.clear()  # comments and other metadata, which Pillow would write again
+    jpeg = io.BytesIO()
+    image.save(jpeg, "JPEG", quality=_JPEG_QUALITY)
+    return jpeg.getvalue()
 
 
-def _take(
-    database: Database, store: ImageStore, shared: Shared, title: str, content: bytes, now: datetime
+def _ingest_image(
+    database: Database, store: ImageStore, shared: SharedRun, title: str, content: bytes, now: datetime
 ) -> None:
     read: Callable[[], bytes] = partial(bytes, content)
     name = f"{shared.name}/{now:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}.jpg"
     source = Source(name, read, kind=VISITOR, provenance=Provenance(title=title))
     ingest(
-        database,
-        store,
-        shared.project_id,
+        ImportContext(
+            database=database, store=store, project_id=shared.project_id, clock=lambda: now, threads=1
+        ),
         [source],
-        progress=Silent(),
-        clock=lambda: now,
-        threads=1,
     )
 
 
-def _title(said: Said) -> str:
-    if said.meant:
+def _title(feedback: Feedback) -> str:
+    if feedback.correct:
         return _("marked wrong by a visitor: answered {answered}, meant {meant}").format(
-            answered=said.answered, meant=said.meant
+            answered=feedback.predicted, meant=feedback.correct
         )
-    return _("marked wrong by a visitor: answered {answered}").format(answered=said.answered)
+    return _("marked wrong by a visitor: answered {answered}").format(answered=feedback.predicted)
 
 
 def _image_id(session: Session, content: bytes) -> int | None:

@@ -1,6 +1,6 @@
-"""A model in a file of any kind, asked as `retrain.py`'s companion asks it.
+"""Models made elsewhere, opened for `label_image` and `evaluate`.
 
-A frozen GraphDef, a LiteRT file, a Keras model, or the folder of a SavedModel.
+Formats: a frozen GraphDef, a TFLite file, a Keras file, or the folder of a SavedModel.
 """
 
 import time
@@ -16,49 +16,54 @@ from studio.backbones.interpreter import captured_output, tensorflow
 from studio.backbones.preprocessing import Preprocessing
 from studio.errors import ModelUnreadable
 from studio.i18n import _
-from studio.predict.model import Prediction
-from studio.share.frozen_graph import opened_frozen_graph
+from studio.predict.model import ClassScore
+from studio.share.exports.frozen_graph import open_frozen_graph
 
 _ZIP, _HDF5 = b"PK\x03\x04", b"\x89HDF"
-_DIMENSIONS = 4
+_INPUT_RANK = 4
 
 
 @dataclass(frozen=True)
-class SavedForm:
-    """An opened model. shape: (batch, h, w, 3), None where it takes any; dtype: of its input.
+class LoadedModel:
+    """An opened Keras model or SavedModel.
 
-    call: from a batch of one of that type to the probabilities.
+    shape: of the input, (batch, height, width, 3), None where any size is accepted. dtype: of the input.
+    call: from a batch of one image of that dtype to the probabilities.
     """
 
     shape: tuple[int | None, ...]
     dtype: str
     call: Callable[[Any], Any]
 
-    def sized(self, asked: Preprocessing) -> Preprocessing:
-        """Return the preprocessing with the model's own size, where it has one."""
-        if len(self.shape) != _DIMENSIONS:
+    def with_input_size(self, preprocessing: Preprocessing) -> Preprocessing:
+        """Return the preprocessing with the model's own input size, if that is fixed."""
+        if len(self.shape) != _INPUT_RANK:
             raise ValueError(f"expected an input of (batch, height, width, 3); it has {self.shape}")
         height, width = self.shape[1:3]
-        return replace(asked, height_px=height or asked.height_px, width_px=width or asked.width_px)
+        return replace(
+            preprocessing,
+            height_px=height or preprocessing.height_px,
+            width_px=width or preprocessing.width_px,
+        )
 
-    def answering(self, asked: Preprocessing) -> Callable[[Float32Array], Float32Array]:
-        """Return what asks it: from float32 (1, h, w, 3), 0-255, to (classes,).
+    def predict_function(self, preprocessing: Preprocessing) -> Callable[[Float32Array], Float32Array]:
+        """Return a function from pixels, float32, (1, height, width, 3), 0-255, to (classes,).
 
-        Bytes are taken as they are: the model scales by itself. Float32Array are scaled before.
+        An integer input is not scaled, since such a model scales it itself; a float input is.
         """
-        as_they_are = self.dtype in {"uint8", "int32", "int64"}
+        unscaled = self.dtype in {"uint8", "int32", "int64"}
 
-        def answer(pixels: Float32Array) -> Float32Array:
-            values = pixels.astype(self.dtype) if as_they_are else asked.scaled(pixels.astype(np.uint8))
+        def predict(pixels: Float32Array) -> Float32Array:
+            values = pixels.astype(self.dtype) if unscaled else preprocessing.scaled(pixels.astype(np.uint8))
             return np.asarray(self.call(values), np.float32).reshape(-1)
 
-        return answer
+        return predict
 
 
 def saved_model_dir(folder: Path) -> Path | None:
-    """Return the folder of a SavedModel: itself, or the newest version in it as TensorFlow Serving has them.
+    """Return the folder of a SavedModel: `folder` itself, or its newest numbered version.
 
-    None where it is neither.
+    Numbered versions are the layout of TensorFlow Serving. None if there is neither.
     """
     if (folder / "saved_model.pb").is_file():
         return folder
@@ -66,62 +71,65 @@ def saved_model_dir(folder: Path) -> Path | None:
     return max(versions, key=lambda path: int(path.name), default=None)
 
 
-def is_keras(content: bytes) -> bool:
-    """Whether a file looks like a Keras model: a zip, or an older one's HDF5."""
+def is_keras_file(content: bytes) -> bool:
+    """Return whether a file starts as a Keras model does: a zip, or HDF5 for the older format."""
     return content[:4] in {_ZIP, _HDF5}
 
 
-def opened_keras(path: Path, _output: str) -> SavedForm:
-    """Open a `.keras` or `.h5` file. Nothing in it is run but layers; raises what Keras does, of any kind."""
+def open_keras(path: Path, _output: str) -> LoadedModel:
+    """Open a `.keras` or `.h5` file in safe mode, which runs no code from it. Raises any Keras exception."""
     tensorflow()
     import keras
 
     with captured_output():
         model = keras.models.load_model(path, compile=False, safe_mode=True)
-    (taken,) = model.inputs
-    return SavedForm(tuple(taken.shape), str(taken.dtype), lambda values: model(values, training=False))
+    (model_input,) = model.inputs
+    return LoadedModel(
+        tuple(model_input.shape), str(model_input.dtype), lambda values: model(values, training=False)
+    )
 
 
-def opened_saved_model(path: Path, output: str) -> SavedForm:
-    """Open a SavedModel's folder by its signature `serving_default`. Raises what TensorFlow does.
+def open_saved_model(path: Path, output: str) -> LoadedModel:
+    """Open a SavedModel by its signature `serving_default`. Raises any TensorFlow exception.
 
-    output: which of several outputs is meant.
+    output: the name of the output to use, if there are several.
     """
     tf = tensorflow()
     with captured_output():
         model = tf.saved_model.load(str(saved_model_dir(path) or path))
     signature = model.signatures["serving_default"]
-    ((name, taken),) = signature.structured_input_signature[1].items()
+    ((name, input_spec),) = signature.structured_input_signature[1].items()
 
     def call(values: Any) -> Any:
         outputs = signature(**{name: tf.constant(values)})
         return outputs[output] if output in outputs else next(iter(outputs.values()))
 
-    # What is loaded lives as long as somebody holds it.
+    # The signature alone does not keep the model alive.
     call.model = model  # type: ignore[attr-defined]
-    return SavedForm(tuple(taken.shape), taken.dtype.name, call)
+    return LoadedModel(tuple(input_spec.shape), input_spec.dtype.name, call)
 
 
 LABEL_FILES = ("retrained_labels.txt", "labels.txt", "output_labels.txt")
-"""What files with labels are called by those who write them."""
+"""Usual names of files with labels."""
 
 
 @dataclass(frozen=True)
-class GraphFile:
-    """A model that takes float32 pixels, scaled as the flags say, or bytes, which it takes as they are.
+class ForeignModel:
+    """An opened model with its labels.
 
-    answer: from float32 (1, h, w, 3), 0-255, to (classes,).
+    predict: from pixels, float32, (1, height, width, 3), 0-255, to scores, float32, (classes,). A float input
+    is scaled by the mean and standard deviation given to `open`; an integer input is not scaled.
     """
 
     path: Path
     labels: tuple[str, ...]
     preprocessing: Preprocessing
-    answer: Callable[[Float32Array], Float32Array]
+    predict: Callable[[Float32Array], Float32Array]
 
     @classmethod
     def open(
         cls,
-        graph: Path,
+        path: Path,
         labels: Path | None,
         *,
         input_height: int,
@@ -130,111 +138,113 @@ class GraphFile:
         input_std: float,
         input_layer: str,
         output_layer: str,
-    ) -> "GraphFile":
-        """Open a file or a SavedModel's folder. All but a frozen graph know size and kind of their input.
+    ) -> "ForeignModel":
+        """Open a file, or the folder of a SavedModel.
 
-        labels: a label a line, numbered (`0 daisy`) or not; by default the file beside the model.
-        Raises ModelUnreadable.
+        labels: a file with one label a line, numbered (`0 daisy`) or not; by default the file beside the
+        model. The other parameters are the flags of `label_image.py`; all formats but a frozen graph have
+        their own input size and names. Raises ModelUnreadable.
         """
         try:
-            named = _labels(labels or labels_beside(graph))
-            content = b"" if graph.is_dir() else graph.read_bytes()
+            label_names = _read_labels(labels or find_labels_file(path))
+            content = b"" if path.is_dir() else path.read_bytes()
         except (OSError, ValueError) as error:
             raise ModelUnreadable(
-                _("{path} cannot be read as a model and its labels: {error}").format(path=graph, error=error)
+                _("{path} cannot be read as a model and its labels: {error}").format(path=path, error=error)
             ) from error
         if content[4:8] == b"TFL3":
-            return cls._lite(graph, content, named, input_mean, input_std)
-        size = Preprocessing(input_width, input_height, mean=input_mean, scale=input_std)
-        opens = opened_saved_model if graph.is_dir() else opened_keras if is_keras(content) else None
-        if opens is not None:
+            return cls._open_tflite(path, content, label_names, input_mean, input_std)
+        preprocessing = Preprocessing(input_width, input_height, mean=input_mean, scale=input_std)
+        opener = open_saved_model if path.is_dir() else open_keras if is_keras_file(content) else None
+        if opener is not None:
             try:
-                form = opens(graph, output_layer)
-            except Exception as error:  # TensorFlow's have no common ancestor
-                raise _unusable(graph, error) from error
-            return cls(graph, named, form.sized(size), form.answering(size))
+                model = opener(path, output_layer)
+            except Exception as error:  # TensorFlow's exceptions have no common base class
+                raise _unusable(path, error) from error
+            predict = model.predict_function(preprocessing)
+            return cls(path, label_names, model.with_input_size(preprocessing), predict)
         try:
-            opened = opened_frozen_graph(content, output=output_layer, input_=input_layer)
-        except Exception as error:  # TensorFlow's have no common ancestor
-            raise _unusable(graph, error) from error
+            predict_batch = open_frozen_graph(content, output=output_layer, input_=input_layer)
+        except Exception as error:  # TensorFlow's exceptions have no common base class
+            raise _unusable(path, error) from error
 
-        def answer(pixels: Float32Array) -> Float32Array:
+        def predict_scaled(pixels: Float32Array) -> Float32Array:
             scaled = np.asarray((pixels - np.float32(input_mean)) / np.float32(input_std), np.float32)
-            return np.asarray(opened(scaled), np.float32).reshape(-1)
+            return np.asarray(predict_batch(scaled), np.float32).reshape(-1)
 
-        return cls(graph, named, size, answer)
+        return cls(path, label_names, preprocessing, predict_scaled)
 
     @classmethod
-    def _lite(
+    def _open_tflite(
         cls, path: Path, content: bytes, labels: tuple[str, ...], mean: float, std: float
-    ) -> "GraphFile":
+    ) -> "ForeignModel":
         from ai_edge_litert.interpreter import Interpreter
-
-        from studio.backbones.interpreter import captured_output
 
         try:
             with captured_output():
                 interpreter = Interpreter(model_content=content)
                 interpreter.allocate_tensors()
-            taken, given = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-            _one, height, width, _channels = taken["shape"].tolist()
+            input_details = interpreter.get_input_details()[0]
+            output_details = interpreter.get_output_details()[0]
+            _batch, height, width, _channels = input_details["shape"].tolist()
         except (RuntimeError, ValueError) as error:
             raise _unusable(path, error) from error
 
-        def answer(pixels: Float32Array) -> Float32Array:
-            as_they_are = taken["dtype"] == np.uint8
-            values = pixels.astype(np.uint8) if as_they_are else (pixels - np.float32(mean)) / np.float32(std)
-            interpreter.set_tensor(taken["index"], values.astype(taken["dtype"]))
+        def predict(pixels: Float32Array) -> Float32Array:
+            unscaled = input_details["dtype"] == np.uint8
+            values = pixels.astype(np.uint8) if unscaled else (pixels - np.float32(mean)) / np.float32(std)
+            interpreter.set_tensor(input_details["index"], values.astype(input_details["dtype"]))
             interpreter.invoke()
-            answers = interpreter.get_tensor(given["index"])[0].astype(np.float32)
-            # An integer output stands for 0 to 1 by the file's own scale.
-            scale, zero = given["quantization"]
-            return np.asarray((answers - zero) * scale if scale else answers, np.float32)
+            outputs = interpreter.get_tensor(output_details["index"])[0].astype(np.float32)
+            # Dequantize an integer output to 0 to 1.
+            scale, zero_point = output_details["quantization"]
+            return np.asarray((outputs - zero_point) * scale if scale else outputs, np.float32)
 
-        return cls(path, labels, Preprocessing(width, height), answer)
+        return cls(path, labels, Preprocessing(width, height), predict)
 
-    def classify_file(self, source: Path | bytes, name: str) -> tuple[tuple[Prediction, ...], float]:
-        """Return every class, surest first, and the seconds that the graph took for them.
+    def classify_file(self, source: Path | bytes, name: str) -> tuple[tuple[ClassScore, ...], float]:
+        """Return all classes by descending score, and the seconds that the prediction took.
 
-        Raises ImageRefused, and ModelUnreadable.
+        name: of the image, for messages. Raises ImageRefused and ModelUnreadable.
         """
         pixels = self.preprocessing.read(source, name).astype(np.float32)[np.newaxis]
-        began = time.perf_counter()
+        start = time.perf_counter()
         try:
-            scores = self.answer(pixels)
-        except Exception as error:  # TensorFlow's have no common ancestor
+            scores = self.predict(pixels)
+        except Exception as error:  # TensorFlow's exceptions have no common base class
             raise _unusable(self.path, error) from error
-        taken_s = time.perf_counter() - began
+        elapsed_s = time.perf_counter() - start
         if len(scores) != len(self.labels):
             raise ModelUnreadable(
                 _(
-                    "{path} answers with {found} numbers; the labels are {expected}. Name those it came with."
-                ).format(path=self.path, found=len(scores), expected=len(self.labels))
+                    "{path} returns {actual} scores, but there are {expected} labels. Use the model's own "
+                    "labels file."
+                ).format(path=self.path, actual=len(scores), expected=len(self.labels))
             )
         order = np.argsort(-scores, kind="stable")
-        return tuple(Prediction(self.labels[at], float(scores[at])) for at in order), taken_s
+        return tuple(ClassScore(self.labels[at], float(scores[at])) for at in order), elapsed_s
 
 
-def labels_beside(graph: Path) -> Path:
-    """Return the file with a model's labels that is beside it, or in it if it is a folder.
+def find_labels_file(model: Path) -> Path:
+    """Return the labels file beside a model, or inside it if it is a folder.
 
-    Raises ModelUnreadable where there is none.
+    Raises ModelUnreadable if there is none.
     """
-    folders = (graph, graph.parent, graph.absolute().parent.parent) if graph.is_dir() else (graph.parent,)
+    folders = (model, model.parent, model.absolute().parent.parent) if model.is_dir() else (model.parent,)
     for folder in folders:
         for name in LABEL_FILES:
             if (folder / name).is_file():
                 return folder / name
     raise ModelUnreadable(
-        _("expected a file with labels beside {path}, such as {name}. Name it with --labels.").format(
-            path=graph, name=LABEL_FILES[0]
+        _("expected a labels file beside {path}, such as {name}. Name it with --labels.").format(
+            path=model, name=LABEL_FILES[0]
         )
     )
 
 
-def _labels(path: Path) -> tuple[str, ...]:
+def _read_labels(path: Path) -> tuple[str, ...]:
     lines = path.read_text(encoding="utf-8").splitlines()
-    # As Teachable Machine writes them.
+    # Numbered lines, as Teachable Machine writes them.
     if lines and all(line.startswith(f"{number} ") for number, line in enumerate(lines)):
         return tuple(line.partition(" ")[2] for line in lines)
     return tuple(lines)
@@ -243,7 +253,7 @@ def _labels(path: Path) -> tuple[str, ...]:
 def _unusable(path: Path, error: Exception) -> ModelUnreadable:
     return ModelUnreadable(
         _(
-            "{path} cannot be asked: {error}. Check that it is a frozen graph, a LiteRT file, a Keras model "
-            "or a SavedModel, --input_layer, --output_layer and the input's size."
+            "{path} cannot be used: {error}. Expected a frozen graph, a TFLite file, a Keras file or a "
+            "SavedModel. Check also --input_layer, --output_layer and the size of the input."
         ).format(path=path, error=" ".join(str(error).split())[:300])
     )

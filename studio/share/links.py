@@ -1,4 +1,4 @@
-"""Links by which others ask a run's model: made, found by their token, counted, closed."""
+"""Share links, by which others use a run's model: create, resolve a token, renew, revoke, count."""
 
 import hashlib
 import secrets
@@ -15,18 +15,19 @@ from db.models import ShareLinkRow, VisitorFeedbackRow
 from studio.errors import ProjectError
 from studio.i18n import _
 
-LONGEST_NAME = 100
+MAX_NAME_LENGTH = 100
 _TOKEN_BYTES = 24
 
 LinkState = Literal["open", "expired", "revoked"]
 
 
 @dataclass(frozen=True)
-class Link:
-    """A link as its owner sees it; its token is not to be had any more.
+class ShareLink:
+    """A share link as its owner sees it. Its token is not stored.
 
-    opened: how often its page was; answered: images that were answered here and not in the visitor's
-    browser. marked: answers that visitors marked as wrong; images: how many of them left theirs.
+    page_views: how often its page was opened, last at last_viewed_at. server_predictions: images predicted
+    by the server and not in the visitor's browser. feedback_count: predictions that visitors reported as
+    wrong; feedback_images: those with an image.
     """
 
     id: int
@@ -37,22 +38,22 @@ class Link:
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
-    opened: int
-    answered: int
-    opened_at: datetime | None
-    marked: int
-    images: int
+    page_views: int
+    server_predictions: int
+    last_viewed_at: datetime | None
+    feedback_count: int
+    feedback_images: int
 
     def state(self, now: datetime) -> LinkState:
-        """Return how the link stands."""
+        """Return whether the link is open, expired or revoked."""
         if self.revoked_at is not None:
             return "revoked"
         return "expired" if self.expires_at is not None and self.expires_at <= now else "open"
 
 
 @dataclass(frozen=True)
-class Shared:
-    """What a token opens: one run's model. folder: of the run, under the data folder's `runs`."""
+class SharedRun:
+    """The run behind a share link. folder: of the run, in `runs` of the data folder. name: of the link."""
 
     link_id: int
     project_id: int
@@ -63,7 +64,7 @@ class Shared:
 
 
 def new_token() -> str:
-    """Return a token that nobody guesses: 192 random bits as 32 letters that an address may hold."""
+    """Return a token of 192 random bits as 32 URL-safe characters."""
     return secrets.token_urlsafe(_TOKEN_BYTES)
 
 
@@ -78,28 +79,27 @@ def create(
     shows_examples: bool = False,
     token: Callable[[], str] = new_token,
 ) -> tuple[int, str]:
-    """Make a link to a finished run and return its id and its token, which is not kept.
+    """Create a link to a finished run; return its id and its token, of which only a hash is stored.
 
-    expires_at: from when on it opens nothing; None: never. keeps_images: whether a visitor who marks an
-    answer wrong is asked to leave the image. shows_examples: whether training images of each class are
-    shown. Raises ProjectError where there is no such run or it has not
-    ended, and for a name that is empty or too long.
+    expires_at: None for no end. keeps_images: whether visitors who report a wrong prediction are asked for
+    the image. shows_examples: whether the page shows training images of each class. Raises ProjectError if
+    the run does not exist or has not ended, and for a name that is empty or too long.
     """
     name = " ".join(name.split())
-    if not 1 <= len(name) <= LONGEST_NAME or not name.isprintable():
+    if not 1 <= len(name) <= MAX_NAME_LENGTH or not name.isprintable():
         raise ProjectError(
-            _("expected a name of 1 to {limit} letters for the link; it has {count}.").format(
-                limit=LONGEST_NAME, count=len(name)
+            _("expected a link name of 1 to {limit} characters; it has {count}. Choose another.").format(
+                limit=MAX_NAME_LENGTH, count=len(name)
             )
         )
     run = session.get(models.RunRow, run_id)
     if run is None or run.ended_at is None or run.deleted_at is not None:
-        raise ProjectError(_("There is no such trained model. It may have been deleted; choose another."))
-    made = token()
+        raise ProjectError(_("There is no such trained model. It may have been deleted. Choose another."))
+    new = token()
     row = ShareLinkRow(
         run_id=run_id,
         name=name,
-        token_sha256=_hash(made),
+        token_sha256=_hash(new),
         keeps_images=keeps_images,
         shows_examples=shows_examples,
         expires_at=expires_at,
@@ -107,40 +107,42 @@ def create(
     )
     session.add(row)
     session.flush()
-    return row.id, made
+    return row.id, new
 
 
 def renew(session: Session, link_id: int, token: Callable[[], str] = new_token) -> str:
-    """Give a link another token and return it: what was handed out before opens nothing from now on."""
+    """Give a link a new token and return it. The old token stops working; a revoked link opens again."""
     row = _row(session, link_id)
-    made = token()
-    row.token_sha256 = _hash(made)
+    new = token()
+    row.token_sha256 = _hash(new)
     row.revoked_at = None
-    return made
+    return new
 
 
 def revoke(session: Session, link_id: int, now: datetime) -> None:
-    """Close a link: its address opens nothing from now on, and only `renew` gives it another."""
+    """Revoke a link; only `renew` opens it again, with another token."""
     row = _row(session, link_id)
     row.revoked_at = row.revoked_at or now
 
 
-def links(session: Session, project_id: int) -> tuple[Link, ...]:
-    """Return the links to a project's runs, the newest first; those to deleted runs are left out."""
-    marks = (
+def list_links(session: Session, project_id: int) -> tuple[ShareLink, ...]:
+    """Return the links to a project's runs, the newest first, without those to deleted runs."""
+    feedback = (
         select(func.count(), func.count(VisitorFeedbackRow.image_id))
         .where(VisitorFeedbackRow.link_id == ShareLinkRow.id)
         .correlate(ShareLinkRow)
     )
-    marked, images = (marks.with_only_columns(column).scalar_subquery() for column in marks.selected_columns)
+    count, images = (
+        feedback.with_only_columns(column).scalar_subquery() for column in feedback.selected_columns
+    )
     rows = session.execute(
-        select(ShareLinkRow, marked, images)
+        select(ShareLinkRow, count, images)
         .join(models.RunRow, models.RunRow.id == ShareLinkRow.run_id)
         .where(models.RunRow.project_id == project_id, models.RunRow.deleted_at.is_(None))
         .order_by(ShareLinkRow.id.desc())
     )
     return tuple(
-        Link(
+        ShareLink(
             row.id,
             row.run_id,
             row.name,
@@ -152,17 +154,17 @@ def links(session: Session, project_id: int) -> tuple[Link, ...]:
             row.opened,
             row.answered,
             row.opened_at,
-            marked,
+            count,
             images,
         )
-        for row, marked, images in rows
+        for row, count, images in rows
     )
 
 
-def opened_by(session: Session, token: str, now: datetime) -> Shared | None:
-    """Return what a token opens; None alike for one that is unknown, expired or revoked."""
+def resolve_token(session: Session, token: str, now: datetime) -> SharedRun | None:
+    """Return the run that a token opens; None for an unknown, expired or revoked token."""
     row = ShareLinkRow
-    found = session.execute(
+    values = session.execute(
         select(
             row.id,
             models.RunRow.project_id,
@@ -173,26 +175,28 @@ def opened_by(session: Session, token: str, now: datetime) -> Shared | None:
         )
         .join(models.RunRow, models.RunRow.id == row.run_id)
         .where(
-            # Looked up by its hash: how long that takes says nothing of a token that is nearly right.
+            # By the hash, so that the time of the query tells nothing about a token that is nearly right.
             row.token_sha256 == _hash(token),
             row.revoked_at.is_(None),
             row.expires_at.is_(None) | (row.expires_at > now),
             models.RunRow.deleted_at.is_(None),
         )
     ).one_or_none()
-    return None if found is None else Shared(*found)
+    return None if values is None else SharedRun(*values)
 
 
-def count(session: Session, link_id: int, at: datetime, *, opened: int = 0, answered: int = 0) -> None:
-    """Add to what was counted of a link."""
+def add_counts(
+    session: Session, link_id: int, at: datetime, *, page_views: int = 0, server_predictions: int = 0
+) -> None:
+    """Add to a link's counters. at: the time of the last page view."""
     row = ShareLinkRow
     session.execute(
         update(row)
         .where(row.id == link_id)
         .values(
-            opened=row.opened + opened,
-            answered=row.answered + answered,
-            **({"opened_at": at} if opened else {}),
+            opened=row.opened + page_views,
+            answered=row.answered + server_predictions,
+            **({"opened_at": at} if page_views else {}),
         )
     )
 
@@ -205,5 +209,5 @@ def _row(session: Session, link_id: int) -> ShareLinkRow:
 
 
 def _hash(token: str) -> str:
-    # A plain hash will do for what is as random as the hash is long.
+    # No salt or slow hash is needed: the token is random and as hard to guess as the hash.
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()

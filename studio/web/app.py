@@ -1,4 +1,4 @@
-"""The web application: Streamlit's pages, our routes, the gate, and the worker's life."""
+"""The web application: Streamlit's pages, the studio's routes, authentication, and the worker's lifespan."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,33 +13,33 @@ from db.engine import Database
 from studio.data import open_database
 from studio.settings import Settings
 from studio.web.collect.uploads import remove_unfinished
-from studio.web.jobs_panel import show_fault
-from studio.web.middleware import Gate, IdentityGate, send_at_once
+from studio.web.jobs_panel import show_error
+from studio.web.middleware import LoginAuth, SharedSecretAuth, enable_tcp_nodelay
 from studio.web.retrain.tensorboard import TensorBoards
 from studio.web.routes import routes
-from studio.web.share.app import Apart, Tally, sharing_app
+from studio.web.share.app import LinkCounters, ShareMiddleware, share_app
 from studio.web.state import now
 from studio.worker.supervisor import Supervisor
 
-_SHELL = Path(__file__).with_name("shell.py")
-_OWN_NAMES = ["127.0.0.1", "localhost"]
+_ENTRYPOINT = Path(__file__).with_name("entrypoint.py")
+_LOOPBACK_HOSTS = ["127.0.0.1", "localhost"]
 
 
-def build(settings: Settings) -> st.App:
-    """Return the application for these settings; the data folder is opened when it starts.
+def create_app(settings: Settings) -> st.App:
+    """Return the ASGI application for these settings; the data folder is opened when it starts.
 
-    Without a secret only this machine's own names are answered, so that no page elsewhere can reach the
-    studio by giving its own name this machine's address (DNS rebinding). Links to models are apart from that:
-    whoever has one is answered under any name, and reaches nothing else.
+    Without authentication only requests to loopback host names are answered, so that no other site can reach
+    the studio by DNS rebinding. Share links are exempt: they are answered under any host name, and give
+    access to nothing else.
     """
 
-    boards = TensorBoards(settings)
+    tensorboards = TensorBoards(settings)
     database = Database(settings.sqlalchemy_url)
-    tally = Tally(database, now)
+    counters = LinkCounters(database, now)
 
     @asynccontextmanager
     async def lifespan(_app: Any) -> AsyncIterator[dict[str, Any]]:
-        send_at_once()
+        enable_tcp_nodelay()
         open_database(settings).close()
         remove_unfinished(settings.uploads_dir, now())
         supervisor = Supervisor(settings)
@@ -48,21 +48,24 @@ def build(settings: Settings) -> st.App:
             yield {}
         finally:
             supervisor.stop()
-            boards.stop()
-            tally.write()
+            tensorboards.stop()
+            counters.write()
 
     return st.App(
-        _SHELL,
-        routes=routes(settings, boards),
+        _ENTRYPOINT,
+        routes=routes(settings, tensorboards),
         lifespan=lifespan,
-        middleware=[Middleware(Apart, sharing=sharing_app(settings, database, tally)), _guard(settings)],
-        on_script_error=show_fault,
+        middleware=[
+            Middleware(ShareMiddleware, sharing=share_app(settings, database, counters)),
+            _authentication(settings),
+        ],
+        on_script_error=show_error,
     )
 
 
-def _guard(settings: Settings) -> Middleware:
+def _authentication(settings: Settings) -> Middleware:
     if settings.permitted_users:
-        return Middleware(IdentityGate, settings=settings)
+        return Middleware(LoginAuth, settings=settings)
     if settings.secret:
-        return Middleware(Gate, secret=settings.secret)
-    return Middleware(TrustedHostMiddleware, allowed_hosts=_OWN_NAMES, www_redirect=False)
+        return Middleware(SharedSecretAuth, secret=settings.secret)
+    return Middleware(TrustedHostMiddleware, allowed_hosts=_LOOPBACK_HOSTS, www_redirect=False)

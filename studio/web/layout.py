@@ -1,4 +1,4 @@
-"""The studio's look beyond the theme, and the heading that every page begins with."""
+"""Layout that pages share: navigation, links between pages, headings, CSS."""
 
 from collections.abc import Mapping
 from typing import NoReturn
@@ -8,13 +8,13 @@ from streamlit.navigation.page import Page
 
 from studio.files import APP_DIR
 from studio.i18n import _
-from studio.web.text import plain
+from studio.web.text import escape_markdown
 
 _PAGES_DIR = APP_DIR / "pages"
 
 
 def pages() -> dict[str, Page]:
-    """Return the pages by name, in the order of the work."""
+    """Return the pages by name, in the order of the steps."""
     titles = {
         "home": (_("Home"), ":material/home:"),
         "collect": (_("Collect"), ":material/add_photo_alternate:"),
@@ -29,22 +29,22 @@ def pages() -> dict[str, Page]:
     }
 
 
-def go(room: str, project: str) -> NoReturn:
-    """Leave for another room of the same project."""
-    st.switch_page(pages()[room], query_params={"project": project})
+def open_page(page: str, project: str) -> NoReturn:
+    """Open a page of a project, and stop this one."""
+    st.switch_page(pages()[page], query_params={"project": project})
 
 
 def page_link(
-    room: str,
+    page: str,
     label: str,
     project: str | None = None,
     *,
     icon: str | None = None,
-    asking: Mapping[str, str] | None = None,
+    query: Mapping[str, str] | None = None,
 ) -> None:
-    """Draw a link to a room. asking: more of what the address is to say, such as a filter."""
-    named = {"project": project} if project else {}
-    st.page_link(pages()[room], label=label, icon=icon, query_params={**named, **(asking or {})})
+    """Draw a link to a page. query: more query parameters of its URL, such as a filter."""
+    project_query = {"project": project} if project else {}
+    st.page_link(pages()[page], label=label, icon=icon, query_params={**project_query, **(query or {})})
 
 
 _CSS = """
@@ -53,13 +53,13 @@ _CSS = """
 .stHeading h1 { letter-spacing: -0.02em; padding: 0 0 0.4rem; }
 .st-key-project-link { margin: 0 0 -0.6rem -0.5rem; }
 .st-key-project-home .stHeading h3 { font-size: 1.2rem; padding-bottom: 0.2rem; }
-.st-key-figures > * { flex: 1 1 8rem; }
-.st-key-figures [data-testid="stMetricValue"] { font-size: 1.7rem; font-variant-numeric: tabular-nums; }
+.st-key-counts > * { flex: 1 1 8rem; }
+.st-key-counts [data-testid="stMetricValue"] { font-size: 1.7rem; font-variant-numeric: tabular-nums; }
 @media (max-width: 640px) { .stMainBlockContainer { padding-left: 1rem; padding-right: 1rem; } }
 @media (prefers-reduced-motion: reduce) { * { animation: none !important; transition: none !important; } }
 </style>
 """
-_SPREAD = """
+_FULL_WIDTH_CSS = """
 <style>
 .stMainBlockContainer { max-width: none; padding: 4rem 1.5rem 1rem; }
 .stMainBlockContainer > .stVerticalBlock { gap: 0.6rem; }
@@ -69,23 +69,23 @@ _SPREAD = """
 """
 
 
-def dress() -> None:
-    """Add the little that the theme cannot say."""
+def apply_css() -> None:
+    """Add CSS for what the theme has no option for."""
     st.html(_CSS)
 
 
-def heading(title: str, about: str, project: str | None = None) -> None:
-    """Draw a page's title, the project that is open as the way to its home, and what is done here."""
+def page_heading(title: str, subtitle: str, project: str | None = None) -> None:
+    """Draw a link to the current project's home, the page's title and its subtitle."""
     if project:
         with st.container(key="project-link"):
-            page_link("home", plain(project), project, icon=":material/folder:")
+            page_link("home", escape_markdown(project), project, icon=":material/folder:")
     st.title(title, anchor=False)
-    st.markdown(about)
+    st.markdown(subtitle)
 
 
-def spread(title: str, project: str) -> None:
-    """Draw a page's title and its project in one line, and let the page be as large as the window."""
-    st.html(_SPREAD)
-    with st.container(horizontal=True, vertical_alignment="center", key="spread"):
+def full_width_heading(title: str, project: str) -> None:
+    """Make the page as wide as the window; draw its title and the project's link in one line."""
+    st.html(_FULL_WIDTH_CSS)
+    with st.container(horizontal=True, vertical_alignment="center", key="full-width-heading"):
         st.title(title, anchor=False, width="content")
-        page_link("home", plain(project), project, icon=":material/folder:")
+        page_link("home", escape_markdown(project), project, icon=":material/folder:")

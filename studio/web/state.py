@@ -1,8 +1,9 @@
-"""What the pages share: the database, the image store, the project that a person is in."""
+"""State that pages share: the database, the image store, the clock, the current project."""
 
 from datetime import UTC, datetime
 
 import streamlit as st
+from sqlalchemy.orm import Session
 
 from db.engine import Database
 from studio.data import open_database
@@ -10,59 +11,76 @@ from studio.datasets.projects import Project, find_project, list_projects
 from studio.i18n import _
 from studio.images.store import ImageStore
 from studio.settings import settings
-from studio.web.layout import go, page_link
+from studio.web.layout import open_page, page_link
 
 _KEY = "project"
+_IDS_KEY = "project-ids"
+"""The ids of the projects that a session has opened, by the names that they had."""
 
 
 @st.cache_resource(show_spinner=False)
 def database() -> Database:
-    """Return the server's one database."""
+    """Return the server's database."""
     return open_database(settings())
 
 
 def store() -> ImageStore:
-    """Return where the images are."""
+    """Return the image store."""
     return ImageStore(settings().images_dir)
 
 
 def now() -> datetime:
-    """Return this moment."""
+    """Return the time in UTC."""
     return datetime.now(UTC)
 
 
-def enter(name: str, room: str) -> None:
-    """Open a room of a project."""
+def open_project(name: str, page: str) -> None:
+    """Make a project the current one and open one of its pages."""
     st.session_state[_KEY] = name
-    go(room, name)
+    open_page(page, name)
 
 
-def named_project() -> Project | None:
-    """Return the project that the address names, and remember it for the rooms; None where it names none."""
+def project_from_url() -> Project | None:
+    """Return the project in the URL and make it the current one; None where the URL names none."""
     with database().read() as session:
-        found = find_project(session, st.query_params.get(_KEY, ""))
+        found = _find_project(session, st.query_params.get(_KEY, ""))
     if found is not None:
-        st.session_state[_KEY] = found.name
+        _remember(found)
     return found
 
 
-def project() -> Project:
-    """Return the project that the address names, or else the one a person was in; stop the page without.
+def current_project() -> Project:
+    """Return the project in the URL, else the one of the session; stop the page where there is none.
 
-    The address is made to name it, so that a link or a reload comes back to it.
+    The project is written into the URL, so that a link or a reload opens it again.
     """
     name = st.query_params.get(_KEY) or st.session_state.get(_KEY)
     with database().read() as session:
-        found = find_project(session, name) if name else None
+        found = _find_project(session, name) if name else None
         if found is None:
             everything = list_projects(session)
             found = everything[0] if len(everything) == 1 and not name else None
     if found is None:
-        missing = _("There is no project of that name.") if name else _("No project is open.")
-        st.info(missing + " " + _("Choose one at Home, or begin a new one there."), icon=":material/home:")
+        problem = _("There is no project of that name.") if name else _("No project is open.")
+        st.info(problem + " " + _("Open or create a project on Home."), icon=":material/home:")
         page_link("home", _("Go to Home"))
         st.stop()
-    st.session_state[_KEY] = found.name
-    if st.query_params.get(_KEY) != found.name:
-        st.query_params[_KEY] = found.name
+    _remember(found)
     return found
+
+
+def _find_project(session: Session, name: str) -> Project | None:
+    """Return the project of this name; else the project that had it when this session opened it."""
+    found = find_project(session, name)
+    project_id = st.session_state.get(_IDS_KEY, {}).get(name)
+    if found is None and project_id is not None:
+        found = next((each for each in list_projects(session) if each.id == project_id), None)
+    return found
+
+
+def _remember(project: Project) -> None:
+    """Make a project the session's current one, and write it into the URL."""
+    st.session_state[_KEY] = project.name
+    st.session_state.setdefault(_IDS_KEY, {})[project.name] = project.id
+    if st.query_params.get(_KEY) != project.name:
+        st.query_params[_KEY] = project.name

@@ -1,4 +1,4 @@
-"""Doing one job: its function is run, and how it ended is written."""
+"""Running one job: its task, its progress, and how it ended."""
 
 import time
 import traceback
@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from sqlalchemy.exc import OperationalError
 
 from db.engine import Database
-from studio.curate.tasks import look_after
+from studio.curate.tasks import request_follow_up_analysis
 from studio.errors import Stopped, StudioError
 from studio.i18n import _
 from studio.jobs import queue
@@ -21,9 +21,9 @@ _WRITE_EVERY_S = 0.25
 
 
 class JobProgress:
-    """A `Progress` that writes to the job's row, a few times a second, and hears Stop there.
+    """A `Progress` that writes to the job's row and raises Stopped when a stop is requested.
 
-    on_lost: called when the job turns out to be another's by now.
+    on_lost: called when another worker has the job.
     """
 
     def __init__(self, database: Database, job_id: int, token: str, *, on_lost: Callable[[], object]) -> None:
@@ -33,7 +33,7 @@ class JobProgress:
         self._written_at = 0.0
 
     def report(self, phase: str, done: int, total: int | None = None) -> None:
-        """Write progress where it is due. Raises Stopped when a person asked for an end."""
+        """Record the progress, at most every 0.25 s in a phase. Raises Stopped."""
         due = time.monotonic() - self._written_at >= _WRITE_EVERY_S
         if not due and phase == self._phase and done != total:
             return
@@ -42,20 +42,20 @@ class JobProgress:
                 job = queue.progress(
                     session, self._job_id, self._token, datetime.now(UTC), phase, done, total
                 )
-        except OperationalError:  # it cannot be written now; work is not lost for that
+        except OperationalError:  # the database is busy: the next report writes it
             return
         finally:
             self._phase, self._written_at = phase, time.monotonic()
         if job is None:
             self._on_lost()
-        elif job.stop_asked:
+        elif job.stop_requested:
             raise Stopped(_("Stopped. What was finished is kept."))
 
 
 def perform(
     database: Database, settings: Settings, job_id: int, token: str, progress: Progress
 ) -> BaseException | None:
-    """Do a job that is held with `token`, write how it ended, and return what ended it, if anything did."""
+    """Run a job that was claimed with `token`, record how it ended, and return its error, if any."""
     with database.read() as session:
         job = queue.find(session, job_id)
     if job is None:
@@ -78,5 +78,5 @@ def perform(
         queue.end(
             session, job_id, token, datetime.now(UTC), outcome, result=result, error=error, details=details
         )
-    look_after(database, job, outcome, datetime.now(UTC))
+    request_follow_up_analysis(database, job, outcome, datetime.now(UTC))
     return ended_by

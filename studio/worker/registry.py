@@ -1,4 +1,4 @@
-"""All tasks of all rooms, by the kind of job that they run."""
+"""The registry of tasks: every kind of job and what runs it."""
 
 from studio.collect import tasks as collect
 from studio.curate import tasks as curate
@@ -14,5 +14,5 @@ TASKS: dict[str, Task] = {
 
 
 def kinds_of(pool: Pool) -> set[str]:
-    """Return the kinds of job that a pool of the worker runs."""
+    """Return the kinds of job that a pool runs."""
     return {kind for kind, task in TASKS.items() if task.pool == pool}

@@ -1,4 +1,4 @@
-"""Keeping a worker alive for as long as the web server lives."""
+"""Supervision of the worker process by the web server."""
 
 import subprocess
 import threading
@@ -8,7 +8,7 @@ from studio.settings import Settings
 
 
 class Supervisor:
-    """Starts the worker, and starts another when it dies."""
+    """Keeps one worker process running until `stop`."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -21,7 +21,7 @@ class Supervisor:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the worker and wait for it. A job it had is taken up again at the next start."""
+        """End the worker and wait for it. Its job continues at the next start."""
         self._ended.set()
         self._thread.join(timeout=10)
 
@@ -30,7 +30,7 @@ class Supervisor:
             self._worker = start_module("studio.worker.worker", self._settings)
             while self._worker.poll() is None and not self._ended.wait(0.3):
                 pass
-            # Breathe before the next try: one that cannot start at all must not spin.
+            # A worker that cannot start must not be restarted in a tight loop.
             self._ended.wait(0.5)
         if self._worker is not None and self._worker.poll() is None:
             self._worker.kill()

@@ -1,10 +1,10 @@
-"""The worker: `python -m studio.worker.worker` takes jobs from the queue and watches a child do each.
+"""The worker process, `python -m studio.worker.worker`: runs the jobs of the queue in child processes.
 
-It starts no thread inside the web server and needs no `fork`. It ends when its standard input does, which
-is when whoever started it is gone.
+Nothing runs inside the web server, and no `fork` is needed. The worker ends when its standard input closes,
+which happens when the process that started it is gone.
 
-Where the database cannot be had (another program writes for very long, a server is away for a moment), a look
-at it is left out, and the next one does what that would have done.
+If the database is unavailable for a moment (another program writes for long, a server restarts), a poll is
+skipped and the next one catches up.
 """
 
 import logging
@@ -29,18 +29,18 @@ from studio.settings import Settings, settings
 from studio.worker.registry import kinds_of
 
 _log = logging.getLogger(__name__)
-_LOOK_EVERY_S = 0.2
-_BEAT_EVERY_S = 1.0
+_POLL_S = 0.2
+_HEARTBEAT_S = 1.0
 _GRACE_S = 1.2
-"""How long a child that was asked to stop may take to do so by itself."""
-_JOBS_A_CHILD = 50
-"""A child is renewed after so many jobs, so that no library's leak grows for ever."""
+"""How long a child may take to stop by itself before it is killed."""
+_JOBS_PER_CHILD = 50
+"""A child is replaced after this many jobs, so that memory leaks of libraries do not add up."""
 
 
 class Slot:
-    """One place for a running job of some kinds, with the child that waits for it or works on it.
+    """Runs jobs of some kinds, one at a time, in a child process.
 
-    warm: whether the child imports at once what training needs.
+    warm: whether the child imports TensorFlow at once, so that training begins without delay.
     """
 
     def __init__(self, database: Database, settings: Settings, kinds: set[str], *, warm: bool) -> None:
@@ -50,12 +50,12 @@ class Slot:
         self._jobs_done = 0
 
     def serve(self) -> None:
-        """Take jobs and see them through, for ever."""
+        """Claim and run jobs for ever."""
         while True:
             child = self._ready_child() if self._warm else None
             job, token = self._claim()
             if job is None:
-                time.sleep(_LOOK_EVERY_S)
+                time.sleep(_POLL_S)
                 continue
             child = child or self._ready_child()
             try:
@@ -63,12 +63,12 @@ class Slot:
                 child.stdin.write(f"{job.id} {token}\n")
                 child.stdin.flush()
             except OSError:
-                pass  # it died while it waited: the watch sees that and gives the job back
+                pass  # it died while idle: `_watch` sees that and requeues the job
             self._watch(child, job.id, token)
 
     def _ready_child(self) -> subprocess.Popen[str]:
         child = self._child
-        if child is not None and child.poll() is None and self._jobs_done < _JOBS_A_CHILD:
+        if child is not None and child.poll() is None and self._jobs_done < _JOBS_PER_CHILD:
             return child
         if child is not None and child.poll() is None:
             _kill(child)
@@ -81,7 +81,7 @@ class Slot:
 
     def _claim(self) -> tuple[queue.Job | None, str]:
         token = uuid4().hex
-        with _looking():
+        with _database_may_be_away():
             with self._database.read() as session:
                 if not queue.has_queued(session, self._kinds):
                     return None, token
@@ -90,13 +90,13 @@ class Slot:
         return None, token
 
     def _watch(self, child: subprocess.Popen[str], job_id: int, token: str) -> None:
-        """Keep the job's heart beating until it has ended, in whatever way."""
-        asked_at: float | None = None
-        beaten_at = 0.0
+        """Send heartbeats until the job has ended."""
+        stop_seen_at: float | None = None
+        heartbeat_sent_at = 0.0
         while True:
-            time.sleep(_LOOK_EVERY_S)
-            with _looking():
-                job = self._found(job_id)
+            time.sleep(_POLL_S)
+            with _database_may_be_away():
+                job = self._job(job_id)
                 if job is None or job.state != "running":
                     self._jobs_done += 1
                     return
@@ -104,42 +104,41 @@ class Slot:
                     with self._database.write() as session:
                         queue.release(session, job_id, token, datetime.now(UTC))
                     return
-                if job.stop_asked:
-                    asked_at = asked_at or time.monotonic()
-                    if time.monotonic() - asked_at > _GRACE_S:
-                        # Everything is written whole or not at all, so that it may be cut off anywhere.
+                if job.stop_requested:
+                    stop_seen_at = stop_seen_at or time.monotonic()
+                    if time.monotonic() - stop_seen_at > _GRACE_S:
+                        # Every write is atomic, so that the child may be killed at any point.
                         _kill(child)
                         continue
-                if time.monotonic() - beaten_at >= _BEAT_EVERY_S:
-                    beaten_at = time.monotonic()
+                if time.monotonic() - heartbeat_sent_at >= _HEARTBEAT_S:
+                    heartbeat_sent_at = time.monotonic()
                     with self._database.write() as session:
                         held = queue.heartbeat(session, job_id, token, datetime.now(UTC))
                     if held is None:
-                        job = self._found(job_id)
+                        job = self._job(job_id)
                         if job is not None and job.live:
-                            _kill(child)  # another has the job now: two must not work on it
+                            _kill(child)  # another worker has the job now: two must not run it
                         return
 
-    def _found(self, job_id: int) -> queue.Job | None:
+    def _job(self, job_id: int) -> queue.Job | None:
         with self._database.read() as session:
             return queue.find(session, job_id)
 
 
 def main() -> None:
-    """Run as many slots as the settings say, and give back the jobs of workers that fell silent."""
+    """Run the slots of all pools, and requeue the jobs of workers that are gone."""
     found = settings()
     database = open_database(found)
     compute = kinds_of("compute")
     slots = [Slot(database, found, compute, warm=found.warm) for _number in range(found.workers)]
-    # What waits for others' servers, what nobody asked for and what is soon done have places of their own: no
-    # training waits for them, and they wait for none.
+    # The other pools have slots of their own: no training waits for them, and they wait for none.
     pools: tuple[Pool, ...] = ("network", "analysis", "files")
     slots += [Slot(database, found, kinds_of(pool), warm=False) for pool in pools]
     for slot in slots:
         threading.Thread(target=_serve, args=(slot,), daemon=True).start()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     while True:
-        with _looking():
+        with _database_may_be_away():
             with database.read() as session:
                 running = queue.count_live(session)
             if running:
@@ -149,25 +148,25 @@ def main() -> None:
 
 
 @contextmanager
-def _looking() -> Iterator[None]:
+def _database_may_be_away() -> Iterator[None]:
     try:
         yield
     except OperationalError as error:
-        _log.warning("The database cannot be had at the moment: %s", error.orig)
+        _log.warning("The database is unavailable at the moment: %s", error.orig)
 
 
 def _serve(slot: Slot) -> None:
     try:
         slot.serve()
     except BaseException:
-        # A slot that fell would take no job any more, and nobody would see it.
-        _log.exception("A worker ends, and another is to be started.")
+        # A slot that ended would take no more jobs, and nobody would notice.
+        _log.exception("The worker ends; the supervisor starts another.")
         os._exit(1)
 
 
 def _end_with_parent() -> None:
     sys.stdin.read()
-    # The children end too: their standard input is a pipe that this process holds.
+    # The children end too: this process holds the other end of their standard input.
     os._exit(0)
 
 

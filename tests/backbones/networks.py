@@ -1,4 +1,4 @@
-"""Networks with weights of chance, in the files that Keras looks for; and what is counted in a network."""
+"""Networks with random weights in Keras' files, and the multiply-adds of a network."""
 
 from math import prod
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from studio.backbones import backbone_named
+from studio.backbones import get_backbone
 from studio.backbones.interpreter import tensorflow
 from studio.backbones.keras_weights import KerasWeights
 
@@ -18,7 +18,7 @@ def untrained(name: str, keras_home: Path, also: tuple[str, ...] = ()) -> None:
 
     also: others that the same weights fit.
     """
-    backbone = backbone_named(name)
+    backbone = get_backbone(name)
     source = backbone.source
     assert isinstance(source, KerasWeights)
     tensorflow()
@@ -37,7 +37,7 @@ def untrained(name: str, keras_home: Path, also: tuple[str, ...] = ()) -> None:
     with h5py.File(path, "w") as file:
         legacy_h5_format.save_weights_to_hdf5_group(file, network)
     for other in also:
-        fits = backbone_named(other).source
+        fits = get_backbone(other).source
         assert isinstance(fits, KerasWeights)
         (folder / fits.file).write_bytes(path.read_bytes())
 

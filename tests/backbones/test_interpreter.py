@@ -6,7 +6,7 @@ import pytest
 from studio.backbones.interpreter import captured_output, tensorflow
 
 
-def test_nothing_is_printed_and_all_is_printed_again_after(capfd: pytest.CaptureFixture[str]) -> None:
+def test_output_is_captured_and_restored(capfd: pytest.CaptureFixture[str]) -> None:
     with captured_output():
         print("python")
         os.write(1, b"out")
@@ -17,16 +17,16 @@ def test_nothing_is_printed_and_all_is_printed_again_after(capfd: pytest.Capture
     assert capfd.readouterr() == ("after\n", "and after")
 
 
-def test_an_error_carries_what_was_printed() -> None:
+def test_an_error_gets_the_captured_output_as_a_note() -> None:
     with pytest.raises(ValueError, match="broken") as caught, captured_output():
         os.write(2, "왜 it broke".encode())
         raise ValueError("broken")
     assert "왜 it broke" in caught.value.__notes__[0]
 
 
-def test_tensorflows_warnings_are_kept_back_and_its_errors_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_tensorflow_logs_errors_but_not_warnings(caplog: pytest.LogCaptureFixture) -> None:
     logger = tensorflow().get_logger()
     logger.warning("tracing is expensive")
     logger.error("something broke")
     assert caplog.messages == ["something broke"]
-    assert logger.handlers == []  # one of its own would write to what was kept back, and is closed
+    assert logger.handlers == []  # a handler made during the capture would write to a closed file

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from studio.backbones.preprocessing import Channels, Preprocessing
+from studio.backbones.preprocessing import PerChannel, Preprocessing
 
 
-def test_comes_back_from_json() -> None:
+def test_json_round_trip() -> None:
     preprocessing = Preprocessing(240, 120, mean=1.5)
     assert Preprocessing.from_json(json.loads(json.dumps(preprocessing.to_json()))) == preprocessing
     each = Preprocessing(24, 24, mean=(1.5, 2.0, 3.0), scale=1.0)
@@ -24,7 +24,7 @@ def test_comes_back_from_json() -> None:
         ((9.0, 8.0, 7.0), 2.0),
     ],
 )
-def test_pixels_are_scaled_alike_outside_and_inside_of_a_model(mean: Channels, scale: Channels) -> None:
+def test_the_scaling_layer_equals_scaled(mean: PerChannel, scale: PerChannel) -> None:
     preprocessing = Preprocessing(4, 3, mean=mean, scale=scale)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 3), dtype=np.uint8)
     expected = (pixels - np.array(mean)) / np.array(scale)
@@ -32,7 +32,7 @@ def test_pixels_are_scaled_alike_outside_and_inside_of_a_model(mean: Channels, s
     np.testing.assert_allclose(np.asarray(preprocessing.scaling_layer()(pixels)), expected, atol=1e-4)
 
 
-def test_fingerprint_never_moves() -> None:
+def test_the_fingerprint_is_stable() -> None:
     # Caches on people's disks are named so.
     assert Preprocessing(224, 224).fingerprint == "b7cd874486129d42"
     assert Preprocessing(224, 224, mean=128.0).fingerprint != Preprocessing(224, 224).fingerprint
@@ -56,6 +56,6 @@ def test_a_large_jpeg_decoded_small_gives_nearly_the_same_pixels() -> None:
     assert np.abs(small - whole).max() <= 4
 
 
-def test_refuses_what_it_does_not_know() -> None:
+def test_unknown_settings_are_an_error() -> None:
     with pytest.raises(ValueError, match="lanczos"):
         Preprocessing(224, 224, resize="lanczos")

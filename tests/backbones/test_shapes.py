@@ -1,4 +1,4 @@
-"""Every shape of MobileNet, built and converted with weights of chance."""
+"""All MobileNet variants, built and converted with random weights."""
 
 from pathlib import Path
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from studio.backbones import BackboneFile, backbone_named, ready
-from studio.backbones.interpreter import Engine
+from studio.backbones import BackboneFile, get_backbone, prepare_backbone
+from studio.backbones.interpreter import LiteRTInterpreter
 from studio.backbones.keras_weights import KerasWeights
 from studio.progress import Silent
 from tests.backbones.networks import multiply_adds, untrained
@@ -32,49 +32,49 @@ def backbones_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("name", _SHAPES)
-def test_a_shape_is_built_and_converted(
+def test_a_variant_is_built_and_converted(
     name: str, keras_home: Path, backbones_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KERAS_HOME", str(keras_home))
     built: list[Any] = []
     build = KerasWeights.network
 
-    def remembered(source: KerasWeights, size_px: int) -> Any:
+    def cached_network(source: KerasWeights, size_px: int) -> Any:
         built.append(build(source, size_px))
         return built[-1]
 
-    monkeypatch.setattr(KerasWeights, "network", remembered)  # as it is, once instead of twice
-    found, file = backbone_named(name), ready(name, backbones_dir, Silent())
+    monkeypatch.setattr(KerasWeights, "network", cached_network)  # as it is, once instead of twice
+    entry, file = get_backbone(name), prepare_backbone(name, backbones_dir, Silent())
     (network,) = built
-    assert network.output_shape == (None, found.features)
-    assert network.count_params() == found.facts.parameters
-    assert multiply_adds(network) == found.facts.multiply_adds
-    assert abs(file.path.stat().st_size - found.size_bytes) < 0.1 * found.size_bytes + 40_000
+    assert network.output_shape == (None, entry.features)
+    assert network.count_params() == entry.info.parameters
+    assert multiply_adds(network) == entry.info.multiply_adds
+    assert abs(file.path.stat().st_size - entry.size_bytes) < 0.1 * entry.size_bytes + 40_000
     pixels = _noise(file)
-    expected = network(found.preprocessing.scaled(pixels)[np.newaxis]).numpy()[0]
+    expected = network(entry.preprocessing.scaled(pixels)[np.newaxis]).numpy()[0]
     assert np.ptp(expected) > 0.1
-    np.testing.assert_allclose(Engine(file.path.read_bytes())(pixels), expected, atol=1e-3)
+    np.testing.assert_allclose(LiteRTInterpreter(file.path.read_bytes())(pixels), expected, atol=1e-3)
 
 
 @pytest.mark.parametrize(
     "name", [f"{name}_quantized" for name in ("mobilenet_0.25_128", "mobilenet_0.50_160")]
 )
-def test_a_quantized_shape_is_smaller_and_answers_nearly_the_same(
+def test_a_quantized_variant_is_smaller_and_gives_nearly_the_same_features(
     name: str, keras_home: Path, backbones_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KERAS_HOME", str(keras_home))
-    found, file = backbone_named(name), ready(name, backbones_dir, Silent())
-    plain = ready(name.removesuffix("_quantized"), backbones_dir, Silent())
+    entry, file = get_backbone(name), prepare_backbone(name, backbones_dir, Silent())
+    plain = prepare_backbone(name.removesuffix("_quantized"), backbones_dir, Silent())
     assert file.fingerprint != plain.fingerprint
     assert file.path.stat().st_size < 0.4 * plain.path.stat().st_size
-    assert found.size_bytes * 4 == backbone_named(plain.name).size_bytes
-    engine = Engine(file.path.read_bytes())
-    scale, zero = engine.input_scale
+    assert entry.size_bytes * 4 == get_backbone(plain.name).size_bytes
+    interpreter = LiteRTInterpreter(file.path.read_bytes())
+    scale, zero = interpreter.input_scale
     assert scale == pytest.approx(1 / 127.5, rel=0.01)  # bytes come in as they are
     assert abs(zero - 127.5) <= 1
-    answer, expected = engine(_noise(file)), Engine(plain.path.read_bytes())(_noise(file))
-    assert answer.dtype == np.float32
-    assert np.corrcoef(answer, expected)[0, 1] > 0.9
+    output, expected = interpreter(_noise(file)), LiteRTInterpreter(plain.path.read_bytes())(_noise(file))
+    assert output.dtype == np.float32
+    assert np.corrcoef(output, expected)[0, 1] > 0.9
 
 
 def _noise(file: BackboneFile) -> np.typing.NDArray[np.uint8]:

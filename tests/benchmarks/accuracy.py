@@ -2,7 +2,7 @@
 
 python tests/benchmarks/accuracy.py [folder of class folders]
 
-Each run is a process of the command line, TensorFlow's import included.
+Each run is a process of the command line; the time includes the import of TensorFlow.
 """
 
 import os
@@ -19,18 +19,18 @@ _SEEDS = range(5)
 
 
 def run(image_dir: Path, home: Path, seed: int) -> tuple[float, float]:
-    """Return test accuracy in percent, and seconds."""
-    words = [sys.executable, "-m", "studio", "retrain", "--image_dir", str(image_dir)]
-    words += ["--how_many_training_steps", "500", "--seed", str(seed)]
+    """Train once; return the test accuracy in percent, and the seconds."""
+    command = [sys.executable, "-m", "studio", "retrain", "--image_dir", str(image_dir)]
+    command += ["--how_many_training_steps", "500", "--seed", str(seed)]
     start = time.perf_counter()
     done = subprocess.run(
-        words, cwd=ROOT, env={**os.environ, "STUDIO_HOME": str(home)}, capture_output=True, check=True
+        command, cwd=ROOT, env={**os.environ, "STUDIO_HOME": str(home)}, capture_output=True, check=True
     )
-    last = done.stdout.decode().splitlines()[-1]
-    found = re.fullmatch(r"Final test accuracy = ([\d.]+)% \(N=\d+\)", last)
-    if found is None:
-        raise SystemExit(f"expected the test accuracy; got {last}")
-    return float(found[1]), time.perf_counter() - start
+    last_line = done.stdout.decode().splitlines()[-1]
+    match = re.fullmatch(r"Final test accuracy = ([\d.]+)% \(N=\d+\)", last_line)
+    if match is None:
+        raise SystemExit(f"expected the test accuracy; got {last_line}")
+    return float(match[1]), time.perf_counter() - start
 
 
 def main(image_dir: Path) -> None:

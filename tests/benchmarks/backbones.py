@@ -1,10 +1,10 @@
-"""What the backbones that need no download are worth on a folder of class folders.
+"""Test accuracy and speed of the installed backbones on a folder of class folders.
 
 python tests/benchmarks/backbones.py [--seeds N] [--names NAME ...] [folder of class folders]
 
-For each: test accuracy of the plain head, mean over seeds and splits, and images a second, inference alone.
-Then pooled features beside ImageNet's class outputs as features, on the same splits and steps: the way of
-`retrain.py`, with our head and with its. For those only whose classifier is here.
+For each: test accuracy without fine-tuning, mean over seeds and splits, and images per second of inference.
+Then pooled features beside ImageNet's class outputs as features (as in `retrain.py`), on the same splits and
+steps, with the studio's head and with that of `retrain.py`; only for backbones whose classifier is installed.
 """
 
 import argparse
@@ -23,18 +23,19 @@ sys.path.insert(0, str(ROOT))
 from studio.backbones import (
     BACKBONES,
     Backbone,
-    backbone_named,
+    get_backbone,
 )
-from studio.backbones.backbone import Source
+from studio.backbones.backbone import WeightSource
 from studio.backbones.interpreter import tensorflow
 from studio.backbones.keras_weights import KerasWeights
-from studio.backbones.speed import measure
+from studio.backbones.speed import measure_speeds
 from studio.errors import BackboneError
 from studio.progress import Progress, Silent
 from studio.retrain.image_folder import read_image_folder
 from studio.retrain.options import RunOptions
 from studio.retrain.run import retrain
 from studio.retrain.snapshot import Snapshot
+from studio.retrain.train_head import RunContext
 
 _STEPS = 500
 _LITES = [f"efficientnet_lite{number}" for number in range(3)]
@@ -44,32 +45,32 @@ _CLASSES = 1000
 
 @dataclass(frozen=True)
 class ClassOutputs:
-    """ImageNet's logits of a network with its top, as features."""
+    """Weights whose features are the ImageNet logits of a network with its classifier."""
 
-    source: Source
+    source: WeightSource
 
     @property
-    def identity(self) -> str:
-        return f"{self.source.identity} with top"
+    def cache_key(self) -> str:
+        return f"{self.source.cache_key} with top"
 
     @property
     def sha256(self) -> str:
         return self.source.sha256
 
     @property
-    def here(self) -> bool:
-        return self.source.here
+    def installed(self) -> bool:
+        return self.source.installed
 
     @property
-    def downloadable(self) -> bool:
-        return self.source.downloadable
+    def can_download(self) -> bool:
+        return self.source.can_download
 
     @property
-    def told(self) -> str:
-        return self.source.told
+    def description(self) -> str:
+        return self.source.description
 
-    def fetch(self, progress: Progress) -> None:
-        self.source.fetch(progress)
+    def download(self, progress: Progress) -> None:
+        self.source.download(progress)
 
     def network(self, size_px: int, *, classifier: bool = False) -> Any:
         if not isinstance(self.source, KerasWeights):
@@ -86,41 +87,42 @@ class ClassOutputs:
 
 
 class Bench:
-    """Runs of one folder's images, with a cache between them."""
+    """Runs on the images of one folder, with a shared bottleneck cache."""
 
     def __init__(self, image_dir: Path, home: Path, seeds: int, threads: int) -> None:
         self.images = read_image_folder(image_dir, Silent()).images
         self.home, self.seeds, self.threads = home, range(seeds), threads
 
     def accuracies(self, name: str, **options: Any) -> list[float]:
-        """Return test accuracies in percent, one a seed."""
-        found = []
+        """Return test accuracies in percent, one per seed."""
+        accuracies = []
         for seed in self.seeds:
             snapshot = Snapshot.of(self.images, seed=seed)
             with tempfile.TemporaryDirectory(dir=self.home, ignore_cleanup_errors=True) as run_dir:
                 result = retrain(
                     snapshot,
                     RunOptions(backbone=name, how_many_training_steps=_STEPS, seed=seed, **options),
-                    run_dir=Path(run_dir) / "run",
-                    bottleneck_dir=self.home / "bottlenecks",
-                    backbones_dir=self.home / "backbones",
-                    threads=self.threads,
-                    progress=Silent(),
-                    on_points=lambda _points: None,
+                    RunContext(
+                        Path(run_dir) / "run",
+                        self.home / "bottlenecks",
+                        self.home / "backbones",
+                        self.threads,
+                        Silent(),
+                    ),
                 )
             assert result.evaluation.accuracy is not None
-            found.append(100 * result.evaluation.accuracy)
-        return found
+            accuracies.append(100 * result.evaluation.accuracy)
+        return accuracies
 
     def speed(self, name: str) -> float:
-        """Return images a second."""
-        return measure([name], self.home / "backbones", threads=self.threads, progress=Silent())[name]
+        """Return images per second."""
+        return measure_speeds([name], self.home / "backbones", threads=self.threads, progress=Silent())[name]
 
 
-def _offline(names: list[str]) -> Iterator[Backbone]:
+def _installed(names: list[str]) -> Iterator[Backbone]:
     for name in names or [*BACKBONES, *_TOGETHER]:
         try:
-            found = backbone_named(name)
+            found = get_backbone(name)
         except BackboneError as error:
             print(error)
             continue
@@ -129,9 +131,9 @@ def _offline(names: list[str]) -> Iterator[Backbone]:
 
 
 def _with_classifier() -> Iterator[tuple[str, str]]:
-    """Yield pairs of names, pooled and class outputs, and register the second."""
+    """Yield pairs of backbone names, with pooled features and with class outputs; registers the second."""
     for name in ("efficientnet_lite0", "mobilenet_1.0_224"):
-        found = backbone_named(name)
+        found = get_backbone(name)
         source = found.source
         if isinstance(source, KerasWeights):
             top = source.path.with_name(source.file.replace("_no_top", ""))
@@ -148,7 +150,7 @@ def _with_classifier() -> Iterator[tuple[str, str]]:
         yield name, outputs
 
 
-def _told(accuracies: list[float]) -> str:
+def _mean_and_error(accuracies: list[float]) -> str:
     spread = stdev(accuracies) if len(accuracies) > 1 else 0
     return f"{mean(accuracies):5.1f}% ± {spread / len(accuracies) ** 0.5:.1f}"
 
@@ -159,18 +161,21 @@ def main() -> None:
     parser.add_argument("image_dir", nargs="?", type=Path, default=ROOT.parent / "shared/data/flowers")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--names", nargs="+", default=[])
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
-        bench = Bench(asked.image_dir, Path(temporary), asked.seeds, os.cpu_count() or 1)
-        print(f"{len(bench.images)} images, {_STEPS} steps, mean of {asked.seeds} seeds and splits")
-        for found in _offline(asked.names):
+        bench = Bench(arguments.image_dir, Path(temporary), arguments.seeds, os.cpu_count() or 1)
+        print(f"{len(bench.images)} images, {_STEPS} steps, mean of {arguments.seeds} seeds and splits")
+        for found in _installed(arguments.names):
             accuracies = bench.accuracies(found.name)
-            print(f"{found.name:60} {_told(accuracies)}  {bench.speed(found.name):6.0f} images/s", flush=True)
+            print(
+                f"{found.name:60} {_mean_and_error(accuracies)}  {bench.speed(found.name):6.0f} images/s",
+                flush=True,
+            )
         for pooled, outputs in _with_classifier():
-            print(f"{pooled}: pooled features, our head     {_told(bench.accuracies(pooled))}")
-            print(f"{pooled}: class outputs, our head       {_told(bench.accuracies(outputs))}")
-            theirs = bench.accuracies(outputs, compat="retrain.py")
-            print(f"{pooled}: class outputs, the peer's head {_told(theirs)}", flush=True)
+            print(f"{pooled}: pooled features, studio head    {_mean_and_error(bench.accuracies(pooled))}")
+            print(f"{pooled}: class outputs, studio head      {_mean_and_error(bench.accuracies(outputs))}")
+            compat = bench.accuracies(outputs, compat="retrain.py")
+            print(f"{pooled}: class outputs, retrain.py head  {_mean_and_error(compat)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""Images per second of a crawl over twenty hosts, beside img2dataset fetching the same addresses.
+"""Images per second of a crawl over twenty hosts, beside img2dataset fetching the same URLs.
 
-    python -m venv PEER
-    PEER/bin/pip install img2dataset
-    python tests/benchmarks/crawl.py PEER/bin/img2dataset
+    python -m venv VENV
+    VENV/bin/pip install img2dataset
+    python tests/benchmarks/crawl.py VENV/bin/img2dataset
 
-Both ask as fast as they may, in turns, with nothing kept from the round before. The studio checks addresses
-and robots.txt, decodes each image whole, compares it with all others, writes provenance, thumbnails and labels;
-img2dataset decodes and resizes, as it does unless told otherwise, or keeps the bytes unread ("bytes only").
+Both run at full speed, alternating, each time in an empty folder. The studio checks URLs and robots.txt,
+decodes each image, searches for near-duplicates, and writes provenance, thumbnails and labels; img2dataset
+decodes and resizes, as by default, or keeps the bytes without decoding ("bytes only").
 """
 
 import os
@@ -26,7 +26,7 @@ from tests.benchmarks.image_hosts import HOSTS, address
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = 2_000
 FEW = 20
-"""So few that a command which fetches them shows what its start costs."""
+"""Few enough that a command that fetches them shows its start-up time."""
 ROUNDS = 3
 
 
@@ -37,24 +37,24 @@ def free_port() -> int:
         return int(listening.getsockname()[1])
 
 
-def ours(images: int, port: int, folder: Path) -> list[str]:
-    """Return the command that crawls every host's page."""
+def studio_command(images: int, port: int) -> list[str]:
+    """Return the command that crawls the page of every host."""
     pages = [f"http://{host}:{port}/{images}" for host in HOSTS]
     limits = ["--depth", "0", "--max-pictures", str(images), "--min-size", "100"]
     return [sys.executable, "-m", "studio", "crawl", *pages, "--project", "Bench", "--class", "a", *limits]
 
 
-def peers(program: str, images: int, port: int, folder: Path, *more: str) -> list[str]:
-    """Return the peer's command for the same addresses."""
-    listed = folder / "addresses.txt"
-    listed.write_text("\n".join(address(number, port) for number in range(images)), encoding="utf-8")
-    where = ["--url_list", str(listed), "--output_folder", str(folder / "out")]
+def img2dataset_command(program: str, images: int, port: int, folder: Path, *more: str) -> list[str]:
+    """Return the command of img2dataset for the same URLs."""
+    url_list = folder / "addresses.txt"
+    url_list.write_text("\n".join(address(number, port) for number in range(images)), encoding="utf-8")
+    where = ["--url_list", str(url_list), "--output_folder", str(folder / "out")]
     work = ["--processes_count", "2", "--thread_count", "64"]
     return [program, *where, *work, "--output_format", "files", "--enable_wandb", "False", *more]
 
 
 def seconds(name: str, program: str, images: int, port: int) -> float:
-    """Run one command in an empty folder and return how long it took; all images must have come."""
+    """Run one command in an empty folder and return its seconds; exits unless it has fetched all images."""
     folder = Path(tempfile.mkdtemp())
     environment = {
         **os.environ,
@@ -65,9 +65,11 @@ def seconds(name: str, program: str, images: int, port: int) -> float:
         "NO_ALBUMENTATIONS_UPDATE": "1",
     }
     command = {
-        "studio": lambda: ours(images, port, folder),
-        "img2dataset": lambda: peers(program, images, port, folder),
-        "bytes only": lambda: peers(program, images, port, folder, "--disable_all_reencoding", "True"),
+        "studio": lambda: studio_command(images, port),
+        "img2dataset": lambda: img2dataset_command(program, images, port, folder),
+        "bytes only": lambda: img2dataset_command(
+            program, images, port, folder, "--disable_all_reencoding", "True"
+        ),
     }[name]()
     began = time.monotonic()
     ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
@@ -81,10 +83,10 @@ def seconds(name: str, program: str, images: int, port: int) -> float:
 
 
 def main(program: str) -> None:
-    """Serve, run the three in turns, and print."""
+    """Serve the images, run the three commands alternately, and print the times."""
     port = free_port()
     hosts = subprocess.Popen(
-        [sys.executable, str(ROOT / "tests/benchmarks/picture_hosts.py"), str(IMAGES), str(port)],
+        [sys.executable, str(ROOT / "tests/benchmarks/image_hosts.py"), str(IMAGES), str(port)],
         stdout=subprocess.PIPE,
         text=True,
     )

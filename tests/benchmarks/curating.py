@@ -1,12 +1,12 @@
-"""What the studio finds by itself: how right it is, what it saves, and how long it takes.
+"""Analyses of a project: accuracy of label issues, gain of active learning, and time.
 
 python tests/benchmarks/curating.py [folder of class folders] [part …]
 
 Parts (all by default):
-doubtful  of labels flipped at random, how many are among the first so many
-copies    edits of photographs that are put into one group with their originals
-curve     test accuracy when images are labelled as the studio orders them, beside labelling them at random
-times     at 600 images, and at 100,000 made-up ones
+issues      precision of label issues for labels flipped at random
+duplicates  edits of photographs that are grouped with their originals
+curve       test accuracy by number of labels, images labelled in the studio's order and in random order
+times       at 600 images, and at 100,000 made-up ones
 """
 
 import sys
@@ -32,45 +32,26 @@ from db.engine import Database
 from db.migrate import migrate
 from studio.backbones import (
     DEFAULT,
-    ready,
+    prepare_backbone,
 )
 from studio.backbones.bottleneck_cache import BottleneckCache
 from studio.backbones.embedding import embed
-from studio.curate.active_learning import (
-    BATCH,
-    in_order,
-    spread,
-    taught,
-)
-from studio.curate.analyse_images import (
-    images_of,
-    survey,
-)
-from studio.curate.analyse_labels import (
-    margins,
-    review,
-)
+from studio.curate.active_learning import BATCH_SIZE, fit_suggester, rank_by_diversity, rank_for_labelling
+from studio.curate.analyse_images import ImageSet, analyse_images, list_images
+from studio.curate.analyse_labels import analyse_labels, margins
 from studio.curate.analysis_files import write_array
-from studio.curate.embedding_map import (
-    basis_of,
-    reduced,
-)
-from studio.curate.image_quality import (
-    _FILE,
-    _ROW,
-)
-from studio.curate.kernel_model import (
-    fit,
-    kernel_width,
-)
-from studio.curate.label_issues import doubts
-from studio.curate.paging import alike
+from studio.curate.analysis_results import AnalysisContext
+from studio.curate.embedding_map import fit_basis, reduce_vectors
+from studio.curate.image_quality import _MEASURES_DTYPE, _MEASURES_FILE
+from studio.curate.kernel_model import fit_kernel_ridge, kernel_width
+from studio.curate.label_issues import find_label_issues
+from studio.curate.paging import nearest_images
 from studio.datasets.projects import create_project
 from studio.images.near_duplicates import refine_duplicate_groups
 from studio.images.store import ImageStore
 from studio.progress import Silent
-from studio.retrain.head.dataset import Lesson
-from studio.retrain.head.head import Head, train_head
+from studio.retrain.head.dataset import HeadDataset
+from studio.retrain.head.head import Head, TrainingContext, fit_head
 from studio.retrain.image_folder import read_image_folder
 from studio.retrain.options import RunOptions
 
@@ -83,14 +64,15 @@ ACCEPTED = 0.9
 MANY = 100_000
 
 
-def alone(count: int) -> Int64Array:
+def no_groups(count: int) -> Int64Array:
+    """Return the duplicate groups of images that are all different: -1 each."""
     return np.full(count, -1, np.int64)
 
 
 def bottlenecks(image_dir: Path, folder: Path) -> tuple[Float32Array, Int64Array]:
     """Return the bottlenecks of a folder of class folders, and the classes."""
     images = read_image_folder(image_dir, Silent()).images
-    backbone = ready(DEFAULT, folder / "backbones", Silent())
+    backbone = prepare_backbone(DEFAULT, folder / "backbones", Silent())
     cache = BottleneckCache(folder / "bottlenecks", backbone.features)
     embed(images, backbone, cache, threads=2, progress=Silent())
     classes = sorted({image.label for image in images})
@@ -98,9 +80,9 @@ def bottlenecks(image_dir: Path, folder: Path) -> tuple[Float32Array, Int64Array
     return cache.vectors([image.sha256 for image in images]), labels
 
 
-def doubtful(vectors: Float32Array, labels: Int64Array) -> None:
-    """Print the precision among the first k, where k labels are flipped, and how many are counted."""
-    short = reduced(vectors, basis_of(vectors))
+def issues(vectors: Float32Array, labels: Int64Array) -> None:
+    """Print the precision of the first k label issues for k flipped labels, and their estimated number."""
+    short = reduce_vectors(vectors, fit_basis(vectors))
     classes = int(labels.max()) + 1
     for share in (0.0, 0.05, 0.10):
         found, counted = [], []
@@ -109,14 +91,16 @@ def doubtful(vectors: Float32Array, labels: Int64Array) -> None:
             flipped = rng.choice(len(labels), round(share * len(labels)), replace=False)
             given = labels.copy()
             given[flipped] = (given[flipped] + rng.integers(1, classes, len(flipped))) % classes
-            fitted = fit(
-                short, given, classes, width=kernel_width(short), groups=alone(len(given)), rng=_rng()
+            fitted = fit_kernel_ridge(
+                short, given, classes, width=kernel_width(short), groups=no_groups(len(given)), rng=_rng()
             )
             sure = fitted.model.probabilities(fitted.held_out)
-            judged = doubts(fitted.held_out, sure, given, alone(len(given)), np.zeros(len(given), bool))
+            judged = find_label_issues(
+                fitted.held_out, sure, given, no_groups(len(given)), np.zeros(len(given), bool)
+            )
             first = judged.rows[np.argsort(-judged.scores, kind="stable")][: len(flipped)]
             found.append(float(np.isin(first, flipped).mean()) if len(flipped) else np.nan)
-            counted.append(judged.wrong)
+            counted.append(judged.wrong_count)
         print(
             f"{share:.0%} flipped ({round(share * len(labels))}): {np.mean(found):.1%} among the first "
             f"so many (from {np.min(found):.1%} to {np.max(found):.1%}), counted {np.mean(counted):.0f}",
@@ -125,8 +109,8 @@ def doubtful(vectors: Float32Array, labels: Int64Array) -> None:
 
 
 def curve(vectors: Float32Array, labels: Int64Array, folder: Path) -> None:
-    """Print the test accuracy by the number of labels, of the light model and of a retrained head."""
-    short = reduced(vectors, basis_of(vectors))
+    """Print the test accuracy by number of labels, of the suggestion model and of a retrained head."""
+    short = reduce_vectors(vectors, fit_basis(vectors))
     ways: dict[str, list[list[tuple[float, float, float]]]] = {"random": [], "chosen": []}
     whole = []
     for seed in SEEDS:
@@ -140,32 +124,36 @@ def curve(vectors: Float32Array, labels: Int64Array, folder: Path) -> None:
                 waiting = np.setdiff1d(pool, known)
                 rows[-1].append(_accuracies(vectors, short, labels, known, waiting, tested, folder))
                 if way == "random":
-                    known = pool[: FIRST + (step + 1) * BATCH]
+                    known = pool[: FIRST + (step + 1) * BATCH_SIZE]
                 else:
-                    known = np.concatenate([known, waiting[_ordered(short, labels, known, waiting)[:BATCH]]])
+                    known = np.concatenate(
+                        [known, waiting[_ordered(short, labels, known, waiting)[:BATCH_SIZE]]]
+                    )
     print(f"mean of {len(SEEDS)} seeds, {TESTED} test images, {len(pool)} to label")
     print(f"suggestions, retrained head, the same with suggestions accepted from {ACCEPTED:.0%} on")
     print("labels | random              | chosen")
     for step in range(STEPS):
         cells = (np.mean([row[step] for row in rows], axis=0) for rows in ways.values())
-        said = " | ".join(" ".join(f"{share:.1%}" for share in cell) for cell in cells)
-        print(f"{FIRST + step * BATCH:6} | {said}")
+        text = " | ".join(" ".join(f"{share:.1%}" for share in cell) for cell in cells)
+        print(f"{FIRST + step * BATCH_SIZE:6} | {text}")
     print(f"all {len(pool)}: " + " ".join(f"{share:.1%}" for share in np.mean(whole, axis=0)), flush=True)
 
 
 def _ordered(
     short: Float32Array, labels: Int64Array, known: Int64Array, waiting: Int64Array
 ) -> npt.NDArray[np.integer]:
-    """Return the places of `waiting` in the order of a review's "next"."""
+    """Return the indices of `waiting` in the order of the active learning."""
     classes, given = np.unique(labels[known], return_inverse=True)
     width = kernel_width(short)
     if len(classes) < 2:
-        order = spread(short, width, groups=alone(len(short)), rng=_rng())
+        order = rank_by_diversity(short, width, groups=no_groups(len(short)), rng=_rng())
         return np.searchsorted(waiting, order[np.isin(order, waiting)])
     rng = _rng()
-    model = fit(short[known], given, len(classes), width=width, groups=alone(len(known)), rng=rng).model
+    model = fit_kernel_ridge(
+        short[known], given, len(classes), width=width, groups=no_groups(len(known)), rng=rng
+    ).model
     unsure = 1 - margins(model.probabilities(model.values(short[waiting])))
-    return in_order(short[waiting], unsure, model, groups=alone(len(waiting)), rng=rng)
+    return rank_for_labelling(short[waiting], unsure, model, groups=no_groups(len(waiting)), rng=rng)
 
 
 def _accuracies(
@@ -177,14 +165,16 @@ def _accuracies(
     tested: Int64Array,
     folder: Path,
 ) -> tuple[float, float, float]:
-    """Return how often suggestions are right, a retrained head, and one on the surest suggestions too."""
+    """Return test accuracies: of suggestions, of a head, and of a head with suggestions accepted."""
     classes, given = np.unique(labels[known], return_inverse=True)
     if len(classes) < 2:
         right = float((labels[tested] == classes[0]).mean())
         return right, right, right
-    groups, rng = alone(len(known)), _rng()
-    fitted = fit(short[known], given, len(classes), width=kernel_width(short), groups=groups, rng=rng)
-    suggester = taught(fitted, short[known], given, short[waiting], groups=groups, rng=rng)
+    groups, rng = no_groups(len(known)), _rng()
+    fitted = fit_kernel_ridge(
+        short[known], given, len(classes), width=kernel_width(short), groups=groups, rng=rng
+    )
+    suggester = fit_suggester(fitted, short[known], given, short[waiting], groups=groups, rng=rng)
     light = classes[suggester.probabilities(short[tested]).argmax(axis=1)] == labels[tested]
     suggested = suggester.probabilities(short[waiting])
     sure = suggested.max(axis=1) >= ACCEPTED
@@ -198,45 +188,45 @@ def _accuracies(
 
 
 def _head(vectors: Float32Array, labels: Int64Array, classes: int, folder: Path) -> Head:
-    """Train a head as a run does, on all that is given."""
-    lesson = Lesson(vectors, labels.astype(np.intp), np.arange(len(labels)), np.arange(0), classes)
+    """Train a head as a run does, on all given images."""
+    dataset = HeadDataset(vectors, labels.astype(np.intp), np.arange(len(labels)), np.arange(0), classes)
     checkpoint = folder / "checkpoint.npz"
     checkpoint.unlink(missing_ok=True)
-    return train_head(
-        lesson,
+    return fit_head(
+        dataset,
         RunOptions(),
-        checkpoint=checkpoint,
-        identity="",
-        progress=Silent(),
-        on_points=lambda _points: None,
+        TrainingContext(checkpoint, "", Silent(), lambda _points: None),
     ).head
 
 
 def times(vectors: Float32Array, labels: Int64Array, folder: Path) -> None:
-    """Print how long looks take: at 600 photographs, and at 100,000 made-up images."""
+    """Print the time of analyses: of 600 photographs, and of 100,000 made-up images."""
     for count in (len(labels), MANY):
-        made = _made_up(folder / str(count), vectors, labels, count)
-        with timed(f"{count:,} images: survey, measured and embedded before"):
-            made.survey()
-        with timed(f"{count:,} images: near copies, all with all (part of a first survey)"):
+        project = _synthetic_project(folder / str(count), vectors, labels, count)
+        with timed(f"{count:,} images: image analysis, already measured and embedded"):
+            project.analyse_images()
+        with timed(f"{count:,} images: near-duplicates, all against all (part of a first analysis)"):
             if count < MANY:
-                made.refine(None)
-        with timed(f"{count:,} images: near copies of 1,000 new ones"):
-            made.refine(1_000)
-        with timed(f"{count:,} images, half labelled: review"):
-            review(made.database, made.folder, made.project, progress=Silent(), now=_now())
-        alike(made.folder, int(made.ids[0]), 10)
+                project.refine(None)
+        with timed(f"{count:,} images: near-duplicates of 1,000 new ones"):
+            project.refine(1_000)
+        with timed(f"{count:,} images, half labelled: label analysis"):
+            analyse_labels(project.context())
+        nearest_images(project.folder, int(project.ids[0]), 10)
         waits = []
-        for image in made.ids[:: max(1, count // 200)].tolist():
+        for image in project.ids[:: max(1, count // 200)].tolist():
             start = time.perf_counter()
-            alike(made.folder, image, 8192)
+            nearest_images(project.folder, image, 8192)
             waits.append(time.perf_counter() - start)
-        print(f"{count:,} images: alike {np.median(waits) * 1000:.1f} ms, at most {max(waits) * 1000:.1f} ms")
-        made.database.close()
+        print(
+            f"{count:,} images: nearest images {np.median(waits) * 1000:.1f} ms, "
+            f"at most {max(waits) * 1000:.1f} ms"
+        )
+        project.database.close()
 
 
-class _Made:
-    """A project of images that are rows and vectors alone."""
+class _SyntheticProject:
+    """A project of images that exist as rows and vectors only."""
 
     def __init__(self, folder: Path, vectors: Float32Array, labels: Int64Array, count: int) -> None:
         self.folder = folder / "studies"
@@ -281,41 +271,33 @@ class _Made:
                 ],
             )
         with self.database.read() as session:
-            self.images = images_of(session, self.project)
+            self.images = list_images(session, self.project)
         self.ids = np.array([image.id for image in self.images])
-        measures = np.zeros(count, _ROW)
+        measures = np.zeros(count, _MEASURES_DTYPE)
         measures["id"], measures["values"] = self.ids, (-0.2, -0.5, -0.4, 200, 50)
-        write_array(self.folder / _FILE, measures)
+        write_array(self.folder / _MEASURES_FILE, measures)
 
-    def survey(self) -> None:
-        """Survey the images, whose measures are there."""
-        survey(
-            self.database,
-            ImageStore(self.folder),
-            self.folder,
-            self.project,
-            self.images,
-            self.vectors,
-            last=None,
-            identity="",
-            operation_number=0,
-            unreadable=0,
-            threads=2,
-            progress=Silent(),
-            now=_now(),
-        )
+    def analyse_images(self) -> None:
+        """Analyse the images, whose quality measures exist already."""
+        image_set = ImageSet(self.images, self.vectors, fingerprint="", operation_number=0, unreadable=0)
+        analyse_images(self.context(), ImageStore(self.folder), image_set, None)
+
+    def context(self) -> AnalysisContext:
+        return AnalysisContext(self.database, self.project, self.folder, Silent(), _now(), threads=2)
 
     def refine(self, new: int | None) -> None:
-        """Compare the newest with all, or all with all."""
+        """Refine duplicate groups: of the newest images against all, or of all images."""
         some = None if new is None else set(self.ids[-new:].tolist())
         refine_duplicate_groups(
             self.database, self.project, self.ids.tolist(), self.vectors, new=some, progress=Silent()
         )
 
 
-def _made_up(folder: Path, vectors: Float32Array, labels: Int64Array, count: int) -> _Made:
+def _synthetic_project(
+    folder: Path, vectors: Float32Array, labels: Int64Array, count: int
+) -> _SyntheticProject:
     folder.mkdir()
-    return _Made(folder, vectors, labels, count)
+    return _SyntheticProject(folder, vectors, labels, count)
 
 
 def _image(number: int, rng: np.random.Generator) -> dict[str, object]:
@@ -333,17 +315,17 @@ def _image(number: int, rng: np.random.Generator) -> dict[str, object]:
 
 @contextmanager
 def timed(what: str) -> Iterator[None]:
-    """Print how long the block took."""
+    """Print the time of the block."""
     start = time.perf_counter()
     yield
     print(f"{what}: {time.perf_counter() - start:.1f} s", flush=True)
 
 
-def copies(image_dir: Path) -> None:
-    """Print what a benchmark of its own prints in full: near copies with bottlenecks."""
-    near = import_module("copies")  # which stands beside this one
+def duplicates(image_dir: Path) -> None:
+    """Print the part of `near_duplicates.py` about edits: near-duplicates found with bottlenecks."""
+    near_duplicates = import_module("near_duplicates")  # in the same folder
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        near.precision(sorted(image_dir.rglob("*.jpg")), Path(folder))
+        near_duplicates.precision(sorted(image_dir.rglob("*.jpg")), Path(folder))
 
 
 def _rng() -> np.random.Generator:
@@ -360,8 +342,8 @@ def main(image_dir: Path, parts: list[str]) -> None:
         folder = Path(temporary)
         vectors, labels = bottlenecks(image_dir, folder)
         all_parts: dict[str, Callable[[], None]] = {
-            "doubtful": lambda: doubtful(vectors, labels),
-            "copies": lambda: copies(image_dir),
+            "issues": lambda: issues(vectors, labels),
+            "duplicates": lambda: duplicates(image_dir),
             "curve": lambda: curve(vectors, labels, folder),
             "times": lambda: times(vectors, labels, folder),
         }
@@ -370,10 +352,10 @@ def main(image_dir: Path, parts: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    given = sys.argv[1:]
-    where = (
-        Path(given.pop(0))
-        if given and Path(given[0]).is_dir()
+    arguments = sys.argv[1:]
+    image_dir = (
+        Path(arguments.pop(0))
+        if arguments and Path(arguments[0]).is_dir()
         else ROOT.parent / "shared" / "data" / "flowers"
     )
-    main(where, given)
+    main(image_dir, arguments)

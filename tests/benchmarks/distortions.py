@@ -1,9 +1,9 @@
-"""What cached distorted views cost against distorting anew at every step, and what they bring.
+"""Time and accuracy of cached distorted views, compared with distorting at every step.
 
 python tests/benchmarks/distortions.py [folder of class folders]
 
-Distorting anew is what `retrain.py` does: a batch of images read, distorted and run through the network at
-each step. A few such steps are measured and counted up to all. Accuracy: mean of five seeds and splits.
+`retrain.py` distorts at every step: it reads, distorts and embeds a batch of images. A few such steps are
+measured and extrapolated to all. Accuracy: mean of five seeds and splits.
 """
 
 import os
@@ -22,7 +22,7 @@ sys.path.insert(0, str(ROOT))
 from studio.backbones import (
     DEFAULT,
     BackboneFile,
-    ready,
+    prepare_backbone,
 )
 from studio.backbones.bottleneck_cache import BottleneckCache
 from studio.progress import Silent
@@ -33,7 +33,8 @@ from studio.retrain.distortions import (
 from studio.retrain.image_folder import read_image_folder
 from studio.retrain.options import RunOptions
 from studio.retrain.run import retrain
-from studio.retrain.snapshot import Labelled, Snapshot
+from studio.retrain.snapshot import LabelledImage, Snapshot
+from studio.retrain.train_head import RunContext
 
 _SEEDS = range(5)
 _STEPS_MEASURED = 3
@@ -47,33 +48,29 @@ _SETTINGS = {
 }
 
 
-def anew(images: tuple[Labelled, ...], backbone: BackboneFile, options: RunOptions, room: Path) -> float:
-    """Return the seconds that all steps take with every batch distorted anew."""
+def uncached_s(
+    images: tuple[LabelledImage, ...], backbone: BackboneFile, options: RunOptions, folder: Path
+) -> float:
+    """Return the seconds of all steps if every batch is distorted and embedded."""
     distortions = Distortions.of(options)
     assert distortions is not None
-    cache = BottleneckCache(room, backbone.features)
+    cache = BottleneckCache(folder, backbone.features)
     started = time.perf_counter()
     for step in range(_STEPS_MEASURED):
-        drawn = np.random.default_rng(step).integers(0, len(images), options.train_batch_size)
-        batch = [images[at] for at in np.unique(drawn)]
+        sample = np.random.default_rng(step).integers(0, len(images), options.train_batch_size)
+        batch = [images[index] for index in np.unique(sample)]
         embed_views(batch, backbone, cache, distortions, 1, step, threads=_THREADS, progress=Silent())
     return (time.perf_counter() - started) / _STEPS_MEASURED * options.how_many_training_steps
 
 
-def run(images: tuple[Labelled, ...], options: RunOptions, room: Path) -> tuple[float, float]:
-    """Return test accuracy, 0-1, and the seconds of a run whose plain bottlenecks are cached."""
+def run(images: tuple[LabelledImage, ...], options: RunOptions, folder: Path) -> tuple[float, float]:
+    """Return test accuracy, 0-1, and the seconds of a run; undistorted bottlenecks are cached."""
     snapshot = Snapshot.of(images, seed=options.seed)
     started = time.perf_counter()
-    result = retrain(
-        snapshot,
-        options,
-        run_dir=room / f"run-{time.time_ns()}",
-        bottleneck_dir=room / "bottlenecks",
-        backbones_dir=room / "backbones",
-        threads=_THREADS,
-        progress=Silent(),
-        on_points=lambda _points: None,
+    context = RunContext(
+        folder / f"run-{time.time_ns()}", folder / "bottlenecks", folder / "backbones", _THREADS, Silent()
     )
+    result = retrain(snapshot, options, context)
     return result.evaluation.accuracy or 0.0, time.perf_counter() - started
 
 
@@ -81,17 +78,21 @@ def main(image_dir: Path) -> None:
     """Measure and print."""
     images = read_image_folder(image_dir, Silent()).images
     with tempfile.TemporaryDirectory() as temporary:
-        room = Path(temporary)
-        backbone = ready(DEFAULT, room / "backbones", Silent())
-        run(images, RunOptions(), room)  # plain bottlenecks are cached, and TensorFlow is warm
+        folder = Path(temporary)
+        backbone = prepare_backbone(DEFAULT, folder / "backbones", Silent())
+        run(images, RunOptions(), folder)  # caches undistorted bottlenecks and loads TensorFlow
         for name, options in _SETTINGS.items():
             accuracies, ratios = [], []
             for seed in _SEEDS:
-                accuracy, cached_s = run(images, replace(options, seed=seed), room)
+                accuracy, cached_s = run(images, replace(options, seed=seed), folder)
                 accuracies.append(accuracy)
                 if options.distorts:
-                    ratios.append(anew(images, backbone, options, room / f"anew-{seed}") / cached_s)
-            times = f", anew takes {np.median(ratios):.1f} times as long" if ratios else ""
+                    ratios.append(
+                        uncached_s(images, backbone, options, folder / f"uncached-{seed}") / cached_s
+                    )
+            times = (
+                f", distorting at every step takes {np.median(ratios):.1f} times as long" if ratios else ""
+            )
             print(f"{name}: {mean(accuracies):.1%} of {len(_SEEDS)} seeds{times}", flush=True)
 
 

@@ -1,9 +1,9 @@
-"""Images a second, end to end, of the studio's pool beside the same backbone through Keras `predict`.
+"""Embedding speed, end to end: the studio's thread pool beside Keras `predict` with the same backbone.
 
 python tests/benchmarks/embedding.py [folder of class folders]
 
-Both read, decode and resize the same files in the same way; Keras takes batches of 32. They take turns,
-so that a machine that slows down slows both.
+Both read, decode and resize the same files in the same way; Keras takes batches of 32. They alternate, so
+that changes of the machine's load affect both.
 """
 
 import os
@@ -21,29 +21,29 @@ sys.path.insert(0, str(ROOT))
 from studio.backbones import (
     DEFAULT,
     BackboneFile,
-    backbone_named,
-    ready,
+    get_backbone,
+    prepare_backbone,
 )
 from studio.backbones.bottleneck_cache import BottleneckCache
 from studio.backbones.embedding import embed
 from studio.progress import Silent
 from studio.retrain.image_folder import read_image_folder
-from studio.retrain.snapshot import Labelled
+from studio.retrain.snapshot import LabelledImage
 
 _BATCH = 32
 _ROUNDS = 3
 
 
-def by_pool(images: tuple[Labelled, ...], backbone: BackboneFile, folder: Path) -> float:
-    """Return images a second of `embed` into an empty cache."""
+def by_pool(images: tuple[LabelledImage, ...], backbone: BackboneFile, folder: Path) -> float:
+    """Return images per second of `embed` into an empty cache."""
     cache = BottleneckCache(folder, backbone.features)
     start = time.perf_counter()
     embed(images, backbone, cache, threads=os.cpu_count() or 1, progress=Silent())
     return len(images) / (time.perf_counter() - start)
 
 
-def by_keras(images: tuple[Labelled, ...], backbone: BackboneFile, network: Any) -> float:
-    """Return images a second of `predict`, a batch at a time."""
+def by_keras(images: tuple[LabelledImage, ...], backbone: BackboneFile, network: Any) -> float:
+    """Return images per second of `predict`, one batch at a time."""
     preprocessing = backbone.preprocessing
     start = time.perf_counter()
     for at in range(0, len(images), _BATCH):
@@ -58,8 +58,8 @@ def main(image_dir: Path) -> None:
     """Measure and print."""
     images = read_image_folder(image_dir, Silent()).images
     with tempfile.TemporaryDirectory() as temporary:
-        backbone = ready(DEFAULT, Path(temporary) / "backbones", Silent())
-        network = backbone_named(DEFAULT).network()
+        backbone = prepare_backbone(DEFAULT, Path(temporary) / "backbones", Silent())
+        network = get_backbone(DEFAULT).network()
         by_keras(images[: 2 * _BATCH], backbone, network)  # compiles
         ratios = []
         for number in range(_ROUNDS):

@@ -1,7 +1,7 @@
-"""Every form of export of one run, with its parity: `python tests/benchmarks/exports.py [RUN_DIR]`.
+"""Every export format of one run, with its parity: `python tests/benchmarks/exports.py [RUN_DIR]`.
 
-Without a folder a head is trained on the photographs of `../shared/data/flowers`, a fifth of them for
-testing. Prints the table of docs/decisions/0061.
+Without a folder, a head is trained on the photographs in `../shared/data/flowers`, with a fifth of them as
+test images. Prints the table of docs/decisions/0061-export-formats.md.
 """
 
 import sys
@@ -18,44 +18,37 @@ from studio.retrain.image_folder import read_image_folder
 from studio.retrain.options import RunOptions
 from studio.retrain.run import retrain
 from studio.retrain.snapshot import Snapshot
+from studio.retrain.train_head import RunContext
 from studio.settings import settings
-from studio.share.exports.export import export
-from studio.share.exports.format import Context
-from studio.share.exports.formats import FORMATS
+from studio.share.exports.export import export_run
+from studio.share.exports.export_format import ExportContext
+from studio.share.exports.formats import EXPORT_FORMATS
 
 FLOWERS = ROOT.parent / "shared" / "data" / "flowers"
 
 
-def trained(folder: Path) -> Path:
+def train(run_dir: Path) -> Path:
     """Train a head and return the run's folder."""
     images = read_image_folder(FLOWERS, Silent()).images
     options = RunOptions(how_many_training_steps=500, testing_percentage=20)
     home = settings()
-    retrain(
-        Snapshot.of(images, testing_percentage=20),
-        options,
-        run_dir=folder,
-        bottleneck_dir=home.bottleneck_dir,
-        backbones_dir=home.backbones_dir,
-        threads=home.threads_used,
-        progress=Silent(),
-        on_points=lambda _points: None,
-    )
-    return folder
+    context = RunContext(run_dir, home.bottleneck_dir, home.backbones_dir, home.threads_used, Silent())
+    retrain(Snapshot.of(images, testing_percentage=20), options, context)
+    return run_dir
 
 
 def main() -> None:
     """Print the table."""
-    with tempfile.TemporaryDirectory() as room:
-        run_dir = Path(sys.argv[1]) if len(sys.argv) > 1 else trained(Path(room) / "run")
-        context = Context("flowers", settings().downloads_dir, Silent(), settings().threads_used)
-        print("| form | agrees | largest difference | accuracy | MB | ms an image (run) | seconds to make |")
+    with tempfile.TemporaryDirectory() as folder:
+        run_dir = Path(sys.argv[1]) if len(sys.argv) > 1 else train(Path(folder) / "run")
+        context = ExportContext("flowers", settings().downloads_dir, Silent(), settings().threads_used)
+        print("| format | agreement | max difference | accuracy | MB | ms per image (run) | export s |")
         print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
         tested = 0
-        for name in FORMATS:
+        for name in EXPORT_FORMATS:
             began = time.perf_counter()
             try:
-                parity = export(run_dir, name, Path(room) / name, context).parity
+                parity = export_run(run_dir, name, Path(folder) / name, context).parity
             except StudioError as error:
                 print(f"| `{name}` | {error} |", flush=True)
                 continue

@@ -1,10 +1,10 @@
-"""What training the last blocks brings over the plain head, on the same splits, and how long it takes.
+"""Gain in test accuracy by fine-tuning over the head alone, on the same splits, and its time.
 
 python tests/benchmarks/fine_tuning.py [folder of class folders] [backbone] [--seeds 20] [--first 0] [flags …]
 
-Each seed is a split of its own, each run a process of `python -m studio retrain` with the flags, TensorFlow's
-import included; the first finds an empty data folder. `docs/decisions/0051-fine-tuning.md` and the gain that
-the page expects have their figures here.
+Each seed has its own split; each run is a process of `python -m studio retrain` with the flags, including
+the import of TensorFlow; the first starts with an empty data folder. The figures of
+docs/decisions/0051-fine-tuning.md and the gain that the Retrain page shows come from here.
 """
 
 import argparse
@@ -24,9 +24,9 @@ ROOT = Path(__file__).parents[2]
 def run(
     image_dir: Path, home: Path, backbone: str, flags: list[str], seed: int
 ) -> tuple[float, float, float]:
-    """Return test accuracies in percent, plain and fine-tuned, and seconds."""
+    """Train once; return test accuracies in percent, of the head alone and fine-tuned, and the seconds."""
     run_dir = home / f"run {seed}"
-    words = [
+    command = [
         sys.executable,
         "-m",
         "studio",
@@ -36,7 +36,7 @@ def run(
         "--architecture",
         backbone,
     ]
-    words += [
+    command += [
         "--how_many_training_steps",
         "500",
         "--seed",
@@ -47,7 +47,7 @@ def run(
     ]
     start = time.perf_counter()
     done = subprocess.run(
-        [*words, *flags],
+        [*command, *flags],
         cwd=ROOT,
         env={**os.environ, "STUDIO_HOME": str(home)},
         capture_output=True,
@@ -56,11 +56,14 @@ def run(
     if done.returncode:
         raise SystemExit(done.stderr.decode(errors="replace").splitlines()[-1])
     taken_s = time.perf_counter() - start
-    card = json.loads((run_dir / "model.json").read_text(encoding="utf-8"))
-    seconds = ", ".join(f"{part} {value:.0f}" for part, value in card["facts"]["seconds"].items())
-    plain, tuned = card["facts"]["fine_tuning"]["plain_test_accuracy"], card["metrics"]["test_accuracy"]
+    model_json = json.loads((run_dir / "model.json").read_text(encoding="utf-8"))
+    seconds = ", ".join(f"{part} {value:.0f}" for part, value in model_json["facts"]["seconds"].items())
+    plain, tuned = (
+        model_json["facts"]["fine_tuning"]["plain_test_accuracy"],
+        model_json["metrics"]["test_accuracy"],
+    )
     print(
-        f"seed {seed}: {plain:.1%} plain, {tuned:.1%} fine-tuned (N={card['metrics']['test_n']}), "
+        f"seed {seed}: {plain:.1%} plain, {tuned:.1%} fine-tuned (N={model_json['metrics']['test_n']}), "
         f"{taken_s:.0f} s ({seconds})",
         flush=True,
     )
@@ -85,5 +88,10 @@ if __name__ == "__main__":
     parser.add_argument("backbone", nargs="?", default="efficientnet_lite0")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--first", type=int, default=0)
-    said, flags = parser.parse_known_args()
-    main(said.image_dir, said.backbone, range(said.first, said.first + said.seeds), flags)
+    arguments, flags = parser.parse_known_args()
+    main(
+        arguments.image_dir,
+        arguments.backbone,
+        range(arguments.first, arguments.first + arguments.seeds),
+        flags,
+    )

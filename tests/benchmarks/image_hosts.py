@@ -1,6 +1,6 @@
-"""Twenty hosts on loopback that give images as fast as they are asked: a process of its own for benchmarks.
+"""Twenty web hosts on loopback addresses that serve images: a separate process for the crawl benchmark.
 
-    python tests/benchmarks/picture_hosts.py IMAGES PORT
+    python tests/benchmarks/image_hosts.py IMAGES PORT
 
 Host N is 127.0.0.(N + 2). Its page `/N` shows its share of the first N images of all hosts.
 """
@@ -18,12 +18,12 @@ SIDE_PX = 512
 
 
 def address(number: int, port: int) -> str:
-    """Return where image `number` stands; neighbours stand on different hosts."""
+    """Return the URL of image `number`; consecutive images are on different hosts."""
     return f"http://{HOSTS[number % len(HOSTS)]}:{port}/{number}.jpg"
 
 
 def image(number: int) -> bytes:
-    """Return a JPEG of 512 px and some 50 kB that no other number gives, nor nearly."""
+    """Return a JPEG of 512 px and about 50 kB, not a near-duplicate of any other number's."""
     rng = np.random.default_rng(number)
     large = Image.fromarray(rng.integers(0, 256, (6, 6, 3), np.uint8)).resize((SIDE_PX, SIDE_PX))
     grain = rng.normal(0, 6, (SIDE_PX, SIDE_PX, 1))
@@ -62,7 +62,7 @@ async def _serve(images: list[bytes], port: int) -> None:
                 )
                 await writer.drain()
         except OSError:
-            pass  # whoever asked has gone
+            pass  # the client has closed the connection
         finally:
             writer.close()
 
@@ -73,7 +73,7 @@ async def _serve(images: list[bytes], port: int) -> None:
 
 
 def main() -> None:
-    """Make the images and serve them until killed."""
+    """Generate the images and serve them until killed."""
     count, port = int(sys.argv[1]), int(sys.argv[2])
     with ProcessPoolExecutor() as pool:
         images = list(pool.map(image, range(count), chunksize=50))

@@ -1,9 +1,9 @@
-"""Fifty visitors of one link at once: what they get, how long they wait, how much memory the server takes.
+"""Fifty simultaneous visitors of one share link: status codes, waiting times, and the server's memory.
 
     python tests/benchmarks/visitors.py [SECONDS]
 
-Each has an address of its own (127.0.0.2, …, as Linux gives them), opens the page, fetches the model, and
-then shows one photograph after the other to the server, every tenth of a telephone's size.
+Each has its own IP address (127.0.0.2, …, provided by Linux), opens the page, downloads the model, and then
+uploads photographs one after the other; every tenth has the size of a telephone's photograph.
 """
 
 import http.client
@@ -26,7 +26,7 @@ from db.engine import Database
 from db.migrate import migrate
 from studio.share import links
 from studio.web.state import now
-from tests.e2e.conftest import serving
+from tests.e2e.conftest import run_server
 from tests.retrain.material import FLOWERS, ROOM, drawings_run
 from tests.share.links_material import Studio, studio
 
@@ -35,7 +35,7 @@ VISITORS = 50
 
 @dataclass
 class Visits:
-    """What visitors got. waits_s: of the answers; memory_bytes: the server's, before and at most."""
+    """Results of a visit. waits_s: of predictions; memory_bytes: of the server, before and the maximum."""
 
     statuses: Counter[str] = field(default_factory=Counter)
     answers: Counter[int] = field(default_factory=Counter)
@@ -43,12 +43,12 @@ class Visits:
     memory_bytes: tuple[int, int] = (0, 0)
 
     def wait_s(self, share: float) -> float:
-        """Return the wait that a share of the answers did not exceed."""
+        """Return a quantile of the waits: `share` of them are not longer."""
         return sorted(self.waits_s)[min(len(self.waits_s) - 1, int(share * len(self.waits_s)))]
 
 
 def photographs() -> list[bytes]:
-    """Photographs, and a large one as a telephone takes it."""
+    """Return photographs, the last one as large as a telephone's."""
     paths = sorted(FLOWERS.rglob("*.jpg"))[::40] or sorted((ROOM / "drawings").rglob("*.png"))[:9]
     large = io.BytesIO()
     Image.open(paths[0]).convert("RGB").resize((4032, 3024)).save(large, "JPEG", quality=92)
@@ -56,7 +56,7 @@ def photographs() -> list[bytes]:
 
 
 def visit(server: psutil.Process, port: int, token: str, seconds: float) -> Visits:
-    """Have fifty visitors at once for so long, or until each has had an answer."""
+    """Run fifty visitors at once for some seconds, or until each has had a prediction."""
     found = Visits()
     images = photographs()
     lock, begun = threading.Lock(), time.monotonic()
@@ -79,10 +79,12 @@ def visit(server: psutil.Process, port: int, token: str, seconds: float) -> Visi
             ask("GET", "")
             ask("GET", "/model.tflite")
             at = number
-            while found.answers[number] == 0 or time.monotonic() - begun < seconds:  # each once, however slow
+            while (
+                found.answers[number] == 0 or time.monotonic() - begun < seconds
+            ):  # at least one prediction each
                 asked = time.monotonic()
-                told = json.loads(ask("POST", "/answer", images[at % len(images)]))
-                assert abs(sum(told["probabilities"]) - 1) < 1e-3
+                response = json.loads(ask("POST", "/answer", images[at % len(images)]))
+                assert abs(sum(response["probabilities"]) - 1) < 1e-3
                 with lock:
                     found.waits_s.append(time.monotonic() - asked)
                     found.answers[number] += 1
@@ -105,7 +107,7 @@ def visit(server: psutil.Process, port: int, token: str, seconds: float) -> Visi
 
 
 def shared(home: Path) -> tuple[Studio, str]:
-    """Return a studio with one link, in a folder that is not there yet, and the link's token."""
+    """Create a studio with one share link in a new folder; return it and the link's token."""
     home.mkdir()
     database = Database(f"sqlite:///{(home / 'studio.sqlite3').as_posix()}")
     migrate(database)
@@ -115,22 +117,24 @@ def shared(home: Path) -> tuple[Studio, str]:
 
 
 def main() -> None:
-    """Print what fifty visitors got."""
+    """Measure and print."""
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 30
     drawings_run()
     with tempfile.TemporaryDirectory() as folder:
         made, token = shared(Path(folder) / "home")
-        with serving(made.settings.home) as (address, server):
+        with run_server(made.settings.home) as (address, server):
             found = visit(server, int(address.rpartition(":")[2]), token, seconds)
         made.database.close()
     for status, count in sorted(found.statuses.items()):
         print(f"{count:6} {status}")
     before, most = (size / 1e6 for size in found.memory_bytes)
-    print(f"{len(found.waits_s) / seconds:.1f} answers a second over {seconds:.0f} s, {VISITORS} visitors")
+    print(
+        f"{len(found.waits_s) / seconds:.1f} predictions per second over {seconds:.0f} s, {VISITORS} visitors"
+    )
     print(
         f"wait: half {found.wait_s(0.5):.2f} s, 95% {found.wait_s(0.95):.2f} s, most {found.wait_s(1):.2f} s"
     )
-    print(f"answers a visitor: {min(found.answers.values())} to {max(found.answers.values())}")
+    print(f"predictions per visitor: {min(found.answers.values())} to {max(found.answers.values())}")
     print(f"memory of the server: {before:.0f} MB before, {most:.0f} MB at most")
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from studio.backbones import BACKBONES
-from studio.backbones.document import document
-from studio.backbones.speed import measure, measured
+from studio.backbones.document import backbones_markdown
+from studio.backbones.speed import measure_speeds, read_speeds
 from studio.progress import Silent
-from tests.retrain.material import Watched, backbone
+from tests.retrain.material import RecordingProgress, backbone
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,16 +32,16 @@ def studio(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_page_is_made_from_the_registry() -> None:
     page = (ROOT / "docs" / "backbones.md").read_text(encoding="utf-8")
-    assert page == document(), "run: python -m studio backbones --markdown > docs/backbones.md"
+    assert page == backbones_markdown(), "run: python -m studio backbones --markdown > docs/backbones.md"
 
 
 def test_the_page_names_all_with_their_files() -> None:
-    lines = document().splitlines()
+    lines = backbones_markdown().splitlines()
     for found in BACKBONES.values():
         (line,) = [line for line in lines if line.startswith(f"| `{found.name}` |")]
-        assert found.source.told in line
-        assert found.facts.licence in line
-        assert found.facts.top1_source.startswith("https://")
+        assert found.source.description in line
+        assert found.info.licence in line
+        assert found.info.top1_source.startswith("https://")
 
 
 def test_prints_a_table_with_what_was_measured(home: Path) -> None:
@@ -53,7 +53,7 @@ def test_prints_a_table_with_what_was_measured(home: Path) -> None:
     assert len(lines) == len(BACKBONES)
     assert head.split()[:2] == ["name", "px"]
     (line,) = [line for line in lines if line.startswith("efficientnet_lite0 ")]
-    speed = measured(home / "backbones")["efficientnet_lite0"]
+    speed = read_speeds(home / "backbones")["efficientnet_lite0"]
     assert speed > 1
     assert line.split() == [
         "efficientnet_lite0",
@@ -91,16 +91,16 @@ def test_an_unknown_name_is_one_readable_line(home: Path) -> None:
 
 
 def test_what_was_measured_is_kept_by_name_and_read_again(tmp_path: Path) -> None:
-    assert measured(tmp_path) == {}
+    assert read_speeds(tmp_path) == {}
     (tmp_path / "speeds.json").write_text('{"another": 12.5}', encoding="utf-8")
     shutil.copy(backbone().path, tmp_path)
-    found = measure(["efficientnet_lite0"], tmp_path, threads=2, progress=Silent())
-    assert measured(tmp_path) == {
+    found = measure_speeds(["efficientnet_lite0"], tmp_path, threads=2, progress=Silent())
+    assert read_speeds(tmp_path) == {
         "another": 12.5,
         "efficientnet_lite0": round(found["efficientnet_lite0"], 1),
     }
     (tmp_path / "speeds.json").write_text("[broken", encoding="utf-8")
-    assert measured(tmp_path) == {}
+    assert read_speeds(tmp_path) == {}
 
 
 def test_measuring_can_be_stopped(tmp_path: Path) -> None:
@@ -108,5 +108,7 @@ def test_measuring_can_be_stopped(tmp_path: Path) -> None:
 
     shutil.copy(backbone().path, tmp_path)
     with pytest.raises(Stopped):
-        measure(["efficientnet_lite0"], tmp_path, threads=1, progress=Watched(stop_in="Measuring"))
-    assert measured(tmp_path) == {}
+        measure_speeds(
+            ["efficientnet_lite0"], tmp_path, threads=1, progress=RecordingProgress(stop_in="Measuring")
+        )
+    assert read_speeds(tmp_path) == {}

@@ -32,10 +32,10 @@ def studio(*arguments: str, home: Path, **environment: str) -> subprocess.Comple
         (["label_image", "--model", "x"], "--image"),
     ],
 )
-def test_wrong_usage_is_2(arguments: list[str], said: str, home: Path) -> None:
+def test_wrong_usage_is_2(arguments: list[str], message: str, home: Path) -> None:
     done = studio(*arguments, home=home)
     assert done.returncode == 2
-    assert said in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -74,7 +74,7 @@ def test_a_setting_that_cannot_be_understood_is_named(home: Path) -> None:
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_a_taken_port_is_said_before_anything_starts(home: Path) -> None:
+def test_a_taken_port_is_reported_before_anything_starts(home: Path) -> None:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         holder.listen()

@@ -31,7 +31,7 @@ def test_a_few_images_and_none_with_a_label(home: Path) -> None:
     assert studio("import", str(home / "오늘 새 것"), "--project", "정원", home=home).returncode == 0
     done = studio("doubtful", "--project", "정원", "--csv", "-", home=home)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == ",".join(reports.Doubt._fields) + "\n"
+    assert done.stdout == ",".join(reports.ReportedLabelIssue._fields) + "\n"
     path = home / "새 folder" / "표.csv"
     done = studio("copies", "--project", "정원", "--csv", str(path), home=home)
     assert done.returncode == 0, done.stderr

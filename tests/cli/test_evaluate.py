@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from studio.cli.predict import evaluate, label_image
-from studio.share.exports.keras_model import keras_model
+from studio.share.exports.keras_model import build_keras_model
 from tests.predict.material import flowers_run
 from tests.retrain.material import FLOWERS, needs_flowers
 
@@ -41,12 +41,12 @@ def run(*words: object) -> Result:
 def test_a_run_is_as_good_as_its_own_evaluation_says(tested: Path) -> None:
     result = flowers_run()
     done = run("--model", result.run_dir, "--image-dir", tested, "--json")
-    said = json.loads(done.stdout)
-    assert (said["accuracy"], said["n"]) == (result.evaluation.accuracy, result.evaluation.n)
-    assert said["confusion"] == [list(row) for row in result.evaluation.confusion]
-    assert said["unknown"] == {"dandelion": 10}
-    assert 0 <= said["unknown_unsure"] <= 10
-    assert said["sure"]["n"] <= said["n"]
+    message = json.loads(done.stdout)
+    assert (message["accuracy"], message["n"]) == (result.evaluation.accuracy, result.evaluation.n)
+    assert message["confusion"] == [list(row) for row in result.evaluation.confusion]
+    assert message["unknown"] == {"dandelion": 10}
+    assert 0 <= message["unknown_unsure"] <= 10
+    assert message["sure"]["n"] <= message["n"]
     assert "나쁜.jpg" in done.stderr
     text = run("--model", result.run_dir, "--image_dir", tested).stdout.splitlines()
     assert text[0].startswith(f"Accuracy = {result.evaluation.accuracy:.1%} (N={result.evaluation.n})")
@@ -67,7 +67,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Sequence[Path]:
     """The run's model as others save it: a Keras file, a SavedModel in a numbered folder, a LiteRT file."""
     result = flowers_run()
     room = tmp_path_factory.mktemp("files")
-    model = keras_model(result.run_dir)
+    model = build_keras_model(result.run_dir)
     made = (room / "케라스 model.keras", room / "served", room / "lite.tflite")
     model.save(made[0])
     model.export(made[1] / "2", verbose=False)
@@ -82,21 +82,21 @@ def test_files_of_every_kind_are_as_good(tested: Path, files: Sequence[Path]) ->
         (few / folder.name).mkdir(parents=True, exist_ok=True)
         for path in sorted(folder.glob("*.jpg"))[:3]:
             shutil.copy(path, few / folder.name)
-    said = [
+    message = [
         json.loads(run(flag, path, "--image_dir", few, "--json").stdout)
         for path, flag in zip(
             (flowers_run().run_dir, *files), ("--model", "--model", "--model", "--graph"), strict=True
         )
     ]
-    assert said[0]["n"] == 9
-    for other in said[1:]:
-        assert other["confusion"] == said[0]["confusion"]
+    assert message[0]["n"] == 9
+    for other in message[1:]:
+        assert other["confusion"] == message[0]["confusion"]
         assert other["sure"]["n"] == 9  # who is no run of ours has no thresholds
 
 
 def test_label_image_asks_them_with_the_same_answer(files: Sequence[Path]) -> None:
     image = flowers_run().snapshot.of_split("testing")[0].path
-    said = []
+    message = []
     for words in (
         ["--model", flowers_run().run_dir],
         *(["--graph", file] for file in files),
@@ -104,15 +104,15 @@ def test_label_image_asks_them_with_the_same_answer(files: Sequence[Path]) -> No
     ):
         done = CliRunner().invoke(label_image, [*map(str, words), "--image", str(image)])
         assert done.exit_code == 0, done.stderr
-        said.append([line for line in done.stdout.splitlines() if "score=" in line])
-    for other in said[1:]:
-        for mine, theirs in zip(said[0], other, strict=True):
+        message.append([line for line in done.stdout.splitlines() if "score=" in line])
+    for other in message[1:]:
+        for mine, theirs in zip(message[0], other, strict=True):
             assert mine.partition(" (")[0] == theirs.partition(" (")[0]
             one, two = (float(line.partition("score=")[2].rstrip(")")) for line in (mine, theirs))
             assert one == pytest.approx(two, abs=1e-3)
 
 
-def test_what_is_missing_is_said(tmp_path: Path, files: Sequence[Path], tested: Path) -> None:
+def test_what_is_missing_is_reported(tmp_path: Path, files: Sequence[Path], tested: Path) -> None:
     alone = tmp_path / "model.keras"
     shutil.copy(files[0], alone)
     image = next(tested.glob("*/*.jpg"))
@@ -120,9 +120,9 @@ def test_what_is_missing_is_said(tmp_path: Path, files: Sequence[Path], tested: 
     assert "--labels" in str(done.exception)
     (tmp_path / "labels.txt").write_text("one\ntwo\n", encoding="utf-8")
     done = CliRunner().invoke(label_image, ["--graph", str(alone), "--image", str(image)])
-    assert "3 numbers" in str(done.exception)
+    assert "3 scores" in str(done.exception)
     alone.write_bytes(b"PK\x03\x04 not a model")
     done = CliRunner().invoke(label_image, ["--graph", str(alone), "--image", str(image)])
-    assert "cannot be asked" in str(done.exception)
+    assert "cannot be used" in str(done.exception)
     done = CliRunner().invoke(evaluate, ["--model", str(flowers_run().run_dir), "--image_dir", str(tmp_path)])
     assert "expected folders named after the model's classes" in str(done.exception)

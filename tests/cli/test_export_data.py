@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from studio.cli.curate import _FORMATS
 from studio.data import open_database
-from studio.datasets.export import KINDS
 from studio.settings import Settings
 from tests.collect.material import files, write_files
 from tests.datasets.material import everything
@@ -24,10 +22,6 @@ def run(studio: Path, *arguments: str | Path) -> "subprocess.CompletedProcess[st
         [sys.executable, "-m", "studio", *map(str, arguments)],
         cwd=ROOT, env=environment, encoding="utf-8", capture_output=True, check=False,
     )  # fmt: skip
-
-
-def test_the_formats_are_those_that_there_are() -> None:
-    assert _FORMATS == KINDS
 
 
 def test_out_and_in_again(home: Path) -> None:
@@ -63,12 +57,12 @@ def test_json_and_a_table_alone(home: Path) -> None:
         assert (found["pictures"], found["labelled"], found["lost"], found["output"]) == (1, 1, [], str(path))
     assert path.read_text(encoding="utf-8").startswith("file_name,sha256,")
     back = run(home / "studio", "import", path, "--project", "again")
-    assert back.stdout.splitlines()[-1] == "added 1, copies 0, refused 0"
+    assert back.stdout.splitlines()[-1] == "added 1, duplicates 0, skipped 0"
 
 
-def test_faults_are_one_line_and_make_no_project(home: Path) -> None:
+def test_errors_are_one_line_and_make_no_project(home: Path) -> None:
     run(home / "studio", "import", write_files(home / "in", files("roses/a.jpg")), "--project", "p")
-    for project, output, said in (
+    for project, output, message in (
         ("없음", "out.zip", "there is none named 없음"),
         ("p", "out.7z", "expected an output that ends in .zip or .tar"),
         ("p", "in", "holds something"),
@@ -79,7 +73,7 @@ def test_faults_are_one_line_and_make_no_project(home: Path) -> None:
         )
         assert (done.returncode, done.stdout) == (1, "")
         assert len(done.stderr.splitlines()) == 1
-        assert said in done.stderr
+        assert message in done.stderr
     again = run(home / "studio", "sources", "--project", "없음")
     assert "there is none named 없음" in again.stderr
 

@@ -12,14 +12,14 @@ from click.testing import CliRunner, Result
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from studio.backbones.interpreter import Engine
+from studio.backbones.interpreter import LiteRTInterpreter
 from studio.cli.predict import label_image
 from studio.cli.retrain import retrain
 from studio.cli.runs import rerun
 from studio.predict.model import Model
-from studio.retrain.compat import split_of
+from studio.retrain.compat import path_split
 from studio.retrain.run import read_run
-from studio.share.frozen_graph import run_frozen_graph
+from studio.share.exports.frozen_graph import run_frozen_graph
 from tests.retrain.material import backbone, data_folder, draw
 
 GRAPH_SCALE = np.float32(128)
@@ -68,14 +68,14 @@ def done(home: Path) -> tuple[Path, Result]:
     return room, run(*words)
 
 
-def test_labels_and_split_are_the_peer_s(done: tuple[Path, Result]) -> None:
+def test_labels_and_split_are_those_of_retrain_py(done: tuple[Path, Result]) -> None:
     room, _result = done
     assert (room / "labels.txt").read_text(encoding="utf-8") == "circle\nround thing\nsquare\n"
     snapshot = read_run(room / "run").snapshot
     counts = {"circle": 40, "round thing": 30, "square": 30}
     assert Counter(example.label for example in snapshot.examples) == counts
     for example in snapshot.examples:
-        assert example.split == split_of(str(example.path), 20, 30)
+        assert example.split == path_split(str(example.path), 20, 30)
 
 
 def test_it_ends_with_accuracy_and_then_the_wrong_images(done: tuple[Path, Result]) -> None:
@@ -125,11 +125,11 @@ def test_graphs_in_between_and_at_the_end_answer(done: tuple[Path, Result]) -> N
     assert distances[0] > distances[1] > 0  # on their way to the last
 
 
-def test_bottleneck_files_hold_the_values_under_the_peer_s_names(done: tuple[Path, Result]) -> None:
+def test_bottleneck_files_hold_the_values_under_the_names_of_retrain_py(done: tuple[Path, Result]) -> None:
     room, _result = done
     files = sorted((room / "bottlenecks").rglob("*.txt"))
     assert len(files) == 100
-    engine = Engine(backbone().path.read_bytes())
+    engine = LiteRTInterpreter(backbone().path.read_bytes())
     for example in read_run(room / "run").snapshot.examples[:3]:
         named = f"{example.path.name}_efficientnet_lite0.txt"
         text = (room / "bottlenecks" / example.path.parent.name / named).read_text(encoding="ascii")
@@ -183,11 +183,11 @@ def test_the_companion_says_what_is_wrong_with_a_graph(done: tuple[Path, Result]
     two = tmp_path / "둘.txt"
     two.write_text("a\nb\n", encoding="utf-8")
     words = ["--graph", room / "out.pb", "--image", image, "--output_layer", "my_result", "--labels"]
-    for more, said in (
+    for more, message in (
         ([two], "3 numbers"),
         ([room / "labels.txt", "--input_layer", "Mul"], "--input_layer"),
         ([room / "labels.txt", "--input_width", 100], "input's size"),
     ):
         failed = CliRunner().invoke(label_image, [*map(str, words), *map(str, more)])
-        assert said in str(failed.exception)
+        assert message in str(failed.exception)
     assert CliRunner().invoke(label_image, ["--image", str(image)]).exit_code == 2

@@ -1,4 +1,4 @@
-"""The flags of `retrain.py`: names, defaults, and what does not go together."""
+"""The flags of `retrain.py`: names, defaults, and which cannot be combined."""
 
 from pathlib import Path
 from typing import Any
@@ -8,10 +8,10 @@ import pytest
 
 from studio.backbones import DEFAULT
 from studio.cli.retrain import retrain
-from studio.cli.retrain_flags import options_of, settled
+from studio.cli.retrain_flags import options_of, resolve_flags
 from studio.retrain.options import RunOptions
 
-PEERS = {
+RETRAIN_PY = {
     "output_graph": Path("/tmp/output_graph.pb"),
     "intermediate_output_graphs_dir": Path("/tmp/intermediate_graph/"),
     "intermediate_store_frequency": 0,
@@ -34,7 +34,7 @@ PEERS = {
     "random_brightness": 0,
     "architecture": "inception_v3",
 }
-OURS: dict[str, Any] = {
+OWN: dict[str, Any] = {
     **dict.fromkeys(("output_graph", "output_labels", "summaries_dir", "bottleneck_dir")),
     "intermediate_output_graphs_dir": None,
     "validation_batch_size": -1,
@@ -44,25 +44,25 @@ OURS: dict[str, Any] = {
 
 def given(*words: object) -> dict[str, Any]:
     context = retrain.make_context("retrain", ["--image_dir", "사진", *map(str, words)])
-    return settled(context)
+    return resolve_flags(context)
 
 
-@pytest.mark.parametrize("flag", sorted(PEERS))
-def test_a_flag_has_the_peer_s_default_with_compat_and_ours_without(flag: str) -> None:
-    assert given("--compat", "retrain.py")[flag] == PEERS[flag]
-    assert given()[flag] == OURS.get(flag, PEERS[flag])
+@pytest.mark.parametrize("flag", sorted(RETRAIN_PY))
+def test_a_flag_has_the_default_of_retrain_py_with_compat_and_ours_without(flag: str) -> None:
+    assert given("--compat", "retrain.py")[flag] == RETRAIN_PY[flag]
+    assert given()[flag] == OWN.get(flag, RETRAIN_PY[flag])
 
 
-def test_every_flag_of_the_peer_is_known_and_both_spellings_are() -> None:
+def test_every_flag_of_retrain_py_is_known_in_both_spellings() -> None:
     spelled = {name: option for option in retrain.params for name in option.opts}
-    for flag in (*PEERS, "image_dir", "model_dir"):
+    for flag in (*RETRAIN_PY, "image_dir", "model_dir"):
         assert f"--{flag}" in spelled
         assert spelled[f"--{flag}"] is spelled[f"--{flag.replace('_', '-')}"]
         assert isinstance(spelled[f"--{flag}"], click.Option)
         assert getattr(spelled[f"--{flag}"], "help", None)
 
 
-def test_what_is_said_stands_also_with_compat() -> None:
+def test_explicit_flags_override_compat() -> None:
     words = ["--compat", "retrain.py", "--validation_batch_size", "-1", "--architecture", DEFAULT.upper()]
     chosen = given(*words, "--flip_left_right", "--random-crop", 30, "--summaries_dir", "로그")
     assert chosen["summaries_dir"] == Path("로그")
@@ -115,12 +115,12 @@ def test_ours_become_options() -> None:
         (["--unknown"], "--unknown"),
     ],
 )
-def test_what_does_not_go_is_said(words: list[str], said: str) -> None:
+def test_conflicting_flags_are_reported(words: list[str], message: str) -> None:
     with pytest.raises(click.UsageError) as raised:
         given(*words)
-    assert said in raised.value.format_message()
+    assert message in raised.value.format_message()
 
 
 def test_without_a_folder_or_a_project_nothing_can_be_done() -> None:
     with pytest.raises(click.UsageError, match="--project NAME"):
-        settled(retrain.make_context("retrain", []))
+        resolve_flags(retrain.make_context("retrain", []))

@@ -59,8 +59,8 @@ def test_a_run_stands_in_the_database_and_leaves_its_files(database: Database, t
     where, last = done.stdout.splitlines()
     assert str(tmp_path / "여기") in where
     with database.read() as session:
-        (stored,) = run_records.runs(session, project(database).id)
-        assert len(run_records.curve(session, stored.id)) > 15
+        (stored,) = run_records.list_runs(session, project(database).id)
+        assert len(run_records.get_curve(session, stored.id)) > 15
     assert (stored.name, stored.options, stored.job_state) == ("첫 run", OPTIONS, "done")
     assert stored.evaluation is not None
     assert last == f"Final test accuracy = {stored.evaluation.accuracy:.1%} (N={stored.evaluation.n})"
@@ -74,22 +74,22 @@ def test_a_run_stands_in_the_database_and_leaves_its_files(database: Database, t
 def test_a_run_that_was_stopped_is_gone_on_with(database: Database) -> None:
     store, at = ImageStore(settings().images_dir), datetime.now(UTC)
     seeded = replace(OPTIONS, seed=4)
-    stopped = tasks.retrain(database, store, project(database).id, seeded, at)
+    stopped = tasks.enqueue_run(database, store, project(database).id, seeded, at)
     with database.write() as session:
-        job_id = run_records.run(session, stopped).job_id
+        job_id = run_records.get_run(session, stopped).job_id
         assert job_id is not None
         queue.request_stop(session, job_id, at)
     assert run("--seed", 4).exit_code == 0
     with database.read() as session:
-        newest = run_records.runs(session, project(database).id)[0]
+        newest = run_records.list_runs(session, project(database).id)[0]
     assert (newest.id, newest.job_state) == (stopped, "done")
     # Once it has ended well, the same words ask for another.
     assert run("--seed", 4).exit_code == 0
     with database.read() as session:
-        assert run_records.runs(session, project(database).id)[0].id > stopped
+        assert run_records.list_runs(session, project(database).id)[0].id > stopped
 
 
-def test_no_such_project_is_said_and_none_is_made(database: Database) -> None:
+def test_a_missing_project_is_reported_and_not_made(database: Database) -> None:
     with pytest.raises(ProjectError, match="없는 것"):
         CliRunner().invoke(retrain, ["--project", "없는 것"], catch_exceptions=False)
     with database.read() as session:

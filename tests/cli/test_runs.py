@@ -20,7 +20,7 @@ from studio.images.store import ImageStore
 from studio.retrain import tasks
 from studio.retrain.options import RunOptions
 from studio.retrain.runs import run_records
-from studio.retrain.runs.compare import Outcome, Repetition, Version, options_to_repeat
+from studio.retrain.runs.compare import RerunComparison, RunOutcome, VersionChange, rerun_options
 from studio.settings import settings
 from tests.conftest import NOW
 from tests.retrain.material import data_folder, draw, drawings_run
@@ -52,9 +52,9 @@ class Home:
 
     def retrain(self, name: str) -> int:
         options, store = RunOptions(how_many_training_steps=20), ImageStore(settings().images_dir)
-        run_id = tasks.retrain(self.database, store, self.project_id, options, NOW, name=name)
+        run_id = tasks.enqueue_run(self.database, store, self.project_id, options, NOW, name=name)
         with self.database.read() as session:
-            job_id = run_records.run(session, run_id).job_id
+            job_id = run_records.get_run(session, run_id).job_id
         assert job_id is not None
         follow(self.database, job_id)
         return run_id
@@ -115,11 +115,11 @@ def test_a_projects_run_done_again_is_the_same(home: Home) -> None:
     assert verdict.startswith("The same numbers, and the same model byte for byte: ")
     assert (Path(where.removeprefix("The run is in ")) / "model.json").is_file()
     with home.database.read() as session:
-        newest = run_records.runs(session, home.project_id)[0]
+        newest = run_records.list_runs(session, home.project_id)[0]
     assert (newest.rerun_of, newest.name, newest.job_state) == (home.runs[0], "처음", "done")
 
 
-def test_a_folder_done_again_is_the_same_and_others_are_told_apart(home: Home, tmp_path: Path) -> None:
+def test_a_folder_done_again_is_the_same_and_others_are_distinguished(home: Home, tmp_path: Path) -> None:
     earlier = drawings_run().run_dir
     done = ask("rerun", earlier, "--run_dir", tmp_path / "다시")
     assert done.exit_code == 0, done.output
@@ -137,7 +137,7 @@ def test_a_folder_done_again_is_the_same_and_others_are_told_apart(home: Home, t
     assert done.exit_code == 1
     assert "numpy, 1.0 before, " in done.stdout
     assert "test accuracy: 12.5%" in done.stdout
-    assert "1 answer is another" in done.stdout
+    assert "1 prediction differs" in done.stdout
     assert done.stdout.splitlines()[-1].startswith("The numbers are not the same")
 
 
@@ -151,25 +151,28 @@ def test_images_that_are_gone_are_named(home: Home, tmp_path: Path) -> None:
     assert "24 of 48" in str(done.exception)
 
 
-@pytest.mark.parametrize(("words", "said"), [(["9999"], "9999"), (["no/such folder"], "model.json")])
-def test_what_is_no_run_is_said(home: Home, words: list[str], said: str) -> None:
+@pytest.mark.parametrize(("words", "message"), [(["9999"], "9999"), (["no/such folder"], "model.json")])
+def test_a_missing_run_is_reported(home: Home, words: list[str], message: str) -> None:
     done = ask("rerun", *words)
     assert isinstance(done.exception, StudioError)
-    assert said in str(done.exception)
+    assert message in str(done.exception)
     assert ask("rerun", "1", "--run_dir", "x").exit_code == 2
 
 
 def test_versions_alone_make_no_difference() -> None:
     result = drawings_run()
-    outcome = Outcome.of_folder(result.run_dir)
-    older = Outcome(outcome.evaluation, "another", {**outcome.versions, "numpy": "1", "gone": "2"})
-    found = Repetition.of(older, outcome)
+    outcome = RunOutcome.of_folder(result.run_dir)
+    older = RunOutcome(outcome.evaluation, "another", {**outcome.versions, "numpy": "1", "gone": "2"})
+    found = RerunComparison.of(older, outcome)
     assert found.same
-    assert not found.same_file
-    assert found.versions == (Version("gone", "2", ""), Version("numpy", "1", outcome.versions["numpy"]))
+    assert not found.same_model_file
+    assert found.version_changes == (
+        VersionChange("gone", "2", ""),
+        VersionChange("numpy", "1", outcome.versions["numpy"]),
+    )
 
 
 def test_a_run_that_chose_for_itself_is_repeated_with_what_it_chose() -> None:
     asked, chosen = RunOptions(minutes=3), RunOptions(fine_tune=True, fine_tune_epochs=5)
-    assert options_to_repeat(asked, {"chosen": chosen.to_json()}) == chosen
-    assert options_to_repeat(chosen, {"steps": 3}) == chosen
+    assert rerun_options(asked, {"chosen": chosen.to_json()}) == chosen
+    assert rerun_options(chosen, {"steps": 3}) == chosen

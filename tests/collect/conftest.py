@@ -1,4 +1,4 @@
-"""A project in an empty database, with a store beside it."""
+"""A project in an empty database, with an image store."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Files made on the spot, and a project to put them in."""
+"""Image files made for tests, and a project to import them into."""
 
 import io
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from db import models
 from db.engine import Database
-from studio.collect.ingest import Ingesting, IngestReport, ingest
+from studio.collect.ingest import ImportContext, IngestReport, ingest
 from studio.datasets.sources import Source
 from studio.errors import Stopped
 from studio.images.store import ImageStore
@@ -21,7 +21,7 @@ from tests.conftest import NOW
 
 
 def image_bytes(seed: int = 0, width_px: int = 48, height_px: int = 32, format_name: str = "JPEG") -> bytes:
-    """An image that no other seed gives, with more than noise in it."""
+    """Return an image file; every seed gives another image, with low frequencies like a photograph."""
     rng = np.random.default_rng(seed)
     image = Image.fromarray(rng.integers(0, 256, (4, 6, 3), np.uint8)).resize((width_px, height_px))
     file = io.BytesIO()
@@ -30,7 +30,7 @@ def image_bytes(seed: int = 0, width_px: int = 48, height_px: int = 32, format_n
 
 
 def files(*names: str) -> dict[str, bytes]:
-    """A different image for each name."""
+    """Return a different image file for each name."""
     return {name: image_bytes(seed) for seed, name in enumerate(names)}
 
 
@@ -43,8 +43,8 @@ def write_files(root: Path, content: dict[str, bytes]) -> Path:
 
 
 @dataclass
-class Watched:
-    """A `Progress` that remembers, and that asks for an end after `stop_at` reports."""
+class RecordingProgress:
+    """A `Progress` that records its reports, and raises Stopped after `stop_at` of them."""
 
     stop_at: int | None = None
     reports: list[tuple[str, int, int | None]] = field(default_factory=list)
@@ -57,19 +57,27 @@ class Watched:
 
 @dataclass
 class Bench:
-    """A project, and what is needed to put images into it."""
+    """A project, and everything needed to import images into it."""
 
     database: Database
     store: ImageStore
     project_id: int
-    progress: Watched = field(default_factory=Watched)
+    progress: RecordingProgress = field(default_factory=RecordingProgress)
     ids: Iterable[int] = field(default_factory=count)
 
-    def ingesting(self, job_id: int | None = None) -> Ingesting:
-        return {"progress": self.progress, "clock": lambda: NOW, "job_id": job_id, "threads": 2}
+    def context(self, job_id: int | None = None) -> ImportContext:
+        return ImportContext(
+            database=self.database,
+            store=self.store,
+            project_id=self.project_id,
+            clock=lambda: NOW,
+            progress=self.progress,
+            job_id=job_id,
+            threads=2,
+        )
 
     def ingest(self, sources: Iterable[Source], *, job_id: int | None = None) -> IngestReport:
-        return ingest(self.database, self.store, self.project_id, sources, **self.ingesting(job_id))
+        return ingest(self.context(job_id), sources)
 
     def job(self, at: datetime = NOW) -> int:
         with self.database.write() as session:
@@ -81,7 +89,7 @@ class Bench:
             return job.id
 
     def labels(self) -> dict[str, str | None]:
-        """The project's images by SHA-256, with their classes."""
+        """Classes of the project's images, by SHA-256."""
         label, image, image_class = models.LabelRow, models.ImageRow, models.ImageClassRow
         with self.database.read() as session:
             rows = session.execute(
@@ -92,8 +100,8 @@ class Bench:
             )
             return dict(rows.tuples().all())
 
-    def finds(self) -> dict[str, tuple[str, str]]:
-        """What became of each file: its outcome and reason."""
+    def outcomes(self) -> dict[str, tuple[str, str]]:
+        """Outcome and message of each file, by its name."""
         with self.database.read() as session:
             rows = session.execute(
                 select(models.IngestOutcomeRow).order_by(models.IngestOutcomeRow.id)

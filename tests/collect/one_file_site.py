@@ -1,4 +1,4 @@
-"""A real server on this machine with one file, that breaks off, refuses, or cannot go on in the middle."""
+"""A server on loopback with one file, which can break off, fail, or lack range requests."""
 
 import threading
 from collections.abc import Iterator
@@ -9,16 +9,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class OneFileSite:
-    """A server with one file, and how it is to behave."""
+    """A server with one file, and its behaviour."""
 
     content: bytes
     tag: str = '"v1"'
     ranges: bool = True
     breaks_after: list[int] = field(default_factory=list)
-    """How many bytes the coming answers send before the line breaks; the answers after them are whole."""
+    """Bytes after which the next responses break off; later responses are complete."""
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
-    """Further ones."""
+    """Further response headers."""
     asked: list[str | None] = field(default_factory=list)
     """The Range of every request."""
     address: str = ""

@@ -1,4 +1,4 @@
-"""Archives as streams: what is in them comes out, what was made to do harm does not."""
+"""Archives as sources: members are read in order, unsafe and oversized ones are rejected."""
 
 import gzip
 import io
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from studio.collect.archives import Limits, archive_offer, is_archive
+from studio.collect.archives import ArchiveLimits, is_archive, sources_in_archive
 from studio.errors import ArchiveRefused, ImageRefused
 from tests.collect.material import files, image_bytes
 
@@ -41,10 +41,10 @@ def tarred(path: Path, content: dict[str, bytes], format_number: int = tarfile.P
 Written = Callable[[Path, dict[str, bytes]], Path]
 
 
-def outcome(path: Path, limits: Limits | None = None) -> tuple[dict[str, bytes], dict[str, str]]:
-    """Everything that comes out, and everything that is refused."""
+def read_archive(path: Path, limits: ArchiveLimits | None = None) -> tuple[dict[str, bytes], dict[str, str]]:
+    """Return the content of the members that can be read, and the messages of the others."""
     taken, refused = {}, {}
-    for source in archive_offer(path, limits=limits).sources:
+    for source in sources_in_archive(path, limits=limits).sources:
         try:
             taken[source.name] = source.read()
         except ImageRefused as refusal:
@@ -59,7 +59,7 @@ def test_every_kind_gives_the_same_files_and_classes(home: Path, name: str) -> N
     litter = {"__MACOSX/._a.jpg": b"x", "flower_photos/.DS_Store": b"x"}
     path = (zipped if name.endswith("zip") else tarred)(home / name, {**CONTENT, **litter})
     assert is_archive(path)
-    offer = archive_offer(path)
+    offer = sources_in_archive(path)
     assert offer.total == 3
     assert {source.name: (source.class_name, source.read()) for source in offer.sources} == {
         name: (name.split("/")[1], data) for name, data in CONTENT.items()
@@ -75,7 +75,7 @@ def test_an_archive_is_known_by_its_bytes(home: Path) -> None:
 
 def test_a_tar_whose_last_file_is_a_zip_is_a_tar(home: Path) -> None:
     inner = zipped(home / "inner", files("a.jpg")).read_bytes()
-    taken, refused = outcome(
+    taken, refused = read_archive(
         tarred(home / "in.tar", {"roses/a.jpg": image_bytes(), "roses/inner.zip": inner})
     )
     assert list(taken) == ["roses/a.jpg"]
@@ -85,12 +85,12 @@ def test_a_tar_whose_last_file_is_a_zip_is_a_tar(home: Path) -> None:
 @pytest.mark.parametrize("format_number", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
 def test_korean_and_long_names_in_a_tar(home: Path, format_number: int) -> None:
     name = "해바라기/" + "긴이름" * 30 + ".jpg"
-    assert list(outcome(tarred(home / "in.tar", {name: b"x"}, format_number))[0]) == [name]
+    assert list(read_archive(tarred(home / "in.tar", {name: b"x"}, format_number))[0]) == [name]
 
 
 def test_a_tar_of_the_current_folder(home: Path) -> None:
     path = tarred(home / "in.tar", {f"./{name}": data for name, data in CONTENT.items()})
-    assert {source.name: source.class_name for source in archive_offer(path).sources} == {
+    assert {source.name: source.class_name for source in sources_in_archive(path).sources} == {
         name: name.split("/")[1] for name in CONTENT
     }
 
@@ -101,7 +101,7 @@ def test_korean_names_of_an_old_windows_zip(home: Path) -> None:
     placeholder = "x" * len(stored)  # zipfile itself would write UTF-8 and say so
     zipped(path, {placeholder: b"x"})
     path.write_bytes(path.read_bytes().replace(placeholder.encode(), stored))
-    found = [(source.name, source.class_name, source.read()) for source in archive_offer(path).sources]
+    found = [(source.name, source.class_name, source.read()) for source in sources_in_archive(path).sources]
     assert found == [("장미 꽃/사진 1.jpg", "장미 꽃", b"x")]
 
 
@@ -121,7 +121,7 @@ UNSAFE = [
 def test_no_path_leads_out(home: Path, name: str, write: Written) -> None:
     path = write(home / ("in.zip" if write is zipped else "in.tar"), {"roses/a.jpg": b"good", name: b"bad"})
     before = sorted(home.rglob("*"))
-    taken, refused = outcome(path)
+    taken, refused = read_archive(path)
     assert taken == {"roses/a.jpg": b"good"}
     assert list(refused) == [name]
     assert "leads out of the archive" in refused[name]
@@ -129,7 +129,7 @@ def test_no_path_leads_out(home: Path, name: str, write: Written) -> None:
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE])
-def test_links_and_devices_in_a_tar_are_refused(home: Path, kind: bytes) -> None:
+def test_links_and_devices_in_a_tar_are_skipped(home: Path, kind: bytes) -> None:
     with tarfile.open(home / "in.tar", "w") as archive:
         info = tarfile.TarInfo("roses/link.jpg")
         info.type, info.linkname = kind, "/etc/passwd"
@@ -137,26 +137,26 @@ def test_links_and_devices_in_a_tar_are_refused(home: Path, kind: bytes) -> None
         good = tarfile.TarInfo("roses/a.jpg")
         good.size = 4
         archive.addfile(good, io.BytesIO(b"good"))
-    taken, refused = outcome(home / "in.tar")
+    taken, refused = read_archive(home / "in.tar")
     assert taken == {"roses/a.jpg": b"good"}
     assert "link" in refused["roses/link.jpg"] or "special file" in refused["roses/link.jpg"]
 
 
-def test_a_link_in_a_zip_is_refused(home: Path) -> None:
+def test_a_link_in_a_zip_is_skipped(home: Path) -> None:
     info = zipfile.ZipInfo("roses/link.jpg")
     info.create_system, info.external_attr = 3, 0o120777 << 16
     with zipfile.ZipFile(home / "in.zip", "w") as archive:
         archive.writestr(info, "/etc/passwd")
-    assert "is a link" in outcome(home / "in.zip")[1]["roses/link.jpg"]
+    assert "is a link" in read_archive(home / "in.zip")[1]["roses/link.jpg"]
 
 
-def test_an_encrypted_member_is_refused_and_costs_the_others_nothing(home: Path) -> None:
+def test_an_encrypted_member_is_skipped_and_the_others_imported(home: Path) -> None:
     path = zipped(home / "in.zip", {"a.jpg": b"secret", "b.jpg": b"open"})
     data = bytearray(path.read_bytes())
     data[data.index(b"PK\x03\x04") + 6] |= 1
     data[data.index(b"PK\x01\x02") + 8] |= 1
     path.write_bytes(data)
-    taken, refused = outcome(path)
+    taken, refused = read_archive(path)
     assert taken == {"b.jpg": b"open"}
     assert refused == {"a.jpg": "a.jpg is encrypted. Unpack the archive with its password first."}
 
@@ -164,7 +164,7 @@ def test_an_encrypted_member_is_refused_and_costs_the_others_nothing(home: Path)
 def test_a_damaged_member_of_a_zip_costs_the_others_nothing(home: Path) -> None:
     path = zipped(home / "in.zip", {"a.jpg": b"A" * 99, "b.jpg": b"open"}, zipfile.ZIP_STORED)
     path.write_bytes(path.read_bytes().replace(b"A" * 99, b"B" * 99))
-    taken, refused = outcome(path)
+    taken, refused = read_archive(path)
     assert taken == {"b.jpg": b"open"}
     assert "damaged inside the archive" in refused["a.jpg"]
 
@@ -172,19 +172,19 @@ def test_a_damaged_member_of_a_zip_costs_the_others_nothing(home: Path) -> None:
 # --- Bombs ----------------------------------------------------------------------------------------------
 
 ZEROS = b"\0" * 3_000_000
-SMALL = Limits(ratio=50, ratio_from_bytes=1_000_000)
+SMALL = ArchiveLimits(ratio=50, ratio_from_bytes=1_000_000)
 
 
 def test_a_member_that_unpacks_to_far_more_than_it_is(home: Path) -> None:
     path = zipped(home / "in.zip", {"bomb.jpg": ZEROS, "a.jpg": b"good"})
-    taken, refused = outcome(path, SMALL)
+    taken, refused = read_archive(path, SMALL)
     assert taken == {"a.jpg": b"good"}
     assert "refused as a bomb" in refused["bomb.jpg"]
 
 
 def test_a_compressed_tar_that_unpacks_to_far_more_than_it_is(home: Path) -> None:
     with pytest.raises(ArchiveRefused, match="refused as a bomb"):
-        outcome(tarred(home / "in.tgz", {"bomb.jpg": ZEROS}), SMALL)
+        read_archive(tarred(home / "in.tgz", {"bomb.jpg": ZEROS}), SMALL)
 
 
 @pytest.mark.parametrize("write", [zipped, tarred])
@@ -193,7 +193,7 @@ def test_too_many_bytes_in_all(home: Path, write: Written) -> None:
         home / ("in.zip" if write is zipped else "in.tar"), {f"{n}.jpg": image_bytes(n) for n in range(40)}
     )
     with pytest.raises(ArchiveRefused, match="refused as a bomb"):
-        outcome(path, Limits(total_bytes=20_000))
+        read_archive(path, ArchiveLimits(total_bytes=20_000))
 
 
 @pytest.mark.parametrize("write", [zipped, tarred])
@@ -201,7 +201,7 @@ def test_too_large_a_member(home: Path, write: Written) -> None:
     path = write(
         home / ("in.zip" if write is zipped else "in.tar"), {"a.jpg": os.urandom(3_000_001), "b.jpg": b"x"}
     )
-    taken, refused = outcome(path, Limits(member_bytes=3_000_000))
+    taken, refused = read_archive(path, ArchiveLimits(member_bytes=3_000_000))
     assert list(taken) == ["b.jpg"]
     assert refused["a.jpg"] == "a.jpg is larger than 3 MB: too large for an image."
 
@@ -209,20 +209,20 @@ def test_too_large_a_member(home: Path, write: Written) -> None:
 @pytest.mark.parametrize("write", [zipped, tarred])
 def test_too_many_files(home: Path, write: Written) -> None:
     path = write(home / ("in.zip" if write is zipped else "in.tar"), {f"{n}.jpg": b"" for n in range(11)})
-    assert len(outcome(path, Limits(members=11))[0]) == 11
+    assert len(read_archive(path, ArchiveLimits(members=11))[0]) == 11
     with pytest.raises(ArchiveRefused, match="more than 10 files"):
-        outcome(path, Limits(members=10))
+        read_archive(path, ArchiveLimits(members=10))
 
 
 def test_a_zip_that_lies_about_a_size_gives_no_more_than_it_says(home: Path) -> None:
     path = zipped(home / "in.zip", {"a.jpg": ZEROS, "b.jpg": b"good"})
     path.write_bytes(path.read_bytes().replace(struct.pack("<I", len(ZEROS)), struct.pack("<I", 10)))
-    taken, refused = outcome(path)
+    taken, refused = read_archive(path)
     assert taken == {"b.jpg": b"good"}
     assert list(refused) == ["a.jpg"]
 
 
-def test_a_tar_header_that_asks_for_all_memory_is_refused(home: Path) -> None:
+def test_a_tar_header_with_a_huge_size_is_rejected(home: Path) -> None:
     info = tarfile.TarInfo("././@LongLink")
     info.type, info.size = tarfile.GNUTYPE_LONGNAME, 4_000_000_000
     with gzip.open(home / "in.tgz", "wb") as file:
@@ -231,7 +231,7 @@ def test_a_tar_header_that_asks_for_all_memory_is_refused(home: Path) -> None:
             file.write(b"\0" * 1_000_000)
     tracemalloc.start()
     with pytest.raises(ArchiveRefused, match="broken"):
-        outcome(home / "in.tgz")
+        read_archive(home / "in.tgz")
     assert tracemalloc.get_traced_memory()[1] < 10_000_000
     tracemalloc.stop()
 
@@ -243,7 +243,7 @@ def test_the_members_are_never_all_in_memory(home: Path) -> None:
         tarred(home / "in.tgz", {f"{n}": noise for n in range(12)}),
     ):
         tracemalloc.start()
-        assert sum(len(source.read()) for source in archive_offer(path).sources) == 12_000_000
+        assert sum(len(source.read()) for source in sources_in_archive(path).sources) == 12_000_000
         assert tracemalloc.get_traced_memory()[1] < 5_000_000
         tracemalloc.stop()
 
@@ -253,7 +253,7 @@ def test_the_members_are_never_all_in_memory(home: Path) -> None:
 
 @pytest.mark.parametrize("name", ["in.zip", "in.tar", "in.tgz", "in.tar.xz"])
 @pytest.mark.parametrize("kept", [0.0, 0.3, 0.7])
-def test_a_broken_archive_is_refused_before_any_of_it_is_taken(home: Path, name: str, kept: float) -> None:
+def test_a_broken_archive_is_rejected_before_any_import(home: Path, name: str, kept: float) -> None:
     path = (zipped if name.endswith("zip") else tarred)(
         home / name, {f"roses/{n}.jpg": os.urandom(5000) for n in range(9)}
     )
@@ -261,13 +261,13 @@ def test_a_broken_archive_is_refused_before_any_of_it_is_taken(home: Path, name:
     path.write_bytes(data[: int(len(data) * kept)])
     assert is_archive(path)
     with pytest.raises(ArchiveRefused, match="is a broken archive, or none"):
-        archive_offer(path)
+        sources_in_archive(path)
 
 
-def test_what_is_no_archive_is_refused(home: Path) -> None:
+def test_files_that_are_no_archives_are_rejected(home: Path) -> None:
     (home / "in.zip").write_bytes(image_bytes())
     with gzip.open(home / "in.tgz", "wb") as file:
         file.write(image_bytes())
     for name in ("in.zip", "in.tgz"):
         with pytest.raises(ArchiveRefused, match="is a broken archive, or none"):
-            archive_offer(home / name)
+            sources_in_archive(home / name)

@@ -1,4 +1,4 @@
-"""`python -m studio import` as a person meets it."""
+"""The command `python -m studio import`."""
 
 import http.server
 import json
@@ -26,16 +26,19 @@ def run(home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     )  # fmt: skip
 
 
-def test_it_counts_last_and_names_each_refused_file(home: Path) -> None:
+def test_it_names_each_skipped_file_and_prints_counts_last(home: Path) -> None:
     folder = write_files(
         home / "꽃 사진", {**files("장미/a.jpg", "tulips/b.jpg"), "tulips/c.svg": b"<svg/>", "d.jpg": b""}
     )
     done = run(home, str(folder), "--project", "꽃")
-    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "added 2, copies 0, refused 2")
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "added 2, duplicates 0, skipped 2")
     lines = done.stderr.splitlines()
     assert "d.jpg is empty: expected an image." in lines
     assert any("tulips/c.svg is SVG" in line for line in lines)
-    assert run(home, str(folder), "--project", "꽃").stdout.splitlines()[-1] == "added 0, copies 2, refused 2"
+    assert (
+        run(home, str(folder), "--project", "꽃").stdout.splitlines()[-1]
+        == "added 0, duplicates 2, skipped 2"
+    )
 
 
 def test_a_mistyped_path_is_one_line_and_makes_no_project(home: Path) -> None:
@@ -68,7 +71,7 @@ def test_a_teachable_machine_project_as_json(home: Path) -> None:
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
-    """Serves files without a word."""
+    """Serves files without logging."""
 
     def log_message(self, format: str, *arguments: object) -> None:
         pass
@@ -83,7 +86,7 @@ def served(folder: Path) -> Iterator[int]:
         server.shutdown()
 
 
-def test_a_list_of_addresses(home: Path) -> None:
+def test_a_list_of_urls(home: Path) -> None:
     write_files(home / "site", {"a.jpg": image_bytes(1, 200, 150), "b.jpg": image_bytes(2, 20, 15)})
     with served(home / "site") as port:
         rows = [
@@ -91,10 +94,10 @@ def test_a_list_of_addresses(home: Path) -> None:
         ]
         path = write_files(home, {"목록.csv": "\n".join(["url,class", *rows]).encode()}) / "목록.csv"
         refused = run(home, str(path), "--project", "꽃")
-        assert refused.stdout.splitlines()[-1] == "added 0, copies 0, refused 2"
+        assert refused.stdout.splitlines()[-1] == "added 0, duplicates 0, skipped 2"
         done = run(home, str(path), "--project", "꽃", "--allow-host", "127.0.0.1", "--min-size", "100")
-    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "added 1, copies 0, refused 1")
-    assert "smaller than the 100 px" in done.stderr
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "added 1, duplicates 0, skipped 1")
+    assert "expected at least 100 px" in done.stderr
 
 
 def test_wrong_usage_is_status_2(home: Path) -> None:

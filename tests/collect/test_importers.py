@@ -1,4 +1,4 @@
-"""The ways in, on real photographs where they are, and on uploads of every shape."""
+"""Importers of paths and uploads; on real photographs if they are present."""
 
 import json
 import shutil
@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from db import models
-from studio.collect.importers import ingest_path, ingest_uploads, path_offer, what_is
+from studio.collect.importers import ingest_path, ingest_uploads, input_kind, sources_at_path
 from studio.errors import ArchiveRefused, SourceMissing
 from studio.progress import Silent
 from tests.collect.material import Bench, files, image_bytes, write_files
@@ -22,8 +22,8 @@ from tests.conftest import FLOWERS
 )
 def test_six_hundred_flowers_from_a_folder_a_zip_and_a_tgz_are_the_same(bench: Bench, home: Path) -> None:
     def run(path: Path) -> tuple[int, int, int]:
-        report = ingest_path(bench.database, bench.store, bench.project_id, path, **bench.ingesting())
-        return report.added, report.copies, len(report.refused)
+        report = ingest_path(bench.context(), path)
+        return report.added, report.duplicates, len(report.skipped)
 
     assert run(FLOWERS) == (600, 0, 0)
     labels = bench.labels()
@@ -39,16 +39,14 @@ def test_six_hundred_flowers_from_a_folder_a_zip_and_a_tgz_are_the_same(bench: B
 
 def test_one_image_by_its_path(bench: Bench, home: Path) -> None:
     path = write_files(home, files("내 사진.jpg")) / "내 사진.jpg"
-    report = ingest_path(
-        bench.database, bench.store, bench.project_id, path, " red  roses ", **bench.ingesting()
-    )
+    report = ingest_path(bench.context(), path, " red  roses ")
     assert report.added == 1
     assert list(bench.labels().values()) == ["red roses"]
 
 
-def test_a_mistyped_path_is_said(bench: Bench, home: Path) -> None:
+def test_a_mistyped_path_is_an_error(bench: Bench, home: Path) -> None:
     with pytest.raises(SourceMissing, match="there is nothing at"):
-        ingest_path(bench.database, bench.store, bench.project_id, home / "nope", **bench.ingesting())
+        ingest_path(bench.context(), home / "nope")
 
 
 def test_uploads_of_every_shape(bench: Bench, home: Path) -> None:
@@ -66,12 +64,10 @@ def test_uploads_of_every_shape(bench: Bench, home: Path) -> None:
         {"roses/a.jpg": image_bytes(3), "b.jpg": image_bytes(4)},
     )
     tarred(folder / "more.tgz", {"roses/a.jpg": image_bytes(5), "copy.jpg": image_bytes(1)})
-    report = ingest_uploads(
-        bench.database, bench.store, bench.project_id, folder, "daisy", **bench.ingesting()
-    )
-    assert (report.added, report.copies) == (5, 1)
-    assert sorted(refusal.name for refusal in report.refused) == ["broken.zip", "memo.txt"]
-    finds = bench.finds()
+    report = ingest_uploads(bench.context(), folder, "daisy")
+    assert (report.added, report.duplicates) == (5, 1)
+    assert sorted(skipped.name for skipped in report.skipped) == ["broken.zip", "memo.txt"]
+    finds = bench.outcomes()
     assert set(finds) >= {
         "loose.jpg",
         "tulips/a.jpg",
@@ -85,7 +81,7 @@ def test_uploads_of_every_shape(bench: Bench, home: Path) -> None:
 
 def test_uploads_without_a_class_wait_for_a_label(bench: Bench, home: Path) -> None:
     folder = write_files(home / "uploads", files("a.jpg", "b.jpg"))
-    ingest_uploads(bench.database, bench.store, bench.project_id, folder, None, **bench.ingesting())
+    ingest_uploads(bench.context(), folder, None)
     assert list(bench.labels().values()) == [None, None]
 
 
@@ -104,28 +100,28 @@ def test_what_is_at_a_path(home: Path) -> None:
         },
     )
     zipped(home / "in" / "project.tm", {"manifest.json": b"{}"})
-    found = {path.name: what_is(path) for path in (home / "in").iterdir()}
+    found = {path.name: input_kind(path) for path in (home / "in").iterdir()}
     assert found == {
         "roses": "folder",
-        "목록.txt": "addresses",
+        "목록.txt": "urls",
         "memo.txt": "image",
-        "url.csv": "addresses",
+        "url.csv": "urls",
         "metadata.csv": "image",
         "project.tm": "archive",
     }
     with pytest.raises(SourceMissing, match="there is nothing at"):
-        what_is(home / "nope")
+        input_kind(home / "nope")
 
 
-def test_a_list_of_addresses_is_no_image(bench: Bench, home: Path) -> None:
+def test_a_list_of_urls_is_skipped_as_a_file(bench: Bench, home: Path) -> None:
     folder = write_files(home / "uploads", {"목록.txt": LIST.encode(), "a.jpg": image_bytes()})
-    said = "목록.txt is a list of addresses, not an image: give it under Addresses."
-    offer = path_offer(folder / "목록.txt", None, progress=Silent())
+    message = "목록.txt is a list of URLs, not an image. Add it under URLs."
+    offer = sources_at_path(folder / "목록.txt", None, progress=Silent())
     assert offer.total == 1
     report = bench.ingest(offer.sources)
-    assert [refusal.reason for refusal in report.refused] == [said]
-    report = ingest_uploads(bench.database, bench.store, bench.project_id, folder, None, **bench.ingesting())
-    assert (report.added, [refusal.reason for refusal in report.refused]) == (1, [said])
+    assert [skipped.message for skipped in report.skipped] == [message]
+    report = ingest_uploads(bench.context(), folder, None)
+    assert (report.added, [skipped.message for skipped in report.skipped]) == (1, [message])
 
 
 def test_uploads_say_how_they_came_and_what_is_known_of_them(bench: Bench, home: Path) -> None:
@@ -135,12 +131,10 @@ def test_uploads_say_how_they_came_and_what_is_known_of_them(bench: Bench, home:
     zipped(folder / "more.zip", {"a.jpg": image_bytes(2), "metadata.jsonl": metadata})
     audio = {"manifest.json": b'{"type": "audio", "appdata": {}}'}
     zipped(folder / "sounds.tm", audio)
-    report = ingest_uploads(
-        bench.database, bench.store, bench.project_id, folder, "rest", "camera", **bench.ingesting()
-    )
+    report = ingest_uploads(bench.context(), folder, "rest", "camera")
     assert report.added == 2
-    assert [refusal.name for refusal in report.refused] == ["sounds.tm"]
-    assert "of another kind (audio)" in report.refused[0].reason
+    assert [skipped.name for skipped in report.skipped] == ["sounds.tm"]
+    assert "of another kind (audio)" in report.skipped[0].message
     assert set(bench.labels().values()) == {"장미"}
     with bench.database.read() as session:
         found = models.ProvenanceRow
@@ -151,9 +145,9 @@ def test_uploads_say_how_they_came_and_what_is_known_of_them(bench: Bench, home:
         ]
 
 
-def test_a_folder_that_is_a_project_of_sounds_is_refused_whole(home: Path) -> None:
+def test_an_audio_project_is_rejected_as_a_whole(home: Path) -> None:
     write_files(
         home / "in", {"manifest.json": b'{"type": "pose", "appdata": {}}', "Up-!-0.jpg": image_bytes()}
     )
     with pytest.raises(ArchiveRefused, match=r"of another kind \(pose\)"):
-        path_offer(home / "in", None, progress=Silent())
+        sources_at_path(home / "in", None, progress=Silent())

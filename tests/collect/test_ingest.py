@@ -1,4 +1,4 @@
-"""The one ingest: rows and files agree, copies are one image, and an end at any moment costs little."""
+"""Ingest: rows and files agree, duplicates are one image, and an interrupted import can be resumed."""
 
 import os
 import threading
@@ -13,14 +13,14 @@ import pytest
 from sqlalchemy import func, select
 
 from db import models
-from db.labelling import record
-from studio.collect.ingest import IngestReport, Refusal
+from db.labelling import LabelOperation, LabelTarget, record_operation
+from studio.collect.ingest import IngestReport, SkippedFile
 from studio.datasets.projects import create_project, project_classes
 from studio.datasets.sources import Source
 from studio.errors import ArchiveRefused, ProjectError, ServerError, Stopped
 from studio.images.provenance import Provenance
 from studio.images.store import ImageStore
-from tests.collect.material import Bench, Watched, files, image_bytes, sources
+from tests.collect.material import Bench, RecordingProgress, files, image_bytes, sources
 from tests.conftest import NOW
 
 
@@ -38,7 +38,7 @@ def test_a_image_is_stored_described_and_labelled(bench: Bench) -> None:
         "https://example.org/page", "A rose", "Jane", "CC BY 2.0", "https://example.org/by", "allowed"
     )
     report = bench.ingest([Source("장미/rose 1.jpg", lambda: data, "장미", "download", provenance)])
-    assert report == IngestReport(added=1, copies=0, refused=())
+    assert report == IngestReport(added=1, duplicates=0, skipped=())
     assert bench.store.original(digest(data), "JPEG").read_bytes() == data
     assert (bench.store.root / "thumbnails" / digest(data)[:2] / f"{digest(data)}.jpg").exists()
     with bench.database.read() as session:
@@ -53,7 +53,7 @@ def test_a_image_is_stored_described_and_labelled(bench: Bench) -> None:
         found.page_address, found.title, found.creator, found.licence, found.licence_address, found.robots
     ) == provenance  # fmt: skip
     assert bench.labels() == {digest(data): "장미"}
-    assert bench.finds() == {"장미/rose 1.jpg": ("added", "")}
+    assert bench.outcomes() == {"장미/rose 1.jpg": ("added", "")}
 
 
 def test_the_size_is_the_upright_one(bench: Bench) -> None:
@@ -92,16 +92,16 @@ def test_classes_come_in_the_order_they_are_seen(bench: Bench) -> None:
 # --- Copies ---------------------------------------------------------------------------------------------
 
 
-def offered(*each: tuple[str, int, str | None]) -> list[Source]:
+def labelled_sources(*each: tuple[str, int, str | None]) -> list[Source]:
     return [Source(name, lambda seed=seed: image_bytes(seed), class_name) for name, seed, class_name in each]  # type: ignore[misc]
 
 
 def test_the_same_image_twice_is_one(bench: Bench) -> None:
     report = bench.ingest(
-        offered(("a", 1, "roses"), ("b", 1, "roses"), ("c", 1, "tulips"), ("d", 2, "roses"))
+        labelled_sources(("a", 1, "roses"), ("b", 1, "roses"), ("c", 1, "tulips"), ("d", 2, "roses"))
     )
-    assert report == IngestReport(added=2, copies=2, refused=())
-    assert bench.finds() == {
+    assert report == IngestReport(added=2, duplicates=2, skipped=())
+    assert bench.outcomes() == {
         "a": ("added", ""),
         "b": ("copy", "already in the project as roses (a)"),
         "c": ("copy", "already in the project as roses (a)"),
@@ -110,48 +110,44 @@ def test_the_same_image_twice_is_one(bench: Bench) -> None:
     assert bench.labels() == {digest(image_bytes(1)): "roses", digest(image_bytes(2)): "roses"}
 
 
-def test_again_gives_only_copies_and_changes_no_label(bench: Bench) -> None:
-    content = offered(("a", 1, "roses"), ("b", 2, None))
+def test_importing_again_gives_only_duplicates_and_changes_no_label(bench: Bench) -> None:
+    content = labelled_sources(("a", 1, "roses"), ("b", 2, None))
     bench.ingest(content)
     before = bench.labels()
-    assert bench.ingest(content) == IngestReport(added=0, copies=2, refused=())
+    assert bench.ingest(content) == IngestReport(added=0, duplicates=2, skipped=())
     assert bench.labels() == before
     with bench.database.read() as session:
         assert session.scalar(select(func.count()).select_from(models.ProvenanceRow)) == 2
         assert session.scalar(select(func.count()).select_from(models.LabelChangeRow)) == 2
 
 
-def test_a_copy_brings_a_class_to_a_image_without(bench: Bench) -> None:
-    bench.ingest(offered(("a", 1, None)))
-    bench.ingest(offered(("b", 1, "roses"), ("c", 1, "tulips")))
+def test_a_duplicate_labels_an_image_without_a_class(bench: Bench) -> None:
+    bench.ingest(labelled_sources(("a", 1, None)))
+    bench.ingest(labelled_sources(("b", 1, "roses"), ("c", 1, "tulips")))
     assert bench.labels() == {digest(image_bytes(1)): "roses"}
-    assert bench.finds()["b"] == ("copy", "already in the project (a); now labelled roses")
-    assert bench.finds()["c"] == ("copy", "already in the project as roses (a)")
-    bench.ingest(offered(("d", 1, None)))
+    assert bench.outcomes()["b"] == ("copy", "already in the project (a); now labelled roses")
+    assert bench.outcomes()["c"] == ("copy", "already in the project as roses (a)")
+    bench.ingest(labelled_sources(("d", 1, None)))
     assert bench.labels() == {digest(image_bytes(1)): "roses"}
 
 
-def test_a_copy_does_not_bring_a_rejected_image_back(bench: Bench) -> None:
-    bench.ingest(offered(("a", 1, "roses")))
+def test_a_duplicate_leaves_a_rejected_image_rejected(bench: Bench) -> None:
+    bench.ingest(labelled_sources(("a", 1, "roses")))
     with bench.database.write() as session:
         image_id = session.scalars(select(models.ImageRow.id)).one()
-        record(
-            session,
-            operation_id="r",
-            project_id=bench.project_id,
-            at=NOW,
-            targets={image_id: ("rejected", None)},
+        record_operation(
+            session, LabelOperation("r", bench.project_id, NOW, {image_id: LabelTarget("rejected")})
         )
-    bench.ingest(offered(("b", 1, "roses")))
+    bench.ingest(labelled_sources(("b", 1, "roses")))
     assert bench.labels() == {digest(image_bytes(1)): None}
-    assert bench.finds()["b"] == ("copy", "already in the project, rejected (a)")
+    assert bench.outcomes()["b"] == ("copy", "already in the project, rejected (a)")
 
 
 def test_another_project_shares_the_file_and_not_the_label(bench: Bench) -> None:
     with bench.database.write() as session:
         other = Bench(bench.database, bench.store, create_project(session, "other", NOW).id)
-    bench.ingest(offered(("a", 1, "roses")))
-    assert other.ingest(offered(("x", 1, "red"))) == IngestReport(1, 0, ())
+    bench.ingest(labelled_sources(("a", 1, "roses")))
+    assert other.ingest(labelled_sources(("x", 1, "red"))) == IngestReport(1, 0, ())
     assert (bench.labels(), other.labels()) == (
         {digest(image_bytes(1)): "roses"},
         {digest(image_bytes(1)): "red"},
@@ -164,7 +160,7 @@ def test_another_project_shares_the_file_and_not_the_label(bench: Bench) -> None
 
 def test_stop_keeps_what_is_done_and_leaves_nothing_half_written(bench: Bench) -> None:
     content = {f"{n}.jpg": image_bytes(n) for n in range(60)}
-    bench.progress = Watched(stop_at=20)
+    bench.progress = RecordingProgress(stop_at=20)
     with pytest.raises(Stopped):
         bench.ingest(sources(content))
     kept = bench.labels()
@@ -186,19 +182,19 @@ def test_a_job_taken_up_again_reads_nothing_twice(bench: Bench) -> None:
             yield Source(name, partial(read, name, data), "daisy")
 
     job = bench.job()
-    bench.progress = Watched(stop_at=25)
+    bench.progress = RecordingProgress(stop_at=25)
     with pytest.raises(Stopped):
         bench.ingest(watched(), job_id=job)
-    done = set(bench.finds())
+    done = set(bench.outcomes())
     assert done == set(reads)
     reads.clear()
-    bench.progress = Watched()
+    bench.progress = RecordingProgress()
     report = bench.ingest(watched(), job_id=job)
-    assert (report.added, report.copies, [r.name for r in report.refused]) == (40, 1, ["bad.jpg"])
+    assert (report.added, report.duplicates, [r.name for r in report.skipped]) == (40, 1, ["bad.jpg"])
     assert set(reads) == set(content) - done
     assert bench.progress.reports[0][1] == len(done)
     assert bench.ingest(watched(), job_id=job) == report
-    assert bench.ingest(watched(), job_id=bench.job()).copies == 41
+    assert bench.ingest(watched(), job_id=bench.job()).duplicates == 41
 
 
 def test_an_archive_that_breaks_on_the_way_costs_nothing_before_it(bench: Bench) -> None:
@@ -219,7 +215,7 @@ def test_a_full_disk_ends_it_with_a_reason(bench: Bench, home: Path) -> None:
     assert bench.labels() == {}
 
 
-def test_a_deleted_project_is_said(bench: Bench) -> None:
+def test_a_deleted_project_is_an_error(bench: Bench) -> None:
     bench.project_id = 999
     with pytest.raises(ProjectError, match="no such project"):
         bench.ingest(sources(files("a.jpg")))
@@ -248,7 +244,7 @@ def test_two_ingests_at_once_share_the_work_without_a_row_twice(bench: Bench) ->
     with ThreadPoolExecutor(2) as pool:
         reports = list(pool.map(run, (1, -1)))
     assert sum(report.added for report in reports) == 80
-    assert sum(report.copies for report in reports) == 80
+    assert sum(report.duplicates for report in reports) == 80
     assert set(bench.labels()) == {digest(data) for data in content.values()} == originals(bench)
     with bench.database.read() as session:
         assert [c.name for c in project_classes(session, bench.project_id)] == ["daisy"]
@@ -271,5 +267,7 @@ def test_memory_stays_flat(bench: Bench) -> None:
 
 def test_one_bad_file_is_one_line(bench: Bench) -> None:
     report = bench.ingest(sources({"a.jpg": b"", **files("b.jpg")}))
-    assert report == IngestReport(1, 0, (Refusal("a.jpg", "a.jpg is empty: expected an image.", "damaged"),))
-    assert bench.finds()["a.jpg"] == ("refused", "a.jpg is empty: expected an image.")
+    assert report == IngestReport(
+        1, 0, (SkippedFile("a.jpg", "a.jpg is empty: expected an image.", "damaged"),)
+    )
+    assert bench.outcomes()["a.jpg"] == ("refused", "a.jpg is empty: expected an image.")

@@ -1,4 +1,4 @@
-"""What became of every address: counted, listed by reason, written down; on the command line as well."""
+"""Import outcomes: counts, skipped items and CSV, also on the command line."""
 
 import csv
 import io
@@ -15,11 +15,11 @@ from sqlalchemy import insert
 
 from db import models
 from studio.collect import outcomes
-from studio.collect.outcomes import COPY, Counts, SiteCounts
+from studio.collect.outcomes import DUPLICATE, OutcomeCounts, SiteCounts
 from studio.datasets.sources import Source, refused_source
 from studio.errors import ImageRefused
 from studio.images.provenance import Provenance
-from studio.images.reasons import SkipReason, title
+from studio.images.skip_reasons import SkipReason, skip_reason_title
 from tests.collect.material import Bench, image_bytes
 from tests.conftest import NOW
 
@@ -27,27 +27,27 @@ ROOT = Path(__file__).resolve().parents[2]
 KNOWN = Provenance(page_address="https://a.example/꽃", licence="CC BY 2.0", creator="@Anna")
 
 
-def gone(address: str, why: str, site: str) -> Source:
+def missing_source(address: str, why: str, site: str) -> Source:
     def read() -> bytes:
         raise ImageRefused(f"{address} was refused: {why}.", why)
 
     return Source(address, read, kind="crawl", provenance=KNOWN, site=site)
 
 
-def there(address: str, seed: int, site: str) -> Source:
+def image_source(address: str, seed: int, site: str) -> Source:
     return Source(address, lambda: image_bytes(seed), "장미", "crawl", KNOWN, site=site)
 
 
 def fill(bench: Bench, job_id: int | None = None) -> None:
-    """Offer what a crawl of two sites may meet, and a page that was read."""
+    """Import typical outcomes of a crawl of two sites, and a page."""
     bench.ingest(
         [
-            there("https://a.example/0.jpg", 0, "a.example"),
-            there("https://a.example/0-again.jpg", 0, "a.example"),
-            there("https://b.example:8080/1.jpg", 1, "b.example:8080"),
-            gone("https://a.example/2.jpg", SkipReason.ROBOTS, "a.example"),
-            gone("https://a.example/3.jpg", SkipReason.MISSING, "a.example"),
-            gone("https://a.example/4.jpg", SkipReason.MISSING, "a.example"),
+            image_source("https://a.example/0.jpg", 0, "a.example"),
+            image_source("https://a.example/0-again.jpg", 0, "a.example"),
+            image_source("https://b.example:8080/1.jpg", 1, "b.example:8080"),
+            missing_source("https://a.example/2.jpg", SkipReason.ROBOTS, "a.example"),
+            missing_source("https://a.example/3.jpg", SkipReason.MISSING, "a.example"),
+            missing_source("https://a.example/4.jpg", SkipReason.MISSING, "a.example"),
             refused_source("=cmd|'/c calc'!A1", "Not an image.", "upload", SkipReason.NOT_AN_IMAGE),
         ],
         job_id=job_id,
@@ -70,24 +70,24 @@ def test_counts_by_outcome_reason_and_site(bench: Bench) -> None:
     fill(bench, job)
     fill(bench, bench.job())  # another job's are not counted as this one's
     with bench.database.read() as session:
-        counts = outcomes.counts(session, bench.project_id, job)
-        everything = outcomes.counts(session, bench.project_id)
-        nothing = outcomes.counts(session, bench.project_id + 1)
-    assert counts == Counts(
+        counts = outcomes.count_outcomes(session, bench.project_id, job)
+        everything = outcomes.count_outcomes(session, bench.project_id)
+        nothing = outcomes.count_outcomes(session, bench.project_id + 1)
+    assert counts == OutcomeCounts(
         added=2,
-        copies=1,
-        refused=4,
+        duplicates=1,
+        skipped=4,
         pages=1,
-        by_why={"missing": 2, COPY: 1, "not_a_picture": 1, "robots": 1},
+        by_reason={"missing": 2, DUPLICATE: 1, "not_a_picture": 1, "robots": 1},
         by_site=(
-            SiteCounts("a.example", added=1, copies=1, refused=3, pages=1),
-            SiteCounts("b.example:8080", added=1, copies=0, refused=0, pages=0),
+            SiteCounts("a.example", added=1, duplicates=1, skipped=3, pages=1),
+            SiteCounts("b.example:8080", added=1, duplicates=0, skipped=0, pages=0),
         ),
     )
-    assert list(counts.by_why) == ["missing", COPY, "not_a_picture", "robots"]
+    assert list(counts.by_reason) == ["missing", DUPLICATE, "not_a_picture", "robots"]
     assert counts.total == 8
-    assert (everything.total, everything.copies, everything.added) == (16, 4, 2)
-    assert nothing == Counts(0, 0, 0, 0, {}, ())
+    assert (everything.total, everything.duplicates, everything.added) == (16, 4, 2)
+    assert nothing == OutcomeCounts(0, 0, 0, 0, {}, ())
 
 
 def test_reasons_come_a_page_at_a_time_and_of_one_kind(bench: Bench) -> None:
@@ -95,42 +95,46 @@ def test_reasons_come_a_page_at_a_time_and_of_one_kind(bench: Bench) -> None:
     fill(bench, job)
     fill(bench)
     with bench.database.read() as session:
-        first = outcomes.reasons(session, bench.project_id, job, limit=3)
-        rest = outcomes.reasons(session, bench.project_id, job, limit=100, after_id=first[-1].id)
-        missing = outcomes.reasons(session, bench.project_id, job, why=SkipReason.MISSING, limit=100)
-        copies = outcomes.reasons(session, bench.project_id, job, why=COPY, limit=100)
-        both_jobs = outcomes.reasons(session, bench.project_id, limit=100)
-    assert [row.address for row in (*first, *rest)] == [
+        first = outcomes.skipped_items(session, bench.project_id, job, limit=3)
+        rest = outcomes.skipped_items(session, bench.project_id, job, limit=100, after_id=first[-1].id)
+        missing = outcomes.skipped_items(
+            session, bench.project_id, job, skip_reason=SkipReason.MISSING, limit=100
+        )
+        copies = outcomes.skipped_items(session, bench.project_id, job, skip_reason=DUPLICATE, limit=100)
+        both_jobs = outcomes.skipped_items(session, bench.project_id, limit=100)
+    assert [row.name for row in (*first, *rest)] == [
         "https://a.example/0-again.jpg",
         "https://a.example/2.jpg",
         "https://a.example/3.jpg",
         "https://a.example/4.jpg",
         "=cmd|'/c calc'!A1",
     ]
-    assert first[1].page_address == KNOWN.page_address
-    assert (first[1].why, first[1].title) == ("robots", title("robots"))
-    assert first[1].reason == "https://a.example/2.jpg was refused: robots."
-    assert [row.address for row in missing] == ["https://a.example/3.jpg", "https://a.example/4.jpg"]
-    assert [(row.outcome, row.address) for row in copies] == [("copy", "https://a.example/0-again.jpg")]
-    assert "https://a.example/0.jpg" in copies[0].reason
+    assert first[1].page_url == KNOWN.page_address
+    assert (first[1].skip_reason, first[1].title) == ("robots", skip_reason_title("robots"))
+    assert first[1].message == "https://a.example/2.jpg was refused: robots."
+    assert [row.name for row in missing] == ["https://a.example/3.jpg", "https://a.example/4.jpg"]
+    assert [(row.outcome, row.name) for row in copies] == [("copy", "https://a.example/0-again.jpg")]
+    assert "https://a.example/0.jpg" in copies[0].message
     assert len(both_jobs) == 5 + 7
 
 
 def test_what_came_before_kinds_were_kept_is_another_reason(bench: Bench) -> None:
-    bench.ingest([gone("x.jpg", "", ""), gone("y.jpg", SkipReason.OTHER, "")])
+    bench.ingest([missing_source("x.jpg", "", ""), missing_source("y.jpg", SkipReason.OTHER, "")])
     with bench.database.read() as session:
-        assert outcomes.counts(session, bench.project_id).by_why == {"other": 2}
-        assert len(outcomes.reasons(session, bench.project_id, why=SkipReason.OTHER, limit=9)) == 2
+        assert outcomes.count_outcomes(session, bench.project_id).by_reason == {"other": 2}
+        assert (
+            len(outcomes.skipped_items(session, bench.project_id, skip_reason=SkipReason.OTHER, limit=9)) == 2
+        )
 
 
-def test_every_address_is_written_down_once_a_job(bench: Bench) -> None:
+def test_every_name_has_one_outcome_per_job(bench: Bench) -> None:
     fill(bench)
     bench.ingest(
         [Source("https://a.example/0.jpg", lambda: image_bytes(0), kind="list")]
     )  # the same, another way
     file = io.StringIO()
     with bench.database.read() as session:
-        outcomes.sources_csv(session, bench.project_id, file)
+        outcomes.write_outcomes_csv(session, bench.project_id, file)
     table = list(csv.DictReader(io.StringIO(file.getvalue())))
     assert list(table[0]) == list(outcomes.COLUMNS)
     assert [(row["address"], row["outcome"]) for row in table] == [
@@ -151,7 +155,7 @@ def test_every_address_is_written_down_once_a_job(bench: Bench) -> None:
     assert {row["at"] for row in table} == {"2026-01-02T03:04:05+00:00"}
 
 
-def test_memory_does_not_grow_with_the_addresses(bench: Bench) -> None:
+def test_memory_does_not_grow_with_the_number_of_outcomes(bench: Bench) -> None:
     with bench.database.write() as session:
         session.execute(
             insert(models.IngestOutcomeRow),
@@ -169,7 +173,7 @@ def test_memory_does_not_grow_with_the_addresses(bench: Bench) -> None:
     lines = _Counted()
     with bench.database.read() as session:
         tracemalloc.start()
-        outcomes.sources_csv(session, bench.project_id, lines)
+        outcomes.write_outcomes_csv(session, bench.project_id, lines)
         _now, most_bytes = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     assert lines.count == 5_001
@@ -177,7 +181,7 @@ def test_memory_does_not_grow_with_the_addresses(bench: Bench) -> None:
 
 
 class _Counted(io.StringIO):
-    """A file that keeps nothing but how many lines came."""
+    """A file that only counts its lines."""
 
     count = 0
 
@@ -204,7 +208,7 @@ def test_the_command_writes_the_table_and_counts_last(bench: Bench, home: Path) 
     path = home / "어디에서.csv"
     done = studio(bench, home, "--project", "꽃 flowers", "--csv", str(path))
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "8 addresses: 2 added, 1 copies, 4 refused, 1 pages read\n"
+    assert done.stdout == "8 files and URLs: 2 added, 1 duplicates, 4 skipped, 1 pages read\n"
     text = path.read_text(encoding="utf-8")
     assert text.splitlines()[0] == ",".join(outcomes.COLUMNS)
     assert len(text.splitlines()) == 9

@@ -1,14 +1,16 @@
-"""Projects of many images, as rows alone: what a year of curating leaves, in a second."""
+"""Projects of many images, as rows alone, and label operations."""
 
 import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import insert
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.orm import DeclarativeBase, Session
 
 from db.engine import Database
+from db.labelling import Direction, LabelOperation, LabelTarget
 from db.models import (
     AnalysisRow,
     DuplicateGroupRow,
@@ -22,12 +24,44 @@ from db.models import (
     ProjectRow,
     ProvenanceRow,
 )
+from studio.curate.labels import OperationResult, apply_operations
 from tests.conftest import NOW
 
 CLASSES = ("장미", "튤립", "daisy", "sunflower", "dandelion", "해바라기")
 _BATCH = 10_000
 _LICENCES = ("", "", "", "CC BY 2.0", "CC0 1.0")
 _KINDS = ("folder", "crawl", "openverse", "camera")
+
+
+def label_operation(
+    operation_id: str, *groups: tuple[Sequence[int], LabelTarget], seen: int | None = None
+) -> LabelOperation:
+    """Return an operation that gives each group of images a label, for `apply_as`."""
+    targets = {image: target for images, target in groups for image in images}
+    return LabelOperation(operation_id, 0, NOW, targets, seen=seen)
+
+
+def revert_operation(operation_id: str, direction: Direction, undoes: str | None = None) -> LabelOperation:
+    """Return a request to undo or redo, for `apply_as`."""
+    return LabelOperation(operation_id, 0, NOW, direction=direction, undoes=undoes)
+
+
+def undo_operation(operation_id: str, undoes: str | None = None) -> LabelOperation:
+    """Return a request to undo, for `apply_as`."""
+    return revert_operation(operation_id, "undo", undoes)
+
+
+def redo_operation(operation_id: str, undoes: str | None = None) -> LabelOperation:
+    """Return a request to redo, for `apply_as`."""
+    return revert_operation(operation_id, "redo", undoes)
+
+
+def apply_as(
+    session: Session, project: int, author: str, *operations: LabelOperation
+) -> tuple[OperationResult, ...]:
+    """Apply operations as an author; the studio itself has none."""
+    owned = [replace(each, project_id=project, author=author) for each in operations]
+    return apply_operations(session, project, owned)
 
 
 def small(database: Database, images: int = 10, name: str = "정원", *, first: int = 1) -> int:
@@ -63,9 +97,9 @@ def small(database: Database, images: int = 10, name: str = "정원", *, first: 
 
 
 def large(database: Database, images: int = 100_000) -> int:
-    """Make a project as a year of curating leaves it; return its id. Image ids are 1 to `images`.
+    """Make a project of many images and return its id. Image ids are 1 to `images`.
 
-    A tenth is rejected, a half labelled; every kind of finding is there, groups of copies, clashes.
+    A tenth is rejected, a half labelled; there are results of every kind, duplicate groups, clashes.
     """
     chance = random.Random(0)
     ids = range(1, images + 1)
@@ -128,14 +162,20 @@ def large(database: Database, images: int = 100_000) -> int:
         for i in wanted
     ]
     _insert(database, LabelClashRow, clashes)
-    study = {"project_id": 1, "kind": "review", "operation_number": 10, "facts": {"doubtful": 9}, "at": NOW}
-    _insert(database, AnalysisRow, [study])
+    analysis = {
+        "project_id": 1,
+        "kind": "review",
+        "operation_number": 10,
+        "facts": {"doubtful": 9},
+        "at": NOW,
+    }
+    _insert(database, AnalysisRow, [analysis])
     return 1
 
 
 def _findings(labels: Sequence[dict[str, Any]], chance: random.Random) -> Iterator[dict[str, Any]]:
     number = max(row["operation_number"] for row in labels)
-    odd = ("blurred", "dark", "blank", "small", "shape", "far")
+    image_issues = ("blurred", "dark", "blank", "small", "shape", "far")
 
     def found(image: int, kind: str, score: float, class_id: int | None = None) -> dict[str, Any]:
         return {
@@ -163,7 +203,7 @@ def _findings(labels: Sequence[dict[str, Any]], chance: random.Random) -> Iterat
         if row["state"] == "labelled":
             yield found(image, "doubtful", round(chance.random() ** 4, 3), chance.randrange(1, 7))
         if image % 50 == 0:
-            yield found(image, chance.choice(odd), round(chance.random(), 2))
+            yield found(image, chance.choice(image_issues), round(chance.random(), 2))
 
 
 def _insert(database: Database, table: type[DeclarativeBase], rows: Sequence[dict[str, Any]]) -> None:

@@ -1,9 +1,9 @@
-"""How many images a project has, and one of them."""
+"""Counts of a project's images, and one of its images."""
 
 from db.engine import Database
-from db.labelling import Target, record
+from db.labelling import LabelOperation, LabelTarget, record_operation
 from db.models import ImageClassRow, ImageRow, ProjectRow, ProvenanceRow
-from studio.curate.items import counts, project_image
+from studio.curate.items import count_images, project_image
 from tests.conftest import NOW
 
 PLACES = {
@@ -55,12 +55,13 @@ def filled(database: Database, name: str, places: dict[int, list[tuple[str, str]
             for number, found in places.items()
             for at, (kind, licence) in enumerate(found)
         )
-        targets: dict[int, Target] = {
-            number + 1: ("unlabelled", None) if number % 2 else ("labelled", rose.id) for number in places
+        targets: dict[int, LabelTarget] = {
+            number + 1: LabelTarget("unlabelled") if number % 2 else LabelTarget("labelled", rose.id)
+            for number in places
         }
-        record(session, operation_id=f"{name} in", project_id=project.id, at=NOW, targets=targets)
-        rejected: dict[int, Target] = {8: ("rejected", None)}
-        record(session, operation_id=f"{name} out", project_id=project.id, at=NOW, targets=rejected)
+        record_operation(session, LabelOperation(f"{name} in", project.id, NOW, targets))
+        rejected: dict[int, LabelTarget] = {8: LabelTarget("rejected")}
+        record_operation(session, LabelOperation(f"{name} out", project.id, NOW, rejected))
         return project.id
 
 
@@ -68,7 +69,7 @@ def test_counts_of_one_project_alone(database: Database) -> None:
     project = filled(database, "정원", PLACES)
     filled(database, "other", {1: [], 2: []})
     with database.read() as session:
-        found = counts(session, project)
+        found = count_images(session, project)
     assert found.by_class == {"장미": 5, "튤립": 0}
     assert (found.labelled, found.unlabelled, found.rejected, found.total) == (5, 3, 1, 9)
 

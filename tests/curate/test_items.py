@@ -1,20 +1,21 @@
-"""What a tile shows: name, guesses that still hold, copies, split, clashes; and what the filters count."""
+"""Contents of tiles: name, open results, duplicates, split, clashes; and the facets of the filters."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import insert, update
 
 from db.engine import Database
+from db.labelling import LabelTarget
 from db.models import AnalysisRow, DuplicateGroupRow, FindingRow, ImageRow, LabelRow, ProvenanceRow
-from studio.curate import classes, labels
+from studio.curate import classes
 from studio.curate.classes import ClassCount, project_counts
-from studio.curate.filters import KeptChoices
-from studio.curate.items import Guess, Item, items
-from studio.curate.labels import Group, SetLabels
+from studio.curate.filters import FacetCache
+from studio.curate.items import ClassScore, GridItem, grid_items
 from studio.datasets.splits import split_of
 from tests.conftest import NOW
-from tests.curate.material import large, small
+from tests.curate.material import apply_as, label_operation, large, small, undo_operation
 
 ROSE, TULIP = 1, 2
 
@@ -38,14 +39,20 @@ def find(database: Database, project: int, *found: tuple[str, int, float, int | 
         )
 
 
-def label(database: Database, project: int, name: str, *groups: Group, author: str = "anna") -> None:
+def label(
+    database: Database,
+    project: int,
+    name: str,
+    *groups: tuple[Sequence[int], LabelTarget],
+    author: str = "anna",
+) -> None:
     with database.write() as session:
-        labels.apply(session, project, author, [SetLabels(name, groups, seen=1)], NOW)
+        apply_as(session, project, author, label_operation(name, *groups, seen=1))
 
 
-def shown(database: Database, project: int, *image_ids: int) -> dict[int, Item]:
+def shown(database: Database, project: int, *image_ids: int) -> dict[int, GridItem]:
     with database.read() as session:
-        return {item.id: item for item in items(session, project, image_ids)}
+        return {item.id: item for item in grid_items(session, project, image_ids)}
 
 
 def test_a_image_as_it_came(database: Database, project: int) -> None:
@@ -58,7 +65,7 @@ def test_a_image_as_it_came(database: Database, project: int) -> None:
     small(database, 2, "other", first=21)
     found = shown(database, project, 2, 21, 99, 1, 2)
     assert list(found) == [2, 1]
-    assert found[2] == Item(
+    assert found[2] == GridItem(
         id=2,
         sha256=f"{2:064x}",
         name="2.png",
@@ -67,8 +74,8 @@ def test_a_image_as_it_came(database: Database, project: int) -> None:
         width_px=6,
         height_px=3,
         suggestion=None,
-        doubt=None,
-        odd=(),
+        label_issue=None,
+        image_issues=(),
         group=None,
         keeper=False,
         split=split_of(f"{2:064x}", 10, 10, 0),
@@ -82,7 +89,7 @@ def test_guesses_that_still_hold(database: Database, project: int) -> None:
         ("suggestion", 1, 0.9, ROSE), ("suggestion", 2, 0.8, TULIP), ("suggestion", 3, 0.7, ROSE),
         ("far", 1, 0.3, None), ("dark", 1, 0.4, None), ("spread", 1, 0.5, None),
     )  # fmt: skip
-    label(database, project, "a", Group([2, 4, 5, 6], "labelled", ROSE))
+    label(database, project, "a", ([2, 4, 5, 6], LabelTarget("labelled", ROSE)))
     with database.write() as session:
         session.execute(
             insert(FindingRow),
@@ -92,24 +99,26 @@ def test_guesses_that_still_hold(database: Database, project: int) -> None:
                 for image, score in ((4, 0.5), (5, 0.49), (6, 0.9))
             ],
         )
-    label(database, project, "b", Group([6], "labelled", ROSE))  # it was looked at: rose it is
+    label(database, project, "b", ([6], LabelTarget("labelled", ROSE)))  # it was looked at: rose it is
     found = shown(database, project, *range(1, 8))
     assert {i: item.suggestion for i, item in found.items() if item.suggestion} == {
-        1: Guess(ROSE, 0.9),
-        3: Guess(ROSE, 0.7),
+        1: ClassScore(ROSE, 0.9),
+        3: ClassScore(ROSE, 0.7),
     }
-    assert {i: item.doubt for i, item in found.items() if item.doubt} == {4: Guess(TULIP, 0.5)}
-    assert {i: item.odd for i, item in found.items() if item.odd} == {1: ("dark", "far")}
+    assert {i: item.label_issue for i, item in found.items() if item.label_issue} == {
+        4: ClassScore(TULIP, 0.5)
+    }
+    assert {i: item.image_issues for i, item in found.items() if item.image_issues} == {1: ("dark", "far")}
     with database.write() as session:
-        labels.undo(session, project, "a", new_operation_id="u", now=NOW)
-        classes.remove(session, project, ROSE, author="anna", operation_id="r", now=NOW)
+        apply_as(session, project, "", undo_operation("u", "a"))
+        classes.remove_class(session, project, ROSE, author="anna", operation_id="r", now=NOW)
     found = shown(database, project, *range(1, 8))
     # The undone one shows its suggestion again; a class that is gone is suggested no more.
-    assert {i: item.suggestion for i, item in found.items() if item.suggestion} == {2: Guess(TULIP, 0.8)}
-    assert not any(item.doubt for item in found.values())
+    assert {i: item.suggestion for i, item in found.items() if item.suggestion} == {2: ClassScore(TULIP, 0.8)}
+    assert not any(item.label_issue for item in found.values())
 
 
-def test_copies(database: Database, project: int) -> None:
+def test_duplicates(database: Database, project: int) -> None:
     with database.write() as session:
         groups = {1: 1, 2: 1, 3: 1, 4: 4, 5: 4}
         session.execute(
@@ -139,7 +148,7 @@ def test_copies(database: Database, project: int) -> None:
             update(LabelRow).where(LabelRow.image_id.in_([4, 5])).values(state="labelled", class_id=ROSE)
         )
     assert [shown(database, project, 4, 5)[image].split for image in (4, 5)] == ["testing", "testing"]
-    label(database, project, "a", Group([3, 5], "rejected"))
+    label(database, project, "a", ([3, 5], LabelTarget("rejected")))
     found = shown(database, project, *range(1, 8))
     assert {i: (item.group, item.keeper) for i, item in found.items() if item.group} == {
         1: (1, False), 2: (1, True), 3: (1, False), 5: (4, False)
@@ -147,18 +156,18 @@ def test_copies(database: Database, project: int) -> None:
 
 
 def test_a_clash_until_somebody_decides(database: Database, project: int) -> None:
-    label(database, project, "b", Group([1, 2], "labelled", TULIP), author="boris")
-    label(database, project, "a", Group([1, 2], "labelled", ROSE))
-    label(database, project, "c", Group([1], "rejected"), author="carla")
+    label(database, project, "b", ([1, 2], LabelTarget("labelled", TULIP)), author="boris")
+    label(database, project, "a", ([1, 2], LabelTarget("labelled", ROSE)))
+    label(database, project, "c", ([1], LabelTarget("rejected")), author="carla")
     found = shown(database, project, 1, 2)
     assert (found[1].state, found[1].class_id, found[1].clash) == ("labelled", TULIP, ("rejected", None))
     assert found[2].clash == ("labelled", ROSE)
-    label(database, project, "d", Group([1], "labelled", TULIP))
+    label(database, project, "d", ([1], LabelTarget("labelled", TULIP)))
     assert shown(database, project, 1)[1].clash is None
 
 
-def test_shelves(database: Database, project: int) -> None:
-    label(database, project, "a", Group([1, 2, 3], "labelled", ROSE), Group([4], "rejected"))
+def test_class_counts(database: Database, project: int) -> None:
+    label(database, project, "a", ([1, 2, 3], LabelTarget("labelled", ROSE)), ([4], LabelTarget("rejected")))
     with database.read() as session:
         found = project_counts(session, project)
     assert found.classes == (ClassCount(1, "장미", "", "", 0, 3), ClassCount(2, "튤립", "", "", 1, 0))
@@ -181,12 +190,12 @@ def test_what_can_be_chosen_by(database: Database, project: int) -> None:
         session.add(
             AnalysisRow(project_id=project, kind="review", operation_number=1, facts={"wrong": 3}, at=NOW)
         )
-    label(database, project, "a", Group([2], "rejected"))
+    label(database, project, "a", ([2], LabelTarget("rejected")))
     with database.read() as session:
-        found = KeptChoices().of(session, project)
+        found = FacetCache().get(session, project)
     assert (found.sources, found.licences) == (("crawl", "folder"), ("CC0",))
-    assert found.findings == {"suggestion": 1, "next": 1, "doubtful": 1, "spread": 1, "dark": 1}
-    assert found.studies == {"review": {"wrong": 3, "number": 1, "at": NOW.isoformat()}}
+    assert found.result_counts == {"suggestion": 1, "next": 1, "doubtful": 1, "spread": 1, "dark": 1}
+    assert found.analyses == {"review": {"wrong": 3, "number": 1, "at": NOW.isoformat()}}
     assert found.clashes == 0
 
 
@@ -198,25 +207,25 @@ def test_a_long_count_is_given_out_a_little_longer(database: Database) -> None:
         time["now"] += time["step"]
         return time["now"]
 
-    kept = KeptChoices(clock)
+    cache = FacetCache(clock)
 
     def suggestions() -> int:
         with database.read() as session:
-            return kept.of(session, 1).findings["suggestion"]
+            return cache.get(session, 1).result_counts["suggestion"]
 
     first = suggestions()
     with database.write() as session:
-        labels.unlabel(session, 1, range(1, 301), operation_id="all", now=NOW)
+        apply_as(session, 1, "", label_operation("all", (range(1, 301), LabelTarget("unlabelled"))))
     every = suggestions()  # the count was quick, so it is made anew at once
     with database.write() as session:
-        labels.reject(session, 1, range(1, 301), operation_id="out", now=NOW)
-        labels.unlabel(session, 1, range(1, 201), operation_id="back", now=NOW)
+        apply_as(session, 1, "", label_operation("out", (range(1, 301), LabelTarget("rejected"))))
+        apply_as(session, 1, "", label_operation("back", (range(1, 201), LabelTarget("unlabelled"))))
     time["step"] = 0.5
     slow = suggestions()
     assert first >= slow > 0
     assert every == first  # findings are there for those alone that waited
     with database.write() as session:
-        labels.reject(session, 1, range(1, 101), operation_id="more", now=NOW)
+        apply_as(session, 1, "", label_operation("more", (range(1, 101), LabelTarget("rejected"))))
     assert suggestions() == slow
     time["now"] += 20
     assert suggestions() < slow

@@ -1,12 +1,12 @@
-"""The light model's closed forms beside what they stand for, and what follows from them."""
+"""The kernel model's closed forms against direct computation; rankings and label issues."""
 
 import numpy as np
 import pytest
 
-from studio.curate.active_learning import in_order, most_told, spread
+from studio.curate.active_learning import rank_by_diversity, rank_for_labelling, select_by_variance_reduction
 from studio.curate.analyse_labels import margins
-from studio.curate.kernel_model import NOISE, fit, kernel, kernel_width
-from studio.curate.label_issues import doubts, off_diagonal, scaled
+from studio.curate.kernel_model import RIDGE, fit_kernel_ridge, gaussian_kernel, kernel_width
+from studio.curate.label_issues import confident_learning_errors, find_label_issues, scale_scores
 
 ALONE = -1
 
@@ -26,7 +26,7 @@ def alone(count: int) -> np.ndarray:
 
 
 def fitted(vectors: np.ndarray, labels: np.ndarray, groups: np.ndarray | None = None):  # type: ignore[no-untyped-def]
-    return fit(
+    return fit_kernel_ridge(
         vectors,
         labels,
         int(labels.max()) + 1,
@@ -44,13 +44,13 @@ def test_held_out_values_are_those_of_a_model_without_the_image() -> None:
     for row in (0, 17, 59):
         others = np.delete(np.arange(60), row)
         weights = np.linalg.solve(
-            kernel(vectors[others], vectors[others], width) + NOISE * np.eye(59), targets[others]
+            gaussian_kernel(vectors[others], vectors[others], width) + RIDGE * np.eye(59), targets[others]
         )
-        expected = kernel(vectors[[row]], vectors[others], width) @ weights + 1 / 3
+        expected = gaussian_kernel(vectors[[row]], vectors[others], width) @ weights + 1 / 3
         assert found[row] == pytest.approx(expected[0], abs=2e-3)
 
 
-def test_a_few_copies_do_not_vouch_for_each_other() -> None:
+def test_a_few_duplicates_are_held_out_together() -> None:
     vectors, labels = directions(60)
     vectors[1], labels[1] = vectors[0], labels[0]
     groups = alone(60)
@@ -58,9 +58,9 @@ def test_a_few_copies_do_not_vouch_for_each_other() -> None:
     found = fitted(vectors, labels, groups).held_out
     width = kernel_width(vectors)
     weights = np.linalg.solve(
-        kernel(vectors[2:], vectors[2:], width) + NOISE * np.eye(58), np.eye(3)[labels[2:]] - 1 / 3
+        gaussian_kernel(vectors[2:], vectors[2:], width) + RIDGE * np.eye(58), np.eye(3)[labels[2:]] - 1 / 3
     )
-    expected = kernel(vectors[:2], vectors[2:], width) @ weights + 1 / 3
+    expected = gaussian_kernel(vectors[:2], vectors[2:], width) @ weights + 1 / 3
     assert found[:2] == pytest.approx(expected, abs=2e-3)
     # The frames of a burst, which may be all of a class, do.
     labels[:] = 1
@@ -76,9 +76,9 @@ def test_the_covariance_is_that_of_a_gaussian_process() -> None:
     model = fitted(vectors[:40], labels[:40]).model
     width = model.width
     known, asked = vectors[:40], vectors[40:]
-    across = kernel(asked, known, width)
-    expected = kernel(asked, asked, width) - across @ np.linalg.solve(
-        kernel(known, known, width) + NOISE * np.eye(40), across.T
+    across = gaussian_kernel(asked, known, width)
+    expected = gaussian_kernel(asked, asked, width) - across @ np.linalg.solve(
+        gaussian_kernel(known, known, width) + RIDGE * np.eye(40), across.T
     )
     assert model.covariance(asked) == pytest.approx(expected, abs=2e-3)
 
@@ -93,9 +93,9 @@ def test_probabilities_say_how_often_they_are_right() -> None:
     assert margins(np.array([[0.2, 0.7, 0.1], [0.5, 0.5, 0.0]])) == pytest.approx([0.5, 0.0])
 
 
-def test_more_images_than_are_learnt_from(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("studio.curate.kernel_model._TRAINED", 300)
-    monkeypatch.setattr("studio.curate.kernel_model._LANDMARKS", 80)
+def test_more_images_than_the_model_is_fitted_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("studio.curate.kernel_model._MAX_TRAINED", 300)
+    monkeypatch.setattr("studio.curate.kernel_model._MAX_LANDMARKS", 80)
     vectors, labels = directions(1_000)
     labels[:] = labels * (labels == 0)  # two classes vanish into the first …
     labels[:2] = 1  # … and one of two images is left
@@ -111,24 +111,26 @@ def test_images_that_are_all_one_are_no_trouble() -> None:
     labels = np.arange(30) % 2
     found = fitted(vectors, labels)
     assert found.model.probabilities(found.held_out) == pytest.approx(0.5, abs=0.05)
-    assert sorted(in_order(vectors, np.ones(30), found.model, groups=alone(30), rng=np.random.default_rng(0)))
+    assert sorted(
+        rank_for_labelling(vectors, np.ones(30), found.model, groups=alone(30), rng=np.random.default_rng(0))
+    )
 
 
-def test_confident_learning_counts_as_its_paper_does() -> None:
+def test_confident_learning_counts_as_published() -> None:
     # Averages of their own classes: 0.7 and 0.6. The third is as likely of the second class as those are.
     probabilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.4, 0.6], [0.3, 0.7], [0.5, 0.5]])
     labels = np.array([0, 0, 0, 1, 1])
-    assert off_diagonal(probabilities, labels).tolist() == [False, False, True, False, False]
+    assert confident_learning_errors(probabilities, labels).tolist() == [False, False, True, False, False]
 
 
-def test_just_the_counted_doubts_reach_a_half() -> None:
-    doubt = np.array([0.3, -0.5, 0.3, 0.9, -1.0])
+def test_exactly_the_counted_scores_reach_a_half() -> None:
+    margins_ = np.array([0.3, -0.5, 0.3, 0.9, -1.0])
     for wrong in range(6):
-        scores = scaled(doubt, wrong)
+        scores = scale_scores(margins_, wrong)
         assert np.count_nonzero(scores >= 0.5) == wrong
-        assert (np.diff(scores[np.argsort(-doubt, kind="stable")]) <= 0).all()
+        assert (np.diff(scores[np.argsort(-margins_, kind="stable")]) <= 0).all()
         assert scores.min() >= 0 and scores.max() <= 1
-    assert scaled(np.empty(0), 0).tolist() == []
+    assert scale_scores(np.empty(0), 0).tolist() == []
 
 
 def test_flipped_labels_come_first_and_say_what_they_were() -> None:
@@ -139,27 +141,29 @@ def test_flipped_labels_come_first_and_say_what_they_were() -> None:
     found = fitted(vectors, labels)
     kept = np.zeros(300, bool)
     kept[41] = True
-    judged = doubts(found.held_out, found.model.probabilities(found.held_out), labels, alone(300), kept)
+    judged = find_label_issues(
+        found.held_out, found.model.probabilities(found.held_out), labels, alone(300), kept
+    )
     assert 41 not in judged.rows
     first = judged.rows[np.argsort(-judged.scores)][:14]
     assert set(first) == set(flipped) - {41}
     wrong = np.isin(judged.rows, flipped)
-    assert np.array_equal(judged.instead[wrong], truth[judged.rows[wrong]])
-    assert 10 <= judged.wrong <= 25
+    assert np.array_equal(judged.suggested[wrong], truth[judged.rows[wrong]])
+    assert 10 <= judged.wrong_count <= 25
 
 
-def test_copies_with_different_labels_come_before_all() -> None:
+def test_duplicates_with_different_labels_come_first() -> None:
     vectors, labels = directions(100, size=32)
     groups = alone(100)
     same = np.flatnonzero(labels == labels[0])[:3]
     groups[same] = 5
     labels[same[2]] = (labels[0] + 1) % 3
     found = fitted(vectors, labels)
-    judged = doubts(
+    judged = find_label_issues(
         found.held_out, found.model.probabilities(found.held_out), labels, groups, np.zeros(100, bool)
     )
     first = int(judged.scores.argmax())
-    assert (judged.rows[first], judged.instead[first]) == (same[2], labels[0])
+    assert (judged.rows[first], judged.suggested[first]) == (same[2], labels[0])
     assert judged.scores[first] >= 0.5
 
 
@@ -168,26 +172,27 @@ def test_small_classes_are_not_judged() -> None:
     labels = np.where(labels == 2, 0, labels)
     labels[:4] = 2
     found = fitted(vectors, labels)
-    judged = doubts(
+    judged = find_label_issues(
         found.held_out, found.model.probabilities(found.held_out), labels, alone(100), np.zeros(100, bool)
     )
     assert set(judged.rows) == set(np.flatnonzero(labels != 2))
 
 
 @pytest.mark.parametrize("count", [1, 2, 30, 2_500])
-def test_an_order_has_every_image_once_and_copies_apart(count: int) -> None:
+def test_a_ranking_has_every_image_once_and_duplicates_apart(count: int) -> None:
     vectors, _kinds = directions(count + 3)
     vectors = vectors[:count]
     groups = alone(count)
     if count > 20:
         vectors[5:9] = vectors[4]
         groups[4:9] = 4
-    order = spread(vectors, kernel_width(vectors), groups=groups, rng=np.random.default_rng(0))
+    order = rank_by_diversity(vectors, kernel_width(vectors), groups=groups, rng=np.random.default_rng(0))
     assert sorted(order) == list(range(count))
     model = fitted(*directions(40, seed=1)).model
     unsure = np.random.default_rng(0).random(count)
     again = [
-        in_order(vectors, unsure, model, groups=groups, rng=np.random.default_rng(0)) for _round in range(2)
+        rank_for_labelling(vectors, unsure, model, groups=groups, rng=np.random.default_rng(0))
+        for _round in range(2)
     ]
     assert sorted(again[0]) == list(range(count))
     assert np.array_equal(again[0], again[1])
@@ -199,13 +204,21 @@ def test_an_order_has_every_image_once_and_copies_apart(count: int) -> None:
 
 def test_the_first_of_a_spread_are_of_all_kinds() -> None:
     vectors, kinds = directions(3_000, size=32, kinds=12)
-    order = spread(vectors, kernel_width(vectors), groups=alone(3_000), rng=np.random.default_rng(0))
+    order = rank_by_diversity(
+        vectors, kernel_width(vectors), groups=alone(3_000), rng=np.random.default_rng(0)
+    )
     assert len(set(kinds[order[:14]])) == 12
 
 
 def test_what_tells_most_is_chosen_once() -> None:
     covariance = np.array([[1, 0.9, 0.0], [0.9, 1, 0.0], [0.0, 0.0, 1]])
     even = np.ones(3)
-    assert most_told(covariance, even, even, 3, np.array([ALONE] * 3)).tolist() == [0, 2, 1]
-    assert most_told(covariance, even, even, 3, np.array([8, 8, ALONE])).tolist() == [0, 2]
-    assert most_told(covariance, even, np.array([0, 0, 1.0]), 1, np.array([ALONE] * 3)).tolist() == [2]
+    assert select_by_variance_reduction(covariance, even, even, 3, np.array([ALONE] * 3)).tolist() == [
+        0,
+        2,
+        1,
+    ]
+    assert select_by_variance_reduction(covariance, even, even, 3, np.array([8, 8, ALONE])).tolist() == [0, 2]
+    assert select_by_variance_reduction(
+        covariance, even, np.array([0, 0, 1.0]), 1, np.array([ALONE] * 3)
+    ).tolist() == [2]

@@ -1,4 +1,4 @@
-"""Random acts of two people against a plain model of the rules: labels, answers, history, classes agree."""
+"""Random operations of two people against a model of the rules: labels, results, history, classes agree."""
 
 import random
 from collections.abc import Callable
@@ -9,11 +9,12 @@ import pytest
 from sqlalchemy import select
 
 from db.engine import Database
+from db.labelling import LabelOperation, LabelTarget
 from db.models import ImageClassRow, LabelChangeRow, LabelOperationRow, LabelRow
-from studio.curate import classes, labels
-from studio.curate.labels import Group, Operation, Result, SetLabels, TakeBack
+from studio.curate import classes
+from studio.curate.labels import OperationResult
 from tests.conftest import NOW
-from tests.curate.material import small
+from tests.curate.material import apply_as, label_operation, revert_operation, small
 
 IMAGES = 12
 Target = tuple[str, int | None]
@@ -29,11 +30,11 @@ class Act:
     removes: int | None = None
     clashes: set[int] = field(default_factory=set)
     empty: bool = False
-    """An undo that found nothing to take back."""
+    """An undo that found nothing to revert."""
 
 
 class Model:
-    """The rules, said as plainly as they can be; an act's number is its place in the list."""
+    """The rules in their simplest form; an operation's number is its place in the list."""
 
     def __init__(self) -> None:
         self.labels: dict[int, Target] = dict.fromkeys(range(1, IMAGES + 1), ("unlabelled", None))
@@ -81,7 +82,7 @@ class Model:
         self.living.discard(class_id)
 
     def newest(self, author: str, kind: str) -> Act | None:
-        """What U or its reverse takes back."""
+        """Return the operation that U, or its reverse, reverts."""
         mine = [act for act in self.acts if act.author == author and self.undoer(act) is None]
         if kind == "undo":
             stands = [a for a in mine if a.direction != "undo" and (a.changes or a.removes is not None)]
@@ -117,10 +118,10 @@ class Model:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_random_acts_of_two_people(database: Database, seed: int) -> None:
+def test_random_operations_of_two_people(database: Database, seed: int) -> None:
     project = small(database, IMAGES)
     chance, model = random.Random(seed), Model()
-    asked: list[tuple[str, Operation]] = []
+    asked: list[tuple[str, LabelOperation]] = []
 
     for step in range(70):
         author = chance.choice(("anna", "boris"))
@@ -143,7 +144,7 @@ def test_random_acts_of_two_people(database: Database, seed: int) -> None:
             named = (
                 chance.choice(model.acts[1:]).id if len(model.acts) > 1 and chance.random() < 0.3 else None
             )
-            back = TakeBack(name, "undo" if kind == "undo" else "redo", named)
+            back = revert_operation(name, "undo" if kind == "undo" else "redo", named)
             asked.append((author, back))
             (result,) = again(database, project, author, back)
             model.take_back(name, author, kind, named)
@@ -156,31 +157,40 @@ def test_random_acts_of_two_people(database: Database, seed: int) -> None:
     ]
 
 
-def again(database: Database, project: int, author: str, operation: Operation) -> tuple[Result, ...]:
+def again(
+    database: Database, project: int, author: str, operation: LabelOperation
+) -> tuple[OperationResult, ...]:
     with database.write() as session:
-        return labels.apply(session, project, author, [operation], NOW)
+        return apply_as(session, project, author, operation)
 
 
-def check(model: Model, result: Result) -> None:
-    """Hold an answer against the model's newest act."""
+def check(model: Model, result: OperationResult) -> None:
+    """Compare a result with the model's newest operation."""
     act = model.acts[-1]
     assert result.error is None
     assert result.number == (0 if act.empty else len(model.acts))
-    assert result.about == (model.root(act).id if act.undoes else None)
+    assert result.original_id == (model.root(act).id if act.undoes else None)
     assert result.changes == tuple((i, *model.labels[i]) for i in sorted(act.changes))
     assert result.clashes == tuple((i, *model.labels[i]) for i in sorted(act.clashes))
 
 
-def some_labels(model: Model, chance: random.Random, author: str, name: str) -> SetLabels:
+def some_labels(model: Model, chance: random.Random, author: str, name: str) -> LabelOperation:
     images = chance.sample(range(1, IMAGES + 1), chance.randrange(1, 6))
     cut = chance.randrange(len(images) + 1)
     choices: list[Any] = [("labelled", c) for c in sorted(model.living)]
     choices += [("rejected", None), ("unlabelled", None)]
-    groups = [Group(sorted(some), *chance.choice(choices)) for some in (images[:cut], images[cut:]) if some]
+    groups = [
+        (sorted(some), LabelTarget(*chance.choice(choices))) for some in (images[:cut], images[cut:]) if some
+    ]
     # How much of the history somebody knew; 1 is the model's number 0.
     seen = max(1, len(model.acts) - chance.choice((0, 0, 1, 3)))
-    model.set(name, author, seen - 1, {i: (g.state, g.class_id) for g in groups for i in g.images})
-    return SetLabels(name, groups, seen)
+    model.set(
+        name,
+        author,
+        seen - 1,
+        {i: (target.state, target.class_id) for images, target in groups for i in images},
+    )
+    return label_operation(name, *groups, seen=seen)
 
 
 def change_classes(
@@ -189,7 +199,7 @@ def change_classes(
     with database.write() as session:
         if len(model.living) < 3:
             before = set(model.living)
-            classes.add(session, project, f"class {name}", operation_id=name, now=NOW)
+            classes.add_class(session, project, f"class {name}", operation_id=name, now=NOW)
             rows = session.scalars(
                 select(ImageClassRow.id).where(
                     ImageClassRow.project_id == project, ImageClassRow.removed_at.is_(None)
@@ -199,11 +209,11 @@ def change_classes(
             model.add(Act(name, "", "do", {}))
             return
         gone, into = chance.sample(sorted(model.living), 2)
-        act: Callable[..., None] = classes.remove
+        act: Callable[..., None] = classes.remove_class
         target: Target = ("unlabelled", None)
         extra: dict[str, int] = {}
         if chance.random() < 0.5:
-            act, target, extra = classes.merge, ("labelled", into), {"into": into}
+            act, target, extra = classes.merge_classes, ("labelled", into), {"into": into}
         act(session, project, gone, **extra, author=author, operation_id=name, now=NOW)
     model.clear(name, author, gone, target)
 

@@ -8,7 +8,7 @@ from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from db.engine import Database
-from db.labelling import Target, record
+from db.labelling import LabelOperation, LabelTarget, record_operation
 from db.models import (
     AnalysisRow,
     DuplicateGroupRow,
@@ -19,7 +19,7 @@ from db.models import (
     ProjectRow,
     ProvenanceRow,
 )
-from studio.curate.overview import Overview, Stamp, overview, stamp
+from studio.curate.overview import Overview, OverviewVersion, overview, overview_version
 from studio.datasets.splits import SPLITS, Split, split_of
 from tests.conftest import NOW
 
@@ -78,15 +78,15 @@ def project(database: Database) -> int:
         session.flush()
         add_places(session, made.id)
         ids = {each.name: each.id for each in classes}
-        targets: dict[int, Target] = {
-            number: ("unlabelled", None)
+        targets: dict[int, LabelTarget] = {
+            number: LabelTarget("unlabelled")
             if image.label is None
-            else ("labelled", ids[image.label])
+            else LabelTarget("labelled", ids[image.label])
             if image.label
-            else ("rejected", None)
+            else LabelTarget("rejected")
             for number, image in IMAGES.items()
         }
-        record(session, operation_id="in", project_id=made.id, at=NOW, targets=targets)
+        record_operation(session, LabelOperation("in", made.id, NOW, targets))
         for number, image in IMAGES.items():
             session.get_one(LabelRow, (made.id, number)).split = image.split
         # The group's first image, 2, is named by its own id.
@@ -115,19 +115,19 @@ def add_places(session: Session, project_id: int) -> None:
     )
 
 
-def look(database: Database, project_id: int) -> Overview:
+def overview_of(database: Database, project_id: int) -> Overview:
     with database.read() as session:
         return overview(session, project_id)
 
 
 def test_classes_and_states(database: Database, project: int) -> None:
-    counts = look(database, project).counts
+    counts = overview_of(database, project).counts
     assert dict(counts.by_class) == {"장미": 4, "튤립": 4, "백합": 0}
     assert (counts.labelled, counts.unlabelled, counts.rejected, counts.total) == (8, 1, 1, 10)
 
 
 def test_a_image_counts_under_each_source_once(database: Database, project: int) -> None:
-    by_source = look(database, project).by_source
+    by_source = overview_of(database, project).by_source
     assert by_source == {"folder": 4, "camera": 2, "commons": 2, "crawl": 2, "drawing": 1, "openverse": 1}
     assert next(iter(by_source)) == "folder"
     assert list(by_source.values()) == sorted(by_source.values(), reverse=True)
@@ -136,7 +136,7 @@ def test_a_image_counts_under_each_source_once(database: Database, project: int)
 def test_the_licence_is_the_first_that_is_stated_else_own_work_else_unknown(
     database: Database, project: int
 ) -> None:
-    found = look(database, project)
+    found = overview_of(database, project)
     assert found.by_licence == {"CC BY 2.0": 2}  # 1 and 4; what 1 says elsewhere comes second
     assert found.own_work == 2  # 2 and 5
     assert found.licence_unknown == 5  # 3, 7, 8, 9, 10
@@ -154,13 +154,13 @@ def test_splits_are_those_given_to_a_group_else_the_hash_of_its_first(
             given = next(filter(None, of_group), image.split)
             key = sha256(2 if number in group else number)
             wanted[cast(Split, given) if given else split_of(key, 10, 10, 0)] += 1
-    assert look(database, project).by_split == wanted
+    assert overview_of(database, project).by_split == wanted
     assert wanted["testing"] >= 1
     assert wanted["validation"] >= 1
 
 
 def test_findings_are_those_that_nobody_has_answered(database: Database, project: int) -> None:
-    assert look(database, project).findings == {}
+    assert overview_of(database, project).findings == {}
     found = {
         # (kind, image): (score, after which operation)
         ("doubtful", 1): (0.9, 1),
@@ -179,16 +179,16 @@ def test_findings_are_those_that_nobody_has_answered(database: Database, project
             FindingRow(project_id=project, kind=kind, image_id=image, score=score, operation_number=number)
             for (kind, image), (score, number) in found.items()
         )
-    assert look(database, project).findings == {"doubtful": 2, "suggestion": 1, "blurred": 1, "far": 1}
+    assert overview_of(database, project).findings == {"doubtful": 2, "suggestion": 1, "blurred": 1, "far": 1}
 
 
-def test_copies(database: Database, project: int) -> None:
-    copies = look(database, project).copies
+def test_duplicates(database: Database, project: int) -> None:
+    copies = overview_of(database, project).copies
     assert (copies.groups, copies.images_beyond_keepers) == (1, 2)
 
 
 def test_other_projects_do_not_matter_and_an_empty_one_is_empty(database: Database, project: int) -> None:
-    before = look(database, project)
+    before = overview_of(database, project)
     with database.write() as session:
         other = ProjectRow(name="other", created_at=NOW)
         session.add(other)
@@ -201,27 +201,27 @@ def test_other_projects_do_not_matter_and_an_empty_one_is_empty(database: Databa
             LabelRow(project_id=other.id, image_id=3, state="unlabelled", split="testing", updated_at=NOW)
         )
         session.add(DuplicateGroupRow(project_id=other.id, image_id=3, group_id=1, found_by="hash"))
-    assert look(database, project) == before
+    assert overview_of(database, project) == before
     assert empty.counts.total == 0
     assert (empty.by_source, empty.by_licence, empty.own_work, empty.licence_unknown) == ({}, {}, 0, 0)
     assert empty.by_split == {"training": 0, "validation": 0, "testing": 0}
 
 
-def test_the_stamp_moves_with_labels_provenance_and_studies(database: Database, project: int) -> None:
-    def now() -> Stamp:
+def test_the_version_changes_with_labels_provenance_and_analyses(database: Database, project: int) -> None:
+    def now() -> OverviewVersion:
         with database.read() as session:
-            return stamp(session, project)
+            return overview_version(session, project)
 
-    stamps = [now(), now()]
-    assert len(set(stamps)) == 1
+    versions = [now(), now()]
+    assert len(set(versions)) == 1
     with database.write() as session:
-        targets: dict[int, Target] = {5: ("rejected", None)}
-        record(session, operation_id="out", project_id=project, at=NOW, targets=targets)
-    stamps.append(now())
+        targets: dict[int, LabelTarget] = {5: LabelTarget("rejected")}
+        record_operation(session, LabelOperation("out", project, NOW, targets))
+    versions.append(now())
     with database.write() as session:
         session.add(ProvenanceRow(project_id=project, image_id=7, kind="crawl", address="x", found_at=NOW))
-    stamps.append(now())
+    versions.append(now())
     with database.write() as session:
         session.add(AnalysisRow(project_id=project, kind="review", operation_number=2, facts={}, at=NOW))
-    stamps.append(now())
-    assert len(set(stamps)) == 4
+    versions.append(now())
+    assert len(set(versions)) == 4

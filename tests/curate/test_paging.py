@@ -19,16 +19,16 @@ from db.migrate import migrate
 from db.models import DuplicateGroupRow, FindingRow, ImageRow, LabelClashRow, LabelRow, ProvenanceRow
 from studio.curate import history
 from studio.curate.classes import project_counts
-from studio.curate.filters import Filter, choices, parse
-from studio.curate.items import items
-from studio.curate.paging import ORDERS, Order, walk
-from studio.curate.params import NotUnderstood
+from studio.curate.filters import Filter, count_facets, parse_filter
+from studio.curate.items import grid_items
+from studio.curate.paging import SORT_ORDERS, SimilarTo, SortOrder, next_page
+from studio.curate.params import InvalidRequest
 from studio.datasets.splits import SPLITS, split_of
 from tests.conftest import NOW
 from tests.curate.material import large, small
 
-WAITING = ("suggestion", "next", "uncertain")
-ODD = ("blurred", "dark", "blank", "small", "shape", "far")
+UNLABELLED_KINDS = ("suggestion", "next", "uncertain")
+IMAGE_ISSUES = ("blurred", "dark", "blank", "small", "shape", "far")
 FILTERS: list[dict[str, str]] = [
     {},
     {"state": "unlabelled"},
@@ -74,7 +74,9 @@ class ImageFacts:
     clash: bool
 
     def passes(self, asked: Filter) -> bool:
-        rejected_too = asked.state is not None or not (asked.copies or asked.found in ODD)
+        rejected_too = asked.state is not None or not (
+            asked.has_duplicates or asked.result_kind in IMAGE_ISSUES
+        )
         texts = [p.address + p.title + p.creator + p.licence for p in self.places]
         licences = {p.licence for p in self.places}
         known = bool(licences - {""}) or any(p.kind in ("camera", "drawing") for p in self.places)
@@ -84,16 +86,22 @@ class ImageFacts:
             asked.state in (None, self.state)
             and asked.class_id in (None, self.class_id)
             and (rejected_too or self.state != "rejected")
-            and (asked.suggested is None or self.found.get("suggestion", (0, 0))[1] == asked.suggested)
+            and (
+                asked.suggested_class_id is None
+                or self.found.get("suggestion", (0, 0))[1] == asked.suggested_class_id
+            )
             and (asked.source is None or asked.source in {p.kind for p in self.places})
             and (asked.licence is None or licensed)
             and asked.split in (None, self.split)
-            and (asked.found is None or self.score(asked.found) >= (0.5 if asked.found == "doubtful" else 0))
-            and (self.has_copy or not asked.copies)
-            and all(any(word.lower() in each.lower() for each in texts) for word in asked.words)
+            and (
+                asked.result_kind is None
+                or self.score(asked.result_kind) >= (0.5 if asked.result_kind == "doubtful" else 0)
+            )
+            and (self.has_copy or not asked.has_duplicates)
+            and all(any(word.lower() in each.lower() for each in texts) for word in asked.search_words)
             and (asked.since is None or any(day >= asked.since for day in days))
             and (asked.until is None or any(day <= asked.until for day in days))
-            and (self.clash or not asked.clash)
+            and (self.clash or not asked.has_clash)
         )
 
     def score(self, kind: str) -> float:
@@ -132,19 +140,19 @@ def gather(session: Session) -> dict[int, ImageFacts]:
         images[place.image_id].places.append(place)
     for finding in session.scalars(select(FindingRow)):
         label = labels[finding.image_id]
-        answered = finding.kind in WAITING and label.state != "unlabelled"
+        answered = finding.kind in UNLABELLED_KINDS and label.state != "unlabelled"
         answered |= finding.kind == "doubtful" and label.operation_number > finding.operation_number
         if not answered:
             images[finding.image_id].found[finding.kind] = (finding.score, finding.class_id)
     return images
 
 
-def expected(images: dict[int, ImageFacts], order: Order, asked: Filter) -> list[int]:
+def expected(images: dict[int, ImageFacts], order: SortOrder, asked: Filter) -> list[int]:
     passing = {image: each for image, each in images.items() if each.passes(asked)}
     if order == "oldest":
         return sorted(passing)
     newest = sorted(passing, reverse=True)
-    by = asked.found if order == "strongest" else order
+    by = asked.result_kind if order == "strongest" else order
     if by is None or by == "newest":
         return newest
     if order == "group":
@@ -154,17 +162,17 @@ def expected(images: dict[int, ImageFacts], order: Order, asked: Filter) -> list
     return [i for i in scored if by in passing[i].found] + [i for i in newest if by not in passing[i].found]
 
 
-def steps(session: Session, order: Order, asked: Filter, limit: int, **more: Any) -> Iterator[list[int]]:
+def steps(session: Session, order: SortOrder, asked: Filter, limit: int, **more: Any) -> Iterator[list[int]]:
     after: str | None = None
     while True:
-        step = walk(session, 1, order, asked, after=after, limit=limit, **more)
+        step = next_page(session, 1, order, asked, after=after, limit=limit, **more)
         yield list(step.ids)
-        after = step.next
+        after = step.next_cursor
         if after is None:
             return
 
 
-def walked(session: Session, order: Order, asked: Filter, limit: int, **more: Any) -> list[int]:
+def all_pages(session: Session, order: SortOrder, asked: Filter, limit: int, **more: Any) -> list[int]:
     return [image for ids in steps(session, order, asked, limit, **more) for image in ids]
 
 
@@ -181,20 +189,20 @@ def test_every_order_and_filter_against_plain_rules(database: Database) -> None:
     with database.read() as session:
         images = gather(session)
         images = {image: each for image, each in images.items() if image <= 700}
-        for asked in map(parse, FILTERS):
-            for order in ORDERS[:-1]:
+        for asked in map(parse_filter, FILTERS):
+            for order in SORT_ORDERS[:-1]:
                 wanted = expected(images, order, asked)
-                assert walked(session, order, asked, 97) == wanted, (order, asked)
-                assert walked(session, order, asked, 8_192) == wanted, (order, asked)
-    assert len(expected(images, "newest", parse({"found": "blurred"}))) > 0
+                assert all_pages(session, order, asked, 97) == wanted, (order, asked)
+                assert all_pages(session, order, asked, 8_192) == wanted, (order, asked)
+    assert len(expected(images, "newest", parse_filter({"found": "blurred"}))) > 0
 
 
-def test_a_step_looks_at_no_more_than_it_may(database: Database) -> None:
+def test_a_page_examines_a_limited_number_of_candidates(database: Database) -> None:
     large(database, 700)
     with database.read() as session:
-        rare = list(steps(session, "newest", parse({"text": "700.jpg"}), 100))
+        rare = list(steps(session, "newest", parse_filter({"text": "700.jpg"}), 100))
         assert (rare[0], [len(ids) for ids in rare[1:]]) == ([700], [0] * 7)
-        assert len(list(steps(session, "newest", parse({"class": "1"}), 10))) > 5
+        assert len(list(steps(session, "newest", parse_filter({"class": "1"}), 10))) > 5
 
 
 TEXTS = {
@@ -229,7 +237,7 @@ def test_words(database: Database, words: str, wanted: set[int]) -> None:
         for image, texts in TEXTS.items():
             session.execute(update(ProvenanceRow).where(ProvenanceRow.image_id == image).values(**texts))
     with database.read() as session:
-        assert set(walked(session, "newest", parse({"text": words}), 100)) == wanted
+        assert set(all_pages(session, "newest", parse_filter({"text": words}), 100)) == wanted
 
 
 @pytest.mark.parametrize(
@@ -248,23 +256,25 @@ def test_words(database: Database, words: str, wanted: set[int]) -> None:
         {"text": "a b c d e f g h i j k"},
     ],
 )
-def test_a_filter_that_makes_no_sense_is_refused(asked: dict[str, str]) -> None:
-    with pytest.raises(NotUnderstood, match="expected"):
-        parse(asked)
+def test_an_invalid_filter_is_an_error(asked: dict[str, str]) -> None:
+    with pytest.raises(InvalidRequest, match="expected"):
+        parse_filter(asked)
 
 
 @pytest.mark.parametrize(
     "after", ["", "x", "0", "1:5", "0:x", "0:1:2", "-1:4", "9:1", "0:9999999999999", "²:1"]
 )
-def test_a_place_that_no_walk_has_is_refused(database: Database, after: str) -> None:
+def test_an_invalid_cursor_is_an_error(database: Database, after: str) -> None:
     small(database, 3)
-    with database.read() as session, pytest.raises(NotUnderstood, match="Reload the page"):
-        walk(session, 1, "newest", Filter(), after=after)
-    with database.read() as session, pytest.raises(NotUnderstood):
-        walk(session, 1, "spread", Filter(), after="0:nothing:4")
+    with database.read() as session, pytest.raises(InvalidRequest, match="Reload the page"):
+        next_page(session, 1, "newest", Filter(), after=after)
+    with database.read() as session, pytest.raises(InvalidRequest):
+        next_page(session, 1, "spread", Filter(), after="0:nothing:4")
 
 
-def test_alike_comes_first_and_what_no_study_has_seen_last(database: Database, tmp_path: Path) -> None:
+def test_similar_images_come_first_and_images_without_analysis_last(
+    database: Database, tmp_path: Path
+) -> None:
     large(database, 700)
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(650, 16)).astype(np.float32)
@@ -274,13 +284,13 @@ def test_alike_comes_first_and_what_no_study_has_seen_last(database: Database, t
     nearest = (np.argsort(-(vectors @ vectors[41]), kind="stable") + 1).tolist()
     with database.read() as session:
         images = gather(session)
-        for asked in map(parse, ({}, {"state": "labelled"}, {"split": "testing", "licence": "known"})):
+        for asked in map(parse_filter, ({}, {"state": "labelled"}, {"split": "testing", "licence": "known"})):
             wanted = [i for i in [*nearest, *range(700, 650, -1)] if images[i].passes(asked)]
             for limit in (97, 8_192):
-                assert walked(session, "alike", asked, limit, like=(tmp_path, 42)) == wanted
+                assert all_pages(session, "alike", asked, limit, similar_to=SimilarTo(tmp_path, 42)) == wanted
         for folder, image in ((tmp_path, 700), (tmp_path / "none", 42)):
-            with pytest.raises(NotUnderstood, match="not compared"):
-                walk(session, 1, "alike", Filter(), like=(folder, image))
+            with pytest.raises(InvalidRequest, match="not been compared"):
+                next_page(session, 1, "alike", Filter(), similar_to=SimilarTo(folder, image))
 
 
 @pytest.fixture(scope="module")
@@ -296,12 +306,12 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
 
 def test_a_hundred_thousand_images_each_once(many: Database) -> None:
     with many.read() as session:
-        for order in ORDERS[:-1]:
-            found = walked(session, order, Filter(), 8_192)
+        for order in SORT_ORDERS[:-1]:
+            found = all_pages(session, order, Filter(), 8_192)
             assert len(found) == len(set(found)) == 100_000
         for asked, order in (({"state": "unlabelled"}, "next"), ({"class": "3"}, "doubtful")):
-            found = walked(session, order, parse(asked), 8_192)
-            assert sorted(found) == walked(session, "oldest", parse(asked), 8_192)
+            found = all_pages(session, order, parse_filter(asked), 8_192)
+            assert sorted(found) == all_pages(session, "oldest", parse_filter(asked), 8_192)
 
 
 WHOLE = re.compile(r"SCAN (?!anon_|\(subquery|SUBQUERY|CONSTANT)")
@@ -315,19 +325,19 @@ def test_nothing_reads_whole_tables_or_sorts_them(many: Database) -> None:
 
     event.listen(many.engine, "before_cursor_execute", note)
     with many.read() as session:
-        for filter_ in map(parse, FILTERS):
-            for order in ORDERS[:-1]:
+        for filter_ in map(parse_filter, FILTERS):
+            for order in SORT_ORDERS[:-1]:
                 for after in (None, "0:0.5:900", "0:900", "1:900"):
-                    with suppress(NotUnderstood):  # not each is a place of each walk
-                        walk(session, 1, order, filter_, after=after, limit=50)
-        items(session, 1, range(1, 60))
-        items(session, 1, range(1, 501))
+                    with suppress(InvalidRequest):  # not each is a place of each walk
+                        next_page(session, 1, order, filter_, after=after, limit=50)
+        grid_items(session, 1, range(1, 60))
+        grid_items(session, 1, range(1, 501))
         for number in (0, 9, 10):
-            history.changes(session, 1, number)
-        history.entries(session, 1)
-        history.entries(session, 1, 7)
+            history.changes_since(session, 1, number)
+        history.history_entries(session, 1)
+        history.history_entries(session, 1, 7)
         project_counts(session, 1)
-        choices(session, 1)
+        count_facets(session, 1)
     event.remove(many.engine, "before_cursor_execute", note)
     plans = {statement: parameters for statement, parameters in asked if statement.startswith("SELECT")}
     assert len(plans) > 100

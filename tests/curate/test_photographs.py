@@ -1,4 +1,4 @@
-"""What the studio finds among real photographs: wrong labels, copies, odd images, what to label next.
+"""Analyses of real photographs: label issues, duplicates, image issues, the order for labelling.
 
 All through the real jobs and the command line, on one data folder: images are embedded once.
 """
@@ -24,11 +24,11 @@ from sqlalchemy import select
 
 from db import models
 from db.engine import Database
-from db.labelling import record
+from db.labelling import LabelOperation, LabelTarget, record_operation
 from db.models import AnalysisRow, FindingRow
 from studio.backbones.bottleneck_cache import BottleneckCache
-from studio.curate.paging import alike
-from studio.curate.tasks import review_soon
+from studio.curate.paging import nearest_images
+from studio.curate.tasks import request_label_analysis
 from studio.datasets.projects import create_project
 from studio.jobs import queue
 from studio.progress import Progress, Silent
@@ -37,7 +37,7 @@ from studio.retrain.runs import snapshot_records
 from studio.settings import Settings
 from studio.worker.perform import perform
 from tests.conftest import FLOWERS
-from tests.retrain.material import Watched, backbone, needs_flowers
+from tests.retrain.material import RecordingProgress, backbone, needs_flowers
 
 ROOT = Path(__file__).resolve().parents[2]
 FLIPPED, OTHERS = "뒤바뀐 꽃", "copies & more"
@@ -141,16 +141,9 @@ class Garden:
             )
             return {address: image for address, image in rows}  # noqa: C416 - for the types
 
-    def label(self, project_id: int, targets: dict[int, tuple[str, int | None]]) -> None:
+    def label(self, project_id: int, targets: dict[int, LabelTarget]) -> None:
         with self.database.write() as session:
-            record(
-                session,
-                operation_id=uuid4().hex,
-                project_id=project_id,
-                at=now(),
-                targets=targets,
-                author="anna",
-            )
+            record_operation(session, LabelOperation(uuid4().hex, project_id, now(), targets, author="anna"))
 
     def command(self, *words: str) -> list[dict[str, str]]:
         """Run a command of the command line and return the table that it writes."""
@@ -209,27 +202,27 @@ def garden(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Garden]:
 
 
 @pytest.fixture(scope="module")
-def surveyed(garden: Garden) -> Garden:
+def analysed(garden: Garden) -> Garden:
     """The first project looked through as the worker would, stopped twice on the way."""
     project = garden.project(FLIPPED)
     ((job, kind),) = garden.waiting(project)
     assert kind == "survey"  # which the ingest has asked for
-    assert garden.do(job, Watched("Computing bottlenecks", 200)) is not None
+    assert garden.do(job, RecordingProgress("Computing bottlenecks", 200)) is not None
     cache = BottleneckCache.of(garden.settings.bottleneck_dir, backbone())
     with garden.database.read() as session:
         digests = session.scalars(
             select(models.ImageRow.sha256).join(models.LabelRow).filter_by(project_id=project)
         ).all()
     assert len(cache.missing(digests)) <= len(digests) - 200
-    assert garden.do(job, Watched("Drawing the map", 100)) is not None
+    assert garden.do(job, RecordingProgress("Drawing the map", 100)) is not None
     with garden.database.read() as session:
         assert session.get(AnalysisRow, (project, "survey")) is None
         assert not session.scalars(select(FindingRow).filter_by(project_id=project)).all()
-    watched = Watched()
+    watched = RecordingProgress()
     assert garden.do(job, watched) is None
     # What was embedded and measured before the stop is not done again.
-    first = {phase: done for phase, done, _total in reversed(watched.told)}
-    assert (first["Computing bottlenecks"], first["Looking at the images"]) == (0, 600)
+    first = {phase: done for phase, done, _total in reversed(watched.reports)}
+    assert (first["Computing bottlenecks"], first["Measuring the images"]) == (0, 600)
     ((review, kind),) = garden.waiting(project)
     assert kind == "review"
     assert garden.do(review) is None
@@ -238,88 +231,90 @@ def surveyed(garden: Garden) -> Garden:
 
 
 @pytest.fixture(scope="module")
-def table(surveyed: Garden) -> list[dict[str, str]]:
-    return surveyed.command("doubtful", "--project", FLIPPED)
+def table(analysed: Garden) -> list[dict[str, str]]:
+    return analysed.command("doubtful", "--project", FLIPPED)
 
 
-def test_wrong_labels_are_found(surveyed: Garden, table: Sequence[dict[str, str]]) -> None:
+def test_wrong_labels_are_found(analysed: Garden, table: Sequence[dict[str, str]]) -> None:
     assert list(table[0]) == ["name", "sha256", "label", "suggested", "score"]
-    first = table[: len(surveyed.flipped)]
-    right = sum(Path(row["name"]).name in surveyed.flipped for row in first)
-    assert right >= 0.8 * len(surveyed.flipped)
+    first = table[: len(analysed.flipped)]
+    right = sum(Path(row["name"]).name in analysed.flipped for row in first)
+    assert right >= 0.8 * len(analysed.flipped)
     assert all(row["label"] != row["suggested"] and row["name"].startswith(row["label"]) for row in table)
     scores = [float(row["score"]) for row in table]
     assert scores == sorted(scores, reverse=True)
     # About as many are shown as are wrong, which nobody has told it.
     assert 20 <= sum(score >= 0.5 for score in scores) <= 50
     assert len(table) == 600
-    assert len(surveyed.command("doubtful", "--project", FLIPPED, "--limit", "7")) == 7
+    assert len(analysed.command("doubtful", "--project", FLIPPED, "--limit", "7")) == 7
 
 
-def test_what_is_up_to_date_is_not_looked_at_again(surveyed: Garden, table: object) -> None:
-    with surveyed.database.read() as session:
+def test_up_to_date_labels_are_not_analysed_again(analysed: Garden, table: object) -> None:
+    with analysed.database.read() as session:
         before = {row.kind: row.at for row in session.scalars(select(AnalysisRow))}
-    surveyed.command("doubtful", "--project", FLIPPED)
-    with surveyed.database.read() as session:
+    analysed.command("doubtful", "--project", FLIPPED)
+    with analysed.database.read() as session:
         assert {row.kind: row.at for row in session.scalars(select(AnalysisRow))} == before
 
 
-def test_a_label_that_a_person_kept_is_not_doubted_again(surveyed: Garden, table: object) -> None:
-    project = surveyed.project(FLIPPED)
+def test_a_confirmed_label_is_not_an_issue_again(analysed: Garden, table: object) -> None:
+    project = analysed.project(FLIPPED)
     doubted = [
-        name for name, (score, _class) in surveyed.findings(project, "doubtful").items() if score >= 0.5
+        name for name, (score, _class) in analysed.findings(project, "doubtful").items() if score >= 0.5
     ]
-    ids = surveyed.ids(project)
-    with surveyed.database.read() as session:
+    ids = analysed.ids(project)
+    with analysed.database.read() as session:
         classes = session.scalars(select(models.ImageClassRow.id).filter_by(project_id=project)).all()
         label = models.LabelRow
         rows = session.execute(select(label.image_id, label.class_id).filter_by(project_id=project))
         of = {image: class_id for image, class_id in rows}  # noqa: C416 - for the types
     kept, changed, slipped = doubted[:12], doubted[12], doubted[13]
-    surveyed.label(project, {ids[name]: ("labelled", of[ids[name]]) for name in kept})
+    analysed.label(project, {ids[name]: LabelTarget("labelled", of[ids[name]]) for name in kept})
 
-    def another(name: str) -> tuple[str, int | None]:
-        return "labelled", next(each for each in classes if each != of[ids[name]])
+    def another(name: str) -> LabelTarget:
+        return LabelTarget("labelled", next(each for each in classes if each != of[ids[name]]))
 
-    surveyed.label(project, {ids[changed]: another(changed)})
+    analysed.label(project, {ids[changed]: another(changed)})
     # A slip of the hand that is undone is no answer to a doubt.
-    surveyed.label(project, {ids[slipped]: another(slipped)})
-    with surveyed.database.write() as session:
-        record(
+    analysed.label(project, {ids[slipped]: another(slipped)})
+    with analysed.database.write() as session:
+        record_operation(
             session,
-            operation_id=uuid4().hex,
-            project_id=project,
-            at=now(),
-            targets={ids[slipped]: ("labelled", of[ids[slipped]])},
-            author="anna",
-            direction="undo",
+            LabelOperation(
+                uuid4().hex,
+                project,
+                now(),
+                {ids[slipped]: LabelTarget("labelled", of[ids[slipped]])},
+                author="anna",
+                direction="undo",
+            ),
         )
-    job = review_soon(surveyed.database, project, now())
+    job = request_label_analysis(analysed.database, project, now())
     assert job is not None
-    assert review_soon(surveyed.database, project, now()) is None  # one is asked for
-    assert surveyed.do(job) is None
-    assert set(surveyed.findings(project, "confirmed")) == set(kept)
-    judged = surveyed.findings(project, "doubtful")
+    assert request_label_analysis(analysed.database, project, now()) is None  # one is asked for
+    assert analysed.do(job) is None
+    assert set(analysed.findings(project, "confirmed")) == set(kept)
+    judged = analysed.findings(project, "doubtful")
     assert not set(kept) & set(judged)
     assert {changed, slipped} <= set(judged)
-    assert not {row["name"] for row in surveyed.command("doubtful", "--project", FLIPPED)} & set(kept)
+    assert not {row["name"] for row in analysed.command("doubtful", "--project", FLIPPED)} & set(kept)
     # It stays so, until the label is another.
-    surveyed.label(project, {ids[kept[0]]: another(kept[0])})
-    surveyed.command("doubtful", "--project", FLIPPED)
-    assert set(surveyed.findings(project, "confirmed")) == set(kept[1:])
-    assert kept[0] in surveyed.findings(project, "doubtful")
+    analysed.label(project, {ids[kept[0]]: another(kept[0])})
+    analysed.command("doubtful", "--project", FLIPPED)
+    assert set(analysed.findings(project, "confirmed")) == set(kept[1:])
+    assert kept[0] in analysed.findings(project, "doubtful")
 
 
-def test_suggestions_and_what_is_next(surveyed: Garden, table: object) -> None:
-    project = surveyed.project(FLIPPED)
-    ids = surveyed.ids(project)
-    names = sorted(name for name in ids if Path(name).name not in surveyed.flipped)
+def test_suggestions_and_what_is_next(analysed: Garden, table: object) -> None:
+    project = analysed.project(FLIPPED)
+    ids = analysed.ids(project)
+    names = sorted(name for name in ids if Path(name).name not in analysed.flipped)
     unlabelled = names[::2]
-    surveyed.label(project, {ids[name]: ("unlabelled", None) for name in unlabelled})
-    job = review_soon(surveyed.database, project, now())
+    analysed.label(project, {ids[name]: LabelTarget("unlabelled") for name in unlabelled})
+    job = request_label_analysis(analysed.database, project, now())
     assert job is not None
-    assert surveyed.do(job) is None
-    suggested = surveyed.findings(project, "suggestion")
+    assert analysed.do(job) is None
+    suggested = analysed.findings(project, "suggestion")
     assert set(suggested) == set(unlabelled)
     right = [name.startswith(f"{class_name}/") for name, (_score, class_name) in suggested.items()]
     assert np.mean(right) > 0.8
@@ -327,18 +322,20 @@ def test_suggestions_and_what_is_next(surveyed: Garden, table: object) -> None:
     assert np.mean(right[: len(right) // 2]) > 0.95
     # A tenth of the labels left is wrong, which makes it more modest than it need be.
     assert np.mean([score for score, _class in suggested.values()]) == pytest.approx(np.mean(right), abs=0.15)
-    uncertain, next_ = surveyed.findings(project, "uncertain"), surveyed.findings(project, "next")
+    uncertain, next_ = analysed.findings(project, "uncertain"), analysed.findings(project, "next")
     assert set(uncertain) == set(next_) == set(unlabelled)
     first = list(next_)[:20]
     assert np.mean([uncertain[name][0] for name in first]) > np.mean([u for u, _class in uncertain.values()])
     # Images that are alike do not come together.
-    folder = surveyed.settings.studies_dir / str(project)
+    folder = analysed.settings.analyses_dir / str(project)
     for name in first:
-        near = {image for image, cosine in alike(folder, ids[name], 600) if cosine > 0.9} - {ids[name]}
+        near = {image for image, cosine in nearest_images(folder, ids[name], 600) if cosine > 0.9} - {
+            ids[name]
+        }
         assert not near & {ids[other] for other in first}
 
 
-def test_the_next_ones_before_there_are_labels(garden: Garden, surveyed: Garden) -> None:
+def test_the_next_ones_before_there_are_labels(garden: Garden, analysed: Garden) -> None:
     folder = garden.folder / "새 사진"
     folder.mkdir()
     for path in sorted(FLOWERS.rglob("*.jpg"))[::10]:
@@ -361,20 +358,22 @@ def test_the_next_ones_before_there_are_labels(garden: Garden, surveyed: Garden)
         session.flush()
         classes = [each.id for each in made]
     names = sorted(ids)
-    garden.label(project, {ids[names[at]]: ("labelled", classes[at // 12 % 2]) for at in (0, 1, 12)})
-    assert review_soon(garden.database, project, now()) is None
-    garden.label(project, {ids[names[13]]: ("labelled", classes[1])})
-    job = review_soon(garden.database, project, now()) or 0
+    garden.label(
+        project, {ids[names[at]]: LabelTarget("labelled", classes[at // 12 % 2]) for at in (0, 1, 12)}
+    )
+    assert request_label_analysis(garden.database, project, now()) is None
+    garden.label(project, {ids[names[13]]: LabelTarget("labelled", classes[1])})
+    job = request_label_analysis(garden.database, project, now()) or 0
     assert garden.do(job) is None
     assert len(garden.findings(project, "suggestion")) == 56
 
 
 @pytest.fixture(scope="module")
-def copies(garden: Garden, surveyed: Garden) -> list[dict[str, str]]:
+def copies(garden: Garden, analysed: Garden) -> list[dict[str, str]]:
     return garden.command("copies", "--project", OTHERS)
 
 
-def test_copies_are_found(garden: Garden, copies: Sequence[dict[str, str]]) -> None:
+def test_duplicates_are_found(garden: Garden, copies: Sequence[dict[str, str]]) -> None:
     assert list(copies[0]) == ["group", "name", "sha256", "label", "kind", "keeper"]
     groups: dict[str, list[dict[str, str]]] = defaultdict(list)
     for row in copies:
@@ -399,7 +398,7 @@ def test_copies_are_found(garden: Garden, copies: Sequence[dict[str, str]]) -> N
     assert same == {"exact"}
 
 
-def test_odd_ones_are_found_with_few_false_alarms(garden: Garden, copies: object) -> None:
+def test_image_issues_are_found_with_few_false_alarms(garden: Garden, copies: object) -> None:
     project = garden.project(OTHERS)
     for kind in DEGRADED:
         found = garden.findings(project, kind)
@@ -414,7 +413,7 @@ def test_odd_ones_are_found_with_few_false_alarms(garden: Garden, copies: object
     assert not garden.findings(project, "blank")
 
 
-def test_copies_never_fall_on_both_sides(garden: Garden, copies: Sequence[dict[str, str]]) -> None:
+def test_duplicates_are_in_one_split(garden: Garden, copies: Sequence[dict[str, str]]) -> None:
     from studio.images.store import ImageStore
 
     project = garden.project(OTHERS)
@@ -423,7 +422,7 @@ def test_copies_never_fall_on_both_sides(garden: Garden, copies: Sequence[dict[s
     moved: Any = None
     for seed in range(5):
         with garden.database.read() as session:
-            snapshot = snapshot_records.snapshot_of(session, project, RunOptions(seed=seed), store)
+            snapshot = snapshot_records.current_snapshot(session, project, RunOptions(seed=seed), store)
         sides: dict[str, set[str]] = defaultdict(set)
         for example in snapshot.examples:
             if example.sha256 in groups:
@@ -437,14 +436,14 @@ def test_copies_never_fall_on_both_sides(garden: Garden, copies: Sequence[dict[s
         image = session.scalars(select(models.ImageRow).filter_by(sha256=moved.sha256)).one()
         session.get_one(models.LabelRow, (project, image.id)).split = "testing"
     with garden.database.read() as session:
-        snapshot = snapshot_records.snapshot_of(session, project, RunOptions(), store)
+        snapshot = snapshot_records.current_snapshot(session, project, RunOptions(), store)
     group = groups[moved.sha256]
     assert {e.split for e in snapshot.examples if groups.get(e.sha256) == group} == {"testing"}
 
 
 def test_more_images_leave_the_others_where_they_were(garden: Garden, copies: object) -> None:
     project = garden.project(OTHERS)
-    folder = garden.settings.studies_dir / str(project)
+    folder = garden.settings.analyses_dir / str(project)
     before = {name: np.load(folder / f"{name}.npy") for name in ("ids", "vectors", "map")}
     more = garden.folder / "more"
     more.mkdir()
@@ -456,8 +455,8 @@ def test_more_images_leave_the_others_where_they_were(garden: Garden, copies: ob
             session, "ingest_path", {"path": str(more), "class_name": "daisy"}, project, now()
         )
     assert garden.do(job) is None
-    surveys = [job for job, kind in garden.waiting(project) if kind == "survey"]
-    assert garden.do(surveys[0]) is None
+    analyses = [job for job, kind in garden.waiting(project) if kind == "survey"]
+    assert garden.do(analyses[0]) is None
     ids, vectors, places = (np.load(folder / f"{name}.npy") for name in ("ids", "vectors", "map"))
     assert len(ids) == len(before["ids"]) + 1
     known = np.isin(ids, before["ids"])
@@ -465,6 +464,6 @@ def test_more_images_leave_the_others_where_they_were(garden: Garden, copies: ob
     assert np.array_equal(places[known], before["map"])
     new = int(ids[~known][0])
     # It lies by the image that it is a copy of.
-    _itself, (nearest, cosine) = alike(folder, new, 2)
+    _itself, (nearest, cosine) = nearest_images(folder, new, 2)
     assert cosine > 0.9
     assert np.linalg.norm(places[ids == nearest] - places[~known]) < 0.1

@@ -1,4 +1,4 @@
-"""When the studio looks again by itself: after images came, when enough is decided, never twice at once."""
+"""Requests of analyses: after an import, after enough labels, never two at once."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -11,9 +11,20 @@ from sqlalchemy import event, select, update
 
 from db import models
 from db.engine import Database
-from db.labelling import newest_number, record
-from studio.curate.findings import Found, StudyKind, found_of, last_study, write_study
-from studio.curate.tasks import DECISIONS, look_after, review_soon, survey_soon
+from db.labelling import LabelOperation, LabelTarget, latest_operation_number, record_operation
+from studio.curate.analysis_results import (
+    AnalysisKind,
+    AnalysisResult,
+    last_analysis,
+    read_result,
+    write_analysis,
+)
+from studio.curate.tasks import (
+    MIN_NEW_DECISIONS,
+    request_follow_up_analysis,
+    request_image_analysis,
+    request_label_analysis,
+)
 from studio.jobs import queue
 from tests.conftest import NOW
 from tests.curate.material import small
@@ -27,21 +38,23 @@ def project(database: Database) -> int:
     return small(database, 40)
 
 
-def studied(database: Database, project: int, kind: StudyKind, at: datetime = NOW, **facts: Any) -> None:
+def analysed(database: Database, project: int, kind: AnalysisKind, at: datetime = NOW, **facts: Any) -> None:
     with database.write() as session:
-        number = newest_number(session, project)
-        write_study(session, project, kind, {}, operation_number=number, facts=facts, now=at)
+        number = latest_operation_number(session, project)
+        write_analysis(session, project, kind, {}, operation_number=number, facts=facts, now=at)
 
 
 def decide(database: Database, project: int, *images: int, class_id: int = 1, author: str = "anna") -> None:
     with database.write() as session:
-        record(
+        record_operation(
             session,
-            operation_id=uuid4().hex,
-            project_id=project,
-            at=NOW,
-            targets=dict.fromkeys(images, ("labelled", class_id)),
-            author=author,
+            LabelOperation(
+                uuid4().hex,
+                project,
+                NOW,
+                dict.fromkeys(images, LabelTarget("labelled", class_id)),
+                author=author,
+            ),
         )
 
 
@@ -50,8 +63,8 @@ def add(database: Database, project: int, image: int) -> None:
         row = {column: getattr(session.get_one(models.ImageRow, 1), column) for column in _COLUMNS}
         session.add(models.ImageRow(id=image, sha256=f"{image:064x}", **row))
         session.flush()
-        targets = {image: ("unlabelled", None)}
-        record(session, operation_id=uuid4().hex, project_id=project, at=NOW, targets=targets)
+        targets = {image: LabelTarget("unlabelled")}
+        record_operation(session, LabelOperation(uuid4().hex, project, NOW, targets))
 
 
 _COLUMNS = ("format", "width_px", "height_px", "size_bytes", "perceptual_hash", "created_at")
@@ -66,76 +79,78 @@ def end(database: Database, job: int, state: queue.State, at: datetime = NOW) ->
     return found
 
 
-def test_images_that_came_are_surveyed_once_all_are_there(database: Database, project: int) -> None:
+def test_images_are_analysed_when_the_import_has_ended(database: Database, project: int) -> None:
     with database.write() as session:
         ingest = queue.enqueue(session, "ingest_path", {}, project, NOW)
-    assert survey_soon(database, project, NOW) is None
-    look_after(database, end(database, ingest, "done"), "done", NOW)
+    assert request_image_analysis(database, project, NOW) is None
+    request_follow_up_analysis(database, end(database, ingest, "done"), "done", NOW)
     with database.read() as session:
         (job,) = session.scalars(select(models.JobRow).filter_by(state="queued")).all()
     assert job.kind == "survey"
-    assert survey_soon(database, project, NOW) is None
+    assert request_image_analysis(database, project, NOW) is None
     end(database, job.id, "done")
-    studied(database, project, "survey")
-    assert survey_soon(database, project, NOW) is None
+    analysed(database, project, "survey")
+    assert request_image_analysis(database, project, NOW) is None
     decide(database, project, *range(1, 30))
-    assert survey_soon(database, project, NOW) is None
+    assert request_image_analysis(database, project, NOW) is None
     add(database, project, 1000)
-    assert survey_soon(database, project, NOW) is not None
+    assert request_image_analysis(database, project, NOW) is not None
 
 
 def test_a_stopped_ingest_leaves_images_too(database: Database, project: int) -> None:
     with database.write() as session:
         ingest = queue.enqueue(session, "ingest_crawl", {}, project, NOW)
-    look_after(database, end(database, ingest, "stopped"), "stopped", NOW)
+    request_follow_up_analysis(database, end(database, ingest, "stopped"), "stopped", NOW)
     with database.read() as session:
         assert session.scalars(select(models.JobRow.kind).filter_by(state="queued")).all() == ["survey"]
 
 
-def test_a_review_is_due_after_ten_decisions(database: Database, project: int) -> None:
-    studied(database, project, "survey")
-    studied(database, project, "review", classes=2)
-    assert review_soon(database, project, NOW) is None
-    decide(database, project, *range(1, DECISIONS))
-    assert review_soon(database, project, NOW) is None
+def test_a_label_analysis_is_due_after_ten_labels(database: Database, project: int) -> None:
+    analysed(database, project, "survey")
+    analysed(database, project, "review", classes=2)
+    assert request_label_analysis(database, project, NOW) is None
+    decide(database, project, *range(1, MIN_NEW_DECISIONS))
+    assert request_label_analysis(database, project, NOW) is None
     decide(database, project, 1)  # the label that it had: it counts as looked at
-    job = review_soon(database, project, NOW)
+    job = request_label_analysis(database, project, NOW)
     assert job is not None
-    assert review_soon(database, project, NOW) is None
+    assert request_label_analysis(database, project, NOW) is None
     with database.write() as session:
         assert queue.claim_one(session, job, "w", NOW) is not None
     decide(database, project, *range(11, 40))
-    assert review_soon(database, project, NOW) is None  # one runs: whoever labels next asks again
+    assert request_label_analysis(database, project, NOW) is None  # one runs: whoever labels next asks again
     end(database, job, "done")
-    assert review_soon(database, project, NOW) is not None
+    assert request_label_analysis(database, project, NOW) is not None
 
 
-def test_the_first_two_classes_and_a_new_survey_are_reason_enough(database: Database, project: int) -> None:
+def test_a_label_analysis_is_due_after_two_classes_or_an_image_analysis(
+    database: Database, project: int
+) -> None:
     decide(database, project, 1, 2)
-    studied(database, project, "survey")
-    studied(database, project, "review", classes=1)
+    analysed(database, project, "survey")
+    analysed(database, project, "review", classes=1)
     decide(database, project, 3, class_id=2)
-    assert review_soon(database, project, NOW) is None
+    assert request_label_analysis(database, project, NOW) is None
     decide(database, project, 4, class_id=2)
-    job = review_soon(database, project, NOW)
+    job = request_label_analysis(database, project, NOW)
     assert job is not None
     end(database, job, "done")
-    studied(database, project, "review", classes=2)
-    assert review_soon(database, project, NOW) is None
-    studied(database, project, "survey", LATER)
-    assert review_soon(database, project, LATER) is not None
+    analysed(database, project, "review", classes=2)
+    assert request_label_analysis(database, project, NOW) is None
+    analysed(database, project, "survey", LATER)
+    assert request_label_analysis(database, project, LATER) is not None
 
 
-def test_without_a_survey_that_comes_first(database: Database, project: int) -> None:
+def test_the_image_analysis_comes_first(database: Database, project: int) -> None:
     decide(database, project, *range(1, 30))
-    job = review_soon(database, project, NOW)
+    job = request_label_analysis(database, project, NOW)
     assert job is not None
     with database.read() as session:
         assert session.get_one(models.JobRow, job).kind == "survey"
-    assert review_soon(database, project, NOW) is None
+    assert request_label_analysis(database, project, NOW) is None
     ended = end(database, job, "done")
-    studied(database, project, "survey")
-    look_after(database, ended, "done", NOW)
+    analysed(database, project, "survey")
+    request_follow_up_analysis(database, ended, "done", NOW)
     with database.read() as session:
         assert session.scalars(select(models.JobRow.kind).filter_by(state="queued")).all() == ["review"]
 
@@ -144,7 +159,7 @@ def test_without_a_survey_that_comes_first(database: Database, project: int) -> 
 def test_what_ended_badly_is_not_asked_for_again_at_once(
     database: Database, project: int, state: queue.State
 ) -> None:
-    for ask in (survey_soon, review_soon):
+    for ask in (request_image_analysis, request_label_analysis):
         job = ask(database, project, NOW)
         assert job is not None
         end(database, job, state)
@@ -152,54 +167,63 @@ def test_what_ended_badly_is_not_asked_for_again_at_once(
         again = ask(database, project, LATER)
         assert again is not None
         end(database, again, "done")
-        studied(database, project, "survey")
+        analysed(database, project, "survey")
 
 
 def test_the_end_of_other_work_asks_for_nothing(database: Database, project: int) -> None:
     for kind in ("retrain", "search"):
         with database.write() as session:
             job = queue.enqueue(session, kind, {}, project, NOW)
-        look_after(database, end(database, job, "done"), "done", NOW)
+        request_follow_up_analysis(database, end(database, job, "done"), "done", NOW)
     with database.read() as session:
         assert session.scalars(select(models.JobRow.kind).filter_by(state="queued")).all() == []
 
 
 def test_a_project_that_is_gone_asks_for_nothing(database: Database) -> None:
-    assert survey_soon(database, 99, NOW) is None
-    assert review_soon(database, 99, NOW) is None
+    assert request_image_analysis(database, 99, NOW) is None
+    assert request_label_analysis(database, 99, NOW) is None
     with database.write() as session:
-        assert not write_study(session, 99, "review", {}, operation_number=1, facts={}, now=NOW)
+        assert not write_analysis(session, 99, "review", {}, operation_number=1, facts={}, now=NOW)
 
 
-def test_a_study_replaces_only_findings_of_its_own(database: Database, project: int) -> None:
+def test_an_analysis_replaces_only_its_own_results(database: Database, project: int) -> None:
     def images(kind: Any) -> list[int]:
         with database.read() as session:
-            found: list[int] = found_of(session, project, kind).images.tolist()
+            found: list[int] = read_result(session, project, kind).images.tolist()
             return found
 
-    def write(kind: StudyKind, found: dict[Any, Found], number: int) -> None:
+    def write(kind: AnalysisKind, found: dict[Any, AnalysisResult], number: int) -> None:
         with database.write() as session:
-            write_study(session, project, kind, found, operation_number=number, facts={"n": number}, now=NOW)
+            write_analysis(
+                session, project, kind, found, operation_number=number, facts={"n": number}, now=NOW
+            )
 
-    two = Found(np.array([2, 1]), np.array([0.5, 1.5]))
+    two = AnalysisResult(np.array([2, 1]), np.array([0.5, 1.5]))
     write("survey", {"dark": two, "far": two}, 1)
-    write("review", {"suggestion": Found(np.array([3]), np.array([0.25]), np.array([2]))}, 2)
-    write("survey", {"dark": Found(np.array([5]), np.array([0.6])), "far": two}, 3)
+    write("review", {"suggestion": AnalysisResult(np.array([3]), np.array([0.25]), np.array([2]))}, 2)
+    write("survey", {"dark": AnalysisResult(np.array([5]), np.array([0.6])), "far": two}, 3)
     assert (images("dark"), images("far"), images("suggestion")) == ([5], [1, 2], [3])
     with database.read() as session:
-        assert found_of(session, project, "far").scores.tolist() == [1.0, 0.5]
-        assert found_of(session, project, "suggestion").named.tolist() == [2]
-        survey, review = (last_study(session, project, kind) for kind in ("survey", "review"))
-    assert survey is not None and review is not None
-    assert (survey.operation_number, survey.facts, review.operation_number) == (3, {"n": 3}, 2)
+        assert read_result(session, project, "far").scores.tolist() == [1.0, 0.5]
+        assert read_result(session, project, "suggestion").class_ids.tolist() == [2]
+        of_images, of_labels = (last_analysis(session, project, kind) for kind in ("survey", "review"))
+    assert of_images is not None and of_labels is not None
+    assert (of_images.operation_number, of_images.facts, of_labels.operation_number) == (
+        3,
+        {"n": 3},
+        2,
+    )
 
 
-def test_asking_is_a_few_look_ups(database: Database, project: int) -> None:
-    studied(database, project, "survey")
-    studied(database, project, "review", classes=2)
-    asks: list[Callable[[Database, int, datetime], int | None]] = [review_soon, survey_soon]
+def test_a_request_takes_few_queries(database: Database, project: int) -> None:
+    analysed(database, project, "survey")
+    analysed(database, project, "review", classes=2)
+    asks: list[Callable[[Database, int, datetime], int | None]] = [
+        request_label_analysis,
+        request_image_analysis,
+    ]
     statements: list[str] = []
-    event.listen(database.engine, "before_cursor_execute", lambda *told: statements.append(told[2]))
+    event.listen(database.engine, "before_cursor_execute", lambda *event_: statements.append(event_[2]))
     for ask in asks:
         statements.clear()
         assert ask(database, project, NOW) is None

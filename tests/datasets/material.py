@@ -11,8 +11,8 @@ from db import duplicate_groups, models
 from db.engine import Database
 from db.migrate import migrate
 from studio.collect.importers import ingest_path
-from studio.collect.ingest import IngestReport, ingest
-from studio.datasets.export import Exported, export
+from studio.collect.ingest import ImportContext, IngestReport, ingest
+from studio.datasets.export import ExportResult, export
 from studio.datasets.projects import Project, create_project
 from studio.datasets.sources import Source
 from studio.images.provenance import Provenance
@@ -74,12 +74,15 @@ def fill(database: Database, store: ImageStore, name: str = "정원 = 1") -> Pro
         Source("near.jpg", _gives(20, size=1.5), "장미 꽃", "upload"),
     ]
     ingest(
-        database, store, project.id, sources, progress=Silent(), clock=lambda: NOW + timedelta(seconds=1.5)
+        ImportContext(
+            database=database, store=store, project_id=project.id, clock=lambda: NOW + timedelta(seconds=1.5)
+        ),
+        sources,
     )
     with database.write() as session:
-        looks = {"장미 꽃": ("#e0457b", "ㅈ"), "CON": ("#00ff00", "c"), "a/b": ("", "1")}
+        styles = {"장미 꽃": ("#e0457b", "ㅈ"), "CON": ("#00ff00", "c"), "a/b": ("", "1")}
         kind, label, image = models.ImageClassRow, models.LabelRow, models.ImageRow
-        for class_name, (colour, hotkey) in looks.items():
+        for class_name, (colour, hotkey) in styles.items():
             session.execute(update(kind).where(kind.name == class_name).values(colour=colour, hotkey=hotkey))
         session.add(kind(project_id=project.id, name="아직 비어 있음", position=50, colour="#123456"))
         session.execute(update(kind).where(kind.name == "CON").values(position=60))  # last in order
@@ -96,7 +99,7 @@ def fill(database: Database, store: ImageStore, name: str = "정원 = 1") -> Pro
         put(3, split="validation")
         put(4, split="testing")
         put(5, state="unlabelled", class_id=None, split="validation")
-        duplicate_groups.join(session, project.id, [(ids[9], ids[8]), (ids[9], ids[7])])
+        duplicate_groups.merge_pairs(session, project.id, [(ids[9], ids[8]), (ids[9], ids[7])])
     return project
 
 
@@ -144,7 +147,7 @@ def exported(
     kind: str,
     output: Path,
     progress: Progress | None = None,
-) -> Exported:
+) -> ExportResult:
     return export(database, store, project, kind, output, progress=progress or Silent())
 
 
@@ -161,5 +164,9 @@ def imported_into(
     with database.write() as session:
         project = create_project(session, name, NOW)
     return ingest_path(
-        database, store, project.id, path, progress=Silent(), clock=lambda: NOW + timedelta(days=9), **more
+        ImportContext(
+            database=database, store=store, project_id=project.id, clock=lambda: NOW + timedelta(days=9)
+        ),
+        path,
+        **more,
     )

@@ -8,46 +8,46 @@ from typing import Any
 
 import pytest
 
-from studio.collect.archives import archive_offer
-from studio.collect.importers import ingest_path, path_offer, what_is
+from studio.collect.archives import sources_in_archive
+from studio.collect.importers import ingest_path, input_kind, sources_at_path
 from studio.datasets import coco
-from studio.datasets.sources import Offer, Source
+from studio.datasets.sources import ImportSources, Source
 from studio.errors import ImageRefused
 from studio.images.provenance import Provenance
 from studio.progress import Silent
 from tests.collect.material import Bench, files, write_files
 from tests.collect.test_archives import zipped
 
-Packed = Callable[[Path, dict[str, bytes]], Offer]
+Packed = Callable[[Path, dict[str, bytes]], ImportSources]
 
 
-def as_folder(home: Path, content: dict[str, bytes]) -> Offer:
-    return path_offer(write_files(home / "받은 폴더", content), None, progress=Silent())
+def as_folder(home: Path, content: dict[str, bytes]) -> ImportSources:
+    return sources_at_path(write_files(home / "받은 폴더", content), None, progress=Silent())
 
 
-def as_zip(home: Path, content: dict[str, bytes]) -> Offer:
-    return archive_offer(zipped(home / "받은 것.zip", content))
+def as_zip(home: Path, content: dict[str, bytes]) -> ImportSources:
+    return sources_in_archive(zipped(home / "받은 것.zip", content))
 
 
-every_way = pytest.mark.parametrize("packed", [as_folder, as_zip])
+folders_and_archives = pytest.mark.parametrize("packed", [as_folder, as_zip])
 
 
-def taken(offer: Offer) -> tuple[dict[str, Source], dict[str, str]]:
+def imported_and_skipped(sources: ImportSources) -> tuple[dict[str, Source], dict[str, str]]:
     """What comes as an image, and what is refused with which reason."""
     images: dict[str, Source] = {}
     refused: dict[str, str] = {}
-    for source in offer.sources:
+    for source in sources.sources:
         try:
             source.read()
         except ImageRefused as refusal:
             refused[source.name] = str(refusal)
         else:
             images[source.name] = source
-    assert offer.total == len(images) + len(refused)
+    assert sources.total == len(images) + len(refused)
     return images, refused
 
 
-@every_way
+@folders_and_archives
 @pytest.mark.parametrize(
     ("header", "file"),
     [
@@ -68,7 +68,7 @@ def test_a_table_names_classes_wherever_the_images_lie(
         **files("images/꽃 1.jpg", "images/other.jpg"),
         "annotations.csv": f"{header}\n{line}\n".encode(),
     }
-    found, refused = taken(packed(home, content))
+    found, refused = imported_and_skipped(packed(home, content))
     assert refused == {}
     assert {name: source.class_name for name, source in found.items()} == {
         "images/꽃 1.jpg": "해바라기, 큰",
@@ -76,7 +76,7 @@ def test_a_table_names_classes_wherever_the_images_lie(
     }
 
 
-@every_way
+@folders_and_archives
 def test_other_columns_give_states_splits_and_provenance(home: Path, packed: Packed) -> None:
     table = (
         "file_name,label,state,split,license,author,url\n"
@@ -87,7 +87,7 @@ def test_other_columns_give_states_splits_and_provenance(home: Path, packed: Pac
         "e.jpg,'=1+1,loved,TEST,,,\n"
     )
     content = {**files(*(f"roses/{name}.jpg" for name in "abcde")), "labels.csv": table.encode()}
-    found, refused = taken(packed(home, content))
+    found, refused = imported_and_skipped(packed(home, content))
     assert refused == {}
     assert [(s.class_name, s.state, s.split) for _name, s in sorted(found.items())] == [
         ("roses", "", "training"),
@@ -99,7 +99,7 @@ def test_other_columns_give_states_splits_and_provenance(home: Path, packed: Pac
     assert found["roses/a.jpg"].provenance == Provenance("https://a.example/1", "", "Kim", "CC0")
 
 
-@every_way
+@folders_and_archives
 def test_rows_that_cannot_be_followed_have_their_lines(home: Path, packed: Packed) -> None:
     rows = (
         "../a.jpg,x",
@@ -113,7 +113,7 @@ def test_rows_that_cannot_be_followed_have_their_lines(home: Path, packed: Packe
     )
     table = "\n".join(("file_name,label", *rows))
     content = {**files("a.jpg", "one/twice.jpg", "two/twice.jpg"), "labels.csv": table.encode()}
-    found, refused = taken(packed(home, content))
+    found, refused = imported_and_skipped(packed(home, content))
     assert {name: source.class_name for name, source in found.items()} == {
         "a.jpg": "roses",
         "one/twice.jpg": "one",
@@ -126,7 +126,7 @@ def test_rows_that_cannot_be_followed_have_their_lines(home: Path, packed: Packe
     assert sum("is not there" in reason for reason in refused.values()) == 2
 
 
-@every_way
+@folders_and_archives
 def test_tables_of_something_else_stay_what_they_were(home: Path, packed: Packed) -> None:
     content = {
         **files("roses/a.jpg"),
@@ -146,11 +146,11 @@ def test_a_table_alone_on_this_machine(bench: Bench, home: Path) -> None:
         "set/labels.tsv": b"filename\tlabel\nimages/a.jpg\troses\nb.jpg\ttulips\n../c.jpg\tx\nnone.jpg\tx\n",
     }
     path = write_files(home, content) / "set" / "labels.tsv"
-    assert what_is(path) == "table"
-    report = ingest_path(bench.database, bench.store, bench.project_id, path, **bench.ingesting())
+    assert input_kind(path) == "table"
+    report = ingest_path(bench.context(), path)
     assert report.added == 2
     assert sorted(map(str, bench.labels().values())) == ["roses", "tulips"]
-    assert [refusal.name for refusal in report.refused] == [
+    assert [skipped.name for skipped in report.skipped] == [
         "labels.tsv, line 4: ../c.jpg",
         "labels.tsv, line 5: none.jpg",
     ]
@@ -180,12 +180,12 @@ def coco_json(**more: Any) -> dict[str, Any]:
     }
 
 
-@every_way
+@folders_and_archives
 @pytest.mark.parametrize("place", ["annotations/instances_train.json", "coco.json"])
 def test_coco(home: Path, packed: Packed, place: str) -> None:
     names = ("images/a.jpg", "images/deep/b.jpg", "images/c.jpg", "images/d.jpg", "images/none.jpg")
-    offer = packed(home, {**files(*names), place: json.dumps(coco_json(), ensure_ascii=False).encode()})
-    found, refused = taken(offer)
+    sources = packed(home, {**files(*names), place: json.dumps(coco_json(), ensure_ascii=False).encode()})
+    found, refused = imported_and_skipped(sources)
     assert {name: source.class_name for name, source in found.items()} == {
         "images/a.jpg": "장미",
         "images/deep/b.jpg": "튤립",
@@ -193,7 +193,7 @@ def test_coco(home: Path, packed: Packed, place: str) -> None:
         "images/d.jpg": None,
         "images/none.jpg": None,
     }
-    assert [look.name for look in offer.classes] == ["튤립", "장미", "아직 없음"]
+    assert [look.name for look in sources.classes] == ["튤립", "장미", "아직 없음"]
     assert found["images/a.jpg"].provenance == Provenance(
         "https://a.example/a.jpg",
         licence="CC BY 2.0",
@@ -205,7 +205,7 @@ def test_coco(home: Path, packed: Packed, place: str) -> None:
     ]
 
 
-@every_way
+@folders_and_archives
 def test_coco_that_leads_out_or_to_nothing(home: Path, packed: Packed) -> None:
     images = [
         {"id": 1, "file_name": "../a.jpg"},
@@ -218,7 +218,9 @@ def test_coco_that_leads_out_or_to_nothing(home: Path, packed: Packed) -> None:
         {"id": 10, "file_name": "a.jpg"},
     ]
     content = coco_json(images=images, categories=[{"id": 2, "name": {"x": 1}}, {"id": 2}, 7], licenses={})
-    found, refused = taken(packed(home, {**files("a.jpg"), "x.json": json.dumps(content).encode()}))
+    found, refused = imported_and_skipped(
+        packed(home, {**files("a.jpg"), "x.json": json.dumps(content).encode()})
+    )
     assert {name: source.class_name for name, source in found.items()} == {"a.jpg": None}
     reasons = list(refused.values())
     assert ["leads out" in reason for reason in reasons] == [True, True, False, False, False, False]
@@ -231,7 +233,7 @@ def test_json_that_would_fill_the_memory_is_not_read(monkeypatch: pytest.MonkeyP
     keys = b'{"images": [], "annotations": [], "categories": [], "x": '
     assert coco.may_be_coco("a.json", keys + b"1}")
     assert not coco.may_be_coco("a.json", keys + b"[" + b"[]," * 3_000_000 + b"1]}")
-    assert not coco.may_be_coco("a.json", keys + b'"' + b" " * coco.LARGEST_BYTES + b'"}')
+    assert not coco.may_be_coco("a.json", keys + b'"' + b" " * coco.MAX_FILE_BYTES + b'"}')
     assert not coco.may_be_coco("a.json", b'{"images": [], "annotations": []}')
     assert not coco.may_be_coco("a.txt", keys + b"1}")
 
@@ -250,4 +252,6 @@ def test_any_json_raises_nothing(home: Path) -> None:
                 [b"[", b"]", b"{", b"}", b'"', b"null", b"-1e999", b",", b"\xff", b"true", rng.randbytes(2)]
             )
         (folder / "x.json").write_bytes(data)
-        assert set(names) <= {source.name for source in path_offer(folder, None, progress=Silent()).sources}
+        assert set(names) <= {
+            source.name for source in sources_at_path(folder, None, progress=Silent()).sources
+        }

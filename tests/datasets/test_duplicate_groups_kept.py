@@ -1,4 +1,4 @@
-"""Groups of near copies that came with an export: who leads them, and who was here before."""
+"""Groups of near-duplicates from an export: their first image, and images that were in the project before."""
 
 from hashlib import sha256
 
@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from db import duplicate_groups, models
-from studio.datasets.studio_export import regroup
+from studio.datasets.studio_export import restore_duplicate_groups
 from tests.collect.material import Bench, image_bytes, sources
 
 
@@ -39,7 +39,7 @@ def test_the_first_leads_wherever_it_stands_here(bench: Bench, ids: dict[str, in
     }
     for _time in range(2):
         with bench.database.write() as session:
-            regroup(session, bench.project_id, copies)
+            restore_duplicate_groups(session, bench.project_id, copies)
         found = groups(bench, ids)
         assert {each: found[each] for each in (1, 2, 4)} == {1: 4, 2: 4, 4: 4}
         assert found[3] == found[5] in (3, 5)  # whose first is not here
@@ -48,13 +48,13 @@ def test_the_first_leads_wherever_it_stands_here(bench: Bench, ids: dict[str, in
 
 def test_what_was_here_before_goes_on_leading(bench: Bench, ids: dict[str, int]) -> None:
     with bench.database.write() as session:
-        duplicate_groups.join(session, bench.project_id, [(ids[digest(5)], ids[digest(1)])])
+        duplicate_groups.merge_pairs(session, bench.project_id, [(ids[digest(5)], ids[digest(1)])])
     with bench.database.write() as session:
-        regroup(session, bench.project_id, {digest(4): [digest(4), digest(1), digest(2)]})
+        restore_duplicate_groups(session, bench.project_id, {digest(4): [digest(4), digest(1), digest(2)]})
     assert groups(bench, ids) == dict.fromkeys((1, 2, 4, 5), 5)
 
 
 def test_nothing_is_made_of_nothing(bench: Bench, ids: dict[str, int]) -> None:
     with bench.database.write() as session:
-        regroup(session, bench.project_id, {"f" * 64: ["e" * 64], digest(0): []})
+        restore_duplicate_groups(session, bench.project_id, {"f" * 64: ["e" * 64], digest(0): []})
     assert groups(bench, ids) == {}

@@ -20,13 +20,15 @@ from sqlalchemy import select, update
 from db import models
 from db.engine import Database
 from studio.collect.importers import ingest_path
+from studio.collect.ingest import ImportContext
 from studio.datasets import tfrecord
-from studio.datasets.export import KINDS, about, export
+from studio.datasets.export import export
+from studio.datasets.formats import EXPORT_FORMATS
 from studio.datasets.projects import Project, create_project
 from studio.errors import OutputRefused, ProjectError, Stopped
 from studio.images.store import ImageStore
 from studio.progress import Silent
-from tests.collect.material import Watched, image_bytes, write_files
+from tests.collect.material import RecordingProgress, image_bytes, write_files
 from tests.conftest import NOW
 from tests.datasets.material import everything, exported, fill, imported, studio
 
@@ -42,7 +44,7 @@ def rows_of(data: bytes) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("output", ["out.zip", "out.tar"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EXPORT_FORMATS)
 def test_the_same_project_gives_the_same_bytes(
     filled: tuple[Database, ImageStore, Project], home: Path, kind: str, output: str
 ) -> None:
@@ -53,7 +55,7 @@ def test_the_same_project_gives_the_same_bytes(
     assert sha256(first.read_bytes()).digest() == sha256(second.read_bytes()).digest()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EXPORT_FORMATS)
 def test_archives_and_folders_hold_the_same_files(
     filled: tuple[Database, ImageStore, Project], home: Path, kind: str
 ) -> None:
@@ -74,7 +76,7 @@ def test_archives_and_folders_hold_the_same_files(
     assert done[2].size_bytes == sum(map(len, loose.values()))
 
 
-def test_class_folders_hold_what_is_to_be_learnt_and_nothing_else(
+def test_class_folders_hold_labelled_images_and_nothing_else(
     filled: tuple[Database, ImageStore, Project], home: Path
 ) -> None:
     exported(*filled, "folders", home / "out")
@@ -127,7 +129,7 @@ def test_the_table_says_everything_in_cells_that_no_spreadsheet_runs(
     assert "CC BY-SA 4.0: 1 image" in text
 
 
-def test_near_copies_fall_on_the_side_that_came_with_one_of_them(
+def test_near_duplicates_have_the_split_that_came_with_one_of_them(
     filled: tuple[Database, ImageStore, Project], home: Path
 ) -> None:
     database, _store, project = filled
@@ -182,7 +184,8 @@ def test_hugging_face_gets_splits_with_metadata_of_one_type(home: Path) -> None:
         for i, kind in enumerate(("장미", "7월"))
     }
     ingest_path(
-        database, store, project.id, write_files(home / "in", content), progress=Silent(), clock=lambda: NOW
+        ImportContext(database=database, store=store, project_id=project.id, clock=lambda: NOW),
+        write_files(home / "in", content),
     )
     exported(database, store, project, "hf", home / "out")
     folders = {path.name for path in (home / "out").iterdir() if path.is_dir()}
@@ -256,12 +259,12 @@ def test_records_go_into_as_many_files_as_it_takes(
     assert len(train) > 2
     assert train == [f"train-{n:05}-of-{len(train):05}.tfrecord" for n in range(len(train))]
     database, report = imported(home / "다른", home / "out.zip")
-    assert (report.added, report.refused) == (20, ())
+    assert (report.added, report.skipped) == (20, ())
     assert everything(database, "back") == before
     database.close()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EXPORT_FORMATS)
 def test_lost_files_are_named_and_cost_nothing_else(
     filled: tuple[Database, ImageStore, Project], home: Path, kind: str
 ) -> None:
@@ -279,8 +282,8 @@ def test_lost_files_are_named_and_cost_nothing_else(
     assert done.images == 20
     other, report = imported(home / "다른", home / "out.zip")
     assert report.added == 18
-    assert len(report.refused) == 2
-    assert all("was lost before it was exported" in refusal.reason for refusal in report.refused)
+    assert len(report.skipped) == 2
+    assert all("was lost before it was exported" in skipped.message for skipped in report.skipped)
     other.close()
     store.put(image_bytes(1), gone.stem, "JPEG")  # as a copy from elsewhere brings it back
 
@@ -289,9 +292,9 @@ def test_stop_leaves_nothing_behind(filled: tuple[Database, ImageStore, Project]
     for name in ("out.zip", "out.tar", "folder"):
         for after in (0, 5, 15):
             with pytest.raises(Stopped):
-                exported(*filled, "folders", home / "out" / name, Watched(stop_at=after))
+                exported(*filled, "folders", home / "out" / name, RecordingProgress(stop_at=after))
             assert not (home / "out").exists() or list((home / "out").iterdir()) == []
-    watched = Watched()
+    watched = RecordingProgress()
     exported(*filled, "folders", home / "out" / "out.zip", watched)
     assert watched.reports[-1] == ("Writing images", 20, 20)
 
@@ -339,7 +342,7 @@ def test_an_archive_is_replaced_and_an_empty_folder_filled(
     assert (home / "empty" / "labels.csv").is_file()
 
 
-def test_a_project_without_images_is_told_so(home: Path) -> None:
+def test_a_project_without_images_is_refused(home: Path) -> None:
     database, store = studio(home)
     with database.write() as session:
         project = create_project(session, "빈", NOW)
@@ -348,7 +351,8 @@ def test_a_project_without_images_is_told_so(home: Path) -> None:
 
 
 def test_every_format_is_explained_in_a_line() -> None:
-    assert all("\n" not in about(kind) and len(about(kind)) > 20 for kind in KINDS)
+    texts = [each.description for each in EXPORT_FORMATS.values()]
+    assert all("\n" not in text and len(text) > 20 for text in texts)
 
 
 @pytest.mark.parametrize("kind", ["folders", "tfrecord"])

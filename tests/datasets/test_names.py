@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from studio.datasets.names import ClassFolders, class_name_of, readable
+from studio.datasets.names import ClassFolders, clean_class_name, decode_file_name
 from studio.images.file_names import is_system_file
 
 
@@ -22,17 +22,17 @@ from studio.images.file_names import is_system_file
     ],
 )
 def test_a_name_is_readable_whatever_wrote_it(raw: bytes, name: str) -> None:
-    assert readable(raw) == name
+    assert decode_file_name(raw) == name
 
 
 def test_a_folder_names_a_class() -> None:
-    assert class_name_of("  red   roses ") == "red roses"
-    assert class_name_of(unicodedata.normalize("NFD", "튤립")) == "튤립"
-    assert class_name_of(" \t") is None
-    assert len(class_name_of("long " * 50) or "") <= 80
+    assert clean_class_name("  red   roses ") == "red roses"
+    assert clean_class_name(unicodedata.normalize("NFD", "튤립")) == "튤립"
+    assert clean_class_name(" \t") is None
+    assert len(clean_class_name("long " * 50) or "") <= 80
 
 
-def test_what_systems_leave_behind_is_told_apart() -> None:
+def test_what_systems_leave_behind_is_recognised() -> None:
     litter = (
         "__MACOSX/a/._b.jpg",
         ".DS_Store",

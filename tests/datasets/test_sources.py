@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from studio.datasets.sources import folder_offer
+from studio.datasets.sources import folder_sources
 from studio.errors import ImageRefused, SourceMissing
 from tests.collect.material import files, write_files
 
@@ -16,20 +16,20 @@ def test_a_folder_of_class_folders(home: Path) -> None:
     write_files(
         home / "in", {**content, ".DS_Store": b"x", "__MACOSX/._a.jpg": b"x", "roses/Thumbs.db": b"x"}
     )
-    offer = folder_offer(home / "in")
-    found = {source.name: (source.class_name, source.read()) for source in offer.sources}
+    sources = folder_sources(home / "in")
+    found = {source.name: (source.class_name, source.read()) for source in sources.sources}
     assert found == {
         "loose.jpg": (None, content["loose.jpg"]),
         "roses/a.jpg": ("roses", content["roses/a.jpg"]),
         "roses/deep/b.jpg": ("roses", content["roses/deep/b.jpg"]),
         "해바라기 꽃/사진 1.jpg": ("해바라기 꽃", content["해바라기 꽃/사진 1.jpg"]),
     }
-    assert offer.total == 4
+    assert sources.total == 4
 
 
-def test_a_missing_folder_is_said(home: Path) -> None:
+def test_a_missing_folder_is_reported(home: Path) -> None:
     with pytest.raises(SourceMissing, match="there is none at"):
-        folder_offer(home / "없음")
+        folder_sources(home / "없음")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights on Windows")
@@ -42,7 +42,7 @@ def test_links_are_followed_only_inside(home: Path) -> None:
     (folder / "circle").symlink_to(home / "in", target_is_directory=True)
     os.mkfifo(folder / "pipe.jpg")
     read = {}
-    for source in folder_offer(home / "in").sources:
+    for source in folder_sources(home / "in").sources:
         try:
             read[source.name] = len(source.read())
         except ImageRefused as refusal:
@@ -58,7 +58,7 @@ def test_what_is_forbidden_is_refused(home: Path) -> None:
     (home / "in" / "locked").chmod(0)
     (home / "in" / "roses" / "c.jpg").chmod(0)
     reasons = []
-    for source in folder_offer(home / "in").sources:
+    for source in folder_sources(home / "in").sources:
         try:
             source.read()
         except ImageRefused as refusal:

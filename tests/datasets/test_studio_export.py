@@ -14,12 +14,12 @@ import pytest
 from sqlalchemy import select
 
 from db import models
-from studio.collect.archives import archive_offer
-from studio.collect.importers import ingest_path, ingest_uploads, path_offer
+from studio.collect.archives import sources_in_archive
+from studio.collect.importers import ingest_path, ingest_uploads, sources_at_path
 from studio.collect.ingest import IngestReport
 from studio.csv_cells import csv_cell, text_of_csv_cell
-from studio.datasets.layout import COLUMNS, places_json, places_of
-from studio.datasets.sources import Offer, Source
+from studio.datasets.export_table import COLUMNS, parse_provenance_json, provenance_json
+from studio.datasets.sources import ImportSources, Source
 from studio.errors import ArchiveRefused, ImageRefused, StudioError
 from studio.images.provenance import ProvenanceRecord
 from studio.progress import Silent
@@ -47,15 +47,15 @@ def row(file_name: str, data: bytes = b"", **more: str) -> dict[str, str]:
     return {"file_name": file_name, "sha256": digest, "places": PLACE, **more}
 
 
-def offered(home: Path, content: dict[str, bytes], name: str = "in") -> Offer:
-    return path_offer(write_files(home / name, content), None, progress=Silent())
+def sources_of(home: Path, content: dict[str, bytes], name: str = "in") -> ImportSources:
+    return sources_at_path(write_files(home / name, content), None, progress=Silent())
 
 
-def taken(offer: Offer) -> tuple[dict[str, Source], dict[str, str]]:
+def imported_and_skipped(sources: ImportSources) -> tuple[dict[str, Source], dict[str, str]]:
     """What comes as an image, and what is refused with which reason."""
     images: dict[str, Source] = {}
     refused: dict[str, str] = {}
-    for source in offer.sources:
+    for source in sources.sources:
         try:
             source.read()
         except ImageRefused as refusal:
@@ -78,8 +78,8 @@ def labels(bench: Bench) -> dict[str, tuple[str, str | None, str | None]]:
         return {digest: tuple(rest) for digest, *rest in rows}  # type: ignore[misc]
 
 
-def bring(bench: Bench, path: Path, class_name: str | None = None) -> IngestReport:
-    return ingest_path(bench.database, bench.store, bench.project_id, path, class_name, **bench.ingesting())
+def import_path(bench: Bench, path: Path, class_name: str | None = None) -> IngestReport:
+    return ingest_path(bench.context(), path, class_name)
 
 
 A, B, C = image_bytes(1), image_bytes(2), image_bytes(3)
@@ -97,7 +97,7 @@ def test_a_label_that_somebody_changed_in_the_table_counts(home: Path) -> None:
             row("classes/roses/c.jpg", C, label="roses", state="rejected", split_given="testing"),
         ),
     }
-    found, refused = taken(offered(home, content))
+    found, refused = imported_and_skipped(sources_of(home, content))
     assert refused == {}
     assert [(s.class_name, s.state, s.split) for _name, s in sorted(found.items())] == [
         ("장미", "labelled", ""),
@@ -117,7 +117,7 @@ def test_a_table_as_spreadsheets_save_it(home: Path, encoding: str, delimiter: s
         "labels.csv": text.getvalue().encode(encoding),
         "retrain-studio.json": manifest({"name": "=1+장미"}),
     }
-    found, refused = taken(offered(home, content))
+    found, refused = imported_and_skipped(sources_of(home, content))
     assert refused == {}
     source = found["classes/_/a.jpg"]
     assert (source.class_name, source.split) == ("=1+장미", "validation")
@@ -134,7 +134,7 @@ def test_columns_may_be_gone(home: Path) -> None:
             columns=columns,
         ),
     }
-    found, refused = taken(offered(home, content))
+    found, refused = imported_and_skipped(sources_of(home, content))
     assert refused == {}
     source = found["pictures/a.jpg"]
     assert (source.class_name, source.provenance.licence, source.provenance.creator) == (
@@ -159,7 +159,7 @@ def test_images_that_were_moved_keep_their_provenance_and_get_their_new_folders_
             row("classes/장미/c.jpg", C, label="장미", state="labelled"),
         ),
     }
-    found, refused = taken(offered(home, content))
+    found, refused = imported_and_skipped(sources_of(home, content))
     assert refused == {}
     assert {name: (s.class_name, s.state, s.split, len(s.places)) for name, s in found.items()} == {
         "classes/CON_/here.jpg": ("CON", "labelled", "", 1),
@@ -170,16 +170,16 @@ def test_images_that_were_moved_keep_their_provenance_and_get_their_new_folders_
     }
 
 
-def test_another_file_of_that_name_gets_the_label_and_it_is_said(bench: Bench, home: Path) -> None:
+def test_another_file_of_that_name_gets_the_label_and_is_reported(bench: Bench, home: Path) -> None:
     content = {
         "pictures/a.jpg": B,
         "retrain-studio.json": manifest(),
         "labels.csv": table(row("pictures/a.jpg", A, label="장미", state="labelled")),
     }
-    report = bring(bench, write_files(home / "in", content))
+    report = import_path(bench, write_files(home / "in", content))
     assert report.added == 1
-    assert [refusal.name for refusal in report.refused] == ["labels.csv, line 2: SHA-256"]
-    assert "is another file than the one told of here" in report.refused[0].reason
+    assert [skipped.name for skipped in report.skipped] == ["labels.csv, line 2: SHA-256"]
+    assert "is another file than the one described here" in report.skipped[0].message
     assert labels(bench) == {sha256(B).hexdigest(): ("labelled", "장미", None)}
 
 
@@ -197,8 +197,8 @@ def test_rows_that_lead_out_or_to_nothing_have_their_lines(bench: Bench, home: P
         row("a.jpg", B, label="튤립", state="labelled"),
     ]
     content = {"a.jpg": A, "retrain-studio.json": manifest(), "labels.csv": table(*rows)}
-    report = bring(bench, write_files(home / "in", content))
-    reasons = {refusal.name: refusal.reason for refusal in report.refused}
+    report = import_path(bench, write_files(home / "in", content))
+    reasons = {skipped.name: skipped.message for skipped in report.skipped}
     assert report.added == 1
     assert labels(bench) == {sha256(A).hexdigest(): ("labelled", "장미", None)}
     assert "leads out of the folder" in reasons["labels.csv, line 2: ../secret.jpg"]
@@ -214,9 +214,9 @@ def test_rows_that_lead_out_or_to_nothing_have_their_lines(bench: Bench, home: P
     assert len(reasons) == 10
 
 
-def test_a_image_of_the_project_keeps_its_label(bench: Bench, home: Path) -> None:
+def test_an_image_of_the_project_keeps_its_label(bench: Bench, home: Path) -> None:
     write_files(home / "before", {"tulips/a.jpg": A, "b.jpg": B, "c.jpg": C})
-    bring(bench, home / "before")
+    import_path(bench, home / "before")
     content = {
         "pictures/a.jpg": A,
         "pictures/b.jpg": B,
@@ -229,15 +229,15 @@ def test_a_image_of_the_project_keeps_its_label(bench: Bench, home: Path) -> Non
         ),
     }
     write_files(home / "in", content)
-    assert bring(bench, home / "in").copies == 3
+    assert import_path(bench, home / "in").duplicates == 3
     wanted = [("labelled", "tulips", "testing"), ("rejected", None, None), ("labelled", "roses", None)]
     assert labels(bench) == {
         sha256(data).hexdigest(): each for data, each in zip((A, B, C), wanted, strict=True)
     }
-    assert bench.finds()["pictures/b.jpg"][1].endswith("now rejected")
+    assert bench.outcomes()["pictures/b.jpg"][1].endswith("now rejected")
     again = table(row("pictures/a.jpg", A, state="rejected", split_given="training"))
     write_files(home / "in", {"labels.csv": again})
-    bring(bench, home / "in")
+    import_path(bench, home / "in")
     assert labels(bench)[sha256(A).hexdigest()] == ("labelled", "tulips", "testing")
 
 
@@ -248,8 +248,11 @@ def test_the_class_of_an_import_is_for_the_unlabelled_alone(home: Path) -> None:
         "retrain-studio.json": manifest(),
         "labels.csv": table(row("a.jpg", A, state="unlabelled"), row("b.jpg", B, state="rejected")),
     }
-    offer = path_offer(write_files(home / "in", content), "장미", progress=Silent())
-    assert [(s.class_name, s.state) for s in taken(offer)[0].values()] == [("장미", ""), (None, "rejected")]
+    sources = sources_at_path(write_files(home / "in", content), "장미", progress=Silent())
+    assert [(s.class_name, s.state) for s in imported_and_skipped(sources)[0].values()] == [
+        ("장미", ""),
+        (None, "rejected"),
+    ]
 
 
 def test_uploads_bring_several_exports_and_other_things_at_once(bench: Bench, home: Path) -> None:
@@ -266,8 +269,8 @@ def test_uploads_bring_several_exports_and_other_things_at_once(bench: Bench, ho
     write_files(folder / "둘", export(B, "#222222"))
     zipped(folder / "셋.zip", {f"셋/{name}": data for name, data in export(C, "#333333").items()})
     write_files(folder, {"tulips/d.jpg": image_bytes(4)})
-    report = ingest_uploads(bench.database, bench.store, bench.project_id, folder, None, **bench.ingesting())
-    assert (report.added, report.refused) == (4, ())
+    report = ingest_uploads(bench.context(), folder, None)
+    assert (report.added, report.skipped) == (4, ())
     assert sorted(str(name) for _state, name, _split in labels(bench).values()) == [
         "tulips",
         *["장미"] * 3,
@@ -279,7 +282,7 @@ def test_uploads_bring_several_exports_and_other_things_at_once(bench: Bench, ho
 
 
 def test_a_table_alone_among_uploads_is_for_what_the_studio_has(bench: Bench, home: Path) -> None:
-    bring(bench, write_files(home / "before", {"a.jpg": A}))
+    import_path(bench, write_files(home / "before", {"a.jpg": A}))
     content = {
         "labels.csv": table(
             row("pictures/a.jpg", A, label="장미", state="labelled"),
@@ -288,9 +291,9 @@ def test_a_table_alone_among_uploads_is_for_what_the_studio_has(bench: Bench, ho
         "tulips/d.jpg": C,
     }
     folder = write_files(home / "up", content)
-    report = ingest_uploads(bench.database, bench.store, bench.project_id, folder, None, **bench.ingesting())
-    assert (report.added, report.copies) == (1, 1)
-    assert [refusal.name for refusal in report.refused] == ["labels.csv, line 3: images/b.jpg"]
+    report = ingest_uploads(bench.context(), folder, None)
+    assert (report.added, report.duplicates) == (1, 1)
+    assert [skipped.name for skipped in report.skipped] == ["labels.csv, line 3: pictures/b.jpg"]
     assert labels(bench) == {
         sha256(A).hexdigest(): ("labelled", "장미", None),
         sha256(C).hexdigest(): ("labelled", "tulips", None),
@@ -306,8 +309,8 @@ def test_a_table_on_this_machine_takes_the_files_that_it_names_and_no_others(
         "diary.txt": b"mine",
         "labels.csv": table(row("pictures/a.jpg", A, label="장미", state="labelled")),
     }
-    report = bring(bench, write_files(home / "나의 폴더", content) / "labels.csv")
-    assert (report.added, report.refused) == (1, ())
+    report = import_path(bench, write_files(home / "나의 폴더", content) / "labels.csv")
+    assert (report.added, report.skipped) == (1, ())
 
 
 @pytest.mark.skipif(not hasattr(Path, "symlink_to"), reason="no links here")
@@ -320,18 +323,18 @@ def test_a_table_does_not_follow_links_that_lead_out(bench: Bench, home: Path) -
         (folder / "pictures").symlink_to(home / "elsewhere", target_is_directory=True)
     except OSError:
         pytest.skip("links are not allowed here")
-    report = bring(bench, folder / "labels.csv")
+    report = import_path(bench, folder / "labels.csv")
     assert report.added == 0
-    assert "leads out of what was given" in report.refused[0].reason
+    assert "leads out of what was given" in report.skipped[0].message
 
 
 def test_a_newer_program_is_named(home: Path) -> None:
     for version in (2, "2", None):
         content = {"a.jpg": A, "retrain-studio.json": manifest(version=version)}
         with pytest.raises(ArchiveRefused, match="newer version of Retrain Studio"):
-            offered(home, content)
+            sources_of(home, content)
         with pytest.raises(ArchiveRefused, match="newer version of Retrain Studio"):
-            archive_offer(zipped(home / "in.zip", content))
+            sources_in_archive(zipped(home / "in.zip", content))
         shutil.rmtree(home / "in")
 
 
@@ -350,11 +353,13 @@ def test_a_newer_program_is_named(home: Path) -> None:
     ],
 )
 def test_a_description_that_is_none_costs_nothing(home: Path, content: bytes) -> None:
-    found, _refused = taken(offered(home, {"roses/a.jpg": A, "retrain-studio.json": content}))
+    found, _refused = imported_and_skipped(
+        sources_of(home, {"roses/a.jpg": A, "retrain-studio.json": content})
+    )
     assert "roses/a.jpg" in found
 
 
-def test_looks_of_classes_are_checked(home: Path) -> None:
+def test_colours_and_hotkeys_of_classes_are_checked(home: Path) -> None:
     classes: list[Any] = [
         {"name": "a", "colour": "#ABCDEF", "hotkey": "Q"},
         {"name": "b", "colour": "red", "hotkey": "qq"},
@@ -363,8 +368,8 @@ def test_looks_of_classes_are_checked(home: Path) -> None:
         {"name": "a", "colour": "#000000"},
         {"name": "장미", "colour": 7, "hotkey": "ㅈ"},
     ]
-    offer = offered(home, {"a.jpg": A, "retrain-studio.json": manifest(*classes)})
-    assert [(look.name, look.colour, look.hotkey) for look in offer.classes] == [
+    sources = sources_of(home, {"a.jpg": A, "retrain-studio.json": manifest(*classes)})
+    assert [(look.name, look.colour, look.hotkey) for look in sources.classes] == [
         ("a", "#abcdef", "q"),
         ("b", "", ""),
         ("c", "", ""),
@@ -376,13 +381,15 @@ def test_classes_that_are_there_keep_their_colours_and_no_key_is_given_twice(
     bench: Bench, home: Path
 ) -> None:
     for name, colour, hotkey in (("하나", "#111111", "a"), ("둘", "#222222", "b")):
-        looks = manifest(
+        styles = manifest(
             {"name": "장미", "colour": colour, "hotkey": hotkey},
             {"name": name, "hotkey": "a"},
         )
-        bring(
+        import_path(
             bench,
-            write_files(home / name, {"retrain-studio.json": looks, f"classes/x/{name}.jpg": image_bytes(7)}),
+            write_files(
+                home / name, {"retrain-studio.json": styles, f"classes/x/{name}.jpg": image_bytes(7)}
+            ),
         )
     with bench.database.read() as session:
         kind = models.ImageClassRow
@@ -431,24 +438,26 @@ def test_places_that_fill_a_cell_go_on_in_the_next_line() -> None:
         )
         for number in range(300)
     )
-    pieces = list(places_json(places))
+    pieces = list(provenance_json(places))
     assert len(pieces) > 1
     assert all(len(piece) <= 30_000 for piece in pieces)
-    assert tuple(place for piece in pieces for place in places_of(piece)) == places
-    assert list(places_json(())) == ["[]"]
+    assert tuple(place for piece in pieces for place in parse_provenance_json(piece)) == places
+    assert list(provenance_json(())) == ["[]"]
 
 
-def test_a_image_of_very_many_places_comes_back(bench: Bench, home: Path) -> None:
+def test_an_image_of_very_many_places_comes_back(bench: Bench, home: Path) -> None:
     at = datetime(2026, 1, 2, tzinfo=UTC)
     places = tuple(
         ProvenanceRecord(kind="crawl", address=f"https://x.example/{n}", found_at=at, title="t" * 900)
         for n in range(200)
     )
-    rows = [row("a.jpg", A, label="장미", state="labelled", places=piece) for piece in places_json(places)]
+    rows = [
+        row("a.jpg", A, label="장미", state="labelled", places=piece) for piece in provenance_json(places)
+    ]
     assert len(rows) > 5
     content = {"a.jpg": A, "retrain-studio.json": manifest(), "labels.csv": table(*rows)}
-    report = bring(bench, write_files(home / "in", content))
-    assert (report.added, report.refused) == (1, ())
+    report = import_path(bench, write_files(home / "in", content))
+    assert (report.added, report.skipped) == (1, ())
     with bench.database.read() as session:
         assert len(session.scalars(select(models.ProvenanceRow.id)).all()) == 200
 
@@ -470,9 +479,9 @@ def test_a_image_of_very_many_places_comes_back(bench: Bench, home: Path) -> Non
         '[{"kind": "folder", "address": "a", "found_at": "0001-01-01T00:00:00+14:00"}]',
     ],
 )
-def test_places_that_are_none_say_why(text: str) -> None:
+def test_invalid_places_give_a_reason(text: str) -> None:
     with pytest.raises(ValueError, match=r"\w"):
-        places_of(text)
+        parse_provenance_json(text)
 
 
 def test_places_hold_nothing_that_a_database_refuses(bench: Bench, home: Path) -> None:
@@ -484,8 +493,8 @@ def test_places_hold_nothing_that_a_database_refuses(bench: Bench, home: Path) -
         "retrain-studio.json": manifest(),
         "labels.csv": table(row("a.jpg", A, label="x\0y", state="labelled", places=place)),
     }
-    report = bring(bench, write_files(home / "in", content))
-    assert (report.added, report.refused) == (1, ())
+    report = import_path(bench, write_files(home / "in", content))
+    assert (report.added, report.skipped) == (1, ())
     with bench.database.read() as session:
         found = session.scalars(select(models.ProvenanceRow)).one()
     assert (found.address, found.found_at) == ("a�b�", datetime(2026, 1, 2, tzinfo=UTC))
@@ -508,7 +517,7 @@ def test_any_bytes_for_a_table_raise_nothing_but_what_people_can_read(home: Path
             )
         (folder / "labels.csv").write_bytes(data)
         try:
-            images, _refused = taken(path_offer(folder, None, progress=Silent()))
+            images, _refused = imported_and_skipped(sources_at_path(folder, None, progress=Silent()))
         except StudioError as error:
             pytest.fail(f"{bytes(data)!r} refused the whole folder: {error}")
         assert {"a.jpg", "b.jpg"} <= set(images)

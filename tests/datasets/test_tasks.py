@@ -15,7 +15,7 @@ from db.engine import Database
 from studio.data import open_database
 from studio.datasets import tasks
 from studio.datasets.projects import Project, create_project
-from studio.datasets.tasks import KEPT
+from studio.datasets.tasks import MAX_KEPT_EXPORTS
 from studio.errors import JobAlreadyRunning, ProjectError
 from studio.images.store import ImageStore
 from studio.jobs import queue
@@ -24,7 +24,7 @@ from studio.settings import Settings
 from studio.worker.perform import perform
 from studio.worker.registry import kinds_of
 from studio.worker.supervisor import Supervisor
-from tests.collect.material import Watched
+from tests.collect.material import RecordingProgress
 from tests.conftest import NOW, until
 from tests.datasets.material import fill
 
@@ -39,7 +39,9 @@ class Bench:
 
     def ask(self, kind: str = "csv") -> int:
         self.minutes += 1
-        return tasks.export(self.database, self.project.id, kind, NOW + timedelta(minutes=self.minutes))
+        return tasks.enqueue_export(
+            self.database, self.project.id, kind, NOW + timedelta(minutes=self.minutes)
+        )
 
     def do(self, job_id: int, progress: Progress | None = None) -> queue.Job:
         with self.database.write() as session:
@@ -52,7 +54,7 @@ class Bench:
 
     def there(self) -> tuple[tasks.Export, ...]:
         with self.database.read() as session:
-            return tasks.exports(session, self.settings.exports_dir, self.project.id)
+            return tasks.list_exports(session, self.settings.exports_dir, self.project.id)
 
     def path(self, name: str, project_id: int | None = None) -> Path | None:
         with self.database.read() as session:
@@ -72,22 +74,22 @@ def test_a_job_writes_an_export_that_is_listed_with_its_size(bench: Bench) -> No
     path = bench.path(found.name)
     assert path is not None and zipfile.is_zipfile(path)
     assert found.name == path.name == job.result["name"] == "정원 = 1 folders 2026-01-02 030505.zip"
-    assert (found.kind, found.images, found.lost_count) == ("folders", 20, 0)
+    assert (found.format_name, found.images, found.lost_count) == ("folders", 20, 0)
     assert found.size_bytes == path.stat().st_size == job.result["size_bytes"]
     assert "export_data" in kinds_of("files")
 
 
 def test_the_newest_of_each_format_stay(bench: Bench) -> None:
-    for _number in range(KEPT + 2):
+    for _number in range(MAX_KEPT_EXPORTS + 2):
         bench.do(bench.ask("csv"))
     bench.do(bench.ask("coco"))
     names = [each.name for each in bench.there()]
-    assert [name.split()[3] for name in names] == ["coco", *["csv"] * KEPT]
+    assert [name.split()[3] for name in names] == ["coco", *["csv"] * MAX_KEPT_EXPORTS]
     assert sorted(names, key=lambda name: name.split()[4:], reverse=True) == names
-    assert len(list((bench.settings.exports_dir / str(bench.project.id)).iterdir())) == KEPT + 1
-    tasks.remove(bench.database, bench.settings.exports_dir, bench.project.id, names[1])
+    assert len(list((bench.settings.exports_dir / str(bench.project.id)).iterdir())) == MAX_KEPT_EXPORTS + 1
+    tasks.delete_export(bench.database, bench.settings.exports_dir, bench.project.id, names[1])
     assert [each.name for each in bench.there()] == [names[0], *names[2:]]
-    tasks.remove(bench.database, bench.settings.exports_dir, bench.project.id, "nothing.zip")
+    tasks.delete_export(bench.database, bench.settings.exports_dir, bench.project.id, "nothing.zip")
 
 
 def test_one_at_a_time(bench: Bench) -> None:
@@ -97,14 +99,14 @@ def test_one_at_a_time(bench: Bench) -> None:
     bench.do(job_id)
     bench.ask("coco")
     with pytest.raises(ProjectError):
-        tasks.export(bench.database, 999, "csv", NOW)
+        tasks.enqueue_export(bench.database, 999, "csv", NOW)
     with pytest.raises(ValueError, match="expected one of"):
-        tasks.export(bench.database, bench.project.id, "xml", NOW)
+        tasks.enqueue_export(bench.database, bench.project.id, "xml", NOW)
 
 
 def test_a_stopped_one_leaves_nothing_and_continues(bench: Bench) -> None:
     job_id = bench.ask("tfrecord")
-    stopped = bench.do(job_id, Watched(stop_at=8))
+    stopped = bench.do(job_id, RecordingProgress(stop_at=8))
     assert stopped.state == "stopped"
     assert bench.there() == ()
     assert list((bench.settings.exports_dir / str(bench.project.id)).iterdir()) == []
@@ -182,7 +184,7 @@ def test_a_worker_that_is_killed_in_the_middle_is_followed_by_one_that_finishes(
     project = fill(database, store, "큰 것")
     many(database, store, project)
     supervisor = Supervisor(settings)
-    job_id = tasks.export(database, project.id, "csv", NOW)
+    job_id = tasks.enqueue_export(database, project.id, "csv", NOW)
     supervisor.start()
     folder = settings.exports_dir / str(project.id)
     try:
@@ -203,7 +205,7 @@ def test_a_worker_that_is_killed_in_the_middle_is_followed_by_one_that_finishes(
     with database.read() as session:
         job = queue.find(session, job_id)
         attempts = session.scalar(select(models.JobRow.attempts).where(models.JobRow.id == job_id))
-        found = tasks.exports(session, settings.exports_dir, project.id)
+        found = tasks.list_exports(session, settings.exports_dir, project.id)
     assert job is not None and job.state == "done", job
     assert attempts == 2
     assert [path.name for path in folder.iterdir()] == [found[0].name]
@@ -213,7 +215,7 @@ def test_a_worker_that_is_killed_in_the_middle_is_followed_by_one_that_finishes(
 
 
 def many(database: Database, store: ImageStore, project: Project) -> None:
-    """Add images with large files, which nobody looks into."""
+    """Add images with large files, which nobody styles into."""
     noise = np.random.default_rng(0)
     with database.write() as session:
         for number in range(600):

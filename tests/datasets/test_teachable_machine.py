@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from studio.collect.archives import archive_offer, is_archive
-from studio.collect.importers import ingest_path, ingest_uploads, path_offer
-from studio.datasets.sources import Offer
+from studio.collect.archives import is_archive, sources_in_archive
+from studio.collect.importers import ingest_path, ingest_uploads, sources_at_path
+from studio.datasets.sources import ImportSources
 from studio.errors import ArchiveRefused, StudioError
 from studio.progress import Silent
 from tests.collect.material import Bench, files, image_bytes, write_files
@@ -31,9 +31,9 @@ def manifest(**changes: object) -> dict[str, bytes]:
     return {"manifest.json": json.dumps({**MANIFEST, **changes}).encode()}
 
 
-def classes(offer: Offer) -> dict[str, str | None]:
-    found = {source.name: source.class_name for source in offer.sources}
-    assert offer.total == len(found)
+def classes(sources: ImportSources) -> dict[str, str | None]:
+    found = {source.name: source.class_name for source in sources.sources}
+    assert sources.total == len(found)
     return found
 
 
@@ -41,29 +41,27 @@ def classes(offer: Offer) -> dict[str, str | None]:
 def test_a_project_is_known_by_its_content(home: Path, name: str) -> None:
     path = (tarred if name.endswith("tar") else zipped)(home / name, {**SAMPLES, **manifest()})
     assert is_archive(path)
-    assert classes(archive_offer(path)) == CLASSES
+    assert classes(sources_in_archive(path)) == CLASSES
 
 
 def test_a_project_unpacked_or_packed_anew_with_its_folder(home: Path) -> None:
     content = {f"내 프로젝트/{name}": data for name, data in {**SAMPLES, **manifest()}.items()}
     expected = {f"내 프로젝트/{name}": class_name for name, class_name in CLASSES.items()}
     write_files(home / "in", content)
-    assert classes(path_offer(home / "in", None, progress=Silent())) == expected
-    assert classes(path_offer(home / "in" / "내 프로젝트", None, progress=Silent())) == CLASSES
-    assert classes(archive_offer(zipped(home / "in.zip", content))) == expected
+    assert classes(sources_at_path(home / "in", None, progress=Silent())) == expected
+    assert classes(sources_at_path(home / "in" / "내 프로젝트", None, progress=Silent())) == CLASSES
+    assert classes(sources_in_archive(zipped(home / "in.zip", content))) == expected
 
 
 def test_it_comes_into_a_project(bench: Bench, home: Path) -> None:
     path = zipped(home / "꽃.tm", {**SAMPLES, **manifest(), "notes.txt": b"mine"})
-    report = ingest_path(bench.database, bench.store, bench.project_id, path, "rest", **bench.ingesting())
-    assert (report.added, report.copies) == (4, 0)
-    assert [refusal.name for refusal in report.refused] == ["notes.txt"]
+    report = ingest_path(bench.context(), path, "rest")
+    assert (report.added, report.duplicates) == (4, 0)
+    assert [skipped.name for skipped in report.skipped] == ["notes.txt"]
     assert sorted(map(str, bench.labels().values())) == sorted(CLASSES.values())
     shutil.move(path, write_files(home / "uploads", {"x.jpg": image_bytes(99)}) / "꽃.tm")
-    again = ingest_uploads(
-        bench.database, bench.store, bench.project_id, home / "uploads", None, **bench.ingesting()
-    )
-    assert (again.added, again.copies) == (1, 4)
+    again = ingest_uploads(bench.context(), home / "uploads", None)
+    assert (again.added, again.duplicates) == (1, 4)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +70,7 @@ def test_it_comes_into_a_project(bench: Bench, home: Path) -> None:
 def test_other_kinds_of_projects_are_refused_in_a_sentence(home: Path, kind: str, sample: str) -> None:
     path = zipped(home / "project.tm", {sample: b"x", **manifest(type=kind)})
     with pytest.raises(ArchiveRefused, match=rf"of another kind \({kind}\): expected an image project"):
-        archive_offer(path)
+        sources_in_archive(path)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +87,7 @@ def test_a_project_whose_manifest_says_nothing(
     home: Path, content: list[str], expected: list[str | None], read: bytes | None
 ) -> None:
     held = files(*content) | ({} if read is None else {"manifest.json": read})
-    found = classes(archive_offer(zipped(home / "old.tm", held)))
+    found = classes(sources_in_archive(zipped(home / "old.tm", held)))
     assert found == dict(zip(content, expected, strict=True))
 
 
@@ -104,7 +102,7 @@ def test_a_project_whose_manifest_says_nothing(
 )
 def test_another_programs_manifest_makes_no_project(home: Path, other: object) -> None:
     content = {**files("roses/a-1.jpg", "tulips/b-2.jpg"), "manifest.json": json.dumps(other).encode()}
-    assert classes(archive_offer(zipped(home / "in.zip", content))) == {
+    assert classes(sources_in_archive(zipped(home / "in.zip", content))) == {
         "roses/a-1.jpg": "roses",
         "tulips/b-2.jpg": "tulips",
         "manifest.json": None,
@@ -113,7 +111,7 @@ def test_another_programs_manifest_makes_no_project(home: Path, other: object) -
 
 def test_names_that_lead_out_are_refused_as_ever(home: Path) -> None:
     path = zipped(home / "project.tm", {"../out-!-0.jpg": b"x", **SAMPLES, **manifest()})
-    report = {source.name: source.class_name for source in archive_offer(path).sources}
+    report = {source.name: source.class_name for source in sources_in_archive(path).sources}
     assert report == {"../out-!-0.jpg": None, **CLASSES}
 
 
@@ -127,6 +125,6 @@ def test_any_bytes_for_a_manifest_raise_nothing_but_what_people_can_read(home: P
                 data[rng.randrange(len(data))] = rng.randrange(256)
         path = zipped(home / "in.tm", {**SAMPLES, "manifest.json": bytes(data)})
         try:
-            assert set(classes(archive_offer(path))) >= set(CLASSES)
+            assert set(classes(sources_in_archive(path))) >= set(CLASSES)
         except StudioError as error:
             assert str(error)

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from studio.collect.importers import ingest_path, ingest_uploads, path_offer, what_is
-from studio.datasets.sources import Offer, Source
-from studio.datasets.tfrecord import Feature, encode, read_labels, write_record
+from studio.collect.importers import ingest_path, ingest_uploads, input_kind, sources_at_path
+from studio.datasets.sources import ImportSources, Source
+from studio.datasets.tf_example import Feature, encode_example
+from studio.datasets.tfrecord import read_labels, write_record
 from studio.errors import ImageRefused
 from studio.progress import Silent
 from tests.collect.material import Bench, files, image_bytes, write_files
@@ -27,14 +28,14 @@ def tf() -> Any:
 def records(*examples: dict[str, Feature]) -> bytes:
     file = BytesIO()
     for features in examples:
-        write_record(file, encode(features))
+        write_record(file, encode_example(features))
     return file.getvalue()
 
 
-def taken(offer: Offer) -> tuple[dict[str, Source], dict[str, str]]:
+def imported_and_skipped(sources: ImportSources) -> tuple[dict[str, Source], dict[str, str]]:
     images: dict[str, Source] = {}
     refused: dict[str, str] = {}
-    for source in offer.sources:
+    for source in sources.sources:
         try:
             source.read()
         except ImageRefused as refusal:
@@ -82,31 +83,30 @@ def test_files_that_tensorflow_wrote(tf: Any, bench: Bench, home: Path) -> None:
         (example(n, **{"image/class/label": n % 4}) for n in range(5, 9)),
     )
     write_files(home / "set", {"labels.txt": "장미\ntulips\n해바라기\n".encode()})
-    report = ingest_path(bench.database, bench.store, bench.project_id, home / "set", **bench.ingesting())
-    assert (report.added, report.refused) == (9, ())
+    report = ingest_path(bench.context(), home / "set")
+    assert (report.added, report.skipped) == (9, ())
     # Numbers 1, 2, 3 and 0: the last one but one has no name.
     assert sorted(map(str, bench.labels().values())) == sorted(
         ["장미"] * 3 + ["tulips"] * 2 + ["tulips", "해바라기", "3", "장미"]
     )
-    assert "flowers_train.tfrecord-00000-of-00002/0.jpg" in bench.finds()
-    assert "flowers_train.tfrecord-00000-of-00002/4/0.jpg" in bench.finds()
+    assert "flowers_train.tfrecord-00000-of-00002/0.jpg" in bench.outcomes()
+    assert "flowers_train.tfrecord-00000-of-00002/4/0.jpg" in bench.outcomes()
 
 
-@pytest.mark.parametrize("way", ["folder", "zip", "path", "uploads"])
-def test_every_way_in(bench: Bench, home: Path, way: str) -> None:
+@pytest.mark.parametrize("source_kind", ["folder", "zip", "path", "uploads"])
+def test_record_files_from_every_source(bench: Bench, home: Path, source_kind: str) -> None:
     examples: list[dict[str, Feature]] = [{"image": [image_bytes(n)], "label": [n % 2]} for n in range(4)]
     data = records(*examples)
     content = {"자료/train-00000-of-00001.tfrecord": data}
     folder = write_files(home / "in", content)
-    arrive: dict[str, Any] = bench.ingesting()  # type: ignore[assignment]
-    if way == "uploads":
-        report = ingest_uploads(bench.database, bench.store, bench.project_id, folder, None, **arrive)
+    if source_kind == "uploads":
+        report = ingest_uploads(bench.context(), folder, None)
     else:
         paths = {"folder": folder, "path": folder / next(iter(content))}
-        path = paths.get(way) or zipped(home / "in.zip", content)
-        assert what_is(path) == {"folder": "folder", "zip": "archive", "path": "records"}[way]
-        report = ingest_path(bench.database, bench.store, bench.project_id, path, **arrive)
-    assert (report.added, report.refused) == (4, ())
+        path = paths.get(source_kind) or zipped(home / "in.zip", content)
+        assert input_kind(path) == {"folder": "folder", "zip": "archive", "path": "records"}[source_kind]
+        report = ingest_path(bench.context(), path)
+    assert (report.added, report.skipped) == (4, ())
     assert sorted(map(str, bench.labels().values())) == ["0", "0", "1", "1"]
     assert max(total or 0 for _phase, _done, total in bench.progress.reports) == 4
 
@@ -136,7 +136,7 @@ def test_records_that_give_no_image_have_their_lines(home: Path) -> None:
     damaged = bytearray(records(good))
     damaged[-1] ^= 1
     folder = write_files(home / "in", {"a.tfrecord": data + file.getvalue() + bytes(damaged) + records(good)})
-    found, refused = taken(path_offer(folder, None, progress=Silent()))
+    found, refused = imported_and_skipped(sources_at_path(folder, None, progress=Silent()))
     assert [name.removeprefix("a.tfrecord/") for name in found] == [
         *("passwd", "5", "6", "c.jpg"),
         *([name.removeprefix("a.tfrecord/") for name in found][4:5]),
@@ -161,9 +161,9 @@ def test_records_that_give_no_image_have_their_lines(home: Path) -> None:
 
 def test_what_is_only_named_so_is_refused_as_no_image(bench: Bench, home: Path) -> None:
     folder = write_files(home / "in", {**files("roses/a.jpg"), "x.tfrecord": b"nothing", "y.tfrecord": b""})
-    report = ingest_path(bench.database, bench.store, bench.project_id, folder, **bench.ingesting())
+    report = ingest_path(bench.context(), folder)
     assert report.added == 1
-    assert [refusal.name for refusal in report.refused] == ["x.tfrecord", "y.tfrecord"]
+    assert [skipped.name for skipped in report.skipped] == ["x.tfrecord", "y.tfrecord"]
 
 
 def test_a_large_file_is_read_a_record_at_a_time(home: Path) -> None:
@@ -171,10 +171,12 @@ def test_a_large_file_is_read_a_record_at_a_time(home: Path) -> None:
     filling = bytes(1_000_000)
     with path.open("wb") as file:
         for number in range(60):
-            write_record(file, encode({"image/encoded": [image_bytes(number) + filling]}))
+            write_record(file, encode_example({"image/encoded": [image_bytes(number) + filling]}))
     tracemalloc.start()
     try:
-        count = sum(len(source.read()) > 0 for source in path_offer(path, None, progress=Silent()).sources)
+        count = sum(
+            len(source.read()) > 0 for source in sources_at_path(path, None, progress=Silent()).sources
+        )
         _now, peak_bytes = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -1,4 +1,4 @@
-"""Writing in turn: threads of one process one after the other, in the order they came, and none stuck."""
+"""The write lock: threads of one process get it in the order in which they asked, and none is stuck."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -6,39 +6,39 @@ from time import sleep
 
 import pytest
 
-from db.engine import Database, Turns, turns_of
-from db.labelling import newest_number, record
+from db.engine import Database, FairLock, write_lock
+from db.labelling import LabelOperation, latest_operation_number, record_operation
 from db.models import ProjectRow
 from tests.conftest import NOW
 
 
-def test_in_the_order_in_which_they_came() -> None:
-    turns, order = Turns(), list[int]()
+def test_threads_get_the_lock_in_the_order_in_which_they_asked() -> None:
+    lock, order = FairLock(), list[int]()
 
     def write(number: int) -> None:
-        with turns.turn():
+        with lock.held():
             order.append(number)
 
-    with turns.turn():
+    with lock.held():
         threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
-        for came, thread in enumerate(threads, 1):
+        for count, thread in enumerate(threads, 1):
             thread.start()
-            while len(turns._waiting) < came:
+            while len(lock._waiting) < count:
                 sleep(0.001)
     for thread in threads:
         thread.join()
     assert order == list(range(8))
 
 
-def test_a_turn_ends_with_an_error_too() -> None:
-    turns = Turns()
-    with pytest.raises(ValueError, match="x"), turns.turn():
+def test_an_error_releases_the_lock() -> None:
+    lock = FairLock()
+    with pytest.raises(ValueError, match="x"), lock.held():
         raise ValueError("x")
-    with turns.turn():
+    with lock.held():
         pass
 
 
-def test_a_thread_that_waits_for_itself_is_told(database: Database) -> None:
+def test_a_second_writing_session_in_a_thread_is_refused(database: Database) -> None:
     if database.engine.dialect.name != "sqlite":
         pytest.skip("PostgreSQL lets several write")
     with database.write(), pytest.raises(RuntimeError, match="one open already"), database.write():
@@ -47,8 +47,8 @@ def test_a_thread_that_waits_for_itself_is_told(database: Database) -> None:
         pass
 
 
-def test_all_who_open_a_file_share_its_turns(database: Database) -> None:
-    assert turns_of("a") is turns_of("a")
+def test_all_databases_of_a_file_share_its_lock(database: Database) -> None:
+    assert write_lock("a") is write_lock("a")
     if database.engine.dialect.name != "sqlite":
         pytest.skip("PostgreSQL has no file")
     others = Database(database.url.render_as_string(hide_password=False))
@@ -57,7 +57,7 @@ def test_all_who_open_a_file_share_its_turns(database: Database) -> None:
     others.close()
 
 
-def test_nobody_waits_long_among_eight(database: Database) -> None:
+def test_no_thread_of_eight_waits_long(database: Database) -> None:
     """SQLite's own waiting makes one of eight wait for seconds, where all together take two."""
     with database.write() as session:
         session.add(ProjectRow(id=1, name="p", created_at=NOW))
@@ -69,12 +69,12 @@ def test_nobody_waits_long_among_eight(database: Database) -> None:
             before = len(written)
             with database.write() as session:
                 went_first.append(len(written) - before)
-                record(session, operation_id=f"{number} {at}", project_id=1, at=NOW, targets={})
+                record_operation(session, LabelOperation(f"{number} {at}", 1, NOW))
                 sleep(0.005)
             written.append(number)
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(write, range(8)))
     with database.read() as session:
-        assert newest_number(session, 1) == 200
+        assert latest_operation_number(session, 1) == 200
     assert max(went_first) < 8 * 8

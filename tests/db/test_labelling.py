@@ -1,4 +1,4 @@
-"""Labels and their history: one act once, whole or not at all, and never lost under many writers."""
+"""Labels and their history: an operation is recorded once, as a whole or not at all, with many writers."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import func, select
 
 from db.engine import Database
-from db.labelling import record
+from db.labelling import LabelOperation, LabelTarget, record_operation
 from db.models import ImageClassRow, ImageRow, LabelChangeRow, LabelOperationRow, LabelRow, ProjectRow
 from tests.conftest import NOW
 
@@ -36,8 +36,8 @@ def project(database: Database) -> int:
 def test_an_act_is_done_once_however_often_it_is_asked(database: Database, project: int) -> None:
     for expected in (True, False, False):
         with database.write() as session:
-            done = record(
-                session, operation_id="op", project_id=project, at=NOW, targets={1: ("labelled", 1)}
+            done = record_operation(
+                session, LabelOperation("op", project, NOW, {1: LabelTarget("labelled", 1)})
             )
         assert (done is not None) is expected
     with database.read() as session:
@@ -45,12 +45,12 @@ def test_an_act_is_done_once_however_often_it_is_asked(database: Database, proje
 
 
 def test_a_bulk_act_of_more_images_than_a_statement_takes(database: Database, project: int) -> None:
-    everything = dict.fromkeys(range(1, 1201), ("labelled", 1))
+    everything = dict.fromkeys(range(1, 1201), LabelTarget("labelled", 1))
     with database.write() as session:
-        record(session, operation_id="in", project_id=project, at=NOW, targets=everything)
+        record_operation(session, LabelOperation("in", project, NOW, everything))
     with database.write() as session:
-        moved = dict.fromkeys(everything, ("labelled", 2))
-        record(session, operation_id="move", project_id=project, at=NOW, targets=moved)
+        moved = dict.fromkeys(everything, LabelTarget("labelled", 2))
+        record_operation(session, LabelOperation("move", project, NOW, moved))
     with database.read() as session:
         assert session.scalar(select(func.count()).where(LabelRow.class_id == 2)) == 1200
         before = session.scalars(
@@ -61,7 +61,7 @@ def test_a_bulk_act_of_more_images_than_a_statement_takes(database: Database, pr
 
 def test_a_failed_act_leaves_nothing(database: Database, project: int) -> None:
     with pytest.raises(RuntimeError), database.write() as session:
-        record(session, operation_id="op", project_id=project, at=NOW, targets={1: ("labelled", 1)})
+        record_operation(session, LabelOperation("op", project, NOW, {1: LabelTarget("labelled", 1)}))
         raise RuntimeError
     with database.read() as session:
         assert session.scalar(select(func.count()).select_from(LabelOperationRow)) == 0
@@ -71,8 +71,8 @@ def test_a_failed_act_leaves_nothing(database: Database, project: int) -> None:
 def test_many_writers_wait_for_each_other(database: Database, project: int) -> None:
     def write(number: int) -> None:
         with database.write() as session:
-            target = {number + 1: ("labelled", number % 2 + 1)}
-            record(session, operation_id=f"op{number}", project_id=project, at=NOW, targets=target)
+            target = {number + 1: LabelTarget("labelled", number % 2 + 1)}
+            record_operation(session, LabelOperation(f"op{number}", project, NOW, target))
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(write, range(200)))

@@ -15,7 +15,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import select, text
 
 from db.engine import Base, Database
-from db.labelling import newest_number
+from db.labelling import latest_operation_number
 from db.migrate import SchemaTooNew, migrate
 from db.migrations import HEAD
 from db.models import (
@@ -27,13 +27,13 @@ from db.models import (
     ShareLinkRow,
     VisitorFeedbackRow,
 )
-from studio.curate.labels import undo
 from studio.retrain.curve import CurvePoint
 from studio.retrain.evaluation.evaluation import Evaluation
 from studio.retrain.options import RunOptions
-from studio.retrain.runs.run_records import create_run, curve, give_job, run, runs
-from studio.share.links import create, links, opened_by
+from studio.retrain.runs.run_records import create_run, get_curve, get_run, list_runs, set_job
+from studio.share.links import create, list_links, resolve_token
 from tests.conftest import NOW
+from tests.curate.material import apply_as, undo_operation
 
 
 def test_migrations_make_the_models_tables(database: Database) -> None:
@@ -145,8 +145,9 @@ def test_the_third_step_numbers_the_history_and_loses_none_of_it(database: Datab
     assert [(c.colour, c.hotkey, c.removed_at) for c in classes] == [("", "", None)] * 3
     # It goes on from there.
     with database.write() as session:
-        assert undo(session, 1, "redo", new_operation_id="once more", now=NOW) == 2
-        assert newest_number(session, 1) == 5
+        (undone,) = apply_as(session, 1, "", undo_operation("once more", "redo"))
+        assert len(undone.changes or ()) == 2
+        assert latest_operation_number(session, 1) == 5
 
 
 RUN = """
@@ -174,12 +175,12 @@ def test_the_fourth_step_keeps_runs_and_lets_one_job_do_several(database: Databa
     migrate(database)
     with database.write() as session:
         assert compare_metadata(MigrationContext.configure(session.connection()), Base.metadata) == []
-        found = run(session, 50)
+        found = get_run(session, 50)
         assert (found.options.seed, found.job_id, found.folder) == (3, 1, "f")
-        assert curve(session, 50) == (CurvePoint(1, "training", 0.5, 1.5),)
+        assert get_curve(session, 50) == (CurvePoint(1, "training", 0.5, 1.5),)
         assert session.scalars(select(ModelRow.id)).all() == [7]
         second = create_run(session, 1, 1, RunOptions(), NOW)
-        give_job(session, second, 1)
+        set_job(session, second, 1)
 
 
 RESULTS = """
@@ -219,12 +220,12 @@ def test_the_fifth_step_keeps_what_runs_came_to_and_counts_their_images(database
     migrate(database)
     with database.read() as session:
         assert compare_metadata(MigrationContext.configure(session.connection()), Base.metadata) == []
-        waiting, finished = runs(session, 1)
+        waiting, finished = list_runs(session, 1)
         assert (waiting.id, waiting.images, waiting.evaluation) == (2, 0, None)
         assert finished.images == 2
         assert finished.evaluation is not None
         assert (finished.evaluation.accuracy, finished.evaluation.predictions) == (1, ())
-        whole = run(session, 1).evaluation
+        whole = get_run(session, 1).evaluation
     assert whole == Evaluation.from_json(older)
     assert whole.predictions[0].sha256 == "b"
 
@@ -250,16 +251,16 @@ def test_the_sixth_step_keeps_runs_and_lets_them_be_shared(database: Database) -
     migrate(database)
     with database.write() as session:
         assert compare_metadata(MigrationContext.configure(session.connection()), Base.metadata) == []
-        assert run(session, 50).options.seed == 3
-        assert curve(session, 50) == (CurvePoint(1, "training", 0.5, 1.5),)
+        assert get_run(session, 50).options.seed == 3
+        assert get_curve(session, 50) == (CurvePoint(1, "training", 0.5, 1.5),)
         link_id, token = create(session, 50, "데모", NOW)
         session.add(VisitorFeedbackRow(link_id=link_id, answered="장미", score=0.9, image_id=1, at=NOW))
         session.flush()
-        (link,) = links(session, 1)
-        assert (link.name, link.opened, link.marked, link.images) == ("데모", 0, 1, 1)
-        assert opened_by(session, token, NOW) is not None
+        (link,) = list_links(session, 1)
+        assert (link.name, link.page_views, link.feedback_count, link.feedback_images) == ("데모", 0, 1, 1)
+        assert resolve_token(session, token, NOW) is not None
     with database.write() as session:
-        # An image that goes leaves the mark; a run that goes takes its links along.
+        # Feedback stays when its image is deleted; links go with their run.
         session.execute(text("DELETE FROM images"))
         assert session.scalars(select(VisitorFeedbackRow.image_id)).all() == [None]
         session.execute(text("DELETE FROM runs"))

@@ -1,9 +1,8 @@
-"""A studio of its own for the browser tests, and the browser that visits it."""
+"""A server on a free port for the browser tests, the browser, and helpers that wait for pages."""
 
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -15,38 +14,31 @@ import psutil
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from tests.conftest import until
+from tests.conftest import free_port, until
 
-expect.set_options(timeout=30_000)  # a test is of what comes, not of how busy the machine is
+expect.set_options(timeout=30_000)  # long: a busy machine must not fail a test
 ROOT = Path(__file__).resolve().parents[2]
 _HERE = re.compile(r"(https?|wss?)://(127\.0\.0\.1|localhost)[:/]|(data|blob|about|chrome-error):")
 SCREENSHOTS = os.environ.get("STUDIO_SCREENSHOTS")
-"""A folder for screenshots, for whoever wants to look."""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+"""Folder for screenshots; none are taken without it."""
 
 
 def _answers(process: subprocess.Popen[bytes], address: str) -> bool:
-    assert process.poll() is None, "the server ended at its start"
+    assert process.poll() is None, "the server did not start"
     try:
         urllib.request.urlopen(f"{address}/_stcore/health", timeout=60).close()
     except urllib.error.HTTPError:
-        return True  # it answers, if only to refuse: the gate is up
+        return True  # it answers, with 401 where authentication is on
     except OSError:
         return False
     return True
 
 
 @contextmanager
-def serving(home: Path, *arguments: str, **environment: str) -> Iterator[tuple[str, psutil.Process]]:
-    """Run `python -m studio serve` on a free port; give its address and its process.
+def run_server(home: Path, *arguments: str, **environment: str) -> Iterator[tuple[str, psutil.Process]]:
+    """Run `python -m studio serve` on a free port; yield its URL and its process.
 
-    Few tests train: unless STUDIO_WARM is given, nothing is imported for that before it is needed.
+    Few tests train: unless STUDIO_WARM is given, the worker does not import training libraries in advance.
     """
     port = free_port()
     process = subprocess.Popen(
@@ -91,9 +83,9 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """A studio with nothing in it: its address, and its data folder."""
+    """A server with an empty data folder: its URL, and the folder."""
     home = tmp_path_factory.mktemp("스튜디오 home") / "data"
-    with serving(home) as (address, _process):
+    with run_server(home) as (address, _process):
         yield address, home
 
 
@@ -107,16 +99,16 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def page(context: BrowserContext) -> Iterator[Page]:
-    """A page in which no script fails, none that came with a name runs, and that needs no internet."""
+    """A page; fails the test on a script error, an injected script, or a request to another host."""
     page = context.new_page()
-    faults: list[str] = []
-    elsewhere: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("request", lambda request: None if _HERE.match(request.url) else elsewhere.append(request.url))
+    errors: list[str] = []
+    external: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("request", lambda request: None if _HERE.match(request.url) else external.append(request.url))
     yield page
-    assert faults == []
-    assert elsewhere == []
-    if not page.is_closed():  # as a test that closes it half way leaves it
+    assert errors == []
+    assert external == []
+    if not page.is_closed():  # by the test itself
         assert page.evaluate("window.hacked") is None
 
 
@@ -132,37 +124,36 @@ _SETTLED = """() => {
 }"""
 
 
-def settled(page: Page) -> None:
-    """Wait until a page of the studio has come and nothing in it moves.
+def wait_until_settled(page: Page) -> None:
+    """Wait until a page has loaded and its controls do not move.
 
-    Streamlit fetches the parts of a page one after the other, and what is above moves what is below: a click
-    sent meanwhile goes past its aim, now and then. A person looks first and clicks again; a test does not.
+    Streamlit loads the parts of a page one after the other, and elements move meanwhile: a click could miss.
     """
     page.wait_for_function(_SETTLED)
 
 
 def visit(page: Page, address: str) -> None:
-    """Open a page of the studio and wait until it has settled."""
+    """Open a URL of the studio and wait until the page does not move."""
     page.goto(address)
-    settled(page)
+    wait_until_settled(page)
 
 
-def go_to(page: Page, room: str) -> None:
-    """Open a room by its name at the top, once the page has settled, and wait until it is there."""
-    settled(page)
-    page.get_by_role("link", name=room, exact=True).click()
-    page.wait_for_url(re.compile(r"/(\?|$)" if room == "Home" else f"/{room.lower()}"))
-    settled(page)
+def go_to(page: Page, name: str) -> None:
+    """Open a page by its link in the navigation, and wait until it is there."""
+    wait_until_settled(page)
+    page.get_by_role("link", name=name, exact=True).click()
+    page.wait_for_url(re.compile(r"/(\?|$)" if name == "Home" else f"/{name.lower()}"))
+    wait_until_settled(page)
 
 
 def choose_tab(page: Page, name: str) -> None:
-    """Choose a tab by its name, once the page has settled."""
-    settled(page)
+    """Choose a tab by its name."""
+    wait_until_settled(page)
     page.get_by_role("tab", name=name).click()
 
 
-def look(page: Page, name: str) -> None:
-    """Keep a screenshot where somebody asked for them."""
+def take_screenshot(page: Page, name: str) -> None:
+    """Take a screenshot if STUDIO_SCREENSHOTS names a folder."""
     if SCREENSHOTS:
         page.wait_for_timeout(700)
         page.screenshot(path=Path(SCREENSHOTS) / f"{name}.png", full_page=True)

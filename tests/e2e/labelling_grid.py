@@ -1,4 +1,4 @@
-"""Driving the labelling grid as a person does, and reading what it shows and what became of it."""
+"""Helpers to drive the labelling grid, and to read what it shows and what the database holds."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -12,13 +12,12 @@ from playwright.sync_api import Locator, Page, expect
 from sqlalchemy import insert, select
 
 from db.models import AnalysisRow, ImageClassRow, LabelRow
-from studio.collect.ingest import ingest
+from studio.collect.ingest import ImportContext, ingest
 from studio.data import open_database
 from studio.datasets.projects import Project, create_project
 from studio.datasets.sources import Source
 from studio.images.provenance import Provenance
 from studio.images.store import ImageStore
-from studio.progress import Silent
 from studio.settings import Settings
 from tests.conftest import NOW
 from tests.e2e.conftest import ROOT
@@ -28,26 +27,28 @@ Target = tuple[str, str | None]
 """A state, and the name of a class."""
 
 
-def fill(home: Path, name: str, sources: Iterable[Source], *, looks: bool = False) -> Project:
-    """Make a project in a data folder, and take images into it as the studio does.
+def fill(home: Path, name: str, sources: Iterable[Source], *, analyse: bool = False) -> Project:
+    """Create a project with images in a data folder.
 
-    looks: whether the studio is to look through them by itself, as it does; else it believes it has.
+    analyse: let the studio analyse the images; otherwise the database says that it has.
     """
     settings = Settings(home=home)
     database = open_database(settings)
     with database.write() as session:
         project = create_project(session, name, NOW)
     store = ImageStore(settings.images_dir)
-    ingest(database, store, project.id, list(sources), progress=Silent(), clock=lambda: NOW)
-    if not looks:
+    ingest(
+        ImportContext(database=database, store=store, project_id=project.id, clock=lambda: NOW), list(sources)
+    )
+    if not analyse:
         with database.write() as session:
-            session.execute(insert(AnalysisRow), looked_through(project.id))
+            session.execute(insert(AnalysisRow), finished_analysis_rows(project.id))
     database.close()
     return project
 
 
-def looked_through(project_id: int) -> list[dict[str, Any]]:
-    """Return the rows of looks that nothing which a test does makes due again."""
+def finished_analysis_rows(project_id: int) -> list[dict[str, Any]]:
+    """Return rows of analyses that are up to date whatever a test does."""
     never = {"project_id": project_id, "operation_number": 2**30, "facts": {"classes": 9}, "at": NOW}
     return [{"kind": kind, **never} for kind in ("survey", "review")]
 
@@ -59,7 +60,7 @@ def source(
 
 
 def targets(home: Path, project_id: int) -> dict[int, Target]:
-    """Return what each image is, as the database has it."""
+    """Return state and class of each image in the database."""
     database = open_database(Settings(home=home))
     with database.read() as session:
         rows = session.execute(
@@ -80,14 +81,14 @@ def open_grid(page: Page, address: str, project: str, query: str = "") -> Locato
     return grid
 
 
-def shelf(page: Page, name: str) -> Locator:
-    """Return the row of a state, a class or a finding in the panel beside the grid."""
-    return page.locator(".shelf").filter(has=page.get_by_text(name, exact=True))
+def sidebar_entry(page: Page, name: str) -> Locator:
+    """Return the entry of a state, a class or a finding in the sidebar."""
+    return page.locator(".sidebar-entry").filter(has=page.get_by_text(name, exact=True))
 
 
 def expect_count(page: Page, name: str, count: int) -> None:
-    """Expect that a row of the panel says so many images."""
-    expect(shelf(page, name).locator(".count")).to_have_text(f"{count:,}", timeout=LONG_MS)
+    """Expect the image count of an entry of the sidebar."""
+    expect(sidebar_entry(page, name).locator(".count")).to_have_text(f"{count:,}", timeout=LONG_MS)
 
 
 def tile(page: Page, image_id: int) -> Locator:
@@ -95,12 +96,12 @@ def tile(page: Page, image_id: int) -> Locator:
 
 
 def focused(page: Page) -> int:
-    """Return the id of the image that has the focus."""
+    """Return the id of the focused image."""
     return int(page.locator(".tile.focus").get_attribute("data-id") or 0)
 
 
 def shown(page: Page) -> list[int]:
-    """Return the ids of the tiles that there are, in their order."""
+    """Return the ids of the drawn tiles, in their order."""
     ids: list[int] = page.locator(".floor").evaluate(
         "floor => [...floor.querySelectorAll('.tile')]"
         ".sort((a, b) => a.ariaPosInSet - b.ariaPosInSet).map(tile => Number(tile.dataset.id))"
@@ -108,9 +109,9 @@ def shown(page: Page) -> list[int]:
     return ids
 
 
-def saved(page: Page) -> None:
-    """Wait until nothing waits to be saved."""
-    # What was just pressed is said with the next frame.
+def wait_until_saved(page: Page) -> None:
+    """Wait until all labels are saved."""
+    # The status of a key press is drawn with the next frame.
     page.evaluate("new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
     expect(page.locator(".status .saved")).to_have_text("All saved", timeout=LONG_MS)
 
@@ -122,7 +123,7 @@ def press(page: Page, *keys: str) -> None:
 
 @contextmanager
 def killed(server: psutil.Process) -> Iterator[Callable[[], None]]:
-    """Kill a server; what is given starts it again, on the same port and folder. It is ended afterwards."""
+    """Kill a server; yield a function that starts it again on the same port and folder, until the end."""
     command, environment = server.cmdline(), server.environ()
     server.kill()
     server.wait(20)

@@ -14,7 +14,7 @@ from studio.datasets.projects import Project
 from studio.settings import Settings
 from tests.collect.material import image_bytes
 from tests.conftest import NOW, until
-from tests.e2e.conftest import look
+from tests.e2e.conftest import take_screenshot
 from tests.e2e.labelling_grid import fill, open_grid, press, source, targets
 
 pytestmark = pytest.mark.browser
@@ -63,7 +63,7 @@ def open_classes(page: Page) -> Locator:
 
 def acts_in(history: Locator) -> Locator:
     """Return what people did: images may have come in at once or in two lots."""
-    return history.get_by_role("listitem").filter(has_not_text="came in")
+    return history.get_by_role("listitem").filter(has_not_text="added")
 
 
 def change(field: Locator, value: str) -> None:
@@ -76,7 +76,7 @@ def test_classes_are_added_named_coloured_and_given_keys(served: tuple[str, Path
     project = filled(home, "이름")
     open_grid(page, address, "이름")
     dialog = open_classes(page)
-    look(page, "classes")
+    take_screenshot(page, "classes")
     new = dialog.get_by_label("Name of a new class")
     change(new, "   ")
     expect(dialog.get_by_text("expected a class name of 1 to 80 characters")).to_be_visible()
@@ -89,7 +89,7 @@ def test_classes_are_added_named_coloured_and_given_keys(served: tuple[str, Path
     expect(dialog.get_by_text("There is a class named 장미 already.")).to_be_visible()
     expect(tulip).to_have_value("장미")  # there to be mended
     expect(tulip).to_have_attribute("aria-invalid", "true")
-    look(page, "classes-refused")
+    take_screenshot(page, "classes-refused")
     tulip.press("Escape")
     expect(tulip).to_have_value("tulip")
     expect(dialog).to_be_visible()
@@ -141,11 +141,11 @@ def test_the_order_by_keys_by_buttons_and_by_hand(served: tuple[str, Path], page
     page.mouse.move(handle["x"] + 8, handle["y"] + 8)
     page.mouse.down()
     page.mouse.move(handle["x"] + 8, last["y"] + last["height"] - 4, steps=8)
-    look(page, "classes-dragged")
+    take_screenshot(page, "classes-dragged")
     page.mouse.up()
     until(lambda: names(home, project) == ["tulip", HOSTILE, "장미"])
     page.reload()
-    expect(page.get_by_role("navigation", name="What to look at").locator(".name")).to_contain_text(
+    expect(page.get_by_role("navigation", name="Filter images").locator(".name")).to_contain_text(
         ["All", "Unlabelled", "Labelled", "Rejected", "tulip", HOSTILE, "장미"]
     )
 
@@ -158,7 +158,7 @@ def test_merged_deleted_and_brought_back_by_the_history(served: tuple[str, Path]
     dialog = open_classes(page)
     dialog.get_by_role("button", name="Merge tulip into another class").click()
     expect(dialog.get_by_text("Its 2 images move to")).to_be_visible()
-    look(page, "classes-merge")
+    take_screenshot(page, "classes-merge")
     dialog.get_by_label("Class that tulip is merged into").select_option("장미")
     dialog.get_by_role("button", name="Merge", exact=True).click()
     until(lambda: sizes(home, project) == Counter({"장미": 6, HOSTILE: 3, "unlabelled": UNLABELLED}))
@@ -186,7 +186,7 @@ def test_merged_deleted_and_brought_back_by_the_history(served: tuple[str, Path]
     expect(acts.nth(0)).to_contain_text(re.compile("second|minute|now"))
     expect(acts.nth(1)).to_contain_text("class tulip merged into 장미")
     expect(history.get_by_role("listitem").last).to_contain_text("The studio")
-    look(page, "history")
+    take_screenshot(page, "history")
     # The older one first: what was done since stays.
     acts.nth(1).get_by_role("button", name=re.compile("^Undo")).click()
     until(lambda: sizes(home, project) == Counter({"장미": 4, "tulip": 2, "unlabelled": UNLABELLED + 3}))
@@ -197,7 +197,7 @@ def test_merged_deleted_and_brought_back_by_the_history(served: tuple[str, Path]
     acts.nth(1).get_by_role("button", name=re.compile("^Undo")).click()
     until(lambda: targets(home, project.id) == before)
     assert sorted(names(home, project)) == sorted(SIZES)
-    look(page, "history-undone")
+    take_screenshot(page, "history-undone")
     page.keyboard.press("Escape")
     expect(history).not_to_be_visible()
 
@@ -228,7 +228,7 @@ def label_often(home: Path, project: Project, times: int) -> None:
     for number in range(times):
         with database.write() as session:
             name = list(SIZES)[number % 2]
-            labels.label(session, project.id, [image], name, operation_id=f"긴 {number}", now=NOW)
+            labels.label_images(session, project.id, [image], name, operation_id=f"긴 {number}", now=NOW)
     database.close()
 
 
@@ -242,7 +242,7 @@ def test_a_phone_in_the_dark(served: tuple[str, Path], browser: Browser) -> None
     page.get_by_role("button", name="Classes…").tap()
     dialog = page.get_by_role("dialog", name="Classes")
     dialog.get_by_role("button", name="Delete tulip").tap()
-    look(page, "classes-phone-dark")
+    take_screenshot(page, "classes-phone-dark")
     assert dialog.evaluate("dialog => dialog.scrollWidth <= dialog.clientWidth")
     dialog.get_by_role("button", name="Delete the class").tap()
     until(lambda: names(home, project) == ["장미", HOSTILE])
@@ -250,7 +250,7 @@ def test_a_phone_in_the_dark(served: tuple[str, Path], browser: Browser) -> None
     page.get_by_role("button", name="History").tap()
     history = page.get_by_role("dialog", name="History")
     expect(acts_in(history)).to_have_count(1)
-    look(page, "history-phone-dark")
+    take_screenshot(page, "history-phone-dark")
     assert history.evaluate("panel => panel.scrollWidth <= panel.clientWidth")
     history.get_by_role("button", name="Undo: class tulip removed").tap()
     until(lambda: sizes(home, project)["tulip"] == SIZES["tulip"])

@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
-from db.duplicate_groups import join
+from db.duplicate_groups import merge_pairs
 from db.models import FindingRow
 from studio.data import open_database
 from studio.datasets.projects import Project, project_classes
@@ -17,17 +17,17 @@ from studio.images.provenance import Provenance
 from studio.settings import Settings
 from tests.collect.material import image_bytes
 from tests.conftest import FLOWERS
-from tests.e2e.conftest import go_to, look
+from tests.e2e.conftest import go_to, take_screenshot
 from tests.e2e.labelling_grid import (
     LONG_MS,
     fill,
     focused,
     open_grid,
     press,
-    saved,
     source,
     targets,
     tile,
+    wait_until_saved,
 )
 
 pytestmark = pytest.mark.browser
@@ -77,7 +77,7 @@ def filled(home: Path, name: str) -> tuple[Project, list[int]]:
                 if at % 2 == 0
             ],
         )
-        join(session, project.id, [(ids[-1], ids[-2]), (ids[-1], ids[-3])])
+        merge_pairs(session, project.id, [(ids[-1], ids[-2]), (ids[-1], ids[-3])])
     database.close()
     return project, ids
 
@@ -128,7 +128,7 @@ def test_every_key_of_the_list(served: tuple[str, Path], page: Page) -> None:
 
     press(page, "?")
     listed = set(page.locator(".help-dialog kbd").all_inner_texts())
-    look(page, "curating-keys")
+    take_screenshot(page, "curating-keys")
     press(page, "Escape")
     expect(page.locator(".help-dialog")).not_to_be_visible()
     tried.add("?")
@@ -205,7 +205,7 @@ def test_every_key_of_the_list(served: tuple[str, Path], page: Page) -> None:
     tried |= {"U", "Shift + U", "Ctrl/⌘ + Z", "Ctrl/⌘ + Shift + Z"}
 
     press(page, "z")
-    dialog = page.locator("dialog.closer")
+    dialog = page.locator("dialog.viewer")
     expect(dialog.locator("img")).to_be_visible()
     seen = focused(page)
     press(page, "ArrowRight", "ArrowLeft", "2")  # keys for labels work here, and go on to the next
@@ -227,13 +227,13 @@ def test_every_key_of_the_list(served: tuple[str, Path], page: Page) -> None:
     press(page, "u")
     assert on_screen(page, ".suggested") == there
     tried.add("Shift + Enter")
-    saved(page)
+    wait_until_saved(page)
     assert tried == listed
 
     # None of these reached the page's own shortcuts: r runs it again, c clears what it keeps.
     press(page, "r", "Escape", "c", "Escape")
     expect(page.get_by_text("Clear cache")).to_have_count(0)
-    look(page, "curating-labelled")
+    take_screenshot(page, "curating-labelled")
     expect(page.get_by_text("no longer belong here")).to_be_visible()
     page.get_by_role("button", name="Refresh").click()
     expect(page.get_by_text("no longer belong here")).not_to_be_visible()
@@ -268,7 +268,7 @@ def test_the_mouse_does_it_all(served: tuple[str, Path], page: Page) -> None:
     page.mouse.down()
     page.mouse.move((from_x + to_x) / 2, to_y, steps=4)
     page.mouse.move(to_x, to_y, steps=4)
-    look(page, "curating-band")
+    take_screenshot(page, "curating-band")
     page.mouse.up()
     expect(selected(page)).to_have_count(6)
 
@@ -278,7 +278,7 @@ def test_the_mouse_does_it_all(served: tuple[str, Path], page: Page) -> None:
     page.mouse.down()
     page.mouse.move(*middle(first), steps=6)
     expect(page.get_by_text("6 images", exact=True)).to_be_visible()
-    look(page, "curating-drop")
+    take_screenshot(page, "curating-drop")
     page.mouse.up()
     band = [ids[row * wide + column] for row in range(2) for column in range(3)]
     for image in band:
@@ -297,7 +297,7 @@ def test_the_mouse_does_it_all(served: tuple[str, Path], page: Page) -> None:
     page.get_by_role("button", name="Unlabel", exact=True).click()
     tile(page, ids[wide + 4]).click()
     page.get_by_role("button", name="Label…").click()
-    page.locator(".chooser").get_by_role("option", name="tulip").click()
+    page.locator(".class-picker").get_by_role("option", name="tulip").click()
     expect(chip(page, ids[wide + 4])).to_have_text("tulip")
     suggested = page.locator(".tile.suggested").first
     image = int(suggested.get_attribute("data-id") or 0)
@@ -306,22 +306,22 @@ def test_the_mouse_does_it_all(served: tuple[str, Path], page: Page) -> None:
     expect(chip(page, image)).to_have_text("tulip")
 
     tile(page, ids[4]).dblclick()
-    expect(page.locator("dialog.closer img")).to_be_visible()
+    expect(page.locator("dialog.viewer img")).to_be_visible()
     expect(selected(page)).to_have_count(0)
-    look(page, "curating-closer")
-    page.locator("dialog.closer").get_by_role("button", name=re.compile("tulip")).click()
+    take_screenshot(page, "curating-closer")
+    page.locator("dialog.viewer").get_by_role("button", name=re.compile("tulip")).click()
     expect(chip(page, ids[4])).to_have_text("tulip")
     press(page, "Escape")
 
-    # Copies side by side: all but the best are rejected.
-    saved(page)
-    page.get_by_role("button", name="Copies").click()
+    # Grouped by duplicates: all but the best are rejected.
+    wait_until_saved(page)
+    page.get_by_role("button", name="Duplicates").click()
     expect(page.locator(".tile")).to_have_count(3)
-    expect(page.locator(".badge.copy", has_text="★")).to_have_count(1)
+    expect(page.locator(".badge.duplicate", has_text="★")).to_have_count(1)
     press(page, "Control+a")
-    page.get_by_role("button", name="Reject copies, keep ★").click()
+    page.get_by_role("button", name="Reject duplicates, keep ★").click()
     expect(page.locator(".tile.rejected")).to_have_count(2)
-    saved(page)
+    wait_until_saved(page)
     now = targets(home, project.id)
     assert sorted(now[image][0] for image in ids[-3:]) == ["rejected", "rejected", "unlabelled"]
     assert all(now[image] == ("labelled", CLASSES[0]) for image in band if image != ids[4])
@@ -342,10 +342,10 @@ def test_a_finger_does_it_all(served: tuple[str, Path], browser: Browser) -> Non
     context = browser.new_context(viewport=PHONE, has_touch=True, is_mobile=True, color_scheme="dark")
     context.set_default_timeout(30_000)
     page = context.new_page()
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
     open_grid(page, address, "손가락", "&state=unlabelled")
-    look(page, "phone-curating")
+    take_screenshot(page, "phone-curating")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1")
 
     hold(page, tile(page, ids[0]))
@@ -353,16 +353,16 @@ def test_a_finger_does_it_all(served: tuple[str, Path], browser: Browser) -> Non
     tile(page, ids[2]).tap()
     tile(page, ids[3]).tap()
     expect(page.get_by_text("3 selected", exact=True)).to_be_visible()
-    look(page, "phone-curating-selected")
+    take_screenshot(page, "phone-curating-selected")
     page.get_by_role("button", name="Label…").tap()
-    page.locator(".chooser").get_by_role("option", name="tulip").tap()
+    page.locator(".class-picker").get_by_role("option", name="tulip").tap()
     for image in (ids[0], ids[2], ids[3]):
         expect(chip(page, image)).to_have_text("tulip")
 
     tile(page, ids[1]).tap()  # nothing is selected: a tap looks closer
-    dialog = page.locator("dialog.closer")
+    dialog = page.locator("dialog.viewer")
     expect(dialog.locator("img")).to_be_visible()
-    look(page, "phone-curating-closer")
+    take_screenshot(page, "phone-curating-closer")
     dialog.get_by_role("button", name=re.compile("tulip")).tap()
     dialog.get_by_role("button", name="Next image").tap()
     dialog.get_by_role("button", name="Reject", exact=True).tap()
@@ -373,21 +373,21 @@ def test_a_finger_does_it_all(served: tuple[str, Path], browser: Browser) -> Non
     expect(chip(page, ids[3])).to_have_text("tulip")
 
     page.get_by_role("button", name=re.compile("^tulip")).tap()  # the strip of shelves
-    saved(page)
+    wait_until_saved(page)
     expect(page.locator(".tile[data-state='labelled']")).to_have_count(4 + LABELLED // 3)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1")
     assert {image for image, target in targets(home, project.id).items() if target[1] == "tulip"} >= set(
         ids[:4]
     )
     context.close()
-    assert faults == []
+    assert errors == []
 
 
 def test_the_address_keeps_what_is_looked_at(served: tuple[str, Path], page: Page) -> None:
     address, home = served
     _project, ids = filled(home, "주소")
     open_grid(page, address, "주소")
-    side = page.get_by_role("navigation", name="What to look at")
+    side = page.get_by_role("navigation", name="Filter images")
     side.get_by_role("button", name="Unlabelled").click()
     order = page.get_by_label("Order")
     order.select_option("oldest")
@@ -396,7 +396,7 @@ def test_the_address_keeps_what_is_looked_at(served: tuple[str, Path], page: Pag
     page.get_by_label("Licence").select_option("CC BY 4.0")
     expect(page.locator(".tile")).to_have_count(1)
     expect(tile(page, ids[0]).or_(page.locator(".tile").first)).to_have_attribute("title", "free.jpg")
-    look(page, "curating-filtered")
+    take_screenshot(page, "curating-filtered")
     for part in ("state=unlabelled", "order=oldest", "licence=CC", "project="):
         assert part in page.url
     page.reload()
@@ -428,14 +428,14 @@ def test_the_address_keeps_what_is_looked_at(served: tuple[str, Path], page: Pag
     # Another room and back, and what was done can still be undone.
     image = focused(page)
     press(page, "2")
-    saved(page)
+    wait_until_saved(page)
     go_to(page, "Retrain")
     expect(page.get_by_role("heading", name="Retrain", exact=True)).to_be_visible()
     go_to(page, "Curate")
     expect(chip(page, image)).to_have_text("tulip")
     page.get_by_role("button", name="Undo").click()
     expect(chip(page, image)).not_to_have_text("tulip")
-    saved(page)
+    wait_until_saved(page)
 
 
 def test_what_a_screen_reader_hears(served: tuple[str, Path], page: Page) -> None:
@@ -447,14 +447,14 @@ def test_what_a_screen_reader_hears(served: tuple[str, Path], page: Page) -> Non
     first = page.get_by_role("option", name=f"{names[0]}, unlabelled, suggested: tulip, 90%", exact=True)
     expect(first).to_have_attribute("aria-posinset", "1")
     expect(first).to_have_attribute("aria-setsize", str(len(ids)))
-    expect(grid).to_have_attribute("aria-activedescendant", "picture-0")
+    expect(grid).to_have_attribute("aria-activedescendant", "image-0")
     live = page.locator(".live")
     press(page, "1")
     expect(live).to_have_text(f"{CLASSES[0]} · 1 image")
     expect(
         page.get_by_role("option", name=f"{names[0]}, {CLASSES[0]}, no longer belongs here")
     ).to_be_visible()
-    expect(grid).to_have_attribute("aria-activedescendant", "picture-1")
+    expect(grid).to_have_attribute("aria-activedescendant", "image-1")
     press(page, "Shift+ArrowRight")
     expect(page.locator(".tile.focus")).to_have_attribute("aria-selected", "true")
     press(page, "x")
@@ -462,9 +462,9 @@ def test_what_a_screen_reader_hears(served: tuple[str, Path], page: Page) -> Non
     press(page, "u")
     expect(live).to_have_text("Undone: Rejected · 2 images")
     expect(page.get_by_role("option", name=f"{names[1]}, unlabelled", exact=True)).to_be_visible()
-    page.get_by_role("button", name="Copies").click()
-    expect(page.get_by_role("option", name=re.compile("the best of its copies"))).to_have_count(1)
-    expect(page.get_by_role("option", name=re.compile("a copy of another image"))).to_have_count(2)
+    page.get_by_role("button", name="Duplicates").click()
+    expect(page.get_by_role("option", name=re.compile("best of its duplicates"))).to_have_count(1)
+    expect(page.get_by_role("option", name=re.compile("duplicate of another image"))).to_have_count(2)
 
 
 def test_more_like_this_the_map_classes_and_history_open(served: tuple[str, Path], page: Page) -> None:
@@ -484,7 +484,7 @@ def test_more_like_this_the_map_classes_and_history_open(served: tuple[str, Path
     expect(page.get_by_role("button", name="늦은 class")).to_be_visible()
     press(page, "4")
     expect(page.locator(".tile").first.locator(".chip")).to_have_text("늦은 class")
-    saved(page)
+    wait_until_saved(page)
     page.get_by_role("button", name="History").click()
     history = page.get_by_role("dialog", name="History")
     history.get_by_role("button", name="Undo").first.click()

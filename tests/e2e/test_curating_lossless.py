@@ -18,7 +18,7 @@ from studio.datasets.sources import Source
 from studio.settings import Settings
 from tests.collect.material import image_bytes
 from tests.conftest import FLOWERS
-from tests.e2e.conftest import serving
+from tests.e2e.conftest import run_server
 from tests.e2e.labelling_grid import (
     LONG_MS,
     Target,
@@ -27,10 +27,10 @@ from tests.e2e.labelling_grid import (
     killed,
     open_grid,
     press,
-    saved,
     source,
     targets,
     tile,
+    wait_until_saved,
 )
 
 pytestmark = pytest.mark.browser
@@ -141,7 +141,7 @@ def images() -> Iterator[Source]:
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     home = tmp_path_factory.mktemp("작은 home") / "data"
-    with serving(home) as (address, _server):
+    with run_server(home) as (address, _server):
         yield address, home
 
 
@@ -160,7 +160,7 @@ def few_images(home: Path, name: str) -> tuple[Project, list[int]]:
 def served(tmp_path: Path) -> Iterator[tuple[str, Path, Project, psutil.Process]]:
     home = tmp_path / "스튜디오 home"
     project = fill(home, NAME, images())
-    with serving(home) as (address, server):
+    with run_server(home) as (address, server):
         yield address, home, project, server
 
 
@@ -198,8 +198,8 @@ def test_every_key_ends_in_the_database(
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     context.set_default_timeout(30_000)
     page = context.new_page()
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
 
     state = targets(home, project.id)
     assert set(state.values()) == {("unlabelled", None)}
@@ -214,17 +214,17 @@ def test_every_key_ends_in_the_database(
         page.keyboard.insert_text(name)
         press(page, "Enter")
         model.act(("labelled", name))
-        expect(page.get_by_role("navigation", name="What to look at").get_by_text(name)).to_be_visible()
+        expect(page.get_by_role("navigation", name="Filter images").get_by_text(name)).to_be_visible()
 
     # 200 images by keyboard alone, 50 acts undone, 10 done again.
     model.press(page, *strokes(rng, 200))
     model.press(page, *["u"] * 50, *["Shift+U"] * 10)
-    saved(page)
+    wait_until_saved(page)
     assert targets(home, project.id) == state
 
     # A thousand at once, and back, and again.
     page.get_by_text("Filters").click()
-    page.get_by_label("Came").select_option("upload")
+    page.get_by_label("Source").select_option("upload")
     page.locator(".grid").focus()
     many = sorted(came(home, "upload"), reverse=True)
     expect(page.get_by_text(f"{len(many):,} images", exact=True)).to_be_visible()
@@ -232,7 +232,7 @@ def test_every_key_ends_in_the_database(
     wide.press(page, "Control+a", "2")
     expect(page.locator(".live")).to_have_text(f"tulip · {len(many):,} images")
     wide.press(page, "u", "Shift+U", "Control+a", "3")
-    saved(page)
+    wait_until_saved(page)
     assert targets(home, project.id) == state
 
     # The page is reloaded in the middle of a burst: what was pressed before counts.
@@ -245,7 +245,7 @@ def test_every_key_ends_in_the_database(
     model.reloaded(few.index(focused(page)))
     # Undoing needs nothing that was kept in the page.
     model.press(page, "u", "u", "Shift+U", *strokes(rng, 30))
-    saved(page)
+    wait_until_saved(page)
     assert targets(home, project.id) == state
 
     # The server dies in the middle of a burst, and is away for five seconds.
@@ -257,13 +257,13 @@ def test_every_key_ends_in_the_database(
         model.press(page, *strokes(rng, 20))
         start_again()
         model.press(page, *strokes(rng, 20))
-        saved(page)
+        wait_until_saved(page)
         assert targets(home, project.id) == state
         model.press(page, "u", "u", "Shift+U", "1")
-        saved(page)
+        wait_until_saved(page)
         assert targets(home, project.id) == state
     context.close()
-    assert faults == []
+    assert errors == []
 
 
 def test_a_closed_tab_s_labels_are_sent_by_the_next_one(small: tuple[str, Path], page: Page) -> None:
@@ -279,7 +279,7 @@ def test_a_closed_tab_s_labels_are_sent_by_the_next_one(small: tuple[str, Path],
     assert targets(home, project.id) == before
     later = page.context.new_page()
     open_grid(later, address, "닫힘")
-    saved(later)
+    wait_until_saved(later)
     expect(tile(later, ids[0]).locator(".chip")).to_have_text("rose")
     now = targets(home, project.id)
     assert [now[image] for image in ids[:3]] == [
@@ -289,7 +289,7 @@ def test_a_closed_tab_s_labels_are_sent_by_the_next_one(small: tuple[str, Path],
     ]
     # What was sent by another tab is this browser's own, and can be undone.
     press(later, "u")
-    saved(later)
+    wait_until_saved(later)
     assert targets(home, project.id)[ids[2]] == before[ids[2]]
 
 
@@ -297,7 +297,7 @@ def test_another_data_folder_at_the_same_address_gets_none_of_them(tmp_path: Pat
     """A browser knows a studio by its address only; labels for one project must not end in another."""
     homes = [tmp_path / "하나", tmp_path / "둘"]
     projects = [few_images(home, "같은 이름")[0] for home in homes]
-    with serving(homes[0]) as (address, _server):
+    with run_server(homes[0]) as (address, _server):
         page.route("**/labels", lambda route: route.abort())
         open_grid(page, address, "같은 이름")
         press(page, "x")
@@ -318,7 +318,7 @@ def test_two_tabs_send_in_turn_and_once(small: tuple[str, Path], page: Page) -> 
         press(page, "1")
         press(other, "Control+z" if at == 2 else "2")
     for each in (page, other):
-        saved(each)
+        wait_until_saved(each)
     for image in ids:
         shown = tile(page, image).locator(".chip").text_content()
         expect(tile(other, image).locator(".chip")).to_have_text(shown or "")
@@ -342,12 +342,12 @@ def test_a_full_storage_is_told_of_and_leaving_asked_about(small: tuple[str, Pat
     press(page, "2")
     expect(tile(page, ids[0]).locator(".chip")).to_have_text("tulip")
     expect(page.get_by_text("This browser's storage is full")).to_be_visible()
-    with page.expect_event("dialog") as asked:
+    with page.expect_event("dialog") as dialog_event:
         page.close(run_before_unload=True)
-    assert asked.value.type == "beforeunload"
-    asked.value.dismiss()
+    assert dialog_event.value.type == "beforeunload"
+    dialog_event.value.dismiss()
     page.unroute("**/labels")
-    saved(page)
+    wait_until_saved(page)
     assert targets(home, project.id)[ids[0]] == ("labelled", "tulip")
 
 
@@ -363,7 +363,7 @@ def test_the_secret_is_asked_for_and_a_refusal_gives_the_true_label_back(
     expect(page.get_by_text("1 label waits to be saved")).to_be_visible()
     page.unroute("**/labels")
     page.evaluate("dispatchEvent(new Event('online'))")
-    saved(page)
+    wait_until_saved(page)
     assert targets(home, project.id)[ids[0]] == ("labelled", "rose")
 
     # A class that somebody has just deleted.
@@ -377,14 +377,14 @@ def test_the_secret_is_asked_for_and_a_refusal_gives_the_true_label_back(
     )
     assert gone.ok
     press(page, "2", "x")
-    expect(page.locator(".notice.fault")).to_contain_text("Not saved:")
+    expect(page.locator(".notice.error")).to_contain_text("Not saved:")
     page.unroute(not_heard_of)
-    saved(page)
+    wait_until_saved(page)
     expect(tile(page, ids[1]).locator(".chip")).to_have_text("")
     expect(tile(page, ids[2]).locator(".chip")).to_have_text("rejected")
     assert targets(home, project.id)[ids[1]] == ("unlabelled", None)
     press(page, "u", "u")  # the rejection, and the first label: what was refused never happened
-    saved(page)
+    wait_until_saved(page)
     now = targets(home, project.id)
     assert now[ids[2]] == ("unlabelled", None)
     assert now[ids[0]] == ("unlabelled", None)

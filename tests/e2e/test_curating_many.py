@@ -18,8 +18,16 @@ from studio.images.store import ImageStore
 from studio.settings import Settings
 from tests.collect.material import image_bytes
 from tests.conftest import FLOWERS, NOW, until
-from tests.e2e.conftest import serving
-from tests.e2e.labelling_grid import LONG_MS, looked_through, open_grid, press, saved, shown, tile
+from tests.e2e.conftest import run_server
+from tests.e2e.labelling_grid import (
+    LONG_MS,
+    finished_analysis_rows,
+    open_grid,
+    press,
+    shown,
+    tile,
+    wait_until_saved,
+)
 
 pytestmark = pytest.mark.browser
 COUNT = 100_000
@@ -81,7 +89,7 @@ KEY_TO_LABEL = """
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     home = tmp_path_factory.mktemp("많은 home") / "data"
     fill(home)
-    with serving(home) as (address, _server):
+    with run_server(home) as (address, _server):
         yield address
 
 
@@ -111,7 +119,7 @@ def fill(home: Path) -> None:
         ]
         add(insert(ImageRow), images)
         own = {"project_id": project.id}
-        add(insert(AnalysisRow), looked_through(project.id))
+        add(insert(AnalysisRow), finished_analysis_rows(project.id))
         add(insert(LabelOperationRow), [{"id": "first", "number": 1, "author": "", "at": NOW, **own}])
         add(
             insert(LabelRow),
@@ -185,7 +193,7 @@ def test_the_ends_are_near_and_keys_are_quick(address: str, page: Page) -> None:
         page.evaluate(f"window.pressed = ({KEY_TO_LABEL})(); 0")
         press(page, "123"[number % 3])
         took.append(page.evaluate("window.pressed"))
-    saved(page)
+    wait_until_saved(page)
     assert max(took) < float("inf")  # each was to be seen in the very next frame
 
     # As another filter is chosen.
@@ -257,9 +265,9 @@ def test_what_is_taller_than_browsers_allow_is_scrolled_through_whole(address: s
     item: dict[str, object] = {"sha": "", "state": "unlabelled", "w": 1, "h": 1, "keeper": False, **nothing}
 
     def items(route: Route) -> None:
-        asked = parse_qs(urlsplit(route.request.url).query)["ids"][0].split(",")
+        ids = parse_qs(urlsplit(route.request.url).query)["ids"][0].split(",")
         route.fulfill(
-            json={"number": 1, "items": [{**item, "odd": [], "id": int(n), "name": n} for n in asked]}
+            json={"number": 1, "items": [{**item, "odd": [], "id": int(n), "name": n} for n in ids]}
         )
 
     page.route("**/items?*", items)

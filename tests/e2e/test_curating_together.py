@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.collect.material import image_bytes
-from tests.e2e.conftest import look, serving
-from tests.e2e.labelling_grid import fill, open_grid, press, saved, shown, source, tile
+from tests.e2e.conftest import run_server, take_screenshot
+from tests.e2e.labelling_grid import fill, open_grid, press, shown, source, tile, wait_until_saved
 
 pytestmark = pytest.mark.browser
 NAME = "둘이서"
@@ -27,7 +27,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             for number in range(20)
         ],
     )
-    with serving(home) as (address, _server):
+    with run_server(home) as (address, _server):
         yield address
 
 
@@ -35,16 +35,16 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def two(browser: Browser) -> Iterator[tuple[Page, Page]]:
     contexts = [browser.new_context(viewport={"width": 1280, "height": 900}) for _each in range(2)]
     pages = []
-    faults: list[str] = []
+    errors: list[str] = []
     for context in contexts:
         context.set_default_timeout(30_000)
         page = context.new_page()
-        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("pageerror", lambda error: errors.append(str(error)))
         pages.append(page)
     yield pages[0], pages[1]
     for context in contexts:
         context.close()
-    assert faults == []
+    assert errors == []
 
 
 def test_each_sees_what_the_other_does(address: str, two: tuple[Page, Page]) -> None:
@@ -73,17 +73,17 @@ def test_a_clash_is_settled_either_way_or_later(address: str, two: tuple[Page, P
     nothing_new = re.compile(r"/(changes|items)\?")
     other.route(nothing_new, lambda route: route.abort())
     press(one, *["ArrowRight"] * 5, "1", "1", "1")
-    saved(one)
+    wait_until_saved(one)
     notice = other.locator(".notice")
     press(other, *["ArrowRight"] * 5, "2")
     expect(notice).to_contain_text("Somebody else labelled 1 image meanwhile.")
-    said = re.compile(r"\d+\.jpg, 장미, somebody else decided differently: 튤립")
-    expect(tile(other, first)).to_have_attribute("aria-label", said)
-    look(other, "curating-clash")
+    label = re.compile(r"\d+\.jpg, 장미, clash: somebody else labelled it 튤립")
+    expect(tile(other, first)).to_have_attribute("aria-label", label)
+    take_screenshot(other, "curating-clash")
     other.get_by_role("button", name="Keep theirs").click()
     expect(notice).to_have_count(0)
     expect(tile(other, first).locator(".chip")).to_have_text("장미")
-    expect(tile(other, first).locator(".badge.clash")).to_have_count(0)
+    expect(tile(other, first).locator(".badge.conflict")).to_have_count(0)
 
     other.locator(".grid").focus()
     press(other, "2")
@@ -99,7 +99,7 @@ def test_a_clash_is_settled_either_way_or_later(address: str, two: tuple[Page, P
     for page in two:
         page.get_by_role("button", name="Clashes").click()
         expect(page.locator(".tile")).to_have_count(1)
-        expect(tile(page, third).locator(".badge.clash")).to_be_visible()
+        expect(tile(page, third).locator(".badge.conflict")).to_be_visible()
     tile(one, third).click()
     one.get_by_role("button", name="Use the other label").click()
     expect(tile(one, third).locator(".chip")).to_have_text("튤립")

@@ -1,4 +1,4 @@
-"""Out and in again in a browser: export, save the file, look into it, bring it into another project."""
+"""Export of a dataset in a browser: download the file, and import it into another project."""
 
 import zipfile
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from studio.data import open_database
 from studio.images.store import ImageStore
 from studio.settings import Settings
 from tests.datasets.material import everything, fill
-from tests.e2e.conftest import look, serving, visit
+from tests.e2e.conftest import run_server, take_screenshot, visit
 
 pytestmark = pytest.mark.browser
 LONG_MS = 60_000
@@ -25,7 +25,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Sett
     database = open_database(settings)
     fill(database, ImageStore(settings.images_dir), PROJECT)
     database.close()
-    with serving(settings.home) as (address, _process):
+    with run_server(settings.home) as (address, _process):
         yield address, settings
 
 
@@ -45,27 +45,27 @@ def test_a_file_is_written_saved_and_brought_in_again(
 ) -> None:
     address, settings = served
     open_export(page, address)
-    look(page, "export-empty")
+    take_screenshot(page, "export-empty")
     export(page, "Class folders")
     link = page.get_by_role("link", name=" folders ")
     expect(link).to_be_visible(timeout=LONG_MS)
     expect(page.get_by_text("20 images,")).to_be_visible()
-    look(page, "export-done")
+    take_screenshot(page, "export-done")
     with page.expect_download() as downloading:
         link.click()
-    saved = tmp_path / downloading.value.suggested_filename
-    downloading.value.save_as(saved)
-    assert saved.name.startswith("정원 _b_ _1_ folders ")
-    with zipfile.ZipFile(saved) as archive:
+    wait_until_saved = tmp_path / downloading.value.suggested_filename
+    downloading.value.save_as(wait_until_saved)
+    assert wait_until_saved.name.startswith("정원 _b_ _1_ folders ")
+    with zipfile.ZipFile(wait_until_saved) as archive:
         assert archive.testzip() is None
         assert len([name for name in archive.namelist() if "/" in name]) == 20
         assert {"labels.csv", "retrain-studio.json", "ATTRIBUTION.csv"} <= set(archive.namelist())
     visit(page, address)
     page.get_by_label("Project name").fill("다시")
     page.get_by_role("button", name="Create project").click()
-    page.get_by_text("On this machine").click(timeout=LONG_MS)
-    page.get_by_label("Folder or archive, as this machine names it").fill(str(saved))
-    page.get_by_role("button", name="Bring it in").click()
+    page.get_by_text("On this computer").click(timeout=LONG_MS)
+    page.get_by_label("Path of a folder or archive on this computer").fill(str(wait_until_saved))
+    page.get_by_role("button", name="Import").click()
     expect(page.get_by_text("20 added")).to_be_visible(timeout=LONG_MS)
     database = open_database(settings)
     assert everything(database, "다시") == everything(database, PROJECT)
@@ -79,7 +79,7 @@ def test_exports_can_be_deleted_and_fit_a_phone(served: tuple[str, Settings], pa
     export(page, "TFRecord")
     link = page.get_by_role("link", name=" tfrecord ")
     expect(link).to_be_visible(timeout=LONG_MS)
-    look(page, "phone-export-done")
+    take_screenshot(page, "phone-export-done")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1")
     page.get_by_role("button", name="Delete").first.click()
     expect(link).to_have_count(0)

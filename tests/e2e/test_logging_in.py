@@ -1,4 +1,4 @@
-"""A studio behind an identity provider: a small one of our own, which speaks OpenID Connect."""
+"""Login by an identity provider: a minimal OpenID Connect server."""
 
 import json
 import threading
@@ -16,15 +16,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse
 from starlette.routing import Route
 
+from tests.conftest import free_port
 from tests.e2e import conftest
-from tests.e2e.conftest import free_port, look, serving
+from tests.e2e.conftest import run_server, take_screenshot
 
 pytestmark = pytest.mark.browser
 KEY = RSAKey.generate_key(2048, {"kid": "1", "use": "sig", "alg": "RS256"})
 
 
 class Provider:
-    """Says that whoever comes is `mail`, without asking them anything."""
+    """OpenID Connect provider that logs everybody in as `mail`."""
 
     def __init__(self) -> None:
         self.mail = "me@example.org"
@@ -55,11 +56,11 @@ class Provider:
         )
 
     async def _authorize(self, request: Request) -> RedirectResponse:
-        asked = request.query_params
+        query = request.query_params
         code = f"code-{len(self._nonces)}"
-        self._nonces[code] = asked["nonce"]
-        back = urlencode({"code": code, "state": asked["state"]})
-        return RedirectResponse(f"{asked['redirect_uri']}?{back}")
+        self._nonces[code] = query["nonce"]
+        back = urlencode({"code": code, "state": query["state"]})
+        return RedirectResponse(f"{query['redirect_uri']}?{back}")
 
     async def _token(self, request: Request) -> JSONResponse:
         form = await request.form()
@@ -85,7 +86,7 @@ class Provider:
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Provider]]:
-    """A studio that listens to others, with a provider to say who they are."""
+    """A server that listens on all interfaces, and its identity provider."""
     pytest.importorskip("authlib")
     provider = Provider()
     server = uvicorn.Server(
@@ -113,13 +114,13 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Pro
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(conftest, "free_port", lambda: port)
         environment = {"HOME": str(folder), "USERPROFILE": str(folder), "STUDIO_USERS": "me@example.org"}
-        with serving(folder / "data", "--host", "0.0.0.0", **environment) as (address, _process):
+        with run_server(folder / "data", "--host", "0.0.0.0", **environment) as (address, _process):
             yield address, provider
     server.should_exit = True
     thread.join()
 
 
-def test_who_is_named_comes_in_and_others_do_not(
+def test_listed_users_have_access_and_others_do_not(
     guarded: tuple[str, Provider], context: BrowserContext
 ) -> None:
     address, provider = guarded
@@ -127,19 +128,19 @@ def test_who_is_named_comes_in_and_others_do_not(
     page.goto(f"{address}/curate")
     expect(page.get_by_role("button", name="Log in")).to_be_visible()
     expect(page.get_by_role("link", name="Curate")).to_have_count(0)
-    look(page, "login")
+    take_screenshot(page, "login")
     answer = page.request.get(f"{address}/studio/projects/1/items?ids=1")
     assert answer.status == 401
 
     provider.mail = "stranger@example.org"
     page.get_by_role("button", name="Log in", exact=True).click()
-    expect(page.get_by_text("who may not come in here")).to_be_visible()
+    expect(page.get_by_text("who has no access to this studio")).to_be_visible()
     assert page.request.get(f"{address}/studio/projects/1/items?ids=1").status == 401
 
     provider.mail = "Me@Example.org"
     page.get_by_role("button", name="Log in as somebody else").click()
     page.get_by_role("button", name="Log in", exact=True).click()
     expect(page.get_by_role("link", name="Curate")).to_be_visible()
-    # There is no such project, which only those hear who are in.
+    # 404, not 401: only permitted users learn that the project does not exist.
     assert page.request.get(f"{address}/studio/projects/1/items?ids=1").status == 404
     assert page.request.get(f"{address}/share/nothing").status == 404

@@ -26,7 +26,7 @@ from studio.images import provenance
 from studio.settings import Settings
 from tests.collect.material import image_bytes
 from tests.conftest import FLOWERS, until
-from tests.e2e.conftest import look
+from tests.e2e.conftest import take_screenshot
 from tests.e2e.labelling_grid import LONG_MS, fill, open_grid, source, targets
 
 pytestmark = pytest.mark.browser
@@ -76,7 +76,7 @@ def names_of(home: Path, project_id: int, ids: Sequence[int]) -> list[str]:
 
 def leave_a_map(home: Path, project: Project, ids: list[int], places: npt.NDArray[np.float32]) -> None:
     """Leave what a study leaves."""
-    folder = Settings(home=home).studies_dir / str(project.id)
+    folder = Settings(home=home).analyses_dir / str(project.id)
     folder.mkdir(parents=True)
     np.save(folder / "ids.npy", np.array(ids, np.int64))
     np.save(folder / "map.npy", places)
@@ -88,7 +88,7 @@ def open_map(page: Page, address: str, project: str) -> Locator:
     page.get_by_role("button", name="Map", exact=True).click()
     surface = page.get_by_role("application", name="Map of the images")
     expect(surface).to_be_visible()
-    expect(page.get_by_text("images in sight")).to_be_visible(timeout=LONG_MS)
+    expect(page.get_by_text("images visible")).to_be_visible(timeout=LONG_MS)
     return surface
 
 
@@ -158,9 +158,9 @@ def test_a_lasso_takes_exactly_what_lies_in_it(served: tuple[str, Path], page: P
     address, home = served
     on = mapped(home, "정원")
     surface = open_map(page, address, "정원")
-    expect(page.get_by_text("60 of 60 images in sight")).to_be_visible()
+    expect(page.get_by_text("60 of 60 images visible")).to_be_visible()
     page.wait_for_timeout(600)
-    look(page, "map")
+    take_screenshot(page, "map")
     wanted = inside(on, BAY)
     assert 15 < len(wanted) < 40
 
@@ -168,14 +168,14 @@ def test_a_lasso_takes_exactly_what_lies_in_it(served: tuple[str, Path], page: P
     circle(page, Screen(surface), BAY)
     expect(page.get_by_text(f"{len(wanted)} images selected in the grid")).to_be_visible()
     expect(page.get_by_text(f"{len(wanted)} selected", exact=True).first).to_be_visible()
-    look(page, "map-lasso")
+    take_screenshot(page, "map-lasso")
     before = targets(home, on.project.id)
-    page.get_by_role("toolbar", name="With what is selected").get_by_role("button", name="Reject").click()
+    page.get_by_role("toolbar", name="Actions on the selection").get_by_role("button", name="Reject").click()
     until(lambda: rejected(home, on) == wanted)
     after = targets(home, on.project.id)
     assert {image for image in on.ids if after[image] != before[image]} == wanted
-    shelves = page.get_by_role("navigation", name="What to look at")
-    expect(shelves.get_by_role("button", name="Rejected")).to_contain_text(str(len(wanted)))
+    sidebar = page.get_by_role("navigation", name="Filter images")
+    expect(sidebar.get_by_role("button", name="Rejected")).to_contain_text(str(len(wanted)))
 
     # Undone in the grid, it is drawn as it was.
     page.get_by_role("button", name="Undo").first.click()
@@ -191,15 +191,15 @@ def test_what_the_legend_hides_is_not_taken(served: tuple[str, Path], page: Page
     now = targets(home, on.project.id)
 
     legend.get_by_role("button", name="Only 튤립").click()
-    expect(page.get_by_text("20 of 60 images in sight")).to_be_visible()
+    expect(page.get_by_text("20 of 60 images visible")).to_be_visible()
     page.keyboard.down("Shift")
     circle(page, Screen(surface), everything)
     page.keyboard.up("Shift")
     expect(page.get_by_text("20 images selected in the grid")).to_be_visible()
-    page.get_by_role("toolbar", name="With what is selected").get_by_role("button", name="Reject").click()
+    page.get_by_role("toolbar", name="Actions on the selection").get_by_role("button", name="Reject").click()
     until(lambda: rejected(home, on) == {image for image in on.ids if now[image] == ("labelled", "튤립")})
     # The rejected are a class of their own, hidden by now.
-    expect(page.get_by_text("0 of 60 images in sight")).to_be_hidden()
+    expect(page.get_by_text("0 of 60 images visible")).to_be_hidden()
     legend.get_by_role("button", name="Show all").click()
     toggle = legend.get_by_role("button", name=HOSTILE).first
     expect(toggle).to_have_attribute("aria-pressed", "true")
@@ -215,12 +215,12 @@ def test_all_of_it_by_the_keyboard(served: tuple[str, Path], page: Page) -> None
     for key in ("+", "+", "ArrowLeft", "ArrowUp"):
         page.keyboard.press(key)
         still(page)
-    status = page.get_by_text("of 60 images in sight")
+    status = page.get_by_text("of 60 images visible")
     seen = int(status.inner_text().split()[0])
     assert 0 < seen < 60
     expect(page.locator(".map-tip")).to_be_visible()  # of the image nearest to the middle
-    look(page, "map-keys")
-    page.get_by_role("button", name="Select what is in sight").press("Enter")
+    take_screenshot(page, "map-keys")
+    page.get_by_role("button", name="Select visible images").press("Enter")
     chosen = page.get_by_text("selected in the grid")
     expect(chosen).to_be_visible()
     count = int(chosen.inner_text().split()[0])
@@ -228,11 +228,11 @@ def test_all_of_it_by_the_keyboard(served: tuple[str, Path], page: Page) -> None
     page.get_by_role("button", name="Clear", exact=True).press("Enter")
     surface.focus()
     page.keyboard.press("0")
-    expect(page.get_by_text("60 of 60 images in sight")).to_be_visible()
+    expect(page.get_by_text("60 of 60 images visible")).to_be_visible()
     page.keyboard.press("l")
     expect(page.get_by_role("button", name="Lasso")).to_have_attribute("aria-pressed", "true")
     page.keyboard.press("Enter")
-    expect(page.locator("dialog.closer")).to_be_visible()
+    expect(page.locator("dialog.viewer")).to_be_visible()
     page.keyboard.press("Escape")
     expect(surface).to_be_focused()
 
@@ -256,12 +256,12 @@ def test_pointing_and_clicking(served: tuple[str, Path], page: Page) -> None:
     page.mouse.move(middle[0] + 300, middle[1], steps=5)
     page.mouse.up()
     page.wait_for_timeout(600)
-    look(page, "map-close")
-    page.get_by_role("button", name="The whole map").click()
-    expect(page.get_by_text("60 of 60 images in sight")).to_be_visible()
+    take_screenshot(page, "map-close")
+    page.get_by_role("button", name="Show the whole map").click()
+    expect(page.get_by_text("60 of 60 images visible")).to_be_visible()
     still(page)
     page.mouse.click(*screen(*on.places[37].tolist()))
-    expect(page.locator("dialog.closer")).to_contain_text(on.names[37])
+    expect(page.locator("dialog.viewer")).to_contain_text(on.names[37])
 
 
 def test_by_touch_and_in_the_dark(served: tuple[str, Path], browser: Browser) -> None:
@@ -273,20 +273,20 @@ def test_by_touch_and_in_the_dark(served: tuple[str, Path], browser: Browser) ->
     surface = open_map(page, address, "전화")
     surface.scroll_into_view_if_needed()
     screen, touch = Screen(surface), context.new_cdp_session(page)
-    look(page, "map-phone-dark")
+    take_screenshot(page, "map-phone-dark")
     corners: list[Corner] = [(-0.02, -0.02), (0.5, -0.02), (0.5, 0.5), (-0.02, 0.5)]
     page.get_by_role("button", name="Lasso").tap()
     drag(touch, [[screen(*corner)] for corner in corners])
     wanted = inside(on, corners)
     assert len(wanted) == 15
     expect(page.get_by_text("15 images selected in the grid")).to_be_visible()
-    look(page, "map-phone-lasso")
+    take_screenshot(page, "map-phone-lasso")
     expect(page.get_by_text("Chosen on the map")).to_be_visible()  # it moves what is below it
     page.get_by_role("button", name="Clear", exact=True).tap()
     x, y = screen(0.5, 0.5)
     drag(touch, [[(x - far, y), (x + far, y)] for far in (20, 40, 60, 80, 100)])  # two fingers, apart
     expect(page.get_by_text("60 of 60")).not_to_be_visible()
-    expect(page.get_by_text("of 60 images in sight")).to_be_visible()  # and no lasso was drawn
+    expect(page.get_by_text("of 60 images visible")).to_be_visible()  # and no lasso was drawn
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1")
     context.close()
 
@@ -323,14 +323,14 @@ def test_without_a_map_it_is_said_so(served: tuple[str, Path], page: Page) -> No
     open_grid(page, address, "아직")
     page.get_by_role("button", name="Map", exact=True).click()
     expect(page.get_by_text("There is no map yet.")).to_be_visible()
-    look(page, "map-none")
+    take_screenshot(page, "map-none")
     page.route("**/map", lambda route: route.abort())
-    page.get_by_role("button", name="Look again").click()
+    page.get_by_role("button", name="Try again").click()
     expect(page.get_by_text("The map could not be read.")).to_be_visible()
     page.unroute("**/map")
     leave_a_map(home, project, list(targets(home, project.id)), np.array([[0.5, 0.5]], np.float32))
-    page.get_by_role("button", name="Look again").click()
-    expect(page.get_by_text("1 of 1 images in sight")).to_be_visible()
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_text("1 of 1 images visible")).to_be_visible()
 
 
 def test_a_hundred_thousand_images(served: tuple[str, Path], page: Page) -> None:
@@ -346,10 +346,10 @@ def test_a_hundred_thousand_images(served: tuple[str, Path], page: Page) -> None
     page.route("**/map", lambda route: answer(route, body))
     open_grid(page, address, "많은")
     page.get_by_role("button", name="Map", exact=True).click()
-    expect(page.get_by_text("100,000 of 100,000 images in sight")).to_be_visible()
+    expect(page.get_by_text("100,000 of 100,000 images visible")).to_be_visible()
     surface = page.get_by_role("application", name="Map of the images")
     screen = Screen(surface)
-    look(page, "map-100000")
+    take_screenshot(page, "map-100000")
     # A star of many corners, that crosses itself.
     star = [
         (0.5 + 0.45 * math.cos(turn), 0.5 + 0.45 * math.sin(turn))
@@ -357,13 +357,13 @@ def test_a_hundred_thousand_images(served: tuple[str, Path], page: Page) -> None
     ]
     page.get_by_role("button", name="Lasso").click()
     circle(page, screen, star)
-    said = page.get_by_text("images selected in the grid")
-    expect(said).to_be_visible()
-    count = int(said.inner_text().split()[0].replace(",", ""))
+    status = page.get_by_text("images selected in the grid")
+    expect(status).to_be_visible()
+    count = int(status.inner_text().split()[0].replace(",", ""))
     wanted = sum(holds(star, x, y) for x, y in places.astype(float).tolist())
     # The browser's mouse stands on whole pixels: along the star's rim some images fall to either side.
     assert abs(count - wanted) < 0.01 * many
-    look(page, "map-100000-star")
+    take_screenshot(page, "map-100000-star")
 
 
 def answer(route: Route, body: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Looking at an image's provenance in a browser: strangers' words are text, and licences can be filtered by."""
+"""Provenance of an image in a browser: untrusted text is escaped, and licences are a filter."""
 
 import re
 from collections.abc import Iterator
@@ -7,18 +7,17 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 
-from studio.collect.ingest import ingest
+from studio.collect.ingest import ImportContext, ingest
 from studio.data import open_database
 from studio.datasets.projects import create_project
 from studio.datasets.sources import Source
 from studio.images.provenance import Provenance
 from studio.images.store import ImageStore
-from studio.progress import Silent
 from studio.settings import Settings
 from tests.collect.material import image_bytes
 from tests.conftest import NOW
-from tests.e2e.conftest import look, serving
-from tests.e2e.labelling_grid import open_grid, shelf
+from tests.e2e.conftest import run_server, take_screenshot
+from tests.e2e.labelling_grid import open_grid, sidebar_entry
 
 pytestmark = pytest.mark.browser
 LONG_MS = 60_000
@@ -39,7 +38,7 @@ LURING = Provenance(page_address="javascript:window.hacked=1", licence_address="
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     home = tmp_path_factory.mktemp("스튜디오 provenance") / "data"
     fill(home)
-    with serving(home) as (address, _process):
+    with run_server(home) as (address, _process):
         yield address
 
 
@@ -61,13 +60,13 @@ def fill(home: Path) -> None:
         *(found(n, f"webcam {n}.jpg", Provenance(), "튤립", "camera") for n in range(4, 6)),
     ]
     store = ImageStore(settings.images_dir)
-    ingest(database, store, project.id, sources, progress=Silent(), clock=lambda: NOW)
+    ingest(ImportContext(database=database, store=store, project_id=project.id, clock=lambda: NOW), sources)
     database.close()
 
 
 def open_curate(page: Page, address: str) -> None:
     open_grid(page, address, "정원")
-    shelf(page, "장미").click()
+    sidebar_entry(page, "장미").click()
     expect(page.locator(".tile")).to_have_count(4, timeout=LONG_MS)
     expect(named(page, "rose.jpg")).to_be_visible()
 
@@ -77,16 +76,16 @@ def named(page: Page, name: str) -> Locator:
 
 
 def open_provenance(page: Page, address: str) -> None:
-    """Open Curate, and the details of the image that was found on the web."""
+    """Open Curate, and the details of the image from the web."""
     open_curate(page, address)
     named(page, "rose.jpg").click()
     page.keyboard.press("i")
-    expect(page.locator("dialog.closer dl")).to_have_count(3)
+    expect(page.locator("dialog.viewer dl")).to_have_count(3)
 
 
 def test_provenance_are_shown_as_text_with_links_of_the_web_only(address: str, page: Page) -> None:
     open_provenance(page, address)
-    dialog = page.locator("dialog.closer")
+    dialog = page.locator("dialog.viewer")
     expect(dialog.get_by_text(HOSTILE, exact=True)).to_be_visible()
     expect(dialog.get_by_text(KNOWN.creator, exact=True)).to_be_visible()
     assert dialog.locator("img").count() == 1  # the image itself
@@ -105,7 +104,7 @@ def test_provenance_are_shown_as_text_with_links_of_the_web_only(address: str, p
     terms = dialog.locator("dl").nth(1).locator("dt").all_inner_texts()
     assert terms == ["Found at", "On the page", "Title", "Author", "Licence", "Came", "Robots rules"]
     expect(dialog.locator("dl").nth(2)).to_contain_text("javascript:window.hacked=1")  # shown, and no link
-    look(page, "papers-light")
+    take_screenshot(page, "provenance-light")
 
     page.keyboard.press("Escape")
     expect(dialog).not_to_be_visible()
@@ -131,13 +130,13 @@ def test_images_of_unknown_licence_are_found(address: str, page: Page) -> None:
     licence = page.get_by_label("Licence")
     licence.select_option("Unknown")
     expect(tiles).to_have_count(3)
-    look(page, "curate-unknown")
-    shelf(page, "튤립").click()  # what narrows stays
+    take_screenshot(page, "curate-unknown")
+    sidebar_entry(page, "튤립").click()  # what narrows stays
     expect(page.get_by_text("No images here.")).to_be_visible()
     page.get_by_text("Filters · 1").click()
     licence.select_option("Known")
     expect(tiles).to_have_count(2)  # own work has no unknown licence
-    shelf(page, "장미").click()
+    sidebar_entry(page, "장미").click()
     expect(tiles).to_have_count(1)
     page.get_by_role("button", name="Licence: Known").click()
     expect(tiles).to_have_count(4)
@@ -148,14 +147,14 @@ def test_provenance_fit_a_phone_and_the_dark(address: str, browser: Browser) -> 
     context.set_default_timeout(30_000)
     page = context.new_page()
     open_provenance(page, address)
-    look(page, "papers-phone-dark")
-    assert page.locator("dialog.closer").evaluate(
+    take_screenshot(page, "provenance-phone-dark")
+    assert page.locator("dialog.viewer").evaluate(
         "dialog => dialog.scrollWidth <= dialog.clientWidth"
         " && dialog.getBoundingClientRect().right <= innerWidth"
     )
-    close = page.locator("dialog.closer").get_by_role("button", name="Close")
+    close = page.locator("dialog.viewer").get_by_role("button", name="Close")
     expect(close).to_be_in_viewport()
     close.click()
-    look(page, "curate-phone-dark")
+    take_screenshot(page, "curate-phone-dark")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1")
     context.close()

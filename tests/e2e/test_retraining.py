@@ -1,4 +1,4 @@
-"""Retraining as a person does it: runs over each other, one stopped, wrong answers found, labels mended."""
+"""The Retrain page: several runs, stop, confusion matrix, corrected labels, comparison, TensorBoard."""
 
 import hashlib
 import json
@@ -14,8 +14,8 @@ from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 from studio.datasets.sources import Source
 from studio.datasets.splits import split_of
 from tests.conftest import FLOWERS, until
-from tests.e2e.conftest import go_to, look, visit
-from tests.e2e.labelling_grid import expect_count, fill, focused, press, saved, source, tile
+from tests.e2e.conftest import go_to, take_screenshot, visit
+from tests.e2e.labelling_grid import expect_count, fill, focused, press, source, tile, wait_until_saved
 
 pytestmark = [
     pytest.mark.browser,
@@ -30,7 +30,7 @@ _EACH, _MISLABELLED = 50, 3
 
 @pytest.fixture(scope="module")
 def garden(served: tuple[str, Path]) -> Iterator[str]:
-    """A project of three kinds of flowers; some tulips that runs are tested on are called roses."""
+    """The URL of a project with three classes of flowers; some test images of tulips are labelled roses."""
     address, home = served
     sources: list[Source] = []
     mislabelled = 0
@@ -48,7 +48,7 @@ def garden(served: tuple[str, Path]) -> Iterator[str]:
 
 
 def row(page: Page, name: str) -> Locator:
-    """Return a run's row in the list."""
+    """Return a run's row in the table."""
     named = page.locator(".run-name span", has_text=re.compile(f"^{re.escape(name)}$"))
     return page.locator(".runs tbody tr").filter(has=named)
 
@@ -72,60 +72,60 @@ def retrain(page: Page) -> None:
     page.get_by_role("button", name="Retrain", exact=True).click()
 
 
-def finished(page: Page, name: str) -> None:
-    """Wait until a run has its results, and they are looked at."""
+def wait_until_finished(page: Page, name: str) -> None:
+    """Wait until a run is finished and its results are shown."""
     expect(row(page, name).locator("td").nth(1)).to_have_text(re.compile(r"%$"), timeout=LONG_MS)
     expect(page.locator(".results h2")).to_contain_text(name, timeout=LONG_MS)
     expect(page.locator(".figure").first).to_be_visible(timeout=LONG_MS)
 
 
-def test_from_a_first_run_to_mended_labels(garden: str, page: Page) -> None:
+def test_from_a_first_run_to_corrected_labels(garden: str, page: Page) -> None:
     visit(page, garden)
     set_steps(page, 400)
     expect(page.locator(".retraining")).to_be_attached()
-    expect(page.locator(".retraining")).to_be_hidden()  # there is nothing to look at yet
+    expect(page.locator(".retraining")).to_be_hidden()  # no run yet
     retrain(page)
     expect(page.get_by_role("button", name="Stop")).to_be_visible()
-    finished(page, "Run 1")
+    wait_until_finished(page, "Run 1")
     first_accuracy = row(page, "Run 1").locator("td").nth(1).inner_text()
-    look(page, "retraining-first")
+    take_screenshot(page, "retraining-first")
 
-    expect(page.get_by_label("Training steps")).to_have_value("400")  # what was chosen is still chosen
+    expect(page.get_by_label("Training steps")).to_have_value("400")  # the form keeps its values
 
-    # A second run is laid over the first, and stopped half way.
+    # A second run is shown with the first, and stopped half-way.
     set_steps(page, 100_000)
     retrain(page)
     expect(row(page, "Run 2")).to_contain_text("running", timeout=LONG_MS)
     expect(curve_values(page)).to_have_count(2)
     expect(curve_values(page).nth(1).locator("td").nth(2)).to_have_text(re.compile("%"), timeout=LONG_MS)
     assert page.locator(".plot-lines .plot-line").count() == 8  # two measures of two splits of two runs
-    look(page, "retraining-live")
+    take_screenshot(page, "retraining-live")
     page.get_by_role("button", name="Stop").click()
     expect(row(page, "Run 2")).to_contain_text("stopped", timeout=LONG_MS)
     expect(page.get_by_role("button", name="Continue")).to_be_visible()
     assert 0 < int(curve_values(page).nth(1).locator("td").first.inner_text().replace(",", "")) < 100_000
 
-    read_the_curves(page)
+    check_curves(page)
 
-    # A wrong answer, from the confusion matrix into the grid, where the label is mended by its key.
+    # A wrong prediction is opened from the confusion matrix, and its label is corrected in the grid by key.
     row(page, "Run 1").get_by_role("button").click()
-    cell = page.get_by_role("link", name=re.compile(rf"of {ROSES} taken for {TULIPS}"))
+    cell = page.get_by_role("link", name=re.compile(rf"of {ROSES} predicted as {TULIPS}"))
     taken = int(cell.inner_text())
     assert taken >= 1
     mistakes = page.locator(".mistake")
     assert mistakes.count() >= taken
     scores = [
         float(text)
-        for text in re.findall(r"([\d.]+)%", " ".join(mistakes.locator(".said").all_inner_texts()))
+        for text in re.findall(r"([\d.]+)%", " ".join(mistakes.locator(".predicted").all_inner_texts()))
     ]
     assert scores == sorted(scores, reverse=True)
     cell.click()
-    expect(page.get_by_text(f"Run 1: {ROSES} taken for {TULIPS}")).to_be_visible()
+    expect(page.get_by_text(f"Run 1: {ROSES} predicted as {TULIPS}")).to_be_visible()
     expect(page.locator(".tile")).to_have_count(taken)
-    look(page, "retraining-cell")
+    take_screenshot(page, "retraining-cell")
     page.go_back()
-    page.get_by_role("link", name=re.compile("in the labelling grid")).click()
-    expect(page.get_by_text("Run 1: wrong answers")).to_be_visible()
+    page.get_by_role("link", name=re.compile("in Curate")).click()
+    expect(page.get_by_text("Run 1: wrong predictions")).to_be_visible()
     expect(page.locator(".tile img").first).to_be_visible()
     grid = page.get_by_role("listbox", name="Images")
     grid.focus()
@@ -134,14 +134,14 @@ def test_from_a_first_run_to_mended_labels(garden: str, page: Page) -> None:
     mended = focused(page)
     press(page, "3")
     expect(tile(page, mended).locator(".chip")).to_have_text(TULIPS)
-    saved(page)
+    wait_until_saved(page)
     expect_count(page, TULIPS, _EACH - _MISLABELLED + 1)
 
-    # Trained again, the difference is seen: the image, the classes, the accuracy.
+    # The comparison with a third run shows the change of image, classes and accuracy.
     go_to(page, "Retrain")
     set_steps(page, 400)
     retrain(page)
-    finished(page, "Run 3")
+    wait_until_finished(page, "Run 3")
     page.get_by_label("Compare with").select_option(label="Run 1")
     differences = page.locator(".differences")
     expect(differences).to_contain_text("1 image was relabelled")
@@ -149,15 +149,15 @@ def test_from_a_first_run_to_mended_labels(garden: str, page: Page) -> None:
     expect(differences).to_contain_text("All settings are the same.")
     expect(differences.locator("tr.differs").first).to_contain_text(first_accuracy)
     expect(differences.get_by_role("row", name=re.compile(TULIPS))).to_contain_text(re.compile(r"[+±-]"))
-    look(page, "retraining-difference")
+    take_screenshot(page, "retraining-difference")
     differences.get_by_role("link", name="1 image was relabelled").click()
     expect(page.locator(".tile")).to_have_count(1)
     expect(tile(page, mended)).to_be_visible()
     expect(page.get_by_text("Relabelled between runs 1 and 3")).to_be_visible()
 
 
-def read_the_curves(page: Page) -> None:
-    """Smooth, read and zoom the curves, with keys and with the mouse."""
+def check_curves(page: Page) -> None:
+    """Smooth, read and zoom the curves by keyboard and mouse."""
     lines = page.locator(".plot-lines .plot-line")
     slider = page.get_by_label("Smoothing")
     slider.focus()
@@ -190,11 +190,11 @@ def read_the_curves(page: Page) -> None:
     assert lines.first.get_attribute("d") != everything
     page.mouse.dblclick(box["x"] + 120, middle)
     expect(page.get_by_role("button", name="Show all")).not_to_be_visible()
-    page.get_by_label("Along").select_option(label="time")
+    page.get_by_label("X axis").select_option(label="time")
     plot.focus()
     press(page, "ArrowLeft")
     expect(caption).to_have_text(re.compile("After .* (s|min)"))
-    page.get_by_label("Along").select_option(label="steps")
+    page.get_by_label("X axis").select_option(label="steps")
 
 
 def test_names_notes_deleting_and_a_sweep(garden: str, page: Page) -> None:
@@ -207,7 +207,7 @@ def test_names_notes_deleting_and_a_sweep(garden: str, page: Page) -> None:
     expect(page.get_by_role("button", name="Retrain", exact=True)).to_be_disabled()
     set_steps(page, 50, "0.003, 0.03")
     page.get_by_role("button", name="Train 2 runs").click()
-    finished(page, f"Run {count}")
+    wait_until_finished(page, f"Run {count}")
 
     page.get_by_role("button", name="Name and note").click()
     page.get_by_label("Name", exact=True).fill("빠른 <b>fast</b>")
@@ -256,7 +256,7 @@ def test_on_a_phone_in_the_dark(garden: str, browser: Browser) -> None:
     page = context.new_page()
     visit(page, garden)
     expect(page.locator(".figure").first).to_be_visible(timeout=LONG_MS)
-    look(page, "retraining-phone")
+    take_screenshot(page, "retraining-phone")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1")
     assert page.locator(".stMain").evaluate("main => main.scrollWidth <= main.clientWidth + 1")
     plot = page.get_by_role("slider", name="Accuracy")

@@ -1,4 +1,4 @@
-"""Exporting a model in a browser: the Share page, the table of parity, the file that is saved."""
+"""Export of a model in a browser: the Share page, the parity table, the downloaded file."""
 
 import zipfile
 from collections.abc import Iterator
@@ -13,11 +13,11 @@ from db.migrate import migrate
 from studio.progress import Silent
 from studio.retrain.runs import run_records
 from studio.share.exports import export as exporting
-from studio.share.exports.export import export
-from studio.share.exports.format import Context
+from studio.share.exports.export import export_run
+from studio.share.exports.export_format import ExportContext
 from studio.share.exports.parity import Parity
-from studio.share.tasks import shelf
-from tests.e2e.conftest import look, serving, visit
+from studio.share.tasks import model_exports_dir
+from tests.e2e.conftest import run_server, take_screenshot, visit
 from tests.share.test_tasks import Bench
 
 pytestmark = pytest.mark.browser
@@ -44,7 +44,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     database = Database(f"sqlite:///{(home / 'studio.sqlite3').as_posix()}")
     migrate(database)
     bench = Bench(database, home)
-    with serving(home) as (address, _process):
+    with run_server(home) as (address, _process):
         yield Served(address, bench)
     database.close()
 
@@ -60,13 +60,13 @@ def test_a_chosen_form_is_written_measured_and_saved(shared: Served, page: Page,
     expect(link).to_be_visible(timeout=LONG_MS)
     row = page.locator("tr", has_text="TFLite, float32")
     expect(row).to_contain_text("100.0%")
-    look(page, "share-exports")
+    take_screenshot(page, "share-exports")
     with page.expect_download() as downloading:
         link.click()
-    saved = tmp_path / "saved.zip"
-    downloading.value.save_as(saved)
+    wait_until_saved = tmp_path / "saved.zip"
+    downloading.value.save_as(wait_until_saved)
     assert downloading.value.suggested_filename == f"도형 _b__1 {shared.bench.run_id} tflite.zip"
-    with zipfile.ZipFile(saved) as archive:
+    with zipfile.ZipFile(wait_until_saved) as archive:
         assert archive.testzip() is None
         assert "도형 _b__1 tflite/model.tflite" in archive.namelist()
 
@@ -75,12 +75,12 @@ def test_an_export_that_loses_more_than_a_point_says_so_in_red(
     shared: Served, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bad = Parity(4_000_000, 200, 0, 0.95, 0.3, 0.02, 0.91, 0.885, 10.0, 4.0)
-    monkeypatch.setattr(exporting, "measured", lambda *_a, **_k: bad)
+    monkeypatch.setattr(exporting, "measure_parity", lambda *_a, **_k: bad)
     bench = shared.bench
     with bench.database.read() as session:
-        run_dir = bench.settings.runs_dir / run_records.run(session, bench.run_id).folder
-    folder = shelf(bench.settings.exports_dir, bench.project_id) / str(bench.run_id)
-    export(run_dir, "tflite-dynamic", folder / "tflite-dynamic.zip", Context("x", folder, Silent()))
+        run_dir = bench.settings.runs_dir / run_records.get_run(session, bench.run_id).folder
+    folder = model_exports_dir(bench.settings.exports_dir, bench.project_id) / str(bench.run_id)
+    export_run(run_dir, "tflite-dynamic", folder / "tflite-dynamic.zip", ExportContext("x", folder, Silent()))
     context = browser.new_context(viewport=PHONE, color_scheme="dark", is_mobile=True, has_touch=True)
     page = context.new_page()
     visit(page, shared.page)
@@ -92,7 +92,7 @@ def test_an_export_that_loses_more_than_a_point_says_so_in_red(
     )
     assert red > 1.5 * max(green, blue)
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
-    look(page, "share-exports-phone")
+    take_screenshot(page, "share-exports-phone")
     page.get_by_role("button", name="Delete these files").click()
     expect(page.get_by_role("link", name="Download")).to_have_count(0)
     assert list(folder.glob("*.zip")) == []

@@ -1,4 +1,4 @@
-"""Files and folders sent from a browser: all of them, once, over a server that goes away and comes back."""
+"""Uploads of files and folders from a browser: complete, once each, resumed after a restart of the server."""
 
 import io
 import subprocess
@@ -12,7 +12,7 @@ from PIL import Image
 from playwright.sync_api import Browser, FilePayload, Page, expect
 
 from tests.conftest import until
-from tests.e2e.conftest import ROOT, go_to, look, serving, visit
+from tests.e2e.conftest import ROOT, go_to, run_server, take_screenshot, visit
 from tests.e2e.labelling_grid import expect_count
 
 pytestmark = pytest.mark.browser
@@ -28,7 +28,7 @@ def begin(page: Page, address: str, name: str) -> None:
 
 
 def choose_class(page: Page, name: str) -> None:
-    box = page.get_by_role("combobox", name="Class for what is brought in")
+    box = page.get_by_role("combobox", name="Class for these images (optional)")
     box.fill(name)
     box.press("Enter")
 
@@ -46,15 +46,15 @@ def image(seed: int) -> bytes:
 
 
 def slow_down(page: Page, bytes_per_s: int) -> None:
-    """Make the page's line so slow that there is time to see a sending."""
+    """Limit the page's upload rate, so that an upload takes a while."""
     line = page.context.new_cdp_session(page)
     line.send("Network.enable")
     limits = {"offline": False, "latency": 20, "downloadThroughput": -1, "uploadThroughput": bytes_per_s}
     line.send("Network.emulateNetworkConditions", limits)
 
 
-def waiting(home: Path) -> int:
-    """Bytes that have arrived and are not handed over."""
+def received_bytes(home: Path) -> int:
+    """Return the size of unfinished uploads in bytes."""
     return sum(path.stat().st_size for path in (home / "uploads" / "arriving").rglob("*") if path.is_file())
 
 
@@ -66,12 +66,12 @@ def test_a_folder_of_class_folders(served: tuple[str, Path], page: Page, tmp_pat
     draw(folder / "mixed" / ".hidden.jpg", 99)
     (folder / "mixed" / "note.txt").write_text("no image")
     begin(page, address, "폴더")
-    look(page, "uploads-empty")
+    take_screenshot(page, "uploads-empty")
     page.get_by_label("Choose a folder").set_input_files(folder)
-    expect(page.get_by_text("Files arrived and handed over: 61,")).to_be_visible(timeout=LONG_MS)
+    expect(page.get_by_text("Files uploaded: 61,")).to_be_visible(timeout=LONG_MS)
     expect(page.get_by_text("60 added")).to_be_visible(timeout=LONG_MS)
-    expect(page.get_by_text("1 refused")).to_be_visible()
-    look(page, "uploads-folder")
+    expect(page.get_by_text("1 skipped")).to_be_visible()
+    take_screenshot(page, "uploads-folder")
     go_to(page, "Curate")
     expect_count(page, "개나리", 30)
     expect_count(page, "진달래 #1", 30)
@@ -86,7 +86,7 @@ def test_files_and_archives_into_a_class(served: tuple[str, Path], page: Page) -
             file.writestr(f"해바라기/{number}.png", image(number + 10))
     begin(page, address, "파일")
     choose_class(page, "장미")
-    expect(page.get_by_text("Images in no folder get the class 장미")).to_be_visible()
+    expect(page.get_by_text("Images outside folders get the class 장미")).to_be_visible()
     page.get_by_label("Choose files").set_input_files(
         [
             FilePayload(name="a <b> #1.png", mimeType="image/png", buffer=image(1)),
@@ -100,7 +100,7 @@ def test_files_and_archives_into_a_class(served: tuple[str, Path], page: Page) -
     expect_count(page, "해바라기", 3)
 
 
-def test_a_dropped_folder_is_gone_through(served: tuple[str, Path], page: Page, tmp_path: Path) -> None:
+def test_a_dropped_folder_is_read(served: tuple[str, Path], page: Page, tmp_path: Path) -> None:
     address, _home = served
     folder = tmp_path / "꽃"
     for number in range(230):  # a browser gives a hundred entries at a time
@@ -115,13 +115,13 @@ def test_a_dropped_folder_is_gone_through(served: tuple[str, Path], page: Page, 
     for kind in ("dragEnter", "dragOver", "drop"):
         event = {"type": kind, "x": zone["x"] + 9, "y": zone["y"] + 9, "data": what}
         hand.send("Input.dispatchDragEvent", event)
-    expect(page.get_by_text("Files arrived and handed over: 231,")).to_be_visible(timeout=LONG_MS)
+    expect(page.get_by_text("Files uploaded: 231,")).to_be_visible(timeout=LONG_MS)
     expect(page.get_by_text("231 added")).to_be_visible(timeout=LONG_MS)
     go_to(page, "Curate")
     expect_count(page, "큰 반", 230)
 
 
-def test_a_sending_goes_on_while_its_owner_is_elsewhere_and_can_be_cancelled(
+def test_an_upload_goes_on_while_another_page_is_open_and_can_be_cancelled(
     served: tuple[str, Path], browser: Browser, tmp_path: Path
 ) -> None:
     address, home = served
@@ -133,29 +133,29 @@ def test_a_sending_goes_on_while_its_owner_is_elsewhere_and_can_be_cancelled(
     begin(page, address, "전화")
     slow_down(page, 4_000_000)
     page.get_by_label("Choose files").set_input_files(large)
-    bar = page.get_by_role("progressbar", name="How much is sent")
+    bar = page.get_by_role("progressbar", name="Upload progress")
     expect(bar).to_be_visible()
     page.wait_for_function("bar => bar.value > 0.1", arg=bar.element_handle())
-    page.get_by_text("On this machine").click()  # the page runs again, or not: the sending does not mind
+    page.get_by_text("On this computer").click()  # whether the page reruns or not, the upload goes on
     page.get_by_text("Files and folders").click()
     expect(page.get_by_text("left", exact=False).first).to_be_visible()
-    look(page, "phone-uploads-sending")
+    take_screenshot(page, "phone-uploads-sending")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1")
-    before = waiting(home)
+    before = received_bytes(home)
     assert before > 0
     page.get_by_role("link", name="Home", exact=True).dispatch_event("click")
     expect(page.get_by_role("heading", name="Retrain Studio")).to_be_visible()
-    until(lambda: waiting(home) > before)
+    until(lambda: received_bytes(home) > before)
     page.go_back()
     expect(bar).to_be_visible()
     page.get_by_role("button", name="Cancel").click()
-    expect(page.get_by_text("Cancelled. Nothing was taken in.")).to_be_visible()
+    expect(page.get_by_text("Upload cancelled. No image was added.")).to_be_visible()
     expect(page.get_by_text("Drop images, folders or archives here")).to_be_visible()
-    look(page, "phone-uploads-cancelled")
+    take_screenshot(page, "phone-uploads-cancelled")
     context.close()
 
 
-def test_a_server_that_comes_back_gets_the_rest(page: Page, tmp_path: Path) -> None:
+def test_an_upload_resumes_after_a_restart_of_the_server(page: Page, tmp_path: Path) -> None:
     archive = tmp_path / "꽃.zip"
     noise = np.random.default_rng(0)
     with zipfile.ZipFile(archive, "w") as file:
@@ -163,21 +163,21 @@ def test_a_server_that_comes_back_gets_the_rest(page: Page, tmp_path: Path) -> N
         file.writestr("장미/2.png", image(2))
         file.writestr("no image.jpg", noise.bytes(40_000_000))
     home = tmp_path / "data"
-    with serving(home) as (address, server):
+    with run_server(home) as (address, server):
         command = server.cmdline()
         environment = server.environ()
         begin(page, address, "돌아옴")
         slow_down(page, 10_000_000)
         page.get_by_label("Choose files").set_input_files(archive)
-        until(lambda: (home / "uploads" / "arriving").is_dir() and waiting(home) > 8_000_000)
+        until(lambda: (home / "uploads" / "arriving").is_dir() and received_bytes(home) > 8_000_000)
         server.kill()
-        arrived = waiting(home)
+        arrived = received_bytes(home)
         assert 0 < arrived < archive.stat().st_size
         expect(page.get_by_text("The studio does not answer. Trying again")).to_be_visible(timeout=LONG_MS)
-        look(page, "uploads-server-away")
+        take_screenshot(page, "uploads-server-away")
         again = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
         try:
-            expect(page.get_by_text("Files arrived and handed over: 1,")).to_be_visible(timeout=LONG_MS)
+            expect(page.get_by_text("Files uploaded: 1,")).to_be_visible(timeout=LONG_MS)
             expect(page.get_by_text("2 added")).to_be_visible(timeout=LONG_MS)
         finally:
             family = psutil.Process(again.pid).children(recursive=True)
@@ -186,7 +186,7 @@ def test_a_server_that_comes_back_gets_the_rest(page: Page, tmp_path: Path) -> N
             assert psutil.wait_procs(family, timeout=60)[1] == []
 
 
-def test_leaving_during_a_sending_is_asked_about(
+def test_leaving_during_an_upload_asks_for_confirmation(
     served: tuple[str, Path], page: Page, tmp_path: Path
 ) -> None:
     address, _home = served
@@ -201,9 +201,9 @@ def test_leaving_during_a_sending_is_asked_about(
     page.mouse.down()
     page.mouse.move(5, 5)
     page.mouse.up()
-    with page.expect_event("dialog") as asked:
+    with page.expect_event("dialog") as dialog_event:
         page.close(run_before_unload=True)
-    assert asked.value.type == "beforeunload"
-    asked.value.dismiss()
+    assert dialog_event.value.type == "beforeunload"
+    dialog_event.value.dismiss()
     cancel.click()
-    expect(page.get_by_text("Cancelled. Nothing was taken in.")).to_be_visible()
+    expect(page.get_by_text("Upload cancelled. No image was added.")).to_be_visible()

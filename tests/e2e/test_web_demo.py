@@ -17,14 +17,14 @@ import pytest
 from PIL import Image, ImageCms, ImageDraw
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from studio.predict.model import Answer, Model
+from studio.predict.model import Model, Prediction
 from studio.progress import Silent
-from studio.retrain.measure_confidence import measured
-from studio.share.exports.format import Context
-from studio.share.exports.formats import FORMATS
-from studio.share.web_demo.web_demo import Demo, Places, html
-from tests.e2e.conftest import look
-from tests.retrain.material import FLOWERS, ROOM, draw, needs_flowers, run_on, snapshot_of
+from studio.retrain.measure_confidence import measure_confidence
+from studio.share.exports.export_format import ExportContext
+from studio.share.exports.formats import EXPORT_FORMATS
+from studio.share.web_demo.demo_page import Demo, PageUrls, page_html
+from tests.e2e.conftest import take_screenshot
+from tests.retrain.material import FLOWERS, ROOM, draw, needs_flowers, snapshot_of, train_run
 from tests.share.browser_runtime import pack_into
 
 pytestmark = pytest.mark.browser
@@ -44,12 +44,12 @@ def exported() -> tuple[Path, Path]:
                 (images / f"{folder.name} 꽃" / path.name).symlink_to(path)
     else:
         draw(images)
-    run_dir = run_on(snapshot_of(images), ROOM / "runs" / "demo run 꽃").run_dir
-    measured(run_dir, ROOM / "bottlenecks", threads=2, progress=Silent())
+    run_dir = train_run(snapshot_of(images), ROOM / "runs" / "demo run 꽃").run_dir
+    measure_confidence(run_dir, ROOM / "bottlenecks", threads=2, progress=Silent())
     output = ROOM / "내 demo"
     output.mkdir()
     pack_into(ROOM / "downloads")
-    FORMATS["web"].write(run_dir, output, Context("꽃 flowers", ROOM / "downloads", Silent()))
+    EXPORT_FORMATS["web"].write(run_dir, output, ExportContext("꽃 flowers", ROOM / "downloads", Silent()))
     return run_dir, output
 
 
@@ -58,7 +58,7 @@ class Host(http.server.SimpleHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     pages: dict[str, str]
-    told: list[tuple[str, bytes]]
+    received: list[tuple[str, bytes]]
 
     def do_GET(self) -> None:
         if (page := self.pages.get(self.path)) is None:
@@ -68,10 +68,10 @@ class Host(http.server.SimpleHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.told.append((self.path, body))
+        self.received.append((self.path, body))
         if self.path == "/feedback":
             self.reply(200, b"{}")
-        elif len(self.told) > 1:
+        elif len(self.received) > 1:
             self.reply(429, json.dumps({"error": "Too many at once."}).encode())
         else:
             model = Model.open(exported()[0])
@@ -92,7 +92,7 @@ class Host(http.server.SimpleHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def host() -> Iterator[str]:
     """A static host with the export's folder."""
-    Host.pages, Host.told = {}, []
+    Host.pages, Host.received = {}, []
     handler = functools.partial(Host, directory=str(exported()[1] / "site"))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -112,11 +112,11 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 def opened(context: BrowserContext, address: str, state: str = "here") -> tuple[Page, list[str]]:
     """Open a page once it can answer; the list is of all that it asks for from then on."""
     page = context.new_page()
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
     page.goto(address)
     page.wait_for_selector(f"body[data-state={state}]", timeout=60_000)
-    return page, asked
+    return page, requests
 
 
 def answers(page: Page, images: list[Path]) -> dict[str, dict[str, Any]]:
@@ -136,12 +136,15 @@ def answers(page: Page, images: list[Path]) -> dict[str, dict[str, Any]]:
     return read
 
 
-def same(found: dict[str, Any], wanted: Answer) -> float:
+def same(found: dict[str, Any], wanted: Prediction) -> float:
     """Check that the page says what the run does; return how far the probabilities are apart at most."""
-    scores = {each.label: each.score for each in wanted.predictions}
+    scores = {each.label: each.score for each in wanted.scores}
     assert found["scores"].keys() == scores.keys()
-    assert next(iter(found["scores"])) == wanted.predictions[0].label
-    assert found["sure"] == {None: "yes", "unlikely": "no", "strange": "strange"}[wanted.doubt]
+    assert next(iter(found["scores"])) == wanted.scores[0].label
+    assert (
+        found["sure"]
+        == {None: "yes", "low_confidence": "no", "out_of_distribution": "strange"}[wanted.abstention]
+    )
     apart: float = max(abs(found["scores"][label] - scores[label]) for label in scores)
     return apart
 
@@ -152,22 +155,22 @@ def test_twenty_photographs_are_answered_as_the_run_answers(
     host: str, context: BrowserContext, shape: str
 ) -> None:
     run_dir, output = exported()
-    page, asked = opened(context, f"{host}/" if shape == "site" else (output / shape).as_uri())
+    page, requests = opened(context, f"{host}/" if shape == "site" else (output / shape).as_uri())
     if shape == "site":
-        assert {urlsplit(address).netloc for address in asked} == {urlsplit(host).netloc}
+        assert {urlsplit(address).netloc for address in requests} == {urlsplit(host).netloc}
     else:
-        assert [address for address in asked if not address.startswith(("data:", "blob:"))] == [page.url]
-    before = len(asked)
+        assert [address for address in requests if not address.startswith(("data:", "blob:"))] == [page.url]
+    before = len(requests)
     images = [path for folder in sorted(FLOWERS.iterdir()) for path in sorted(folder.glob("*.jpg"))[40:44]]
     assert len(images) == 20
     found = answers(page, images)
     model = Model.open(run_dir)
-    apart = [same(found[path.name], model.answer_file(path, path.name)) for path in images]
+    apart = [same(found[path.name], model.predict_file(path, path.name)) for path in images]
     assert max(apart) < NEAR
     print(f"{shape}: {page.locator('#speed').inner_text()} Largest difference {max(apart):.1e}")
     # The images went nowhere: what the page asked for since are they themselves, out of its own memory.
-    assert all(address.startswith("blob:") for address in asked[before:])
-    look(page, f"web-demo-{shape}")
+    assert all(address.startswith("blob:") for address in requests[before:])
+    take_screenshot(page, f"web-demo-{shape}")
 
 
 def test_the_page_may_ask_nobody_else(host: str, context: BrowserContext, tmp_path: Path) -> None:
@@ -179,7 +182,7 @@ def test_the_page_may_ask_nobody_else(host: str, context: BrowserContext, tmp_pa
     assert site.evaluate(elsewhere, host.replace("127.0.0.1", "localhost")) == "held"
     whole, _asked = opened(context, (exported()[1] / "demo.html").as_uri())
     assert whole.evaluate(elsewhere, host) == "held"
-    assert Host.told == []
+    assert Host.received == []
 
 
 def test_the_resize_is_pillows_to_the_bit(host: str, context: BrowserContext) -> None:
@@ -200,7 +203,7 @@ def test_the_resize_is_pillows_to_the_bit(host: str, context: BrowserContext) ->
                 const rgba = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
                 const resize = new demo.Resize(width, height, toWidth, toHeight, pillow);
                 for (let from = 0; from < rgba.length; from += strip * width * 4)
-                    resize.take(rgba.subarray(from, from + strip * width * 4));
+                    resize.addRows(rgba.subarray(from, from + strip * width * 4));
                 return btoa(Array.from(resize.pixels(), (value) => String.fromCharCode(value)).join(""));
             }""",
             [width, height, to_width, to_height, pillow, _base64(pixels.tobytes()), 1 + number % 97],
@@ -239,7 +242,7 @@ def test_odd_files_are_answered_as_the_studio_does_or_refused(
     page, _asked = opened(context, f"{host}/")
     found = answers(page, made)
     model = Model.open(exported()[0])
-    apart = {path.name: same(found[path.name], model.answer_file(path, path.name)) for path in made}
+    apart = {path.name: same(found[path.name], model.predict_file(path, path.name)) for path in made}
     assert max(apart.values()) < 2e-3, apart  # transparency is mixed in other roundings
     assert max(apart[path.name] for path in made if path.name != "clear.png") < NEAR, apart
     (tmp_path / "broken.jpg").write_bytes(made[0].read_bytes()[:200])
@@ -271,7 +274,7 @@ def test_the_camera_answers_live_on_a_phone(host: str, browser: Browser) -> None
     card = page.locator("article.card")
     expect(card).to_have_count(1)
     assert card.locator("img").evaluate("image => image.decode().then(() => image.naturalWidth)") >= 320
-    look(page, "web-demo-phone-camera")
+    take_screenshot(page, "web-demo-phone-camera")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     track = page.locator("video").evaluate_handle("video => video.srcObject.getTracks()[0]")
     page.get_by_role("button", name="Turn the camera off").click()
@@ -285,38 +288,40 @@ def test_where_the_model_cannot_run_a_server_answers_and_hears_what_is_wrong(
     host: str, context: BrowserContext, tmp_path: Path
 ) -> None:
     run_dir, _output = exported()
-    demo = Demo.of_run(run_dir, "꽃 flowers")
-    places = Places(
+    demo = Demo.from_run(run_dir, "꽃 flowers")
+    places = PageUrls(
         model="/nothing-there.tflite", server="/answer", feedback="/feedback", asks_for_image=True
     )
-    Host.pages["/asking"] = html(demo, places)
-    Host.told.clear()
+    Host.pages["/asking"] = page_html(demo, places)
+    Host.received.clear()
     page, _asked = opened(context, f"{host}/asking", "server")
     expect(page.get_by_text("your images are sent there")).to_be_visible()
     Image.effect_noise((300, 200), 80).convert("RGB").save(tmp_path / "noise.png")
     found = answers(page, [tmp_path / "noise.png"])
     model = Model.open(run_dir)
-    wanted = model.answer_file(tmp_path / "noise.png", "noise")
-    assert next(iter(found["noise.png"]["scores"])) == wanted.predictions[0].label
-    assert Host.told == [("/answer", (tmp_path / "noise.png").read_bytes())]
+    wanted = model.predict_file(tmp_path / "noise.png", "noise")
+    assert next(iter(found["noise.png"]["scores"])) == wanted.scores[0].label
+    assert Host.received == [("/answer", (tmp_path / "noise.png").read_bytes())]
     page.get_by_text("Is this wrong?").click()
-    page.get_by_label("What it really is").select_option(demo.labels[1])
+    page.get_by_label("Correct class").select_option(demo.labels[1])
     page.get_by_label("Send the image too").check()
     page.get_by_role("button", name="Send").click()
     expect(page.get_by_text("Thank you.")).to_be_visible()
-    path, body = Host.told[-1]
+    path, body = Host.received[-1]
     assert path == "/feedback"
     assert f'name="right"\r\n\r\n{demo.labels[1]}\r\n'.encode() in body
-    assert f'name="said"\r\n\r\n{wanted.predictions[0].label}\r\n'.encode() in body
+    assert f'name="said"\r\n\r\n{wanted.scores[0].label}\r\n'.encode() in body
     assert (tmp_path / "noise.png").read_bytes() in body
     page.locator("#files").set_input_files(tmp_path / "noise.png")
-    expect(page.locator("#answers .fault")).to_have_text("noise.png could not be answered: Too many at once.")
-    look(page, "web-demo-server")
+    expect(page.locator("#answers .fault")).to_have_text(
+        "noise.png could not be classified: Too many at once."
+    )
+    take_screenshot(page, "web-demo-server")
 
 
 def test_a_browser_that_can_do_neither_is_told(host: str, context: BrowserContext) -> None:
-    demo = Demo.of_run(exported()[0], "꽃 flowers")
-    Host.pages["/nothing"] = html(demo, Places(model="/nothing-there.tflite"))
+    demo = Demo.from_run(exported()[0], "꽃 flowers")
+    Host.pages["/nothing"] = page_html(demo, PageUrls(model="/nothing-there.tflite"))
     page, _asked = opened(context, f"{host}/nothing", "fault")
     expect(page.locator("#status")).to_contain_text("The model cannot run in this browser")
     expect(page.get_by_role("button", name="Choose images")).not_to_be_visible()

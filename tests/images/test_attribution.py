@@ -31,7 +31,7 @@ def fill(bench: Bench) -> None:
 
 def credits_of(bench: Bench, class_of: dict[str, str] | None = None) -> tuple[attribution.ImageCredit, ...]:
     with bench.database.read() as session:
-        return attribution.rows(session, bench.project_id, class_of)
+        return attribution.image_credits(session, bench.project_id, class_of)
 
 
 def digest(seed: int) -> str:

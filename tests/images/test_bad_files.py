@@ -85,13 +85,13 @@ BAD: dict[str, tuple[bytes, str]] = {
 def test_each_has_its_own_reason(bench: Bench, home: Path, name: str) -> None:
     data, reason = BAD[name]
     folder = write_files(home / "in", {name: data})
-    report = ingest_path(bench.database, bench.store, bench.project_id, folder, **bench.ingesting())
+    report = ingest_path(bench.context(), folder)
     assert report.added == 0
-    [refusal] = report.refused
-    assert refusal.name == name
-    assert reason in refusal.reason
-    assert name in refusal.reason
-    assert "\n" not in refusal.reason
+    [skipped] = report.skipped
+    assert skipped.name == name
+    assert reason in skipped.message
+    assert name in skipped.message
+    assert "\n" not in skipped.message
 
 
 def test_a_folder_of_them_costs_the_good_ones_nothing(bench: Bench, home: Path) -> None:
@@ -102,10 +102,10 @@ def test_a_folder_of_them_costs_the_good_ones_nothing(bench: Bench, home: Path) 
     )
     if hasattr(os, "mkfifo"):
         os.mkfifo(folder / "daisy" / "pipe.jpg")
-    report = ingest_path(bench.database, bench.store, bench.project_id, folder, **bench.ingesting())
+    report = ingest_path(bench.context(), folder)
     assert report.added == len(bench.labels()) == 10
-    refused = {refusal.name: refusal.reason for refusal in report.refused}
+    refused = {skipped.name: skipped.message for skipped in report.skipped}
     expected = {f"daisy/{name}" for name in BAD} | ({"daisy/pipe.jpg"} if hasattr(os, "mkfifo") else set())
     assert set(refused) == expected
     assert all(reason in refused[f"daisy/{name}"] for name, (_, reason) in BAD.items())
-    assert {name for name, (outcome, _) in bench.finds().items() if outcome == "refused"} == expected
+    assert {name for name, (outcome, _) in bench.outcomes().items() if outcome == "refused"} == expected

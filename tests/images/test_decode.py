@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from studio.errors import ImageRefused
-from studio.images.decode import decode, decode_whole
+from studio.images.decode import decode, decode_with_format
 
 RED, BLUE = (220, 30, 30), (30, 30, 220)
 
@@ -38,7 +38,7 @@ def near(pixel: object, expected: tuple[int, int, int], tolerance: int = 30) -> 
 
 @pytest.mark.parametrize("format_name", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "HEIF", "AVIF"])
 def test_every_admitted_format_comes_out_as_rgb(format_name: str) -> None:
-    found = decode_whole(saved(two_halves(), format_name), "an image")
+    found = decode_with_format(saved(two_halves(), format_name), "an image")
     assert (found.format, found.width_px, found.height_px) == (format_name, 64, 40)
     assert (found.image.mode, found.image.size) == ("RGB", (64, 40))
     assert near(found.image.getpixel((5, 20)), RED)
@@ -47,7 +47,7 @@ def test_every_admitted_format_comes_out_as_rgb(format_name: str) -> None:
 
 @pytest.mark.parametrize("format_name", ["JPEG", "PNG", "WEBP", "TIFF", "HEIF", "AVIF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_image_is_turned_upright(format_name: str, orientation: int) -> None:
+def test_an_image_is_turned_upright(format_name: str, orientation: int) -> None:
     """The file holds what a camera held askew would write: turned, it must look as it did."""
     upright = Image.new("RGB", (64, 40), "white")
     upright.paste(RED, (0, 0, 16, 10))  # one corner tells all eight apart, for 64 is not 40
@@ -65,7 +65,7 @@ def test_a_image_is_turned_upright(format_name: str, orientation: int) -> None:
     stored = upright if askew is None else upright.transpose(askew)
     exif = Image.Exif()
     exif[0x0112] = orientation
-    found = decode_whole(saved(stored, format_name, exif=exif.tobytes()), "a photograph")
+    found = decode_with_format(saved(stored, format_name, exif=exif.tobytes()), "a photograph")
     assert (found.width_px, found.height_px) == (64, 40) == found.image.size
     assert near(found.image.getpixel((4, 4)), RED, 60)
     assert near(found.image.getpixel((60, 4)), BLUE, 60)
@@ -177,7 +177,7 @@ def test_the_first_frame_counts(format_name: str) -> None:
 
 def test_a_jpeg_may_come_smaller_but_never_too_small() -> None:
     data = saved(two_halves(3000, 2000), "JPEG")
-    found = decode_whole(data, "a photograph", at_least_px=224)
+    found = decode_with_format(data, "a photograph", at_least_px=224)
     assert (found.width_px, found.height_px) == (3000, 2000)
     assert found.image.size == (375, 250)
     assert decode(data, "a photograph").size == (3000, 2000)
@@ -188,7 +188,7 @@ def test_a_jpeg_may_come_smaller_but_never_too_small() -> None:
 
 def test_two_images_in_one_jpeg_are_the_first() -> None:
     data = saved(two_halves(), "MPO", save_all=True, append_images=[Image.new("RGB", (64, 40))])
-    found = decode_whole(data, "a 3D photograph")
+    found = decode_with_format(data, "a 3D photograph")
     assert found.format == "JPEG"
     assert near(found.image.getpixel((5, 20)), RED)
 
@@ -210,7 +210,7 @@ def reason(data: bytes | Path, name: str = "cat.jpg") -> str:
     return str(refused.value)
 
 
-def test_an_svg_is_named_and_told_what_to_do() -> None:
+def test_an_svg_is_named_with_what_to_do() -> None:
     assert reason(b'<?xml version="1.0"?>\n<svg xmlns="x"/>', "cat.svg") == (
         "expected a JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF file; cat.svg is SVG. Convert it first."
     )
@@ -230,7 +230,7 @@ def test_an_svg_is_named_and_told_what_to_do() -> None:
         (b"RIFF\x10\0\0\0AVI LIST", "AVI video"),
     ],
 )
-def test_what_it_is_instead_is_said(data: bytes, kind: str) -> None:
+def test_the_actual_format_is_named(data: bytes, kind: str) -> None:
     assert f"is {kind}" in reason(data)
 
 
@@ -247,7 +247,7 @@ def test_half_a_file_is_truncated(format_name: str, kept: float) -> None:
     assert "truncated" in reason(data[: int(len(data) * kept)])
 
 
-def test_a_damaged_file_is_told_from_a_truncated_one() -> None:
+def test_a_damaged_file_is_distinguished_from_a_truncated_one() -> None:
     data = bytearray(saved(two_halves(), "PNG"))
     data[60] ^= 0xFF
     assert reason(bytes(data)) == "cat.jpg is a damaged PNG file. Fetch it again."
@@ -268,7 +268,7 @@ def test_too_many_pixels_are_refused_before_they_are_decoded() -> None:
         assert "more than 100 megapixels" in reason(header)
 
 
-def test_a_image_without_any_pixels_is_refused() -> None:
+def test_an_image_without_any_pixels_is_refused() -> None:
     header = struct.pack("<2sIHHIIiiHHIIiiII", b"BM", 54, 0, 0, 54, 40, 0, 9, 1, 24, 0, 0, 0, 0, 0, 0)
     reason(header)
 

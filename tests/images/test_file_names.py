@@ -75,7 +75,7 @@ def test_a_long_name_is_cut_between_letters(name: str) -> None:
         ("../.jpg", "JPEG", "_.._.jpg"),
     ],
 )
-def test_a_images_name_says_its_format(name: str, format_name: str, expected: str) -> None:
+def test_an_images_name_has_the_extension_of_its_format(name: str, format_name: str, expected: str) -> None:
     assert image_name(name, format_name, "else") == expected
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from studio.images.provenance import CODES, code, licence_name, name_of_code
+from studio.images.provenance import LICENCE_CODES, licence_code, licence_code_name, licence_name
 
 ADDRESSES = [
     ("https://creativecommons.org/licenses/by-sa/4.0/", "CC BY-SA 4.0", "by-sa"),
@@ -20,7 +20,7 @@ ADDRESSES = [
 @pytest.mark.parametrize(("address", "name", "expected"), ADDRESSES)
 def test_an_address_has_a_name_and_a_code(address: str, name: str, expected: str) -> None:
     assert licence_name(address) == name
-    assert code(address) == code(name) == expected
+    assert licence_code(address) == licence_code(name) == expected
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_an_address_has_a_name_and_a_code(address: str, name: str, expected: str
 )
 def test_another_address_has_neither(address: str) -> None:
     assert licence_name(address) == ""
-    assert code(address) is None
+    assert licence_code(address) is None
 
 
 @pytest.mark.parametrize(
@@ -59,9 +59,9 @@ def test_another_address_has_neither(address: str) -> None:
     ],
 )
 def test_names_as_services_write_them(text: str, expected: str | None) -> None:
-    assert code(text) == expected
+    assert licence_code(text) == expected
 
 
-@pytest.mark.parametrize("each", CODES)
+@pytest.mark.parametrize("each", LICENCE_CODES)
 def test_every_code_can_be_read_from_its_name(each: str) -> None:
-    assert code(name_of_code(each)) == each
+    assert licence_code(licence_code_name(each)) == each

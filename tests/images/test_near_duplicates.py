@@ -14,11 +14,10 @@ from PIL import Image, ImageEnhance, ImageOps
 from sqlalchemy import select
 
 from db import models
-from db.duplicate_groups import join, memberships
-from db.labelling import record
+from db.duplicate_groups import memberships, merge_pairs
+from db.labelling import LabelOperation, LabelTarget, record_operation
 from studio.collect.ingest import IngestReport
-from studio.collect.sample_data import drawings_offer
-from studio.curate.labels import undo
+from studio.collect.sample_data import sample_shapes
 from studio.datasets.projects import create_project
 from studio.datasets.sources import Source
 from studio.errors import Stopped
@@ -28,20 +27,21 @@ from studio.images.near_duplicates import (
     NearDuplicateIndex,
     count_duplicates,
     duplicate_groups,
-    images_of_run,
     refine_duplicate_groups,
     reject_duplicates,
+    run_image_ids,
 )
 from studio.images.similarity import (
     NEAR_DUPLICATE_BITS,
     hamming_distance,
     perceptual_hash,
-    show_the_same,
     thumbnail_vector,
+    thumbnails_match,
 )
 from studio.progress import Silent
-from tests.collect.material import Bench, Watched, image_bytes, sources
+from tests.collect.material import Bench, RecordingProgress, image_bytes, sources
 from tests.conftest import FLOWERS, NOW
+from tests.curate.material import apply_as, undo_operation
 
 Edit = Callable[[Image.Image], Image.Image]
 EDITS: dict[str, Edit] = {
@@ -93,7 +93,7 @@ def ids(bench: Bench) -> dict[str, int]:
         return {name: image_id for name, image_id in rows}  # noqa: C416 - dict(rows) does not type-check
 
 
-def set_aside(bench: Bench, operation_id: str = "aside") -> int:
+def reject_all_duplicates(bench: Bench, operation_id: str = "aside") -> int:
     with bench.database.write() as session:
         return reject_duplicates(session, bench.project_id, operation_id=operation_id, now=NOW)
 
@@ -101,15 +101,15 @@ def set_aside(bench: Bench, operation_id: str = "aside") -> int:
 # --- While images come in ------------------------------------------------------------------------------
 
 
-def test_edits_of_a_image_are_added_and_grouped_with_it(bench: Bench) -> None:
+def test_edits_of_an_image_are_added_and_grouped_with_it(bench: Bench) -> None:
     big = image_bytes(1, 600, 400)
     others = {f"{edit} 장미.jpg": edited(big, edit) for edit in EDITS}
     bench.ingest(sources({"a.jpg": big, "b.jpg": image_bytes(2, 600, 400)}))
     report = bench.ingest(sources(others, "tulips"))
-    assert report == IngestReport(added=4, copies=0, refused=(), near_copies=4)
+    assert report == IngestReport(added=4, duplicates=0, skipped=(), near_duplicates=4)
     assert groups(bench) == [{"a.jpg", *others}]
-    assert {bench.finds()[name] for name in others} == {("added", "nearly the same as a.jpg")}
-    assert bench.finds()["b.jpg"] == ("added", "")
+    assert {bench.outcomes()[name] for name in others} == {("added", "nearly the same as a.jpg")}
+    assert bench.outcomes()["b.jpg"] == ("added", "")
     assert counted(bench) == DuplicateCounts(groups=1, images_beyond_keepers=4)
 
 
@@ -118,8 +118,8 @@ def test_those_of_one_batch_are_compared_with_each_other(bench: Bench) -> None:
     report = bench.ingest(
         sources({"small.jpg": edited(big, "smaller"), "x.jpg": image_bytes(2), "big.jpg": big})
     )
-    assert report == IngestReport(added=3, copies=0, refused=(), near_copies=1)
-    assert bench.finds()["big.jpg"] == ("added", "nearly the same as small.jpg")
+    assert report == IngestReport(added=3, duplicates=0, skipped=(), near_duplicates=1)
+    assert bench.outcomes()["big.jpg"] == ("added", "nearly the same as small.jpg")
     (group,) = found(bench)
     assert group.id == ids(bench)["small.jpg"]
     assert group.keeper.name == "big.jpg"
@@ -129,10 +129,10 @@ def test_one_that_resembles_two_groups_makes_them_one(bench: Bench) -> None:
     bench.ingest(sources({name: image_bytes(seed) for seed, name in enumerate("abcde")}))
     at = ids(bench)
     with bench.database.write() as session:
-        join(session, bench.project_id, [(at["c"], at["d"]), (at["a"], at["b"])])
+        merge_pairs(session, bench.project_id, [(at["c"], at["d"]), (at["a"], at["b"])])
     assert [group.id for group in found(bench)] == [at["a"], at["c"]]
     with bench.database.write() as session:
-        join(session, bench.project_id, [(at["d"], at["e"]), (at["b"], at["e"])])
+        merge_pairs(session, bench.project_id, [(at["d"], at["e"]), (at["b"], at["e"])])
     (group,) = found(bench)
     assert (group.id, {member.name for member in group.members}) == (at["a"], set("abcde"))
 
@@ -154,14 +154,14 @@ def test_the_keeper_is_the_largest_by_pixels_then_bytes_then_age(bench: Bench) -
     assert keeper.class_name == "daisy"
 
 
-def test_plain_images_are_copies_of_nothing(bench: Bench) -> None:
+def test_plain_images_match_nothing(bench: Bench) -> None:
     report = bench.ingest(
         sources({f"{c} {w}": plain(c, w) for c in ("white", "black", "red") for w in (200, 300)})
     )
-    assert (report.added, report.near_copies) == (6, 0)
+    assert (report.added, report.near_duplicates) == (6, 0)
     assert counted(bench) == DuplicateCounts(0, 0)
     assert thumbnail_vector(Image.new("RGB", (50, 50), "white")) is None
-    assert not show_the_same(None, None)
+    assert not thumbnails_match(None, None)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -184,32 +184,32 @@ def test_hashes_of_plain_images_are_those_of_the_library(colour: str) -> None:
 
 
 def test_plain_shapes_are_not_taken_for_each_other(bench: Bench) -> None:
-    report = bench.ingest(drawings_offer(np.random.default_rng(0), 15).sources)
-    assert (report.added, report.near_copies) == (60, 0)
+    report = bench.ingest(sample_shapes(np.random.default_rng(0), 15).sources)
+    assert (report.added, report.near_duplicates) == (60, 0)
 
 
 @pytest.mark.skipif(not FLOWERS.exists(), reason="no photographs at ../shared/data/flowers")
 def test_photographs_are_found_again_and_not_taken_for_each_other(bench: Bench) -> None:
     photographs = {path.name: path.read_bytes() for path in sorted(FLOWERS.rglob("*.jpg"))[::40]}
-    assert bench.ingest(sources(photographs)).near_copies == 0
+    assert bench.ingest(sources(photographs)).near_duplicates == 0
     for edit in EDITS:
         again = {f"{edit} {name}": edited(data, edit) for name, data in photographs.items()}
-        assert bench.ingest(sources(again)).near_copies == len(photographs)
+        assert bench.ingest(sources(again)).near_duplicates == len(photographs)
     assert counted(bench) == DuplicateCounts(len(photographs), len(EDITS) * len(photographs))
 
 
-def test_a_job_taken_up_again_counts_near_copies_of_the_whole_job(bench: Bench) -> None:
+def test_a_job_taken_up_again_counts_near_duplicates_of_the_whole_job(bench: Bench) -> None:
     big = [image_bytes(seed, 600, 400) for seed in range(8)]
     content = {f"{n}": data for n, data in enumerate(big)}
     content |= {f"{n} small": edited(data, "smaller") for n, data in enumerate(big)}
     job = bench.job()
-    bench.progress = Watched(stop_at=11)
+    bench.progress = RecordingProgress(stop_at=11)
     with pytest.raises(Stopped):
         bench.ingest(sources(content), job_id=job)
     assert len(bench.labels()) < len(content)
-    bench.progress = Watched()
+    bench.progress = RecordingProgress()
     report = bench.ingest(sources(content), job_id=job)
-    assert (report.added, report.near_copies) == (16, 8)
+    assert (report.added, report.near_duplicates) == (16, 8)
     assert counted(bench) == DuplicateCounts(8, 8)
 
 
@@ -224,11 +224,11 @@ def test_two_ingests_at_once_find_each_others_images(bench: Bench) -> None:
 
     with ThreadPoolExecutor(2) as pool:
         reports = list(pool.map(run, (big, small)))
-    assert sum(report.near_copies for report in reports) == 40
+    assert sum(report.near_duplicates for report in reports) == 40
     assert sorted(map(sorted, groups(bench))) == sorted(sorted((name, f"{name} small")) for name in big)
 
 
-def test_a_image_that_another_project_had_first_is_compared_too(bench: Bench) -> None:
+def test_an_image_that_another_project_had_first_is_compared_too(bench: Bench) -> None:
     big = image_bytes(1, 600, 400)
     small = edited(big, "smaller")
     with bench.database.write() as session:
@@ -236,7 +236,7 @@ def test_a_image_that_another_project_had_first_is_compared_too(bench: Bench) ->
     other.ingest(sources({"elsewhere": small}))
     bench.ingest(sources({"big": big}))
     assert found(other) == ()
-    assert bench.ingest(sources({"small": small})).near_copies == 1
+    assert bench.ingest(sources({"small": small})).near_duplicates == 1
     assert [group.id for group in found(bench)] == [ids(bench)["big"]]  # it was here first
     assert found(other) == ()
 
@@ -249,20 +249,20 @@ def test_the_search_sees_what_others_added_with_older_ids(bench: Bench) -> None:
     search = NearDuplicateIndex(bench.store, bench.project_id)
     bench.ingest(sources({"x": image_bytes(5)}))
     with bench.database.write() as session:
-        assert search.of(session, [ids(bench)["x"]]) == []
+        assert search.find_pairs(session, [ids(bench)["x"]]) == []
     bench.ingest(sources({"old": big}))  # by another search, as by another process
     bench.ingest(sources({"small": edited(big, "smaller")}))
     at = ids(bench)
     with bench.database.write() as session:
-        assert search.of(session, [at["small"]]) == [(at["old"], at["small"])]
+        assert search.find_pairs(session, [at["small"]]) == [(at["old"], at["small"])]
 
 
-def test_a_image_whose_file_is_lost_is_a_copy_of_nothing(bench: Bench) -> None:
+def test_an_image_whose_file_is_lost_matches_nothing(bench: Bench) -> None:
     big = image_bytes(1, 600, 400)
     bench.ingest(sources({"a": big}))
     for path in bench.store.root.rglob("*.*"):
         path.unlink()
-    assert bench.ingest(sources({"b": edited(big, "smaller")})).near_copies == 0
+    assert bench.ingest(sources({"b": edited(big, "smaller")})).near_duplicates == 0
 
 
 # --- With bottlenecks -------------------------------------------------------------------------------------
@@ -296,7 +296,9 @@ class Embedded:
 
     def join(self, *pairs: str) -> None:
         with self.bench.database.write() as session:
-            join(session, self.bench.project_id, [(self.ids[pair[0]], self.ids[pair[1]]) for pair in pairs])
+            merge_pairs(
+                session, self.bench.project_id, [(self.ids[pair[0]], self.ids[pair[1]]) for pair in pairs]
+            )
 
     def refine(self, names: Iterable[str] = "abcdef", new: str | None = None) -> list[str]:
         names = list(names)
@@ -394,7 +396,7 @@ def test_only_new_ones_are_compared_where_that_is_asked(embedded: Embedded) -> N
     assert embedded.refine() == ["ab", "cdf"]
 
 
-def test_a_image_without_a_vector_stays_where_its_hash_is(embedded: Embedded) -> None:
+def test_an_image_without_a_vector_stays_where_its_hash_is(embedded: Embedded) -> None:
     embedded.hashes(a="f", b="f", c="f", d="f0000", e="f0000")
     embedded.join("ab", "bc", "de")
     assert embedded.refine("abf") == ["abc", "de"]  # c links a and b: nothing is known of it
@@ -412,8 +414,8 @@ def test_many_blocks_give_what_one_does(embedded: Embedded, monkeypatch: pytest.
     embedded.near("c", "a", 0.95)
     embedded.near("e", "c", 0.95)
     embedded.near("f", "b", 0.95)
-    monkeypatch.setattr("studio.images.near_duplicates._ROWS", 2)
-    monkeypatch.setattr("studio.images.near_duplicates._COLUMNS", 1)
+    monkeypatch.setattr("studio.images.near_duplicates._BLOCK_ROWS", 2)
+    monkeypatch.setattr("studio.images.near_duplicates._BLOCK_COLUMNS", 1)
     assert embedded.refine() == ["ace", "bf"]
 
 
@@ -446,11 +448,11 @@ def test_what_a_finished_run_trained_on_is_not_new_to_the_next(embedded: Embedde
             session.flush()
             runs.append(run.id)
     with bench.database.read() as session:
-        images, new = images_of_run(session, runs[1])
+        images, new = run_image_ids(session, runs[1])
         assert {embedded.names[image_id] for image_id in images.values()} == set("abcd")
         assert new == {embedded.ids["d"]}
         assert images[digest(image_bytes(0))] == embedded.ids["a"]
-        assert images_of_run(session, runs[2])[1] == set()
+        assert run_image_ids(session, runs[2])[1] == set()
 
 
 def test_a_stop_leaves_the_groups_as_they_were(embedded: Embedded) -> None:
@@ -461,7 +463,7 @@ def test_a_stop_leaves_the_groups_as_they_were(embedded: Embedded) -> None:
             embedded.bench.project_id,
             list(embedded.ids.values()),
             np.eye(len(embedded.ids), dtype=np.float32),
-            progress=Watched(stop_at=0),
+            progress=RecordingProgress(stop_at=0),
         )
     assert embedded.groups() == ["ab"]
 
@@ -469,14 +471,14 @@ def test_a_stop_leaves_the_groups_as_they_were(embedded: Embedded) -> None:
 # --- Setting aside ---------------------------------------------------------------------------------------
 
 
-def test_all_but_the_keepers_are_set_aside_at_once_and_can_come_back(bench: Bench) -> None:
+def test_all_but_the_keepers_are_rejected_at_once_and_can_be_undone(bench: Bench) -> None:
     big = [image_bytes(seed, 600, 400) for seed in (1, 2)]
     bench.ingest(sources({"small": edited(big[0], "smaller"), "other": image_bytes(3)}, "roses"))
     bench.ingest(sources({"big": big[0]}, None))
     bench.ingest(sources({"b": big[1]}, "tulips"))
     bench.ingest(sources({"b small": edited(big[1], "smaller")}, "roses"))
     before = bench.labels()
-    assert set_aside(bench) == 2
+    assert reject_all_duplicates(bench) == 2
     at = ids(bench)
     with bench.database.read() as session:
         label = models.LabelRow
@@ -494,20 +496,21 @@ def test_all_but_the_keepers_are_set_aside_at_once_and_can_come_back(bench: Benc
         "b small": ("rejected", None),
     }
     assert counted(bench) == DuplicateCounts(0, 0)
-    assert set_aside(bench) == 0
-    assert set_aside(bench, "again") == 0
+    assert reject_all_duplicates(bench) == 0
+    assert reject_all_duplicates(bench, "again") == 0
     with bench.database.write() as session:
-        assert undo(session, bench.project_id, "aside", new_operation_id="undo", now=NOW) == 3
+        (undone,) = apply_as(session, bench.project_id, "", undo_operation("undo", "aside"))
+    assert len(undone.changes or ()) == 3
     assert bench.labels() == before
     assert counted(bench) == DuplicateCounts(2, 2)
 
 
-def test_a_keeper_gets_no_class_where_its_copies_differ(bench: Bench) -> None:
+def test_a_keeper_gets_no_class_where_its_duplicates_differ(bench: Bench) -> None:
     big = image_bytes(1, 600, 400)
     bench.ingest(sources({"a": edited(big, "smaller")}, "roses"))
     bench.ingest(sources({"b": edited(big, "brighter")}, "tulips"))
     bench.ingest(sources({"big": big}, None))
-    assert set_aside(bench) == 2
+    assert reject_all_duplicates(bench) == 2
     assert set(bench.labels().values()) == {None}
 
 
@@ -515,29 +518,25 @@ def test_what_was_rejected_is_no_keeper(bench: Bench) -> None:
     big = image_bytes(1, 600, 400)
     bench.ingest(sources({"big": big, "small": edited(big, "smaller"), "light": edited(big, "compressed")}))
     with bench.database.write() as session:
-        record(
-            session,
-            operation_id="r",
-            project_id=bench.project_id,
-            at=NOW,
-            targets={ids(bench)["big"]: ("rejected", None)},
+        record_operation(
+            session, LabelOperation("r", bench.project_id, NOW, {ids(bench)["big"]: LabelTarget("rejected")})
         )
     (group,) = found(bench)
     assert [member.name for member in group.members] == ["light", "small"]
-    assert set_aside(bench) == 1
+    assert reject_all_duplicates(bench) == 1
     assert found(bench) == ()
 
 
-def test_nothing_is_set_aside_without_being_asked(bench: Bench) -> None:
+def test_nothing_is_rejected_without_being_asked(bench: Bench) -> None:
     frames = {f"{n}": edited(image_bytes(1, 600, 400), edit) for n, edit in enumerate(EDITS)}
     bench.ingest([Source(name, lambda data=data: data, "me", "camera") for name, data in frames.items()])  # type: ignore[misc]
     assert counted(bench).images_beyond_keepers == 3
     assert set(bench.labels().values()) == {"me"}
-    assert set_aside(bench) == 3
+    assert reject_all_duplicates(bench) == 3
 
 
-def test_no_copies_make_no_operation(bench: Bench) -> None:
+def test_no_duplicates_make_no_operation(bench: Bench) -> None:
     bench.ingest(sources({"a": image_bytes(1)}))
-    assert set_aside(bench) == 0
+    assert reject_all_duplicates(bench) == 0
     with bench.database.read() as session:
         assert session.get(models.LabelOperationRow, "aside") is None

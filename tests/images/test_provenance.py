@@ -40,7 +40,7 @@ def id_of(bench: Bench, seed: int) -> int:
         ).one()
 
 
-def test_all_of_a_images_provenance_are_kept_in_the_order_in_which_it_was_found(bench: Bench) -> None:
+def test_all_of_an_images_provenance_is_kept_in_the_order_in_which_it_was_found(bench: Bench) -> None:
     bench.ingest(
         [
             found_at("https://a.example/rose.jpg", known=ROSE),
@@ -65,7 +65,7 @@ def test_all_of_a_images_provenance_are_kept_in_the_order_in_which_it_was_found(
     assert [place.licence for place in found[other]] == [""]
 
 
-def test_another_projects_provenance_are_its_own(bench: Bench) -> None:
+def test_another_projects_provenance_is_its_own(bench: Bench) -> None:
     bench.ingest([found_at("https://a.example/rose.jpg", known=ROSE)])
     with bench.database.write() as session:
         other = create_project(session, "other", NOW)

@@ -26,7 +26,7 @@ def all_files(store: ImageStore) -> list[str]:
     return sorted(path.relative_to(store.root).as_posix() for path in store.root.rglob("*") if path.is_file())
 
 
-def test_a_image_lies_under_its_hash_and_nothing_else_is_left(store: ImageStore) -> None:
+def test_an_image_lies_under_its_hash_and_nothing_else_is_left(store: ImageStore) -> None:
     path = store.put(DATA, SHA, "JPEG")
     assert path == store.original(SHA, "JPEG") == store.root / "originals" / SHA[:2] / f"{SHA}.jpg"
     assert path.read_bytes() == DATA
@@ -74,11 +74,11 @@ def test_a_thumbnail_of_a_lost_image_is_refused_with_a_reason(store: ImageStore)
 
 def test_a_browser_gets_what_it_can_show(store: ImageStore) -> None:
     store.put(DATA, SHA, "JPEG")
-    assert store.viewing(SHA, "JPEG") == store.original(SHA, "JPEG")
+    assert store.browser_file(SHA, "JPEG") == store.original(SHA, "JPEG")
     tiff = image_bytes(format_name="TIFF", width_px=2000, height_px=1000)
     tiff_sha = sha256(tiff).hexdigest()
     store.put(tiff, tiff_sha, "TIFF")
-    with Image.open(store.viewing(tiff_sha, "TIFF")) as image:
+    with Image.open(store.browser_file(tiff_sha, "TIFF")) as image:
         assert (image.format, image.size) == ("WEBP", (1600, 800))
 
 
@@ -87,7 +87,7 @@ def test_a_huge_image_is_made_smaller_for_viewing(store: ImageStore) -> None:
     file = io.BytesIO()
     Image.fromarray(noise).save(file, "BMP")
     store.put(file.getvalue(), "ab" * 32, "BMP")
-    assert store.viewing("ab" * 32, "BMP").suffix == ".webp"
+    assert store.browser_file("ab" * 32, "BMP").suffix == ".webp"
 
 
 def test_a_disk_that_refuses_is_named(home: Path) -> None:

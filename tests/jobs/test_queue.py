@@ -91,9 +91,9 @@ def test_stop_ends_a_waiting_job_at_once_and_marks_a_running_one(database: Datab
         queue.request_stop(session, waiting, NOW)
     assert (state(database, running), state(database, waiting)) == ("running", "stopped")
     with database.write() as session:
-        told = queue.progress(session, running, "w", NOW, "x", 1, 2)
-        assert told is not None
-        assert told.stop_asked
+        progressed = queue.progress(session, running, "w", NOW, "x", 1, 2)
+        assert progressed is not None
+        assert progressed.stop_requested
         # Its child is killed before it could say so: it counts as stopped, not as lost.
         queue.release(session, running, "w", NOW)
     assert state(database, running) == "stopped"

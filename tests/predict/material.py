@@ -1,14 +1,14 @@
-"""What this room's tests ask: a run on photographs of three flowers; two more that it never saw."""
+"""Fixtures of the predict tests: a run on photographs of three flowers, and two unknown classes."""
 
 import shutil
 from functools import cache
 from pathlib import Path
 
 from studio.progress import Silent
-from studio.retrain.measure_confidence import measured
+from studio.retrain.measure_confidence import measure_confidence
 from studio.retrain.options import RunOptions
 from studio.retrain.run import RunResult
-from tests.retrain.material import FLOWERS, ROOM, run_on, snapshot_of
+from tests.retrain.material import FLOWERS, ROOM, snapshot_of, train_run
 
 OF_EACH = 110
 KNOWN, UNKNOWN = ("daisy", "roses", "tulips"), ("sunflowers", "dandelion")
@@ -16,7 +16,7 @@ KNOWN, UNKNOWN = ("daisy", "roses", "tulips"), ("sunflowers", "dandelion")
 
 @cache
 def photographs() -> Path:
-    """Return a folder of class folders, whose names have a space and Korean letters before them."""
+    """Return a folder of class folders, whose names have Korean letters and a space in them."""
     folder = ROOM / "꽃 photographs"
     for label in KNOWN:
         (folder / f"꽃 {label}").mkdir(parents=True)
@@ -27,9 +27,9 @@ def photographs() -> Path:
 
 @cache
 def flowers_run() -> RunResult:
-    """Return a finished run whose sureness has been measured."""
-    result = run_on(
+    """Return a finished run with measured confidence."""
+    result = train_run(
         snapshot_of(photographs()), ROOM / "runs" / "꽃 run", RunOptions(how_many_training_steps=300)
     )
-    measured(result.run_dir, ROOM / "bottlenecks", threads=2, progress=Silent())
+    measure_confidence(result.run_dir, ROOM / "bottlenecks", threads=2, progress=Silent())
     return result

@@ -22,7 +22,7 @@ def folder(tmp_path: Path) -> Path:
     return target
 
 
-def test_answers_as_the_run_did_surest_first(folder: Path) -> None:
+def test_predictions_are_those_of_the_run_sorted_by_score(folder: Path) -> None:
     model, run = Model.open(folder), drawings_run()
     paths = {example.sha256: example.path for example in run.snapshot.examples}
     assert run.evaluation.predictions
@@ -36,14 +36,14 @@ def test_answers_as_the_run_did_surest_first(folder: Path) -> None:
         assert model.classify_file(paths[tested.sha256].read_bytes(), "x.png") == found
 
 
-def test_needs_three_files_only(folder: Path) -> None:
+def test_three_files_are_enough(folder: Path) -> None:
     for path in folder.iterdir():
         if path.name not in ("model.json", "labels.txt", "model.tflite"):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     assert Model.open(folder).labels == ("square", "원 circle")
 
 
-def test_many_threads_may_ask_one_model(folder: Path) -> None:
+def test_a_model_is_safe_in_threads(folder: Path) -> None:
     model = Model.open(folder, threads=2)
     paths = [example.path for example in drawings_run().snapshot.examples] * 3
     expected = {path: model.classify_file(path, "x") for path in paths}
@@ -54,7 +54,7 @@ def test_many_threads_may_ask_one_model(folder: Path) -> None:
             assert found == expected[path]
 
 
-def test_a_bad_image_is_refused_and_the_model_goes_on(folder: Path) -> None:
+def test_an_unreadable_image_is_an_error_and_the_model_stays_usable(folder: Path) -> None:
     model = Model.open(folder)
     with pytest.raises(ImageRefused, match=r"bad\.jpg"):
         model.classify_file(b"bad", "bad.jpg")
@@ -62,7 +62,7 @@ def test_a_bad_image_is_refused_and_the_model_goes_on(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["model.json", "labels.txt", "model.tflite"])
-def test_says_which_file_is_missing_or_altered(folder: Path, name: str) -> None:
+def test_errors_name_the_missing_or_changed_file(folder: Path, name: str) -> None:
     path = folder / name
     content = path.read_bytes()
     damaged = [
@@ -82,16 +82,18 @@ def test_says_which_file_is_missing_or_altered(folder: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"format_version": 99}, "format 99; this studio reads format 1"),
-        ({"preprocessing": {"width_px": 224}}, "not as the run left it"),
-        ({"preprocessing": None}, "not as the run left it"),
+        ({"format_version": 99}, "has format 99; this studio reads format 1"),
+        ({"preprocessing": {"width_px": 224}}, "missing or was changed"),
+        ({"preprocessing": None}, "missing or was changed"),
         ({"classes": []}, "classes"),
     ],
 )
-def test_says_what_is_wrong_with_the_card(folder: Path, change: dict[str, object], expected: str) -> None:
+def test_errors_name_the_problem_in_model_json(
+    folder: Path, change: dict[str, object], expected: str
+) -> None:
     path = folder / "model.json"
-    card = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps(card | change), encoding="utf-8")
+    values = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(values | change), encoding="utf-8")
     with pytest.raises(ModelUnreadable, match=expected):
         Model.open(folder)
     path.write_text("[]", encoding="utf-8")
@@ -107,12 +109,12 @@ from pathlib import Path
 import studio.retrain.run
 from studio.predict.model import Model
 from studio.progress import Silent
-from studio.backbones import ready
+from studio.backbones import prepare_backbone
 from studio.backbones.bottleneck_cache import BottleneckCache
 from studio.backbones.embedding import embed
 from studio.retrain.image_folder import read_image_folder
 assert Model.open(Path({str(folder)!r})).classify_file(Path({str(image)!r}), "x")
-backbone = ready("efficientnet_lite0", Path(sys.argv[1]), Silent())
+backbone = prepare_backbone("efficientnet_lite0", Path(sys.argv[1]), Silent())
 cache = BottleneckCache.of(Path({str(tmp_path)!r}), backbone)
 images = read_image_folder(Path({str(image.parents[1])!r}), Silent()).images[:3]
 assert not embed(images, backbone, cache, threads=2, progress=Silent())

@@ -1,4 +1,4 @@
-"""What these rooms' tests work on: photographs where there are any, drawings, one backbone."""
+"""Fixtures of the retrain tests: photographs of flowers where available, drawings, one backbone, a run."""
 
 import shutil
 from collections import Counter
@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from studio.backbones import DEFAULT, BackboneFile, ready
+from studio.backbones import DEFAULT, BackboneFile, prepare_backbone
 from studio.progress import Silent
 from studio.retrain.curve import CurvePoint
 from studio.retrain.image_folder import read_image_folder
 from studio.retrain.options import RunOptions
 from studio.retrain.run import RunResult, retrain
-from studio.retrain.runs.compare import Change, Changes, Place
+from studio.retrain.runs.compare import ImageChange, LabelAndSplit, SnapshotChanges
 from studio.retrain.snapshot import Snapshot
+from studio.retrain.train_head import RunContext
 from studio.settings import settings
 
 FLOWERS = Path(__file__).parents[3] / "shared" / "data" / "flowers"
@@ -32,13 +33,13 @@ BACKBONES_DIR = ROOM / "backbones"
 
 @cache
 def backbone() -> BackboneFile:
-    """Return the default backbone, converted once in a process."""
-    return ready(DEFAULT, BACKBONES_DIR, Silent())
+    """Return the default backbone, converted once per process."""
+    return prepare_backbone(DEFAULT, BACKBONES_DIR, Silent())
 
 
 @contextmanager
 def data_folder(folder: Path) -> Iterator[Path]:
-    """Have the settings name an empty data folder, but for the backbone."""
+    """Make the settings use a new data folder that holds the backbone only."""
     (folder / "backbones").mkdir(parents=True)
     shutil.copy(backbone().path, folder / "backbones")
     with pytest.MonkeyPatch.context() as environment:
@@ -58,77 +59,76 @@ def draw(folder: Path, classes: tuple[str, ...] = ("원 circle", "square"), coun
             left, top, size = random.integers(2, 30, 3).tolist()
             box = (left, top, left + 20 + size, top + 15 + size)
             colour = tuple(random.integers(0, 120, 3).tolist())
-            pen = ImageDraw.Draw(image)
+            canvas = ImageDraw.Draw(image)
             if number % 3 == 0:
-                pen.ellipse(box, fill=colour)
+                canvas.ellipse(box, fill=colour)
             elif number % 3 == 1:
-                pen.rectangle(box, fill=colour)
+                canvas.rectangle(box, fill=colour)
             else:
-                pen.line(box, fill=colour, width=3)
+                canvas.line(box, fill=colour, width=3)
             image.save(folder / label / f"그림 {at:03d}.png")
     return folder
 
 
-class Watched:
-    """A `Progress` that remembers what it was told, and may ask for an end."""
+class RecordingProgress:
+    """A `Progress` that records its reports, and raises Stopped in a phase `stop_in` from step `after` on."""
 
     def __init__(self, stop_in: str = "", after: int = 0) -> None:
-        self.told: list[tuple[str, int, int | None]] = []
+        self.reports: list[tuple[str, int, int | None]] = []
         self._stop_in, self._after = stop_in, after
 
     def report(self, phase: str, done: int, total: int | None = None) -> None:
         from studio.errors import Stopped
 
-        self.told.append((phase, done, total))
+        self.reports.append((phase, done, total))
         if phase == self._stop_in and done >= self._after:
             raise Stopped("stop")
 
 
 def snapshot_of(folder: Path, seed: int = 0) -> Snapshot:
-    """Return a folder's images, dealt out."""
+    """Return the snapshot of a folder of class folders."""
     return Snapshot.of(read_image_folder(folder, Silent()).images, seed=seed)
 
 
-def run_on(
+def train_run(
     snapshot: Snapshot,
     run_dir: Path,
     options: RunOptions | None = None,
-    progress: Watched | None = None,
+    progress: RecordingProgress | None = None,
     points: list[CurvePoint] | None = None,
     bottleneck_dir: Path = ROOM / "bottlenecks",
 ) -> RunResult:
-    """Retrain with a shared cache."""
-    return retrain(
-        snapshot,
-        options or RunOptions(how_many_training_steps=60),
-        run_dir=run_dir,
-        bottleneck_dir=bottleneck_dir,
-        backbones_dir=backbone().path.parent,
-        threads=2,
-        progress=progress or Watched(),
+    """Train a run with a shared bottleneck cache."""
+    context = RunContext(
+        run_dir,
+        bottleneck_dir,
+        backbone().path.parent,
+        2,
+        progress or RecordingProgress(),
         on_points=(points if points is not None else []).extend,
     )
+    return retrain(snapshot, options or RunOptions(how_many_training_steps=60), context)
 
 
 @cache
 def drawings_run() -> RunResult:
     """Return a finished run on drawings of two classes."""
-    return run_on(snapshot_of(draw(ROOM / "drawings")), ROOM / "runs" / "그림 run")
+    return train_run(snapshot_of(draw(ROOM / "drawings")), ROOM / "runs" / "그림 run")
 
 
-def changes(before: Snapshot, after: Snapshot) -> Changes:
-    """Compare two snapshots in memory, as `changes_between` has the database do it."""
-    one, other = _places(before), _places(after)
-    return Changes.of(
+def changes(before: Snapshot, after: Snapshot) -> SnapshotChanges:
+    """Compare two snapshots in memory, as `compare_snapshots` does in the database."""
+    old, new = _labels_and_splits(before), _labels_and_splits(after)
+    return SnapshotChanges.of(
         (
-            Change(digest, one.get(digest), other.get(digest))
-            for digest in {*one, *other}
-            if one.get(digest) != other.get(digest)
+            ImageChange(digest, old.get(digest), new.get(digest))
+            for digest in {*old, *new}
+            if old.get(digest) != new.get(digest)
         ),
-        Counter(place.label for place in one.values()),
-        Counter(place.label for place in other.values()),
+        Counter(value.label for value in old.values()),
+        Counter(value.label for value in new.values()),
     )
 
 
-def _places(snapshot: Snapshot) -> dict[str, Place]:
-    return {example.sha256: Place(example.label, example.split) for example in snapshot.examples}
+def _labels_and_splits(snapshot: Snapshot) -> dict[str, LabelAndSplit]:
+    return {example.sha256: LabelAndSplit(example.label, example.split) for example in snapshot.examples}

@@ -1,10 +1,10 @@
-"""A run on a project's images leaves their provenance beside the model."""
+"""A run of a project writes the credits of its images beside the model."""
 
 import csv
 from pathlib import Path
 
 from db.engine import Database
-from studio.collect.ingest import ingest
+from studio.collect.ingest import ImportContext, ingest
 from studio.datasets.projects import create_project
 from studio.datasets.sources import Source
 from studio.images import attribution
@@ -15,11 +15,12 @@ from studio.retrain.options import RunOptions
 from studio.retrain.run import read_run, retrain
 from studio.retrain.runs import snapshot_records
 from studio.retrain.snapshot import Snapshot
+from studio.retrain.train_head import RunContext
 from tests.conftest import NOW
 from tests.retrain.material import backbone, draw
 
 
-def test_the_provenance_of_what_was_trained_on_come_with_the_model(database: Database, home: Path) -> None:
+def test_credits_of_the_images_are_written_beside_the_model(database: Database, home: Path) -> None:
     store = ImageStore(home / "pictures")
     files = sorted(draw(home / "그림", count=5).rglob("*.png"))
     with database.write() as session:
@@ -34,28 +35,26 @@ def test_the_provenance_of_what_was_trained_on_come_with_the_model(database: Dat
         )
         for number, path in enumerate(files)
     ]
-    ingest(database, store, project.id, sources, progress=Silent(), clock=lambda: NOW)
+    ingest(ImportContext(database=database, store=store, project_id=project.id, clock=lambda: NOW), sources)
     options = RunOptions(how_many_training_steps=2)
     with database.read() as session:
-        snapshot = snapshot_records.snapshot_of(session, project.id, options, store)
+        snapshot = snapshot_records.current_snapshot(session, project.id, options, store)
     snapshot.examples[0].path.write_bytes(b"lost")  # cannot be read: not trained on, and not credited
 
-    def attribute(used: Snapshot, folder: Path) -> None:
-        assert not (folder / "model.json").exists()  # the folder is not whole before it is all there
+    def write_attribution(used: Snapshot, folder: Path) -> None:
+        assert not (folder / "model.json").exists()  # written last, when the folder is complete
         with database.read() as session:
             snapshot_records.write_attribution(session, project.id, used, folder)
 
-    result = retrain(
-        snapshot,
-        options,
-        run_dir=home / "runs" / "하나",
-        bottleneck_dir=home / "bottlenecks",
-        backbones_dir=backbone().path.parent,
-        threads=2,
-        progress=Silent(),
-        on_points=lambda _points: None,
-        attribute=attribute,
+    context = RunContext(
+        home / "runs" / "하나",
+        home / "bottlenecks",
+        backbone().path.parent,
+        2,
+        Silent(),
+        write_attribution=write_attribution,
     )
+    result = retrain(snapshot, options, context)
     assert len(result.snapshot.examples) == len(files) - 1
     with (result.run_dir / "ATTRIBUTION.csv").open(encoding="utf-8", newline="") as file:
         table = list(csv.DictReader(file))

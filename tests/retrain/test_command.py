@@ -1,4 +1,4 @@
-"""`python -m studio retrain`, in this process where it may and as a process where that counts."""
+"""`python -m studio retrain`, in this process where possible and as a process where that matters."""
 
 import os
 import re
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A data folder of the test's own, with the backbone in it."""
+    """A new data folder with the backbone in it."""
     folder = tmp_path / "studio 홈"
     (folder / "backbones").mkdir(parents=True)
     (folder / "backbones" / backbone().path.name).write_bytes(backbone().path.read_bytes())
@@ -29,7 +29,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     settings.cache_clear()
 
 
-def test_from_a_folder_to_a_last_line_as_a_process(tmp_path: Path, home: Path) -> None:
+def test_a_folder_is_trained_by_a_process(tmp_path: Path, home: Path) -> None:
     folder = draw(tmp_path / "그림들", count=30)
     (folder / "square" / "bad.jpg").write_bytes(b"bad")
     (folder / "square" / "한 copy.png").write_bytes((folder / "square" / "그림 001.png").read_bytes())
@@ -51,12 +51,12 @@ def test_from_a_folder_to_a_last_line_as_a_process(tmp_path: Path, home: Path) -
     assert re.fullmatch(r"그림들-\d{8}-\d{6}", run_dir.name)
     assert (tmp_path / "out" / "labels.txt").read_text(encoding="utf-8") == "square\n원 circle\n"
     assert sum("bad.jpg" in line for line in done.stderr.splitlines()) == 1
-    assert "한 copy.png is a copy of square/그림 001.png." in done.stderr.splitlines()
+    assert "한 copy.png is a duplicate of square/그림 001.png." in done.stderr.splitlines()
     assert "TensorFlow" not in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_all_places_may_be_chosen_and_a_second_run_reads_the_cache(tmp_path: Path, home: Path) -> None:
+def test_all_folders_can_be_set_and_a_second_run_reads_the_cache(tmp_path: Path, home: Path) -> None:
     folder = draw(tmp_path / "a")
     shards = []
     for number in range(2):
@@ -95,7 +95,7 @@ def test_all_places_may_be_chosen_and_a_second_run_reads_the_cache(tmp_path: Pat
     assert not (home / "runs").exists()
 
 
-def test_no_test_image_is_said_plainly(tmp_path: Path) -> None:
+def test_a_run_without_test_images(tmp_path: Path) -> None:
     words = ["--image_dir", draw(tmp_path / "a", count=3), "--testing_percentage", 0]
     words += ["--how_many_training_steps", 5]
     done = CliRunner().invoke(retrain, list(map(str, words)), catch_exceptions=False)
@@ -104,24 +104,27 @@ def test_no_test_image_is_said_plainly(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         ([], "image"),
         (["--image_dir", "x", "--output_graph", "model.h5"], ".pb or .tflite"),
-        (["--image_dir", "x", "--testing_percentage", "60", "--validation_percentage", "40"], "below 100"),
+        (
+            ["--image_dir", "x", "--testing_percentage", "60", "--validation_percentage", "40"],
+            "less than 100",
+        ),
         (["--image_dir", "x", "--architecture", "inception_v9"], "inception_v3"),
         (["--image_dir", "x", "--learning_rate", "0"], "0"),
     ],
 )
-def test_wrong_usage_is_two(words: list[str], said: str) -> None:
+def test_usage_errors_exit_with_two(words: list[str], message: str) -> None:
     done = CliRunner().invoke(retrain, words)
     assert done.exit_code == 2
-    assert said in done.stderr
+    assert message in done.stderr
 
 
-def test_an_error_is_one_line_and_one(tmp_path: Path) -> None:
+def test_an_error_is_one_line_and_exits_with_one(tmp_path: Path) -> None:
     draw(tmp_path / "a", ("only",), count=2)
-    for folder, said in ((tmp_path / "a", "Add a second class"), (tmp_path / "none", "class folders")):
+    for folder, message in ((tmp_path / "a", "Add a second class"), (tmp_path / "none", "class folders")):
         done = subprocess.run(
             [sys.executable, "-m", "studio", "retrain", "--image_dir", str(folder)],
             cwd=ROOT,
@@ -131,5 +134,5 @@ def test_an_error_is_one_line_and_one(tmp_path: Path) -> None:
         )
         lines = done.stderr.decode().splitlines()
         assert done.returncode == 1
-        assert said in lines[-1]
+        assert message in lines[-1]
         assert all(line.startswith("Reading the folder") for line in lines[:-1])

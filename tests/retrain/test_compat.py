@@ -1,4 +1,4 @@
-"""The peer's split, labels and choice of files, to the letter."""
+"""`retrain.py` compatibility: split, labels and choice of files are exactly those of `retrain.py`."""
 
 import os
 from collections import Counter
@@ -9,7 +9,14 @@ from PIL import Image
 
 from studio.errors import OutputRefused, SourceMissing, TooFewImages
 from studio.progress import Silent
-from studio.retrain.compat import PeerFolder, empty_summaries, label_of, place_of, read_peer_folder, split_of
+from studio.retrain.compat import (
+    CompatFolder,
+    clear_summaries,
+    folder_label,
+    hash_percentage,
+    path_split,
+    read_compat_folder,
+)
 from tests.retrain.material import FLOWERS, needs_flowers
 
 DAISY = "tf_files/flower_photos/daisy/21652746_cc379e0eea_m.jpg"
@@ -19,8 +26,8 @@ ALL = os.environ.get("STUDIO_TEST_FLOWER_PHOTOS")
 """A folder with all 3,670 photographs of the codelab."""
 
 
-def read(folder: Path | str, validation: float = 10, testing: float = 10) -> PeerFolder:
-    return read_peer_folder(
+def read(folder: Path | str, validation: float = 10, testing: float = 10) -> CompatFolder:
+    return read_compat_folder(
         str(folder),
         validation_percentage=validation,
         testing_percentage=testing,
@@ -37,15 +44,19 @@ def fill(folder: Path, count: int, suffix: str = "jpg", first: int = 0) -> Path:
     return folder
 
 
-def test_a_path_stands_where_the_peer_puts_it() -> None:
-    assert round(place_of(DAISY), 6) == 51.669209
-    assert place_of(DAISY.removeprefix("tf_files/")) != place_of(DAISY)
-    assert place_of("./" + DAISY) != place_of(DAISY)
+def test_the_hash_of_a_path_is_that_of_retrain_py() -> None:
+    assert round(hash_percentage(DAISY), 6) == 51.669209
+    assert hash_percentage(DAISY.removeprefix("tf_files/")) != hash_percentage(DAISY)
+    assert hash_percentage("./" + DAISY) != hash_percentage(DAISY)
 
 
-def test_what_follows_nohash_does_not_count() -> None:
-    assert place_of("a/leaf_nohash_1.jpg") == place_of("a/leaf_nohash_2_nohash_3.jpg") == place_of("a/leaf")
-    assert place_of("a/leaf_nohash1.jpg") != place_of("a/leaf")
+def test_the_part_after_nohash_is_ignored() -> None:
+    assert (
+        hash_percentage("a/leaf_nohash_1.jpg")
+        == hash_percentage("a/leaf_nohash_2_nohash_3.jpg")
+        == hash_percentage("a/leaf")
+    )
+    assert hash_percentage("a/leaf_nohash1.jpg") != hash_percentage("a/leaf")
 
 
 @pytest.mark.parametrize(
@@ -59,7 +70,7 @@ def test_what_follows_nohash_does_not_count() -> None:
     ],
 )
 def test_validation_comes_first_then_testing(validation: float, testing: float, split: str) -> None:
-    assert split_of(DAISY, validation, testing) == split
+    assert path_split(DAISY, validation, testing) == split
 
 
 @pytest.mark.parametrize(
@@ -72,12 +83,12 @@ def test_validation_comes_first_then_testing(validation: float, testing: float, 
         ("Café au lait", "caf au lait"),
     ],
 )
-def test_labels_are_small_letters_and_single_spaces(folder: str, label: str) -> None:
-    assert label_of(folder) == label
+def test_labels_are_lower_case_with_single_spaces(folder: str, label: str) -> None:
+    assert folder_label(folder) == label
 
 
 @pytest.mark.parametrize(
-    ("photographs", "golden"),
+    ("photographs", "counts"),
     [
         pytest.param(FLOWERS, OF_600, marks=needs_flowers, id="600"),
         pytest.param(
@@ -88,24 +99,24 @@ def test_labels_are_small_letters_and_single_spaces(folder: str, label: str) -> 
         ),
     ],
 )
-def test_photographs_are_dealt_out_as_the_peer_deals_them(
-    photographs: Path, golden: dict[str, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_photographs_are_split_as_by_retrain_py(
+    photographs: Path, counts: dict[str, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "tf_files").mkdir()
     try:
         (tmp_path / "tf_files" / "flower_photos").symlink_to(photographs, target_is_directory=True)
     except OSError:
-        pytest.skip("this system does not let us link a folder")
+        pytest.skip("this system does not allow symbolic links")
     monkeypatch.chdir(tmp_path)
     for typed in ("tf_files/flower_photos", "tf_files/flower_photos/"):
         snapshot = read(typed).snapshot
-        assert Counter(example.split for example in snapshot.examples) == golden
+        assert Counter(example.split for example in snapshot.examples) == counts
         assert snapshot.classes == ("daisy", "dandelion", "roses", "sunflowers", "tulips")
     elsewhere = read(photographs).snapshot
-    assert Counter(example.split for example in elsewhere.examples) != golden
+    assert Counter(example.split for example in elsewhere.examples) != counts
 
 
-def test_only_four_endings_are_looked_at_and_copies_stay(tmp_path: Path) -> None:
+def test_only_four_suffixes_are_read_and_duplicates_stay(tmp_path: Path) -> None:
     for at, suffix in enumerate(("jpg", "jpeg", "JPG", "JPEG", "Jpg", "png")):
         fill(tmp_path / "Folder B", 25, suffix, 100 * at)
     fill(tmp_path / "a", 25)
@@ -118,7 +129,7 @@ def test_only_four_endings_are_looked_at_and_copies_stay(tmp_path: Path) -> None
     assert folder.warnings == ()
 
 
-def test_under_twenty_images_are_warned_of_and_empty_folders_passed_over(tmp_path: Path) -> None:
+def test_small_classes_and_empty_folders_give_warnings(tmp_path: Path) -> None:
     fill(tmp_path / "few", 19)
     fill(tmp_path / "enough", 20)
     (tmp_path / "empty").mkdir()
@@ -143,9 +154,9 @@ def test_of_two_folders_with_one_label_the_later_is_used(tmp_path: Path) -> None
     assert "a-b" in line
 
 
-def test_no_class_stops_and_so_does_one_alone(tmp_path: Path) -> None:
+def test_fewer_than_two_classes_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(TooFewImages, match="there is none"):
+    with pytest.raises(TooFewImages, match="found none"):
         read(tmp_path)
     fill(tmp_path / "only", 30)
     with pytest.raises(TooFewImages, match="second class"):
@@ -154,23 +165,23 @@ def test_no_class_stops_and_so_does_one_alone(tmp_path: Path) -> None:
         read(tmp_path / "nowhere")
 
 
-def test_a_class_without_a_training_image_stops(tmp_path: Path) -> None:
+def test_a_class_without_a_training_image_is_an_error(tmp_path: Path) -> None:
     fill(tmp_path / "a", 3)
     fill(tmp_path / "b", 3)
-    with pytest.raises(TooFewImages, match="left for training"):
+    with pytest.raises(TooFewImages, match="has no training image"):
         read(tmp_path, 50, 49.9)
 
 
-def test_summaries_are_emptied_but_nothing_else_is(tmp_path: Path) -> None:
+def test_clear_summaries_removes_event_files_only(tmp_path: Path) -> None:
     logs = tmp_path / "로그"
     (logs / "train").mkdir(parents=True)
     (logs / "train" / "events.out.tfevents.1.host").write_bytes(b"old")
-    empty_summaries(logs)
+    clear_summaries(logs)
     assert not logs.exists()
-    empty_summaries(logs)
+    clear_summaries(logs)
     (logs / "train").mkdir(parents=True)
     (logs / "train" / "events.out.tfevents.1.host").write_bytes(b"old")
     (logs / "휴가.jpg").write_bytes(b"dear")
     with pytest.raises(OutputRefused, match="휴가"):
-        empty_summaries(logs)
+        clear_summaries(logs)
     assert (logs / "train" / "events.out.tfevents.1.host").exists()

@@ -10,16 +10,16 @@ from PIL import Image
 
 from studio.backbones import embedding
 from studio.backbones.bottleneck_cache import BottleneckCache
-from studio.backbones.interpreter import Engine
+from studio.backbones.interpreter import LiteRTInterpreter
 from studio.backbones.preprocessing import Preprocessing
 from studio.errors import Stopped
 from studio.images import decode
 from studio.progress import Silent
-from studio.retrain.distortions import Distortions, embed_views, preview, view_digest
+from studio.retrain.distortions import Distortions, embed_views, preview_distortions, view_digest
 from studio.retrain.image_folder import read_image_folder
 from studio.retrain.options import RunOptions
-from studio.retrain.snapshot import Labelled
-from tests.retrain.material import FLOWERS, Watched, backbone, draw, needs_flowers
+from studio.retrain.snapshot import LabelledImage
+from tests.retrain.material import FLOWERS, RecordingProgress, backbone, draw, needs_flowers
 
 SMALL = Preprocessing(40, 30)
 
@@ -36,11 +36,11 @@ def views(distortions: Distortions, image: Image.Image, count: int = 40) -> list
     ]
 
 
-def images_in(folder: Path) -> tuple[Labelled, ...]:
+def images_in(folder: Path) -> tuple[LabelledImage, ...]:
     return read_image_folder(folder, Silent()).images
 
 
-def test_options_without_a_distortion_ask_for_none() -> None:
+def test_options_without_a_distortion_give_none() -> None:
     assert Distortions.of(RunOptions()) is None
     assert Distortions.of(RunOptions(random_crop=5)) == Distortions(random_crop=5)
     everything = {name: 7 for name in vars(Distortions()) if name.startswith("random_")}
@@ -48,7 +48,7 @@ def test_options_without_a_distortion_ask_for_none() -> None:
     assert Distortions.of(asked) == Distortions(True, 7, 7, 7, 7, 7)
 
 
-def test_a_flip_is_a_mirror_every_other_time() -> None:
+def test_every_second_view_is_mirrored() -> None:
     plain = SMALL.pixels(noise()).astype(np.int16)
     seen = views(Distortions(flip_left_right=True), noise())
     mirrored = [np.array_equal(view, plain[:, ::-1]) for view in seen]
@@ -57,7 +57,7 @@ def test_a_flip_is_a_mirror_every_other_time() -> None:
 
 
 @pytest.mark.parametrize("crop", [10, 50])
-def test_a_crop_is_cut_anywhere_out_of_the_image_made_larger(crop: int) -> None:
+def test_crops_are_taken_from_all_positions_of_the_enlarged_image(crop: int) -> None:
     wide, high = int(40 * (1 + crop / 100)), int(30 * (1 + crop / 100))
     whole = np.asarray(noise().resize((wide, high), Image.Resampling.BILINEAR), np.int16)
     places = set()
@@ -74,7 +74,7 @@ def test_a_crop_is_cut_anywhere_out_of_the_image_made_larger(crop: int) -> None:
     assert len({left for _top, left in places}) > 3
 
 
-def test_scale_goes_from_the_whole_image_to_the_largest() -> None:
+def test_scales_range_from_the_whole_image_to_the_largest() -> None:
     # A ramp: how far it climbs within a view says how much of the image is in it.
     ramp = Image.fromarray(np.tile(np.linspace(0, 255, 160).astype(np.uint8)[:, None], (120, 1, 3)))
     distortions = Distortions(random_scale=100)
@@ -84,7 +84,7 @@ def test_scale_goes_from_the_whole_image_to_the_largest() -> None:
     assert 0.95 < max(shares) < 1.05
 
 
-def test_brightness_multiplies_and_is_cut_off_at_white() -> None:
+def test_brightness_multiplies_and_clips_at_white() -> None:
     grey = Image.new("RGB", (50, 50), (100, 100, 100))
     seen = views(Distortions(random_brightness=30), grey, 100)
     assert all(np.ptp(view) == 0 for view in seen)
@@ -95,7 +95,7 @@ def test_brightness_multiplies_and_is_cut_off_at_white() -> None:
     assert max(view.max() for view in light) == 255
 
 
-def test_rotation_turns_about_the_middle_and_leaves_no_empty_corner() -> None:
+def test_rotation_is_about_the_centre_and_fills_corners() -> None:
     white = Image.new("RGB", (90, 90), "white")
     assert all(view.min() == 255 for view in views(Distortions(random_rotation=180), white))
     square = Preprocessing(81, 81)
@@ -115,7 +115,7 @@ def test_rotation_turns_about_the_middle_and_leaves_no_empty_corner() -> None:
     assert 15 < max(angles) < 20.5
 
 
-def test_colour_leaves_grey_and_brightness_alone() -> None:
+def test_colour_keeps_grey_and_brightness() -> None:
     distortions = Distortions(random_colour=50)
     for view in views(distortions, Image.new("RGB", (50, 50), (90, 90, 90)), 10):
         assert np.abs(view - 90).max() <= 1
@@ -129,11 +129,11 @@ def test_colour_leaves_grey_and_brightness_alone() -> None:
     assert {bool(value[1] > value[2]) for value in seen} == {True, False}
 
 
-def test_one_distortion_more_leaves_the_others_as_they_were(tmp_path: Path) -> None:
+def test_adding_a_distortion_does_not_change_the_others(tmp_path: Path) -> None:
     path = tmp_path / "회색.png"
     Image.fromarray(np.asarray(noise()) // 2).save(path)
     cut, brighter = (
-        preview(path, distortions, SMALL, 4, 0)
+        preview_distortions(path, distortions, SMALL, 4, 0)
         for distortions in (Distortions(random_crop=40), Distortions(random_crop=40, random_brightness=20))
     )
     for one, other in zip(cut, brighter, strict=True):
@@ -141,7 +141,7 @@ def test_one_distortion_more_leaves_the_others_as_they_were(tmp_path: Path) -> N
     assert len({view.tobytes() for view in brighter}) == 4
 
 
-def test_a_view_has_a_name_for_everything_that_makes_it() -> None:
+def test_the_digest_of_a_view_depends_on_all_settings() -> None:
     mild, strong = Distortions(random_crop=5), Distortions(random_crop=50)
     names = {
         view_digest(sha256, distortions, number, seed)
@@ -154,9 +154,7 @@ def test_a_view_has_a_name_for_everything_that_makes_it() -> None:
     assert {len(bytes.fromhex(name)) for name in names} == {32}
 
 
-def test_views_are_cached_once_and_are_what_the_preview_shows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_views_are_cached_once_and_equal_the_preview(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     images = images_in(draw(tmp_path / "사진 a", count=3))
     cache = BottleneckCache(tmp_path / "cache", backbone().features)
     distortions = Distortions(True, 20, 10, 10, 10, 10)
@@ -167,52 +165,54 @@ def test_views_are_cached_once_and_are_what_the_preview_shows(
         read.append(name)
         return real(path, name)
 
-    monkeypatch.setattr(embedding, "read_picture_file", counted)
+    monkeypatch.setattr(embedding, "read_image_file", counted)
 
-    def fill(count: int) -> Watched:
-        watched = Watched()
+    def embed_count(count: int) -> RecordingProgress:
+        watched = RecordingProgress()
         assert (
             embed_views(images, backbone(), cache, distortions, count, 7, threads=2, progress=watched) == ()
         )
-        assert watched.told[-1][1:] == (6 * count, 6 * count)
+        assert watched.reports[-1][1:] == (6 * count, 6 * count)
         return watched
 
-    fill(2)
+    embed_count(2)
     assert len(read) == 6  # not twelve
-    fill(2)
+    embed_count(2)
     assert len(read) == 6
-    fill(3)
+    embed_count(3)
     assert len(read) == 12
 
-    engine = Engine(backbone().path.read_bytes())
+    interpreter = LiteRTInterpreter(backbone().path.read_bytes())
     for image in images:
-        shown = preview(image.path, distortions, backbone().preprocessing, 3, 7)
+        shown = preview_distortions(image.path, distortions, backbone().preprocessing, 3, 7)
         digests = [view_digest(image.sha256, distortions, number, 7) for number in (1, 2, 3)]
-        assert np.array_equal(cache.vectors(digests), [engine(pixels) for pixels in shown])
+        assert np.array_equal(cache.vectors(digests), [interpreter(pixels) for pixels in shown])
         assert all(not np.array_equal(one, other) for one, other in pairwise(shown))
     # The plain bottlenecks have names of their own.
     assert len(cache.missing(image.sha256 for image in images)) == 6
 
 
-def test_a_flip_alone_has_two_views_however_many_are_asked_for(tmp_path: Path) -> None:
+def test_flips_alone_give_only_two_views(tmp_path: Path) -> None:
     images = images_in(draw(tmp_path / "a", count=2))
     cache = BottleneckCache(tmp_path / "cache", backbone().features)
-    flip, watched = Distortions(flip_left_right=True), Watched()
+    flip, watched = Distortions(flip_left_right=True), RecordingProgress()
     embed_views(images, backbone(), cache, flip, 5, 3, threads=2, progress=watched)
-    assert watched.told[-1][1:] == (8, 8)
+    assert watched.reports[-1][1:] == (8, 8)
     plain = backbone().preprocessing.read(images[0].path, "x")
-    for number, view in enumerate(preview(images[0].path, flip, backbone().preprocessing, 5, 3), 1):
+    for number, view in enumerate(
+        preview_distortions(images[0].path, flip, backbone().preprocessing, 5, 3), 1
+    ):
         assert np.array_equal(view, plain[:, ::-1] if number % 2 else plain)
     names = [view_digest(images[0].sha256, flip, number, seed) for number in (1, 2, 3) for seed in (0, 9)]
     assert len(set(names)) == 2
     assert cache.missing(names) == []
 
 
-def test_bad_files_are_named_once_whatever_the_number_of_views(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_returned_once_for_all_views(tmp_path: Path) -> None:
     folder = draw(tmp_path / "a", count=2)
     (folder / "square" / "bad 나쁜.jpg").write_bytes(b"no image")
     cache = BottleneckCache(tmp_path / "cache", backbone().features)
-    watched = Watched()
+    watched = RecordingProgress()
     (refusal,) = embed_views(
         images_in(folder),
         backbone(),
@@ -225,10 +225,10 @@ def test_bad_files_are_named_once_whatever_the_number_of_views(tmp_path: Path) -
     )
     assert refusal.path.name == "bad 나쁜.jpg"
     assert refusal.sha256 == hashlib.sha256(b"no image").hexdigest()
-    assert watched.told[-1][1:] == (15, 15)
+    assert watched.reports[-1][1:] == (15, 15)
 
 
-def test_stop_keeps_the_views_that_were_done(tmp_path: Path) -> None:
+def test_stop_keeps_finished_views(tmp_path: Path) -> None:
     images = images_in(draw(tmp_path / "a", count=30))
     cache = BottleneckCache(tmp_path / "cache", backbone().features)
     distortions = Distortions(flip_left_right=True)
@@ -241,17 +241,17 @@ def test_stop_keeps_the_views_that_were_done(tmp_path: Path) -> None:
             2,
             0,
             threads=2,
-            progress=Watched("Computing distorted views", 10),
+            progress=RecordingProgress("Computing distorted views", 10),
         )
     names = [view_digest(p.sha256, distortions, number, 0) for p in images for number in (1, 2)]
     assert len(cache.missing(names)) == 110
 
 
 @needs_flowers
-def test_views_of_a_photograph_are_sharp_however_large_the_scale() -> None:
+def test_views_are_sharp_at_a_large_scale() -> None:
     path = next(iter(sorted((FLOWERS / "daisy").glob("*.jpg"))))
     size = backbone().preprocessing
-    for shown in preview(path, Distortions(random_crop=50), size, 3, 0):
+    for shown in preview_distortions(path, Distortions(random_crop=50), size, 3, 0):
         assert shown.shape == (224, 224, 3)
         assert shown.dtype == np.uint8
         assert shown.std() > 10

@@ -17,18 +17,18 @@ def test_classes_are_sorted_composed_folder_names(tmp_path: Path) -> None:
     assert all(image.path.is_file() for image in folder.images)
 
 
-def test_a_copy_is_named_with_its_first(tmp_path: Path) -> None:
+def test_a_duplicate_is_skipped_and_names_the_first(tmp_path: Path) -> None:
     draw(tmp_path, ("a", "b"), count=2)
     copy = tmp_path / "b" / "copy.png"
     copy.write_bytes((tmp_path / "a" / "그림 000.png").read_bytes())
     folder = read_image_folder(tmp_path, Silent())
     assert len(folder.images) == 4
-    assert [(refusal.path, refusal.reason) for refusal in folder.refusals] == [
-        (copy, "copy.png is a copy of a/그림 000.png.")
+    assert [(file.path, file.reason) for file in folder.skipped] == [
+        (copy, "copy.png is a duplicate of a/그림 000.png.")
     ]
 
 
-def test_leaves_out_what_systems_leave_behind(tmp_path: Path) -> None:
+def test_system_files_are_ignored(tmp_path: Path) -> None:
     draw(tmp_path, ("a",), count=1)
     (tmp_path / ".git").mkdir()
     (tmp_path / "README").write_text("x", encoding="utf-8")
@@ -36,9 +36,9 @@ def test_leaves_out_what_systems_leave_behind(tmp_path: Path) -> None:
         (tmp_path / "a" / name).write_bytes(b"x")
     folder = read_image_folder(tmp_path, Silent())
     assert len(folder.images) == 1
-    assert folder.refusals == ()
+    assert folder.skipped == ()
 
 
-def test_a_missing_folder_says_so(tmp_path: Path) -> None:
+def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SourceMissing, match="nowhere"):
         read_image_folder(tmp_path / "nowhere", Silent())

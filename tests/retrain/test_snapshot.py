@@ -4,12 +4,12 @@ from pathlib import Path
 import pytest
 
 from studio.errors import TooFewImages
-from studio.retrain.snapshot import Labelled, Snapshot
+from studio.retrain.snapshot import LabelledImage, Snapshot
 
 
-def labelled(label: str, count: int) -> list[Labelled]:
+def labelled(label: str, count: int) -> list[LabelledImage]:
     return [
-        Labelled(
+        LabelledImage(
             hashlib.sha256(f"{label}{at}".encode()).hexdigest(),
             Path("사진 폴더") / f"{label}, {at}.jpg",
             label,
@@ -23,14 +23,14 @@ def test_order_changes_nothing_and_labels_do() -> None:
     snapshot = Snapshot.of(images)
     assert Snapshot.of(reversed(images)) == snapshot
     assert snapshot.classes == ("a", "b")
-    relabelled = [*images[:-1], Labelled(images[-1].sha256, images[-1].path, "b")]
+    relabelled = [*images[:-1], LabelledImage(images[-1].sha256, images[-1].path, "b")]
     assert Snapshot.of(relabelled).hash != snapshot.hash
     assert Snapshot.of(images, seed=1).hash != snapshot.hash
 
 
 def test_hash_is_of_content_not_of_place() -> None:
     images = labelled("a", 3) + labelled("b", 3)
-    moved = [Labelled(p.sha256, Path("elsewhere") / p.path.name, p.label) for p in images]
+    moved = [LabelledImage(p.sha256, Path("elsewhere") / p.path.name, p.label) for p in images]
     assert (
         Snapshot.of(moved).hash
         == Snapshot.of(images).hash
@@ -59,14 +59,14 @@ def test_every_class_has_a_training_image_however_few() -> None:
 
 def test_warns_of_few_images_and_of_empty_splits() -> None:
     warnings = Snapshot.of(labelled("a", 19) + labelled("b", 20), testing_percentage=0).check()
-    assert [warning.split()[0] for warning in warnings] == ["“a”", "No"]
+    assert [warning.split()[0] for warning in warnings] == ["“a”", "There"]
     assert "19 images" in warnings[0]
-    assert "testing" in warnings[1]
+    assert "no test images" in warnings[1]
     assert Snapshot.of(labelled("a", 100) + labelled("b", 100)).check() == ()
 
 
 @pytest.mark.parametrize(("images", "found"), [([], "none"), (labelled("only one", 40), "only one")])
-def test_one_class_is_too_little(images: list[Labelled], found: str) -> None:
+def test_one_class_is_too_little(images: list[LabelledImage], found: str) -> None:
     with pytest.raises(TooFewImages, match=f"{found}.*Add a second class"):
         Snapshot.of(images).check()
 
@@ -80,12 +80,12 @@ def test_without_drops_images_and_emptied_classes_and_moves_no_other() -> None:
     assert snapshot.without(()) is snapshot
 
 
-def test_a_image_may_stand_once() -> None:
+def test_an_image_that_comes_twice_is_an_error() -> None:
     with pytest.raises(ValueError, match="once"):
         Snapshot.of([*labelled("a", 1), *labelled("a", 1)])
 
 
-def test_comes_back_from_its_file(tmp_path: Path) -> None:
+def test_a_written_snapshot_is_read_back(tmp_path: Path) -> None:
     snapshot = Snapshot.of(labelled('a "튤립", 1', 30) + labelled("b", 3), seed=4)
     path = tmp_path / "snapshot.csv"
     snapshot.write(path)
@@ -95,58 +95,61 @@ def test_comes_back_from_its_file(tmp_path: Path) -> None:
         Snapshot.read(path, snapshot.classes, 4)
 
 
-def in_groups(label: str, groups: int, each: int = 3) -> list[Labelled]:
-    """Images of which every few are copies of each other."""
-    images = labelled(label, groups * each)
+def duplicate_groups(label: str, groups: int, size: int = 3) -> list[LabelledImage]:
+    """Images in duplicate groups of equal size."""
+    images = labelled(label, groups * size)
     return [
-        Labelled(p.sha256, p.path, p.label, group=images[at // each * each].sha256)
-        for at, p in enumerate(images)
+        LabelledImage(image.sha256, image.path, image.label, group=images[index // size * size].sha256)
+        for index, image in enumerate(images)
     ]
 
 
-def sides(snapshot: Snapshot) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
+def group_splits(snapshot: Snapshot) -> dict[str, set[str]]:
+    splits: dict[str, set[str]] = {}
     for example in snapshot.examples:
-        found.setdefault(example.group, set()).add(example.split)
-    return found
+        splits.setdefault(example.group, set()).add(example.split)
+    return splits
 
 
-def test_copies_fall_on_one_side_and_take_each_other_along() -> None:
-    many = Snapshot.of(in_groups("a", 100) + in_groups("b", 100))
-    assert all(len(splits) == 1 for splits in sides(many).values())
+def test_a_duplicate_group_has_one_split() -> None:
+    many = Snapshot.of(duplicate_groups("a", 100) + duplicate_groups("b", 100))
+    assert all(len(splits) == 1 for splits in group_splits(many).values())
     assert {example.split for example in many.examples} == {"training", "validation", "testing"}
-    first = {image.sha256 for image in in_groups("a", 100)[::3]}
+    first = {image.sha256 for image in duplicate_groups("a", 100)[::3]}
     alone = {e.sha256: e.split for e in Snapshot.of(labelled("a", 300) + labelled("b", 300)).examples}
-    # The group goes where its first image goes.
+    # The group gets the split of its first image.
     assert all(e.split == alone[e.group] for e in many.examples if e.group in first)
     for seed in range(30):
         few = Snapshot.of(
-            in_groups("a", 1) + in_groups("b", 2), validation_percentage=45, testing_percentage=45, seed=seed
+            duplicate_groups("a", 1) + duplicate_groups("b", 2),
+            validation_percentage=45,
+            testing_percentage=45,
+            seed=seed,
         )
-        assert all(len(splits) == 1 for splits in sides(few).values())
+        assert all(len(splits) == 1 for splits in group_splits(few).values())
         assert {example.label for example in few.of_split("training")} == {"a", "b"}
         gone = {example.sha256 for example in few.of_split("training") if example.label == "b"}
-        assert all(len(splits) == 1 for splits in sides(few.without(gone)).values())
+        assert all(len(splits) == 1 for splits in group_splits(few.without(gone)).values())
 
 
-def test_a_split_that_came_with_images_goes_before_the_hash() -> None:
+def test_a_fixed_split_takes_precedence_over_the_hash() -> None:
     images = labelled("a", 100) + labelled("b", 100)
-    given = [Labelled(p.sha256, p.path, p.label, given="testing") for p in images[:50]]
-    snapshot = Snapshot.of(given + images[50:])
+    fixed = [LabelledImage(p.sha256, p.path, p.label, fixed_split="testing") for p in images[:50]]
+    snapshot = Snapshot.of(fixed + images[50:])
     splits = {example.sha256: example.split for example in snapshot.examples}
-    assert {splits[image.sha256] for image in given} == {"testing"}
+    assert {splits[image.sha256] for image in fixed} == {"testing"}
     hashed = {example.sha256: example.split for example in Snapshot.of(images).examples}
     assert all(splits[image.sha256] == hashed[image.sha256] for image in images[50:])
 
 
-def test_copies_are_tested_with_the_one_that_was_given_to_be() -> None:
-    one, other, third = in_groups("a", 1)
+def test_a_fixed_test_split_applies_to_the_whole_group() -> None:
+    one, other, third = duplicate_groups("a", 1)
     rest = labelled("a", 40)[3:] + labelled("b", 40)
-    given = [
-        Labelled(one.sha256, one.path, "a", group=one.group, given="training"),
-        Labelled(other.sha256, other.path, "a", group=other.group, given="testing"),
+    group = [
+        LabelledImage(one.sha256, one.path, "a", group=one.group, fixed_split="training"),
+        LabelledImage(other.sha256, other.path, "a", group=other.group, fixed_split="testing"),
         third,
     ]
-    assert sides(Snapshot.of(given + rest))[one.group] == {"testing"}
-    given[1] = other
-    assert sides(Snapshot.of(given + rest))[one.group] == {"training"}
+    assert group_splits(Snapshot.of(group + rest))[one.group] == {"testing"}
+    group[1] = other
+    assert group_splits(Snapshot.of(group + rest))[one.group] == {"training"}

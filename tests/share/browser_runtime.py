@@ -1,4 +1,4 @@
-"""LiteRT.js' packages as npm fetches them, put where the studio looks for those brought by hand."""
+"""LiteRT.js's packages, downloaded with npm and put into the studio's folder of downloads."""
 
 import shutil
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 
 from studio.share.web_demo.runtime import PACKAGES, VERSION
 
-_room = TemporaryDirectory(prefix="retrain-runtime-", ignore_cleanup_errors=True)
+_download_dir = TemporaryDirectory(prefix="retrain-runtime-", ignore_cleanup_errors=True)
 
 
 @cache
@@ -18,22 +18,22 @@ def packages() -> Path:
     """Return a folder with the packages, or skip the test with the reason."""
     npm = shutil.which("npm")
     if npm is None:
-        pytest.skip("npm is not installed, which brings LiteRT.js to these tests")
+        pytest.skip("npm is not installed; these tests download LiteRT.js with it")
     for package in PACKAGES:
         packed = subprocess.run(
             [npm, "pack", "--silent", "--prefer-offline", f"{package.name}@{VERSION}"],
-            cwd=_room.name,
+            cwd=_download_dir.name,
             capture_output=True,
             text=True,
             check=False,
         )
         if packed.returncode:
-            pytest.skip(f"npm brings no {package.name}: {packed.stderr.strip()[-200:]}")
-    return Path(_room.name)
+            pytest.skip(f"npm cannot download {package.name}: {packed.stderr.strip()[-200:]}")
+    return Path(_download_dir.name)
 
 
 def pack_into(downloads_dir: Path) -> None:
-    """Put the packages where the studio keeps what it fetches."""
+    """Copy the packages into a folder of downloads."""
     downloads_dir.mkdir(parents=True, exist_ok=True)
     for package in PACKAGES:
         shutil.copy(packages() / package.file, downloads_dir)

@@ -1,4 +1,4 @@
-"""The deploy folder: run once where nothing else is installed, and it answers as the run does."""
+"""The deploy folder, run in an environment with its requirements only: the run's own predictions."""
 
 import io
 import json
@@ -16,25 +16,26 @@ from PIL import Image
 
 from studio.predict.model import Model
 from studio.progress import Silent
-from studio.share.exports.format import Context
-from studio.share.exports.formats import FORMATS
-from tests.e2e.conftest import free_port
+from studio.retrain.confidence import STORED_REASONS
+from studio.share.exports.export_format import ExportContext
+from studio.share.exports.formats import EXPORT_FORMATS
+from tests.conftest import free_port
 from tests.retrain.material import FLOWERS, ROOM, drawings_run
 
 HEAVY = ("tensorflow", "keras", "torch", "studio")
-ASK = """
+SCRIPT = """
 import json, sys
 from pathlib import Path
-from demo_model import DemoModel, NotAImage
+from demo_model import DemoModel, NotAnImage
 model = DemoModel(Path("."))
-def said(path):
+def predict(path):
     try:
-        answer = model.answer(Path(path).read_bytes())
-        return {"classes": answer.classes, "doubt": answer.doubt}
-    except NotAImage:
+        prediction = model.predict(Path(path).read_bytes())
+        return {"classes": prediction.classes, "abstention": prediction.abstention}
+    except NotAnImage:
         return None
 heavy = [name for name in sys.argv[1].split(",") if name in sys.modules]
-print(json.dumps({"heavy": heavy, "said": [said(path) for path in sys.argv[2:]]}))
+print(json.dumps({"heavy": heavy, "predictions": [predict(path) for path in sys.argv[2:]]}))
 """
 
 
@@ -42,15 +43,15 @@ print(json.dumps({"heavy": heavy, "said": [said(path) for path in sys.argv[2:]]}
 def space() -> Path:
     output = ROOM / "배포 deploy"
     output.mkdir()
-    FORMATS["deploy"].write(
-        drawings_run().run_dir, output, Context("도형 demo", ROOM / "downloads", Silent())
+    EXPORT_FORMATS["deploy"].write(
+        drawings_run().run_dir, output, ExportContext("도형 demo", ROOM / "downloads", Silent())
     )
     return output / "space"
 
 
 @cache
-def python_of_its_own() -> Path:
-    """Return a fresh environment's Python, with what the folder asks for and nothing else."""
+def isolated_python() -> Path:
+    """Return the Python of a new environment with the folder's requirements only."""
     folder = ROOM / "새 venv"
     venv.create(folder, with_pip=True)
     python = folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
@@ -66,16 +67,16 @@ def python_of_its_own() -> Path:
 
 
 def images(folder: Path) -> list[Path]:
-    """Images of many kinds: turned by EXIF, large, transparent, grey; photographs where there are any."""
+    """Write images of many kinds: rotated by EXIF, large, transparent, grey; and photographs if available."""
     folder.mkdir()
     noise = Image.fromarray(np.random.default_rng(3).integers(0, 255, (60, 80, 3), np.uint8))
     turned = Image.Exif()
     turned[0x0112] = 6
     noise.resize((2400, 1800)).save(folder / "large turned.jpg", exif=turned)
     noise.convert("RGBA").resize((300, 200)).putalpha(90)
-    see_through = noise.convert("RGBA")
-    see_through.putalpha(90)
-    see_through.save(folder / "비치는.png")
+    transparent = noise.convert("RGBA")
+    transparent.putalpha(90)
+    transparent.save(folder / "비치는.png")
     noise.convert("L").save(folder / "grey.png")
     noise.save(folder / "w.webp")
     noise.save(folder / "h.heic")
@@ -86,39 +87,42 @@ def images(folder: Path) -> list[Path]:
     ]
 
 
-def test_it_answers_as_the_run_does_with_litert_alone(tmp_path: Path) -> None:
-    asked = images(tmp_path / "사진")
+def test_it_predicts_as_the_run_with_litert_alone(tmp_path: Path) -> None:
+    files = images(tmp_path / "사진")
     bad = tmp_path / "bad.jpg"
     bad.write_bytes(b"hello")
-    told = subprocess.run(
-        [python_of_its_own(), "-c", ASK, ",".join(HEAVY), *asked, bad],
+    done = subprocess.run(
+        [isolated_python(), "-c", SCRIPT, ",".join(HEAVY), *files, bad],
         cwd=space(),
         capture_output=True,
         text=True,
         encoding="utf-8",
         check=True,
     )
-    found = json.loads(told.stdout.splitlines()[-1])
-    assert found["heavy"] == []
-    assert found["said"].pop() is None
+    output = json.loads(done.stdout.splitlines()[-1])
+    assert output["heavy"] == []
+    assert output["predictions"].pop() is None
     model = Model.open(drawings_run().run_dir)
-    for path, said in zip(asked, found["said"], strict=True):
-        expected = model.answer_file(path, path.name)
-        assert [label for label, _p in said["classes"]] == [each.label for each in expected.predictions], path
-        assert said["classes"][0][1] == pytest.approx(expected.predictions[0].score, abs=1e-3), path
-        assert said["doubt"] == (expected.doubt or "")
+    for path, prediction in zip(files, output["predictions"], strict=True):
+        expected = model.predict_file(path, path.name)
+        assert [label for label, _p in prediction["classes"]] == [each.label for each in expected.scores], (
+            path
+        )
+        assert prediction["classes"][0][1] == pytest.approx(expected.scores[0].score, abs=1e-3), path
+        reason = "" if expected.abstention is None else STORED_REASONS[expected.abstention]
+        assert prediction["abstention"] == reason
 
 
-def test_the_app_runs_where_nothing_else_is_installed() -> None:
-    python = python_of_its_own()
+def test_the_app_runs_in_an_isolated_environment() -> None:
+    python = isolated_python()
     listed = subprocess.run(
         [python, "-m", "pip", "list", "--format=freeze"], capture_output=True, text=True, check=True
     ).stdout.lower()
     assert not [name for name in HEAVY if f"\n{name}" in f"\n{listed}"]
-    # The whole page, with an image given to it, as Streamlit itself tests pages.
+    # Run the page with an upload in Streamlit's own test client.
     image = io.BytesIO()
     Image.open(ROOM / "drawings" / "square" / "그림 003.png").save(image, "PNG")
-    drawn = """
+    script = """
 from pathlib import Path
 import sys
 from streamlit.testing.v1 import AppTest
@@ -128,18 +132,18 @@ app.file_uploader[0].set_value(("a.png", Path(sys.argv[1]).read_bytes(), "image/
 assert not app.exception, app.exception
 print([each.value for each in app.markdown])
 """
-    told = subprocess.run(
-        [python, "-c", drawn, ROOM / "drawings" / "square" / "그림 003.png"],
+    done = subprocess.run(
+        [python, "-c", script, ROOM / "drawings" / "square" / "그림 003.png"],
         cwd=space(),
         capture_output=True,
         text=True,
         encoding="utf-8",
         check=True,
     )
-    expected = Model.open(drawings_run().run_dir).answer_file(
+    expected = Model.open(drawings_run().run_dir).predict_file(
         ROOM / "drawings" / "square" / "그림 003.png", "x"
     )
-    assert expected.predictions[0].label in told.stdout
+    assert expected.scores[0].label in done.stdout
     port = free_port()
     server = subprocess.Popen(
         [python, "-m", "streamlit", "run", "app.py", "--server.port", str(port)],
@@ -163,7 +167,7 @@ print([each.value for each in app.markdown])
         server.wait(20)
 
 
-def test_the_folder_says_what_hosts_need(tmp_path: Path) -> None:
+def test_the_folder_has_what_hosts_need(tmp_path: Path) -> None:
     files = {path.relative_to(space()).as_posix() for path in space().rglob("*") if path.is_file()}
     assert files == {
         ".streamlit/config.toml",
@@ -175,9 +179,9 @@ def test_the_folder_says_what_hosts_need(tmp_path: Path) -> None:
         "model.tflite",
         "requirements.txt",
     }
-    wanted = (space() / "requirements.txt").read_text(encoding="utf-8")
-    assert "tensorflow" not in wanted
-    assert all("<" in line for line in wanted.splitlines())
+    requirements = (space() / "requirements.txt").read_text(encoding="utf-8")
+    assert "tensorflow" not in requirements
+    assert all("<" in line for line in requirements.splitlines())
     head = (space() / "README.md").read_text(encoding="utf-8")
     assert head.startswith('---\ntitle: "도형 demo"\n')
     assert "app_port: 8501" in head

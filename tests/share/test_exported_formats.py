@@ -1,4 +1,4 @@
-"""The other exports, each opened by its own client: the codelab's script, TensorFlow, Keras, ONNX Runtime."""
+"""The other export formats, each opened by its own client: the codelab's script, Keras, ONNX Runtime …"""
 
 import re
 import subprocess
@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from studio.backbones.interpreter import captured_output, tensorflow
-from tests.share.exports_material import asked, exported, flowers_run, needs_flowers
+from tests.share.exports_material import exported, flowers_run, needs_flowers, sample_images
 
 pytestmark = needs_flowers
-NEAR = 1e-3
+TOLERANCE = 1e-3
 
 LABEL_IMAGE = '''
 """Written after the codelab's documented interface: its flags, defaults, preprocessing and output."""
@@ -65,12 +65,12 @@ for at in results.argsort()[-5:][::-1]:
 '''
 
 
-@pytest.mark.parametrize("form", ["graph", "savedmodel", "keras", "onnx", "teachable-machine"])
-def test_answers_as_the_run_does(form: str) -> None:
-    parity = exported(form).parity
+@pytest.mark.parametrize("name", ["graph", "savedmodel", "keras", "onnx", "teachable-machine"])
+def test_predictions_equal_the_runs(name: str) -> None:
+    parity = exported(name).parity
     assert parity.n == flowers_run().evaluation.n > 100
     assert parity.agreement == 1.0
-    assert parity.largest_difference is not None and parity.largest_difference < NEAR
+    assert parity.largest_difference is not None and parity.largest_difference < TOLERANCE
     assert parity.accuracy_after == parity.accuracy_before == flowers_run().evaluation.accuracy
 
 
@@ -80,8 +80,8 @@ def test_the_codelabs_script_runs_with_its_default_flags(tmp_path: Path) -> None
     (folder / "scripts" / "label_image.py").write_text(LABEL_IMAGE, encoding="utf-8")
     exported("graph").path.joinpath("retrained_graph.pb").parent.rename(folder / "tf_files")
     try:
-        # At the input's size, so that its own way of resizing changes nothing.
-        Image.fromarray(asked()[1][0]).save(folder / "picture.png")
+        # At the input size, so that the script does not resize.
+        Image.fromarray(sample_images()[1][0]).save(folder / "picture.png")
         done = subprocess.run(
             [sys.executable, "-m", "scripts.label_image", "--image=picture.png"],
             cwd=folder,
@@ -91,29 +91,29 @@ def test_the_codelabs_script_runs_with_its_default_flags(tmp_path: Path) -> None
         )
     finally:
         (folder / "tf_files").rename(exported("graph").path)
-    said = re.findall(r"^(.+) \(score=([\d.]+)\)$", done.stdout, re.MULTILINE)
-    expected = asked()[2][0]
+    printed = re.findall(r"^(.+) \(score=([\d.]+)\)$", done.stdout, re.MULTILINE)
+    expected = sample_images()[2][0]
     labels = flowers_run().snapshot.classes
-    assert [label for label, _score in said] == [labels[at] for at in np.argsort(-expected)[:5]]
-    for label, score in said:
-        assert float(score) == pytest.approx(expected[labels.index(label)], abs=NEAR)
+    assert [label for label, _score in printed] == [labels[at] for at in np.argsort(-expected)[:5]]
+    for label, score in printed:
+        assert float(score) == pytest.approx(expected[labels.index(label)], abs=TOLERANCE)
 
 
-def test_a_saved_model_has_the_signature_that_servers_ask_for() -> None:
+def test_a_saved_model_has_the_signature_that_servers_expect() -> None:
     tf = tensorflow()
     with captured_output():
         loaded = tf.saved_model.load(str(exported("savedmodel").path / "saved_model" / "1"))
     serve = loaded.signatures["serving_default"]
-    ((), taken) = serve.structured_input_signature
-    assert taken == {"input": tf.TensorSpec((None, 224, 224, 3), tf.uint8, name="input")}
-    _paths, images, expected = asked()
+    ((), inputs) = serve.structured_input_signature
+    assert inputs == {"input": tf.TensorSpec((None, 224, 224, 3), tf.uint8, name="input")}
+    _paths, images, expected = sample_images()
     answers = serve(input=tf.constant(np.stack(images)))  # several at once
     assert list(answers) == ["final_result"]
-    np.testing.assert_allclose(answers["final_result"].numpy(), expected, atol=NEAR)
+    np.testing.assert_allclose(answers["final_result"].numpy(), expected, atol=TOLERANCE)
 
 
 def in_plain_python(code: str, *arguments: str) -> np.ndarray:
-    """Run a snippet in a Python that knows nothing of the studio; return the numbers that it prints."""
+    """Run code in an isolated Python without the studio; return the numbers that it prints."""
     done = subprocess.run(
         [sys.executable, "-I", "-c", code, *arguments],
         capture_output=True,
@@ -125,35 +125,39 @@ def in_plain_python(code: str, *arguments: str) -> np.ndarray:
 
 def test_plain_keras_loads_the_file(tmp_path: Path) -> None:
     image = tmp_path / "그림.npy"
-    np.save(image, asked()[1][1])
+    np.save(image, sample_images()[1][1])
     code = (
         "import sys, keras, numpy as np; model = keras.models.load_model(sys.argv[1]); "
         "print(*model.predict(np.load(sys.argv[2])[np.newaxis], verbose=0)[0])"
     )
     answer = in_plain_python(code, str(exported("keras").path / "model.keras"), str(image))
-    np.testing.assert_allclose(answer, asked()[2][1], atol=NEAR)
+    np.testing.assert_allclose(answer, sample_images()[2][1], atol=TOLERANCE)
 
 
 def test_onnx_runtime_takes_one_image_or_several() -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     path = exported("onnx").path / "model.onnx"
     session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
-    (taken,), (given,) = session.get_inputs(), session.get_outputs()
-    assert (taken.name, taken.type, taken.shape) == ("input", "tensor(uint8)", ["N", 224, 224, 3])
-    assert (given.name, given.shape) == ("final_result", ["N", 5])
-    _paths, images, expected = asked()
+    (model_input,), (model_output,) = session.get_inputs(), session.get_outputs()
+    assert (model_input.name, model_input.type, model_input.shape) == (
+        "input",
+        "tensor(uint8)",
+        ["N", 224, 224, 3],
+    )
+    assert (model_output.name, model_output.shape) == ("final_result", ["N", 5])
+    _paths, images, expected = sample_images()
     for some in (slice(0, 1), slice(0, 7)):
         (answers,) = session.run(None, {"input": np.stack(images[some])})
-        np.testing.assert_allclose(answers, expected[some], atol=NEAR)
+        np.testing.assert_allclose(answers, expected[some], atol=TOLERANCE)
 
 
-def test_teachable_machines_snippets_go_on_working(tmp_path: Path) -> None:
+def test_teachable_machines_snippet_works(tmp_path: Path) -> None:
     folder = exported("teachable-machine").path
     labels = flowers_run().snapshot.classes
     lines = (folder / "labels.txt").read_text(encoding="utf-8").splitlines()
     assert lines == [f"{number} {label}" for number, label in enumerate(labels)]
     image = tmp_path / "an image.png"
-    Image.fromarray(asked()[1][2]).save(image)
+    Image.fromarray(sample_images()[1][2]).save(image)
     snippet = """
 import sys
 from keras.models import load_model
@@ -167,18 +171,20 @@ data[0] = (np.asarray(image).astype(np.float32) / 127.5) - 1
 print(*model.predict(data, verbose=0)[0])
 """
     answer = in_plain_python(snippet, str(folder / "keras_model.h5"), str(image))
-    np.testing.assert_allclose(answer, asked()[2][2], atol=NEAR)
+    np.testing.assert_allclose(answer, sample_images()[2][2], atol=TOLERANCE)
 
 
-def test_teachable_machines_lite_file_takes_its_floats() -> None:
+def test_teachable_machines_tflite_file_takes_scaled_floats() -> None:
     from ai_edge_litert.interpreter import Interpreter
 
     folder = exported("teachable-machine").path
     interpreter = Interpreter(model_content=(folder / "model_unquant.tflite").read_bytes())
     interpreter.allocate_tensors()
-    (taken,), (given,) = interpreter.get_input_details(), interpreter.get_output_details()
-    assert (taken["dtype"], taken["shape"].tolist()) == (np.float32, [1, 224, 224, 3])
-    scaled = asked()[1][3].astype(np.float32) / np.float32(127.5) - np.float32(1)
-    interpreter.set_tensor(taken["index"], scaled[np.newaxis])
+    (model_input,), (model_output,) = interpreter.get_input_details(), interpreter.get_output_details()
+    assert (model_input["dtype"], model_input["shape"].tolist()) == (np.float32, [1, 224, 224, 3])
+    scaled = sample_images()[1][3].astype(np.float32) / np.float32(127.5) - np.float32(1)
+    interpreter.set_tensor(model_input["index"], scaled[np.newaxis])
     interpreter.invoke()
-    np.testing.assert_allclose(interpreter.get_tensor(given["index"])[0], asked()[2][3], atol=NEAR)
+    np.testing.assert_allclose(
+        interpreter.get_tensor(model_output["index"])[0], sample_images()[2][3], atol=TOLERANCE
+    )

@@ -1,4 +1,4 @@
-"""Links: random, kept as hashes only, closed when they should be, and counted."""
+"""Share links: random tokens, stored as hashes, expiry, revocation and counters."""
 
 import re
 from collections.abc import Iterator
@@ -18,82 +18,85 @@ from tests.share.links_material import Studio, in_a_day, studio
 
 
 @pytest.fixture
-def made(database: Database, home: Path) -> Iterator[Studio]:
+def shared(database: Database, home: Path) -> Iterator[Studio]:
     yield studio(database, home)
 
 
-def test_a_token_is_random_and_stands_nowhere(made: Studio) -> None:
-    tokens = {made.link()[1] for _each in range(50)}
+def test_a_token_is_random_and_not_stored(shared: Studio) -> None:
+    tokens = {shared.link()[1] for _each in range(50)}
     assert len(tokens) == 50
     assert all(re.fullmatch(r"[A-Za-z0-9_-]{32}", token) for token in tokens)
-    with made.database.read() as session:
+    with shared.database.read() as session:
         rows = session.execute(text("SELECT * FROM share_links")).all()
-    told = repr(rows)
+    stored = repr(rows)
     assert len(rows) == 50
-    assert not any(token in told for token in tokens)
+    assert not any(token in stored for token in tokens)
 
 
-def test_a_link_opens_its_run_until_it_is_closed(made: Studio) -> None:
-    link_id, token = made.link(expires_at=in_a_day(), keeps_images=True)
-    with made.database.read() as session:
-        found = links.opened_by(session, token, now())
-        assert found == links.Shared(link_id, made.project_id, made.folder.name, "도형 demo", True, False)
-        assert links.opened_by(session, token, now() + timedelta(days=2)) is None
-        assert links.opened_by(session, token + "A", now()) is None
-        assert links.opened_by(session, "", now()) is None
-        assert links.opened_by(session, "\ud800", now()) is None
-    assert made.seen(link_id).state(now()) == "open"
-    assert made.seen(link_id).state(now() + timedelta(days=2)) == "expired"
-    with made.database.write() as session:
+def test_a_link_opens_its_run_until_it_expires_or_is_revoked(shared: Studio) -> None:
+    link_id, token = shared.link(expires_at=in_a_day(), keeps_images=True)
+    with shared.database.read() as session:
+        resolved = links.resolve_token(session, token, now())
+        assert resolved == links.SharedRun(
+            link_id, shared.project_id, shared.folder.name, "도형 demo", True, False
+        )
+        assert links.resolve_token(session, token, now() + timedelta(days=2)) is None
+        assert links.resolve_token(session, token + "A", now()) is None
+        assert links.resolve_token(session, "", now()) is None
+        assert links.resolve_token(session, "\ud800", now()) is None
+    assert shared.find_link(link_id).state(now()) == "open"
+    assert shared.find_link(link_id).state(now() + timedelta(days=2)) == "expired"
+    with shared.database.write() as session:
         links.revoke(session, link_id, NOW)
         links.revoke(session, link_id, now())
-        assert links.opened_by(session, token, now()) is None
-    assert made.seen(link_id).state(now()) == "revoked"
-    assert made.seen(link_id).revoked_at == NOW
+        assert links.resolve_token(session, token, now()) is None
+    assert shared.find_link(link_id).state(now()) == "revoked"
+    assert shared.find_link(link_id).revoked_at == NOW
 
 
-def test_a_renewed_link_has_another_token_and_its_counts(made: Studio) -> None:
-    link_id, old = made.link()
-    with made.database.write() as session:
-        links.count(session, link_id, NOW, opened=2, answered=5)
-        links.count(session, link_id, now(), answered=1)
+def test_a_renewed_link_has_a_new_token_and_keeps_its_counts(shared: Studio) -> None:
+    link_id, old = shared.link()
+    with shared.database.write() as session:
+        links.add_counts(session, link_id, NOW, page_views=2, server_predictions=5)
+        links.add_counts(session, link_id, now(), server_predictions=1)
         links.revoke(session, link_id, NOW)
         new = links.renew(session, link_id)
-        assert links.opened_by(session, old, now()) is None
-        assert links.opened_by(session, new, now()) is not None
-    seen = made.seen(link_id)
-    assert (seen.opened, seen.answered, seen.opened_at, seen.marked, seen.images) == (2, 6, NOW, 0, 0)
+        assert links.resolve_token(session, old, now()) is None
+        assert links.resolve_token(session, new, now()) is not None
+    seen = shared.find_link(link_id)
+    assert (seen.page_views, seen.server_predictions, seen.last_viewed_at) == (2, 6, NOW)
+    assert (seen.feedback_count, seen.feedback_images) == (0, 0)
 
 
-def test_a_deleted_run_is_shared_no_more_and_comes_back(made: Studio) -> None:
-    link_id, token = made.link()
-    with made.database.write() as session:
-        row = session.get(models.RunRow, made.run_id)
+def test_a_link_to_a_deleted_run_opens_again_after_restore(shared: Studio) -> None:
+    link_id, token = shared.link()
+    with shared.database.write() as session:
+        row = session.get(models.RunRow, shared.run_id)
         assert row is not None
         row.deleted_at = NOW
-    with made.database.read() as session:
-        assert links.opened_by(session, token, now()) is None
-        assert links.links(session, made.project_id) == ()
-    with made.database.write() as session:
-        row = session.get(models.RunRow, made.run_id)
+    with shared.database.read() as session:
+        assert links.resolve_token(session, token, now()) is None
+        assert links.list_links(session, shared.project_id) == ()
+    with shared.database.write() as session:
+        row = session.get(models.RunRow, shared.run_id)
         assert row is not None
         row.deleted_at = None
-    assert made.seen(link_id).name == "도형 demo"
+    assert shared.find_link(link_id).name == "도형 demo"
 
 
 @pytest.mark.parametrize("name", ["", "  ", "x" * 101, "a\x00b"])
-def test_a_link_has_a_name_of_reasonable_length(made: Studio, name: str) -> None:
-    with made.database.write() as session, pytest.raises(ProjectError, match="expected a name"):
-        links.create(session, made.run_id, name, NOW)
+def test_a_link_has_a_name_of_reasonable_length(shared: Studio, name: str) -> None:
+    with shared.database.write() as session, pytest.raises(ProjectError, match="expected a link name"):
+        links.create(session, shared.run_id, name, NOW)
 
 
-def test_only_what_is_there_can_be_shared(made: Studio) -> None:
-    with made.database.write() as session:
-        row = session.get(models.RunRow, made.run_id)
+def test_only_finished_runs_can_be_shared(shared: Studio) -> None:
+    with shared.database.write() as session:
+        row = session.get(models.RunRow, shared.run_id)
         assert row is not None
         row.ended_at = None
         session.flush()
-        for run_id in (made.run_id, made.run_id + 1):
+        for run_id in (shared.run_id, shared.run_id + 1):
             with pytest.raises(ProjectError, match="no such trained model"):
                 links.create(session, run_id, "x", NOW)
         with pytest.raises(ProjectError, match="no such link"):

@@ -1,4 +1,4 @@
-"""The runtime for visitors' browsers: asked for once, fetched by a job."""
+"""The job that downloads the browser runtime, enqueued once."""
 
 from pathlib import Path
 
@@ -10,21 +10,21 @@ from db.models import JobRow, ProjectRow
 from studio.jobs import queue
 from studio.progress import Silent
 from studio.settings import Settings
-from studio.share.tasks import fetch_runtime
-from studio.share.web_demo.runtime import runtime_here
+from studio.share.tasks import enqueue_runtime_fetch
+from studio.share.web_demo.runtime import installed_runtime
 from studio.worker.perform import perform
 from tests.conftest import NOW
 from tests.share.browser_runtime import pack_into
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-def test_the_runtime_is_asked_for_once_and_fetched(database: Database, home: Path) -> None:
+def test_the_download_of_the_runtime_is_enqueued_once(database: Database, home: Path) -> None:
     settings = Settings(home=home, database_url=database.url.render_as_string(hide_password=False))
     with database.write() as session:
         project = ProjectRow(name="꽃", created_at=NOW)
         session.add(project)
     for _each in range(2):
-        fetch_runtime(database, project.id, NOW)
+        enqueue_runtime_fetch(database, project.id, NOW)
     with database.write() as session:
         (job_id,) = session.scalars(select(JobRow.id).where(JobRow.kind == "fetch_runtime"))
         queue.claim_one(session, job_id, "me", NOW)
@@ -34,4 +34,4 @@ def test_the_runtime_is_asked_for_once_and_fetched(database: Database, home: Pat
         job = queue.find(session, job_id)
     assert job is not None
     assert job.state == "done", job.error
-    assert runtime_here(settings.downloads_dir) is not None
+    assert installed_runtime(settings.downloads_dir) is not None

@@ -1,4 +1,4 @@
-"""Who comes in by an identity provider: those who are named, with the cookie that Streamlit has signed."""
+"""Login by an identity provider: permitted users, with the cookie that Streamlit has signed."""
 
 import json
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from studio.cli import run
 from studio.settings import Settings
 from studio.settings import settings as current
 from studio.web import middleware
-from studio.web.middleware import IdentityGate, is_permitted
+from studio.web.middleware import LoginAuth, is_permitted
 
 SECRET = "a cookie's secret"
 
@@ -33,7 +33,7 @@ def client(monkeypatch: pytest.MonkeyPatch, home: Path) -> Iterator[TestClient]:
     config.set_option("server.cookieSecret", SECRET)
     settings = Settings(home=home, users="Me@Example.org, other@example.org")
     app = Starlette(
-        routes=[Route("/{rest:path}", inside)], middleware=[Middleware(IdentityGate, settings=settings)]
+        routes=[Route("/{rest:path}", inside)], middleware=[Middleware(LoginAuth, settings=settings)]
     )
     yield TestClient(app)
     config.set_option("server.cookieSecret", before)
@@ -46,7 +46,7 @@ def signed(user: object, secret: str = SECRET) -> dict[str, str]:
 GOOD = {"is_logged_in": True, "email": "me@example.org"}
 
 
-def test_only_who_is_named_passes_to_our_own_routes(client: TestClient) -> None:
+def test_only_permitted_users_reach_the_routes(client: TestClient) -> None:
     refused = [
         {},
         {USER_COOKIE_NAME: "x"},
@@ -62,12 +62,12 @@ def test_only_who_is_named_passes_to_our_own_routes(client: TestClient) -> None:
         client.cookies = cookies
         answer = client.get("/studio/thumbnails/x.jpg")
         assert (answer.status_code, "inside" in answer.text) == (401, False), cookies
-        assert client.get("/").text == "inside"  # Streamlit's own page, which asks for itself
+        assert client.get("/").text == "inside"  # Streamlit's own page, which calls require_login
     client.cookies = signed(GOOD)
     assert client.get("/studio/thumbnails/x.jpg").text == "inside"
 
 
-def test_a_star_lets_in_everybody_whom_the_provider_does(home: Path) -> None:
+def test_a_star_permits_every_logged_in_user(home: Path) -> None:
     everybody = Settings(home=home, users="*")
     assert is_permitted({"is_logged_in": True, "email": None}, everybody)
     assert not is_permitted({}, everybody)
@@ -76,19 +76,21 @@ def test_a_star_lets_in_everybody_whom_the_provider_does(home: Path) -> None:
 @pytest.mark.parametrize(
     ("environment", "expected"),
     [
-        ({}, "expected a secret of 8 letters or more"),
-        ({"STUDIO_SECRET": "short"}, "expected a secret of 8 letters or more"),
-        ({"STUDIO_USERS": "me@example.org"}, "no identity provider is set up"),
+        ({}, "expected a secret of 8 characters or more"),
+        ({"STUDIO_SECRET": "short"}, "expected a secret of 8 characters or more"),
+        ({"STUDIO_USERS": "me@example.org"}, "no identity provider is configured"),
     ],
 )
-def test_the_studio_does_not_start_open_to_others(
+def test_the_server_does_not_start_without_authentication_on_other_interfaces(
     environment: dict[str, str],
     expected: str,
     home: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(middleware, "get_config_files", lambda _name: [])  # whatever this machine has
+    monkeypatch.setattr(
+        middleware, "get_config_files", lambda _name: []
+    )  # ignores this machine's own secrets
     monkeypatch.setenv("STUDIO_HOME", str(home / "new"))
     for name, value in environment.items():
         monkeypatch.setenv(name, value)

@@ -1,4 +1,4 @@
-"""Eight that label at once, as fast as they can, over a real server: all of it is kept, and once."""
+"""Eight clients that label at once over a real server: each operation is recorded exactly once."""
 
 import http.client
 import json
@@ -15,28 +15,28 @@ from sqlalchemy import select
 from db.engine import Database
 from db.models import LabelChangeRow, LabelOperationRow, LabelRow
 from tests.curate.material import small
-from tests.e2e.conftest import serving
+from tests.e2e.conftest import run_server
 
 SECONDS = 12
-"""How long they label; `STUDIO_TEST_SECONDS` makes it longer."""
+"""The time that they label; `STUDIO_TEST_SECONDS` overrides it."""
 CLIENTS = 8
 LEAST = 30
-"""Operations of each, however long they take: to see whether some wait far longer than others."""
+"""Operations of each client at least, whatever the time: to compare their waiting times."""
 IMAGES = 2_000
 
 
 @dataclass
 class Client:
-    """One browser: it sends batches, repeats some, asks what has changed, and looks at tiles."""
+    """One browser: it sends batches, repeats some, polls for changes, and requests tiles."""
 
     address: str
     number: int
     until: float
     project: int
     acknowledged: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """What was answered to each operation, by its id."""
+    """The result of each operation by its id."""
     latencies_s: list[float] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
 
     def run(self) -> None:
         chance = random.Random(self.number)
@@ -44,25 +44,25 @@ class Client:
         connection = http.client.HTTPConnection(host, timeout=60)
         seen, at = 1, 0
         old: list[list[dict[str, Any]]] = []
-        while (monotonic() < self.until or len(self.acknowledged) < LEAST) and not self.faults:
+        while (monotonic() < self.until or len(self.acknowledged) < LEAST) and not self.errors:
             operations = [self.operation(chance, f"{self.number}-{at}-{n}", seen) for n in range(3)]
             at += 1
             old.append(operations)
             if chance.random() < 0.2:
                 operations = chance.choice(old)
             batch = {"author": f"browser-{self.number}", "operations": operations}
-            said = self.ask(connection, "POST", "labels", batch)
+            answer = self.ask(connection, "POST", "labels", batch)
             if chance.random() < 0.1:  # the answer was lost: asked again on another line
                 connection.close()
-                said = self.ask(connection, "POST", "labels", batch)
-            for result in said.get("results", ()):
+                answer = self.ask(connection, "POST", "labels", batch)
+            for result in answer.get("results", ()):
                 known = self.acknowledged.setdefault(result["id"], result)
                 if (known["number"], known["about"], known["error"]) != (
                     result["number"],
                     result["about"],
                     result["error"],
                 ):
-                    self.faults.append(f"{known} was {result} the second time")
+                    self.errors.append(f"{known} was {result} the second time")
             changes = self.ask(connection, "GET", f"changes?after={seen}")
             seen = changes.get("number", seen)
             if chance.random() < 0.2:
@@ -95,28 +95,28 @@ class Client:
             None if body is None else json.dumps(body),
             {"X-Studio-Curate": "1"},
         )
-        answer = connection.getresponse()
-        text = answer.read()
+        response = connection.getresponse()
+        text = response.read()
         self.latencies_s.append(perf_counter() - begun)
-        if answer.status != 200:
-            self.faults.append(f"{method} {what}: {answer.status} {text[:300]!r}")
+        if response.status != 200:
+            self.errors.append(f"{method} {what}: {response.status} {text[:300]!r}")
             return {}
-        said: dict[str, Any] = json.loads(text)
-        return said
+        content: dict[str, Any] = json.loads(text)
+        return content
 
 
 def test_eight_label_at_once(database: Database, home: Path) -> None:
     project = small(database, IMAGES)
     seconds = float(os.environ.get("STUDIO_TEST_SECONDS", SECONDS))
     url = database.url.render_as_string(hide_password=False)
-    with serving(home, STUDIO_DATABASE_URL=url) as (address, _process):
+    with run_server(home, STUDIO_DATABASE_URL=url) as (address, _process):
         clients = [Client(address, number, monotonic() + seconds, project) for number in range(CLIENTS)]
         threads = [threading.Thread(target=client.run) for client in clients]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-    assert [fault for client in clients for fault in client.faults] == []
+    assert [error for client in clients for error in client.errors] == []
     acknowledged = {name: result for client in clients for name, result in client.acknowledged.items()}
     latencies = sorted(latency for client in clients for latency in client.latencies_s)
     print(
@@ -131,7 +131,7 @@ def test_eight_label_at_once(database: Database, home: Path) -> None:
 
 
 def check(database: Database, project: int, acknowledged: dict[str, dict[str, Any]]) -> None:
-    """Hold the history against what was acknowledged, and the labels against a replay of the history."""
+    """Compare the history with the acknowledged results, and the labels with a replay of the history."""
     with database.read() as session:
         operations = session.scalars(select(LabelOperationRow).order_by(LabelOperationRow.number)).all()
         changes: dict[str, list[LabelChangeRow]] = {}

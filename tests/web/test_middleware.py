@@ -1,4 +1,4 @@
-"""Who gets in: nobody without the secret, and no name but this machine's own without one."""
+"""Authentication by a shared secret: form, URL, cookie, rate limit."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from studio.web.middleware import Gate
+from studio.web.middleware import SharedSecretAuth
 
 
 async def inside(request: Request) -> PlainTextResponse:
@@ -29,12 +29,12 @@ async def socket(websocket: WebSocket) -> None:
 def client() -> TestClient:
     app = Starlette(
         routes=[Route("/{rest:path}", inside), WebSocketRoute("/stream", socket)],
-        middleware=[Middleware(Gate, secret="비밀 s3cret&=")],
+        middleware=[Middleware(SharedSecretAuth, secret="비밀 s3cret&=")],
     )
     return TestClient(app, base_url="http://testserver")
 
 
-def test_nobody_passes_without_the_secret(client: TestClient) -> None:
+def test_requests_without_the_secret_are_refused(client: TestClient) -> None:
     for address in ("/", "/studio/thumbnails/" + "0" * 64 + ".webp", "/?secret=wrong", "/_stcore/health"):
         answer = client.get(address)
         assert answer.status_code == 401
@@ -44,7 +44,7 @@ def test_nobody_passes_without_the_secret(client: TestClient) -> None:
     assert refused.value.code == 4401
 
 
-def test_the_secret_opens_once_and_the_cookie_from_then_on(client: TestClient) -> None:
+def test_the_secret_in_the_url_sets_a_cookie(client: TestClient) -> None:
     answer = client.get(
         "/curate", params={"project": "꽃", "secret": "비밀 s3cret&="}, follow_redirects=False
     )
@@ -56,7 +56,7 @@ def test_the_secret_opens_once_and_the_cookie_from_then_on(client: TestClient) -
         assert websocket.receive_text() == "inside"
 
 
-def test_the_form_opens_without_the_secret_in_any_address(client: TestClient) -> None:
+def test_the_form_keeps_the_secret_out_of_urls(client: TestClient) -> None:
     answer = client.post("/curate?project=p", data={"secret": "비밀 s3cret&="}, follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (303, "/curate?project=p")
     assert client.get("/").text.startswith("inside")
@@ -68,7 +68,7 @@ def test_the_form_opens_without_the_secret_in_any_address(client: TestClient) ->
     )
 
 
-def test_guessing_is_slow(client: TestClient) -> None:
+def test_wrong_secrets_are_rate_limited(client: TestClient) -> None:
     answers = [client.post("/", data={"secret": f"guess {number}"}).status_code for number in range(12)]
     assert answers == [401] * 10 + [429] * 2
     assert client.post("/", data={"secret": "비밀 s3cret&="}).status_code == 429
@@ -80,7 +80,7 @@ def test_a_redirect_stays_on_this_host(client: TestClient) -> None:
     assert not answer.headers.get("location", "").startswith("//")
 
 
-def test_the_page_is_readable_without_scripts(client: TestClient) -> None:
+def test_the_form_needs_no_scripts(client: TestClient) -> None:
     page = client.get("/").text
     assert "<script" not in page
     assert "<label>" in page

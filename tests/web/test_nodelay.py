@@ -1,4 +1,4 @@
-"""Connections send at once, whether or not their protocol was named when the server's socket was opened."""
+"""TCP_NODELAY on connections, whether or not the server's socket was opened with the protocol named."""
 
 import asyncio
 import socket
@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from studio.web.middleware import send_at_once
+from studio.web.middleware import enable_tcp_nodelay
 
 
 @pytest.mark.parametrize("protocol", [0, socket.IPPROTO_TCP])
-def test_a_connection_waits_for_nothing_before_it_sends(protocol: int) -> None:
+def test_connections_have_tcp_nodelay(protocol: int) -> None:
     async def nodelay() -> int:
         found: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
@@ -27,7 +27,7 @@ def test_a_connection_waits_for_nothing_before_it_sends(protocol: int) -> None:
             writer.close()
         return on
 
-    send_at_once()
-    # In a thread of its own: a browser that other tests drive may hold this one's loop.
+    enable_tcp_nodelay()
+    # In its own thread: Playwright may run an event loop in this one.
     with ThreadPoolExecutor(1) as thread:
         assert thread.submit(asyncio.run, nodelay()).result(30)

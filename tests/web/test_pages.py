@@ -1,7 +1,7 @@
-"""Pages while jobs come and go: what a person is at stays in its place, and they hear of the end.
+"""Pages while jobs start and end: elements with state keep their position, and the outcome is shown.
 
-Streamlit knows an element by its place. One that has moved is taken away and built anew; between the two a
-busy machine may need seconds, and cameras go off, and text that is half typed is lost.
+Streamlit identifies an element by its position. A moved element is removed and built again; on a busy machine
+that takes seconds, cameras turn off, and half-typed text is lost.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from tests.conftest import NOW
 from tests.share.links_material import Studio, studio
 
 PAGES_DIR = Path(__file__).resolve().parents[2] / "pages"
-HELD = {"tab_container", "form", "text_input", "text_area", "number_input", "selectbox", "bidi_component"}
+STATEFUL = {"tab_container", "form", "text_input", "text_area", "number_input", "selectbox", "bidi_component"}
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def made(database: Database, home: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 
 def _open(page: str) -> None:
-    """Run a page as the shell does."""
+    """Run a page as the entry point does."""
     import runpy
 
     import streamlit as st
@@ -48,19 +48,19 @@ def _open(page: str) -> None:
     runpy.run_path(page)
 
 
-def opened(page: str, project: str) -> AppTest:
+def app_test(page: str, project: str) -> AppTest:
     at = AppTest.from_function(_open, args=(str(PAGES_DIR / f"{page}.py"),), default_timeout=120)
     at.query_params["project"] = project
     return at
 
 
-def held(node: Node, path: tuple[int, ...] = ()) -> Iterator[tuple[tuple[int, ...], str]]:
-    """Return the places of all that a person may be at, with what it is."""
-    if node.type in HELD:
+def stateful_elements(node: Node, path: tuple[int, ...] = ()) -> Iterator[tuple[tuple[int, ...], str]]:
+    """Return the positions of elements with state, with type and label."""
+    if node.type in STATEFUL:
         yield path, f"{node.type} {getattr(node, 'label', '')}"
     if isinstance(node, Block):
-        for place, child in node.children.items():
-            yield from held(child, (*path, place))
+        for position, child in node.children.items():
+            yield from stateful_elements(child, (*path, position))
 
 
 @pytest.mark.parametrize(
@@ -71,32 +71,32 @@ def held(node: Node, path: tuple[int, ...] = ()) -> Iterator[tuple[tuple[int, ..
         ("share", "export_model"),
     ],
 )
-def test_jobs_that_come_and_go_move_nothing(made: Studio, page: str, kind: str) -> None:
-    at = opened(page, "도형")
+def test_jobs_move_no_element(made: Studio, page: str, kind: str) -> None:
+    at = app_test(page, "도형")
 
-    def places() -> set[tuple[tuple[int, ...], str]]:
+    def positions() -> set[tuple[tuple[int, ...], str]]:
         at.run()
         assert not at.exception
-        return set(held(at.main))
+        return set(stateful_elements(at.main))
 
-    before = places()
+    before = positions()
     assert before
     with made.database.write() as session:
         job_id = queue.enqueue(session, kind, {}, made.project_id, NOW)
-    during = places()
+    during = positions()
     assert at.get("progress")
     with made.database.write() as session:
         queue.claim_one(session, job_id, "me", NOW)
         queue.end(session, job_id, "me", NOW, "failed", error="no room")
-    after = places()
+    after = positions()
     assert "no room" in [error.value for error in at.error]
     assert before == during == after
 
 
-def test_retrain_shows_the_images_that_are_on_their_way(made: Studio) -> None:
+def test_retrain_shows_the_progress_of_an_import(made: Studio) -> None:
     with made.database.write() as session:
         project = create_project(session, "새 꽃", NOW)
         queue.enqueue(session, "ingest_drawings", {"seed": 1}, project.id, NOW)
-    at = opened("retrain", "새 꽃").run()
+    at = app_test("retrain", "새 꽃").run()
     assert at.get("progress")
     assert "at least two classes" in at.info[0].value

@@ -1,4 +1,4 @@
-"""Images by their hash: cached for ever, shown as images only, and nothing else served."""
+"""Image routes: immutable, shown as images only, and no other file."""
 
 import io
 from pathlib import Path
@@ -12,11 +12,11 @@ from starlette.testclient import TestClient
 from db.engine import Database
 from db.models import ProjectRow
 from studio.collect.importers import ingest_path
+from studio.collect.ingest import ImportContext
 from studio.images.store import ImageStore
-from studio.progress import Silent
 from studio.settings import Settings
-from studio.web.addresses import image_address, thumbnail_address
 from studio.web.routes import routes
+from studio.web.urls import image_url, thumbnail_url
 from tests.conftest import NOW
 
 
@@ -33,17 +33,19 @@ def served(database: Database, home: Path) -> tuple[TestClient, ImageStore, dict
     with database.write() as session:
         project = ProjectRow(name="p", created_at=NOW)
         session.add(project)
-    ingest_path(database, store, project.id, folder.parent, progress=Silent(), clock=lambda: NOW)
+    ingest_path(
+        ImportContext(database=database, store=store, project_id=project.id, clock=lambda: NOW), folder.parent
+    )
     found = {path.suffix: path.stem for path in (settings.images_dir / "originals").rglob("*.*")}
     return TestClient(Starlette(routes=routes(settings))), store, found
 
 
-def test_thumbnails_are_small_and_kept_for_ever(
+def test_thumbnails_are_small_and_immutable(
     served: tuple[TestClient, ImageStore, dict[str, str]],
 ) -> None:
     client, _store, found = served
     for suffix in (".jpg", ".tif"):
-        answer = client.get(thumbnail_address(found[suffix]))
+        answer = client.get(thumbnail_url(found[suffix]))
         assert answer.status_code == 200
         assert "immutable" in answer.headers["cache-control"]
         assert answer.headers["x-content-type-options"] == "nosniff"
@@ -53,17 +55,17 @@ def test_thumbnails_are_small_and_kept_for_ever(
 def test_a_lost_thumbnail_is_made_again(served: tuple[TestClient, ImageStore, dict[str, str]]) -> None:
     client, store, found = served
     store.thumbnail(found[".jpg"], "JPEG").unlink()
-    assert client.get(thumbnail_address(found[".jpg"])).status_code == 200
+    assert client.get(thumbnail_url(found[".jpg"])).status_code == 200
 
 
-def test_what_no_browser_shows_is_shown_as_what_it_does(
+def test_formats_that_browsers_do_not_show_are_converted(
     served: tuple[TestClient, ImageStore, dict[str, str]],
 ) -> None:
     client, _store, found = served
-    answer = client.get(image_address(found[".tif"]))
+    answer = client.get(image_url(found[".tif"]))
     assert Image.open(io.BytesIO(answer.content)).format == "WEBP"
     assert "sandbox" in answer.headers["content-security-policy"]
-    assert Image.open(io.BytesIO(client.get(image_address(found[".jpg"])).content)).format == "JPEG"
+    assert Image.open(io.BytesIO(client.get(image_url(found[".jpg"])).content)).format == "JPEG"
 
 
 @pytest.mark.parametrize(
@@ -71,5 +73,5 @@ def test_what_no_browser_shows_is_shown_as_what_it_does(
 )
 def test_nothing_else_is_served(served: tuple[TestClient, ImageStore, dict[str, str]], name: str) -> None:
     client, _store, _found = served
-    assert client.get(image_address(name)).status_code == 404
-    assert client.get(thumbnail_address(name)).status_code == 404
+    assert client.get(image_url(name)).status_code == 404
+    assert client.get(thumbnail_url(name)).status_code == 404

@@ -15,16 +15,16 @@ from db import models
 from db.engine import Database
 from studio import errors
 from studio.collect import tasks
-from studio.collect.web.crawl import Plan
+from studio.collect.web.crawl import CrawlPlan
 from studio.datasets.projects import create_project, find_project
 from studio.images.store import ImageStore
 from studio.jobs import queue
 from studio.retrain.options import RunOptions
 from studio.retrain.runs import run_records
-from studio.retrain.tasks import retrain
+from studio.retrain.tasks import enqueue_run
 from studio.settings import Settings
 from studio.worker.supervisor import Supervisor
-from tests.collect.web.garden import ADDED, REFUSED, Garden, standing
+from tests.collect.web.sample_site import ADDED, SKIPPED, SampleSite, serve
 from tests.conftest import until
 
 
@@ -58,9 +58,9 @@ class Studio:
         with self.database.read() as session:
             found = find_project(session, project)
         assert found is not None
-        run_id = retrain(self.database, self.store, found.id, RunOptions(**options), now())
+        run_id = enqueue_run(self.database, self.store, found.id, RunOptions(**options), now())
         with self.database.read() as session:
-            job_id = run_records.run(session, run_id).job_id
+            job_id = run_records.get_run(session, run_id).job_id
         assert job_id is not None
         return job_id
 
@@ -70,7 +70,7 @@ class Studio:
 
     def newest_step(self, job_id: int) -> int:
         with self.database.read() as session:
-            points = run_records.curve(session, self.job(job_id).arguments["run_id"])
+            points = run_records.get_curve(session, self.job(job_id).arguments["run_id"])
         return max((point.step for point in points), default=0)
 
 
@@ -97,7 +97,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
         environment.setenv("STUDIO_SITE_DELAY_S", "0.02")
         supervisor.start()
         made = Studio(database, settings)
-        name = tasks.begin_with(database, "ingest_drawings", "Shapes", now())
+        name = tasks.create_project_with_samples(database, "ingest_drawings", "Shapes", now())
         assert name == "Shapes"
         job = made.ended(made.job_of("Shapes"))
         assert job.state == "done", job.error
@@ -108,7 +108,9 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
 
 
 def test_a_second_project_of_a_name_gets_a_number(studio: Studio) -> None:
-    assert tasks.begin_with(studio.database, "ingest_drawings", "Shapes", now()) == "Shapes 2"
+    assert (
+        tasks.create_project_with_samples(studio.database, "ingest_drawings", "Shapes", now()) == "Shapes 2"
+    )
     assert studio.ended(studio.job_of("Shapes 2")).state == "done"
 
 
@@ -136,9 +138,9 @@ def test_a_killed_workers_run_is_finished_by_the_next_without_repeating_steps(st
     job = studio.ended(job_id)
     assert job.state == "done", job.error
     with studio.database.read() as session:
-        points = run_records.curve(session, job.arguments["run_id"])
+        points = run_records.get_curve(session, job.arguments["run_id"])
         attempts = session.scalar(select(models.JobRow.attempts).where(models.JobRow.id == job_id))
-        run = run_records.run(session, job.arguments["run_id"])
+        run = run_records.get_run(session, job.arguments["run_id"])
     assert attempts == 2
     validated = [point.step for point in points if point.split == "validation"]
     assert validated == sorted(set(validated))
@@ -162,7 +164,7 @@ def test_a_failed_job_says_why_in_one_line(studio: Studio, tmp_path: Path) -> No
     with studio.database.read() as session:
         project = find_project(session, "Shapes")
     assert project is not None
-    job_id = tasks.ingest_path(studio.database, project.id, tmp_path / "없는 폴더", None, now())
+    job_id = tasks.start_ingest_path(studio.database, project.id, tmp_path / "없는 폴더", None, now())
     job = studio.ended(job_id)
     assert job.state == "failed"
     assert "없는 폴더" in (job.error or "")
@@ -190,7 +192,7 @@ def test_uploads_taken_in_are_cleared_and_asking_again_costs_nothing(studio: Stu
     folder.mkdir(parents=True)
     Image.new("RGB", (50, 40), "teal").save(folder / "하나.png")
     (folder / "둘.png").write_bytes(b"")
-    job_id = tasks.ingest_uploads(studio.database, project.id, "arrived", None, now())
+    job_id = tasks.start_ingest_uploads(studio.database, project.id, "arrived", None, now())
     first = studio.ended(job_id)
     assert first.result is not None
     assert (first.result["added"], first.result["refused_count"]) == (1, 1)
@@ -210,10 +212,10 @@ def children() -> set[psutil.Process]:
 
 
 def test_a_crawl_whose_worker_is_killed_loses_and_repeats_nothing(studio: Studio) -> None:
-    with standing(Garden(delay_s=0.15)) as garden:
+    with serve(SampleSite(delay_s=0.15)) as site:
         with studio.database.write() as session:
             project = create_project(session, "정원", now())
-        plan = Plan((garden.address,), "장미", depth=2)
+        plan = CrawlPlan((site.url,), "장미", depth=2)
         others = children()
         job_id = tasks.start_crawl(studio.database, project.id, plan, now())
 
@@ -222,45 +224,45 @@ def test_a_crawl_whose_worker_is_killed_loses_and_repeats_nothing(studio: Studio
                 names = session.scalars(
                     select(models.IngestOutcomeRow.name).where(models.IngestOutcomeRow.job_id == job_id)
                 )
-                return {name.removeprefix(garden.address) for name in names}
+                return {name.removeprefix(site.url) for name in names}
 
         until(lambda: len(written()) > 12)
         child = (children() - others).pop()
         child.kill()
         child.wait()
-        before, asked = written(), len(garden.log)
+        before, asked = written(), len(site.log)
         job = studio.ended(job_id)
         assert job.state == "done" and job.result is not None
         counts = (job.result["added"], job.result["copies"], job.result["refused_count"])
-        assert counts == (len(ADDED), 1, len(REFUSED))
-        again = {request.path for request in garden.log[asked:]}
+        assert counts == (len(ADDED), 1, len(SKIPPED))
+        again = {request.path for request in site.log[asked:]}
         assert not before & again - {"/after-wait.jpg"}
 
 
 def test_a_stop_ends_a_crawl_while_it_waits_for_a_slow_site(studio: Studio) -> None:
-    with standing(Garden(delay_s=600)) as garden:
+    with serve(SampleSite(delay_s=600)) as site:
         with studio.database.write() as session:
             project = create_project(session, "느린 정원", now())
-        plan = Plan((garden.address,), None, depth=0)
+        plan = CrawlPlan((site.url,), None, depth=0)
         job_id = tasks.start_crawl(studio.database, project.id, plan, now())
-        until(lambda: len(garden.log) > 3)  # a page has been read, and images are waited for
+        until(lambda: len(site.log) > 3)  # a page has been read, and images are waited for
         with studio.database.write() as session:
             queue.request_stop(session, job_id, now())
         until(lambda: not studio.job(job_id).live)
         assert studio.job(job_id).state == "stopped"
         time.sleep(1)  # what was under way may still arrive
-        asked = len(garden.log)
+        asked = len(site.log)
         time.sleep(1)
-        assert len(garden.log) == asked
+        assert len(site.log) == asked
 
 
 def test_a_list_keeps_its_letters_and_its_classes(studio: Studio) -> None:
-    with standing(Garden()) as garden:
+    with serve(SampleSite()) as site:
         with studio.database.write() as session:
             project = create_project(session, "목록", now())
-        lines = f"url,class\n{garden.address}/og.jpg,장미\n{garden.address}/ld.jpg,\nnothing,x\n"
+        lines = f"url,class\n{site.url}/og.jpg,장미\n{site.url}/ld.jpg,\nnothing,x\n"
         data = lines.encode("cp949")  # as a Korean Windows writes it
-        job_id = tasks.fetch_list(studio.database, project.id, data, "꽃", 0, now())
+        job_id = tasks.start_fetch_list(studio.database, project.id, data, "꽃", 0, now())
         job = studio.ended(job_id)
         assert job.result is not None
         assert (job.result["added"], job.result["refused_count"]) == (2, 1)

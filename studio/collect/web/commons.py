@@ -1,138 +1,168 @@
-"""Searching Wikimedia Commons, by the interface that MediaWiki has for programs."""
+"""Search client for Wikimedia Commons, over the MediaWiki API."""
 
 import time
-from collections.abc import Callable, Iterator
-from typing import Any, ClassVar
+from collections.abc import Iterator
+from typing import Any
 
-from studio.collect.web.fetcher import Answer, Kind, Visitor
-from studio.collect.web.service import MOST_PAGES, Hit, asked, content, link, pixels, plain, refuse_long
+from studio.collect.web.fetcher import Fetcher, FetchResult
+from studio.collect.web.search_service import (
+    MAX_PAGES,
+    Pause,
+    SearchService,
+    ServiceHit,
+    check_phrase_length,
+    parse_json_object,
+    send_query,
+    single_line_text,
+    valid_side_px,
+    valid_url,
+)
 from studio.errors import SearchFailed
 from studio.i18n import _
-from studio.images.provenance import Provenance, code, licence_name
+from studio.images.provenance import Provenance, licence_code, licence_name
+from studio.settings import Settings
 
+_TITLE = "Wikimedia Commons"
 _PAGE_SIZE = 50
 _PREVIEW_PX = 330
-"""One of the widths that Wikimedia keeps small copies in."""
-_OK = 200
-_FORBIDDEN = (401, 403)
-_SHOWN = frozenset({"image/jpeg", "image/png", "image/webp", "image/gif", "image/tiff"})
+"""One of the widths at which Wikimedia keeps previews."""
+_HTTP_OK = 200
+_HTTP_FORBIDDEN = (401, 403)
+_SUPPORTED_TYPES = frozenset({"image/jpeg", "image/png", "image/webp", "image/gif", "image/tiff"})
 _TRIES = 5
 _WAIT_S = 5.0
-_LONGEST_WAIT_S = 60.0
+_MAX_WAIT_S = 60.0
 
 
-class Commons:
-    """Wikimedia Commons at `address`, its `api.php`; asked one thing after the other.
+class CommonsClient:
+    """Client for the MediaWiki API at `url` (its `api.php`); sends one request at a time.
 
-    contact: whether the visitor's agent names one, as Wikimedia wants it. pause: waits for so many seconds.
+    contact: the contact that the user agent names, which Wikimedia requires; empty if there is none.
     """
-
-    preview_kind: ClassVar[Kind] = "picture"
 
     def __init__(
         self,
-        visitor: Visitor,
-        address: str,
+        fetcher: Fetcher,
+        url: str,
         contact: str = "",
-        pause: Callable[[float], object] = time.sleep,
+        pause: Pause = time.sleep,
     ) -> None:
-        self._visitor, self._address, self._contact, self._pause = visitor, address, contact, pause
+        self._fetcher, self._url, self._contact, self._pause = fetcher, url, contact, pause
 
-    def find(self, words: str, *, licences: frozenset[str], min_side_px: int) -> Iterator[Hit]:
-        """Yield images as `Service.find` says."""
-        refuse_long(words)
+    def search(self, phrase: str, *, licences: frozenset[str], min_side_px: int) -> Iterator[ServiceHit]:
+        """Yield hits; see `SearchClient.search`. Commons has no licence filter: each hit is checked here."""
+        check_phrase_length(phrase)
         parameters = {
             "action": "query",
             "format": "json",
             "maxlag": 5,
             "generator": "search",
-            "gsrsearch": f"filetype:bitmap {words}",
+            "gsrsearch": f"filetype:bitmap {phrase}",
             "gsrnamespace": 6,
             "gsrlimit": _PAGE_SIZE,
             "prop": "imageinfo",
             "iiprop": "url|extmetadata|mime|size|sha1",
             "iiurlwidth": _PREVIEW_PX,
         }
-        going_on: dict[str, Any] = {}
-        for _page in range(MOST_PAGES):
-            found = self._ask({**parameters, **going_on})
-            for page in _in_order(found):
-                hit = self._hit(page, words, licences)
+        continuation: dict[str, Any] = {}
+        for _page in range(MAX_PAGES):
+            content = self._request({**parameters, **continuation})
+            for page in _pages_in_rank_order(content):
+                hit = self._parse_hit(page, phrase, licences)
                 if hit is not None and not hit.is_smaller_than(min_side_px):
                     yield hit
-            before, going_on = going_on, found.get("continue") or {}
-            # What goes on at the same place would do so for ever.
-            if not isinstance(going_on, dict) or not going_on or going_on == before:
+            previous, continuation = continuation, content.get("continue") or {}
+            # A continuation that repeats itself would never end.
+            if not isinstance(continuation, dict) or not continuation or continuation == previous:
                 return
 
-    def _ask(self, parameters: dict[str, Any]) -> dict[str, Any]:
-        busy = _("Wikimedia Commons is too busy and wants a pause. Search again in a while.")
+    def _request(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        busy = _("Wikimedia Commons is too busy. Search again in a while.")
         for attempt in range(_TRIES):
-            answer = asked(self._visitor, self._address, parameters, name="Wikimedia Commons", busy=busy)
-            if answer.status in _FORBIDDEN:
-                raise SearchFailed(self._forbidden(answer))
-            found = content(answer, "Wikimedia Commons")
-            error = found.get("error")
-            if answer.status == _OK and not isinstance(error, dict):
-                return found
+            response = send_query(self._fetcher, self._url, parameters, title=_TITLE, busy=busy)
+            if response.status in _HTTP_FORBIDDEN:
+                raise SearchFailed(self._forbidden_message(response))
+            content = parse_json_object(response, _TITLE)
+            error = content.get("error")
+            if response.status == _HTTP_OK and not isinstance(error, dict):
+                return content
             error = error if isinstance(error, dict) else {}
             if error.get("code") not in ("maxlag", "ratelimited"):
                 raise SearchFailed(
                     _("Wikimedia Commons refused the search ({code}): {detail}").format(
-                        code=plain(error.get("code")) or answer.status, detail=plain(error.get("info"))
+                        code=single_line_text(error.get("code")) or response.status,
+                        detail=single_line_text(error.get("info")),
                     )
                 )
             if attempt < _TRIES - 1:
-                self._pause(_wait_s(answer, attempt))
+                self._pause(_retry_delay_s(response, attempt))
         raise SearchFailed(busy)
 
-    def _forbidden(self, answer: Answer) -> str:
+    def _forbidden_message(self, response: FetchResult) -> str:
         if self._contact:
-            return _("Wikimedia Commons refused the search ({status}).").format(status=answer.status)
+            return _("Wikimedia Commons refused the search ({status}).").format(status=response.status)
         return _(
-            "Wikimedia Commons refused the search ({status}): it wants to know whom to write to. Set "
-            "STUDIO_CONTACT to your mail or web address."
-        ).format(status=answer.status)
+            "Wikimedia Commons refused the search ({status}): it requires a contact. Set STUDIO_CONTACT to "
+            "your mail or web address."
+        ).format(status=response.status)
 
-    def _hit(self, page: dict[str, Any], words: str, licences: frozenset[str]) -> Hit | None:
+    def _parse_hit(self, page: dict[str, Any], phrase: str, licences: frozenset[str]) -> ServiceHit | None:
         details = page.get("imageinfo")
         info = details[0] if isinstance(details, list) and details else None
-        if not isinstance(info, dict) or info.get("mime") not in _SHOWN:
+        if not isinstance(info, dict) or info.get("mime") not in _SUPPORTED_TYPES:
             return None
-        address = link(info.get("url"), self._address)
-        said = info.get("extmetadata")
-        said = said if isinstance(said, dict) else {}
-        licence_address = link(_said(said, "LicenseUrl"), self._address)
-        short = _said(said, "LicenseShortName") or _said(said, "License")
-        known = code(licence_address) or code(short) or code(_said(said, "License"))
-        if not address or (licences and known not in licences):
+        url = valid_url(info.get("url"), self._url)
+        metadata = info.get("extmetadata")
+        metadata = metadata if isinstance(metadata, dict) else {}
+        licence_address = valid_url(_metadata_text(metadata, "LicenseUrl"), self._url)
+        short_name = _metadata_text(metadata, "LicenseShortName") or _metadata_text(metadata, "License")
+        found_code = (
+            licence_code(licence_address)
+            or licence_code(short_name)
+            or licence_code(_metadata_text(metadata, "License"))
+        )
+        if not url or (licences and found_code not in licences):
             return None
         provenance = Provenance(
-            page_address=link(info.get("descriptionurl"), self._address),
-            title=plain(page.get("title")).removeprefix("File:"),
-            creator=_said(said, "Artist"),
-            licence=licence_name(licence_address) or short,
+            page_address=valid_url(info.get("descriptionurl"), self._url),
+            title=single_line_text(page.get("title")).removeprefix("File:"),
+            creator=_metadata_text(metadata, "Artist"),
+            licence=licence_name(licence_address) or short_name,
             licence_address=licence_address,
         )
-        preview = link(info.get("thumburl"), self._address)
-        return Hit(address, preview, pixels(info.get("width")), pixels(info.get("height")), provenance, words)
+        preview = valid_url(info.get("thumburl"), self._url)
+        return ServiceHit(
+            url,
+            preview,
+            valid_side_px(info.get("width")),
+            valid_side_px(info.get("height")),
+            provenance,
+            phrase,
+        )
 
 
-def _in_order(found: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return an answer's pages by their place in the search; the answer has them in none."""
-    query = found.get("query")
+def _connect(fetcher: Fetcher, settings: Settings, pause: Pause) -> CommonsClient:
+    return CommonsClient(fetcher, settings.commons_address, settings.contact, pause)
+
+
+COMMONS = SearchService(name="commons", title=_TITLE, preview_kind="picture", connect=_connect)
+
+
+def _pages_in_rank_order(content: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the pages of an answer by rank; the answer itself has no order."""
+    query = content.get("query")
     pages = query.get("pages") if isinstance(query, dict) else None
-    some = [page for page in pages.values() if isinstance(page, dict)] if isinstance(pages, dict) else []
-    return sorted(some, key=lambda page: page["index"] if isinstance(page.get("index"), int) else 0)
+    found = [page for page in pages.values() if isinstance(page, dict)] if isinstance(pages, dict) else []
+    return sorted(found, key=lambda page: page["index"] if isinstance(page.get("index"), int) else 0)
 
 
-def _said(extmetadata: dict[str, Any], name: str) -> str:
+def _metadata_text(extmetadata: dict[str, Any], name: str) -> str:
     value = extmetadata.get(name)
-    return plain(value.get("value")) if isinstance(value, dict) else ""
+    return single_line_text(value.get("value")) if isinstance(value, dict) else ""
 
 
-def _wait_s(answer: Answer, attempt: int) -> float:
-    """Return how long to wait before asking again: as long as is asked for, or longer each time."""
-    asked_for = answer.headers.get("Retry-After", "")
-    wait_s = float(asked_for) if asked_for.isdecimal() else _WAIT_S * 2**attempt
-    return min(wait_s, _LONGEST_WAIT_S)
+def _retry_delay_s(response: FetchResult, attempt: int) -> float:
+    """Return the seconds until the next attempt: those of Retry-After, or doubling each time."""
+    retry_after = response.headers.get("Retry-After", "")
+    wait_s = float(retry_after) if retry_after.isdecimal() else _WAIT_S * 2**attempt
+    return min(wait_s, _MAX_WAIT_S)

@@ -1,41 +1,39 @@
-"""Crawling: pages read from a few addresses on, and the images that they show."""
+"""Crawls: the plan of one, and the rules by which it follows pages from its start URLs."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Unpack
+from dataclasses import dataclass, replace
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from db.engine import Database
-from studio.collect.ingest import Ingesting, IngestReport
+from studio.collect.ingest import ImportContext, IngestReport
 from studio.collect.ingest_rows import IngestOutcome
 from studio.collect.web import frontier
-from studio.collect.web.crawler import Followed, Limits, harvest
-from studio.collect.web.fetcher import AGENT_TOKEN, Answer, Visitor
-from studio.collect.web.frontier import Target
-from studio.collect.web.page import Reading
-from studio.collect.web.robots import NO_IMAGES, NO_LINKS, directives
-from studio.collect.web.urls import normal, site
-from studio.datasets.names import class_name_of
+from studio.collect.web.crawler import CrawlLimits, PageResult, ingest_frontier
+from studio.collect.web.fetcher import AGENT_TOKEN, Fetcher, FetchResult
+from studio.collect.web.frontier import FrontierItem
+from studio.collect.web.parsed_page import ParsedPage
+from studio.collect.web.robots import NO_IMAGE_DIRECTIVES, NO_LINK_DIRECTIVES, robots_directives
+from studio.collect.web.urls import normalise_url, site_of
+from studio.datasets.names import clean_class_name
 from studio.errors import SourceMissing
 from studio.i18n import _, counted
 from studio.images.provenance import Provenance
-from studio.images.reasons import SkipReason
-from studio.images.store import ImageStore
+from studio.images.skip_reasons import SkipReason
 
-DEEPEST = 3
+MAX_DEPTH = 3
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What a crawl is to do."""
+class CrawlPlan:
+    """Start URLs, scope and limits of a crawl."""
 
-    addresses: tuple[str, ...]
+    start_urls: tuple[str, ...]
     class_name: str | None
     depth: int = 1
-    """How many links away from the addresses pages are read, 0 to 3."""
+    """How many links away from the start URLs pages are read, 0 to 3."""
     sites: tuple[str, ...] = ()
-    """Hosts whose pages are read besides those of the addresses."""
+    """Further hosts whose pages are read, besides those of the start URLs."""
     max_pages: int = 200
     max_images: int = 500
     max_bytes: int = 2_000_000_000
@@ -43,128 +41,129 @@ class Plan:
     min_side_px: int = 100
 
     @classmethod
-    def of(cls, arguments: Mapping[str, Any]) -> "Plan":
-        """Return the plan that a job's arguments describe."""
-        values = {name: value for name, value in arguments.items() if name != "max_pictures"}
-        lists = {name: tuple(arguments.get(name, ())) for name in ("addresses", "sites")}
-        return cls(**{**values, **lists, "max_images": arguments["max_pictures"]})
+    def from_arguments(cls, arguments: Mapping[str, Any]) -> "CrawlPlan":
+        """Return the plan in a job's arguments."""
+        values = dict(arguments)
+        return cls(
+            start_urls=tuple(values.pop("addresses", ())),
+            sites=tuple(values.pop("sites", ())),
+            max_images=values.pop("max_pictures"),
+            **values,
+        )
 
-    def arguments(self) -> dict[str, Any]:
-        """Return the plan as a job's arguments; `of` reads them."""
-        values = {**vars(self), "addresses": list(self.addresses), "sites": list(self.sites)}
-        return {"max_pictures": values.pop("max_images"), **values}
+    def to_arguments(self) -> dict[str, Any]:
+        """Return the plan as a job's arguments, under the keys that databases of earlier versions hold."""
+        values = {**vars(self), "sites": list(self.sites)}
+        return {
+            "max_pictures": values.pop("max_images"),
+            "addresses": list(values.pop("start_urls")),
+            **values,
+        }
 
-    def checked(self) -> "Plan":
-        """Return the plan with its addresses in their normal form.
+    def checked(self) -> "CrawlPlan":
+        """Return the plan with its URLs normalised.
 
-        Raises ImageRefused for one that is not asked, SourceMissing when there is none, or the depth is
-        not 0 to 3.
+        Raises ImageRefused for a URL that may not be fetched, SourceMissing when there is none or the depth
+        is not 0 to 3.
         """
-        addresses = tuple(dict.fromkeys(normal(address) for address in self.addresses))
-        if not addresses:
-            raise SourceMissing(_("expected at least one address to begin with, such as https://…/gallery."))
-        if not 0 <= self.depth <= DEEPEST:
+        start_urls = tuple(dict.fromkeys(normalise_url(url) for url in self.start_urls))
+        if not start_urls:
+            raise SourceMissing(_("expected at least one URL to start at, such as https://…/gallery."))
+        if not 0 <= self.depth <= MAX_DEPTH:
             raise SourceMissing(
                 _("expected a depth of 0 to {deepest}; got {depth}.").format(
-                    deepest=DEEPEST, depth=self.depth
+                    deepest=MAX_DEPTH, depth=self.depth
                 )
             )
-        sites = tuple(dict.fromkeys(listed.strip().lower() for listed in self.sites if listed.strip()))
-        values = {**vars(self), "addresses": addresses, "sites": sites}
-        return Plan(**values)
+        sites = tuple(dict.fromkeys(name.strip().lower() for name in self.sites if name.strip()))
+        return replace(self, start_urls=start_urls, sites=sites)
 
 
-_PAGING = re.compile(r"^(page|paged|pg|p|start|offset|from)$", re.IGNORECASE)
+_PAGING_PARAMETER = re.compile(r"^(page|paged|pg|p|start|offset|from)$", re.IGNORECASE)
 _PAGING_PATH = re.compile(r"/page/\d+/?$", re.IGNORECASE)
 
 
-class Crawling:
-    """The rules of a crawl: images from anywhere, links to the same or listed sites, no endless paging."""
+class CrawlRules:
+    """The rules of a crawl: images from any host, links only to allowed sites, no endless pagination."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: CrawlPlan) -> None:
         self._plan = plan
-        self._sites = {_bare(site(address)) for address in plan.addresses} | {_bare(s) for s in plan.sites}
+        sites = (*map(site_of, plan.start_urls), *plan.sites)
+        self._sites = {_without_www(name) for name in sites}
 
-    def follow(self, page: Target, answer: Answer, reading: Reading, known: Collection[str]) -> Followed:
-        """Return the images that a page shows, and its links where the crawl goes deeper."""
-        said = directives(answer.robots_tags, reading.robots, AGENT_TOKEN)
-        forbidden = sorted(said & NO_IMAGES)
-        found = {image.address: image for image in reading.images if image.address not in known}
-        refused = [
-            IngestOutcome(address, "refused", reason, SkipReason.ORNAMENT)
-            for address, reason in dict(reading.dropped).items()
-            if address not in known and address not in found
+    def follow(
+        self, item: FrontierItem, response: FetchResult, page: ParsedPage, known: Collection[str]
+    ) -> PageResult:
+        """Return the images that a page shows, and its links if the crawl goes deeper."""
+        directives = robots_directives(response.robots_tags, page.robots_metas, AGENT_TOKEN)
+        forbidding = sorted(directives & NO_IMAGE_DIRECTIVES)
+        images = {image.url: image for image in page.images if image.url not in known}
+        skipped = [
+            IngestOutcome(url, "refused", message, SkipReason.ORNAMENT)
+            for url, message in dict(page.skipped).items()
+            if url not in known and url not in images
         ]
-        targets: list[Target] = []
-        for address, image in found.items():
-            if forbidden:
-                reason = _("{address} is not taken: its page says {directive}.").format(
-                    address=address, directive=", ".join(forbidden)
+        items: list[FrontierItem] = []
+        for url, image in images.items():
+            if forbidding:
+                message = _("{url} is skipped: its page says {directive}.").format(
+                    url=url, directive=", ".join(forbidding)
                 )
-                refused.append(IngestOutcome(address, "refused", reason, SkipReason.NOAI))
+                skipped.append(IngestOutcome(url, "refused", message, SkipReason.NOAI))
             else:
-                targets.append(
-                    Target(address, "picture", page.depth + 1, self._plan.class_name, image.provenance)
+                items.append(
+                    FrontierItem(url, "picture", item.depth + 1, self._plan.class_name, image.provenance)
                 )
-        if not said & NO_LINKS:
-            # A page that shows nothing new ends a series: calendars and loops have no end of their own.
-            fresh = bool(found) or page.depth == 0
-            pages = self._pages(page, answer.address, reading, fresh=fresh)
-            targets.extend(target for target in pages if target.address not in known)
-        summary = counted("{count} new image", "{count} new images", len(found))
-        return Followed(targets, refused, summary)
+        if not directives & NO_LINK_DIRECTIVES:
+            # A page without new images ends a paginated series: calendars and loops have no end of their own.
+            has_new_images = bool(images) or item.depth == 0
+            pages = self._linked_pages(item, response.url, page, has_new_images=has_new_images)
+            items.extend(linked for linked in pages if linked.url not in known)
+        return PageResult(items, skipped, counted("{count} new image", "{count} new images", len(images)))
 
-    def _pages(self, page: Target, address: str, reading: Reading, *, fresh: bool) -> Iterable[Target]:
-        following = set(reading.next_links)
-        for link in dict.fromkeys((*reading.next_links, *reading.links)):
-            if link == address or _bare(site(link)) not in self._sites:
+    def _linked_pages(
+        self, item: FrontierItem, url: str, page: ParsedPage, *, has_new_images: bool
+    ) -> Iterable[FrontierItem]:
+        next_links = set(page.next_links)
+        for link in dict.fromkeys((*page.next_links, *page.links)):
+            if link == url or _without_www(site_of(link)) not in self._sites:
                 continue
-            goes_on = link in following or _same_series(link, address)
-            depth = page.depth if goes_on else page.depth + 1
-            if depth <= self._plan.depth and (fresh or not goes_on):
-                yield Target(link, "page", depth, self._plan.class_name, Provenance(page.address))
+            continues_series = link in next_links or _is_same_series(link, url)
+            depth = item.depth if continues_series else item.depth + 1
+            if depth <= self._plan.depth and (has_new_images or not continues_series):
+                yield FrontierItem(link, "page", depth, self._plan.class_name, Provenance(item.url))
 
 
-def ingest_crawl(
-    database: Database,
-    store: ImageStore,
-    project_id: int,
-    plan: Plan,
-    visitor: Visitor,
-    **ingesting: Unpack[Ingesting],
-) -> IngestReport:
-    """Crawl as planned and take in what is found. Raises what `Plan.checked` and `ingest` raise."""
+def ingest_crawl(context: ImportContext, fetcher: Fetcher, plan: CrawlPlan) -> IngestReport:
+    """Crawl as planned and import the images. Raises what `CrawlPlan.checked` and `ingest` raise."""
     plan = plan.checked()
-    class_name = class_name_of(plan.class_name or "")
-    job_id = ingesting["job_id"]
-    assert job_id is not None  # noqa: S101 - its addresses are the job's
-    with database.write() as session:
-        frontier.add(session, job_id, (Target(each, "page", 0, class_name) for each in plan.addresses))
-    return harvest(
-        database,
-        store,
-        project_id,
-        visitor,
+    class_name = clean_class_name(plan.class_name or "")
+    assert context.job_id is not None  # noqa: S101 - the frontier belongs to a job
+    with context.database.write() as session:
+        items = (FrontierItem(url, "page", 0, class_name) for url in plan.start_urls)
+        frontier.add_items(session, context.job_id, items)
+    return ingest_frontier(
+        context,
+        fetcher,
         kind="crawl",
         min_side_px=plan.min_side_px,
-        limits=Limits(plan.max_pages, plan.max_images, plan.max_bytes, plan.max_minutes),
-        follow=Crawling(plan).follow,
-        **ingesting,
+        limits=CrawlLimits(plan.max_pages, plan.max_images, plan.max_bytes, plan.max_minutes),
+        follow=CrawlRules(plan).follow,
     )
 
 
-def _bare(host: str) -> str:
+def _without_www(host: str) -> str:
     return host.removeprefix("www.")
 
 
-def _same_series(link: str, address: str) -> bool:
-    """Whether two addresses are pages of one series: alike but for the number of the page."""
-    first, second = urlsplit(link), urlsplit(address)
+def _is_same_series(link: str, url: str) -> bool:
+    """Return whether two URLs belong to one paginated series: equal but for the page number."""
+    first, second = urlsplit(link), urlsplit(url)
     return first.netloc == second.netloc and (
         _PAGING_PATH.sub("", first.path).rstrip("/") == _PAGING_PATH.sub("", second.path).rstrip("/")
-        and _unpaged(first.query) == _unpaged(second.query)
+        and _query_without_paging(first.query) == _query_without_paging(second.query)
     )
 
 
-def _unpaged(query: str) -> list[tuple[str, str]]:
-    return sorted((key, value) for key, value in parse_qsl(query) if not _PAGING.match(key))
+def _query_without_paging(query: str) -> list[tuple[str, str]]:
+    return sorted((key, value) for key, value in parse_qsl(query) if not _PAGING_PARAMETER.match(key))

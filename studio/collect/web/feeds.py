@@ -1,4 +1,4 @@
-"""RSS, Atom and sitemaps: the images that they name and the pages that they lead to."""
+"""Feed parser: images and links of RSS and Atom feeds and of sitemaps."""
 
 import io
 import re
@@ -6,204 +6,202 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from xml.etree.ElementTree import Element, ParseError, iterparse
 
-from studio.collect.web.html_page import read_html
-from studio.collect.web.image_candidates import is_image_file, why_ornament
-from studio.collect.web.page import FoundImage, Reading
-from studio.collect.web.urls import joined, plain
+from studio.collect.web.html_parser import parse_html
+from studio.collect.web.image_candidates import icon_or_tracker_reason, is_image_file
+from studio.collect.web.page_text import strip_html
+from studio.collect.web.parsed_page import PageImage, ParsedPage
+from studio.collect.web.urls import resolve_url
 from studio.errors import ImageRefused
 from studio.i18n import _
 from studio.images.provenance import Provenance, licence_name
-from studio.images.reasons import SkipReason
+from studio.images.skip_reasons import SkipReason
 
-ROOTS = frozenset({"rss", "feed", "rdf", "urlset", "sitemapindex"})
+FEED_ROOTS = frozenset({"rss", "feed", "rdf", "urlset", "sitemapindex"})
 _ENTRIES = frozenset({"item", "entry", "url", "sitemap"})
-_MOST_ELEMENTS = 1_000_000
-_LONGEST_TEXT = 65_536
-_NO_ENTITY = re.compile(r"&(?!(?:amp|lt|gt|quot|apos|#[0-9]{1,7}|#x[0-9a-fA-F]{1,6});)")
-_NO_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+_MAX_ELEMENTS = 1_000_000
+_MAX_TEXT_CHARS = 65_536
+_UNDEFINED_ENTITY = re.compile(r"&(?!(?:amp|lt|gt|quot|apos|#[0-9]{1,7}|#x[0-9a-fA-F]{1,6});)")
+_INVALID_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _PIXELS = re.compile(r"\d{1,6}")
 
 
-def read_feed(text: str, address: str) -> Reading:
-    """Return what a feed or a sitemap names, up to where it is broken, if it is.
+def parse_feed(text: str, url: str) -> ParsedPage:
+    """Return the images and links of a feed or a sitemap; of a malformed one, those before the error.
 
-    text: from its first element on. What stands before it, a document type for one, is not ours to pass on:
-    entities of its own have no place in a feed, and serve attacks. Raises ImageRefused when nothing can be
-    read.
+    text: from its root element on, without a document type: custom entities are not needed in feeds and
+    serve attacks. Raises ImageRefused when nothing can be read.
     """
-    text = _NO_XML.sub("", text)
-    feed = _Feed(address)
-    fault = feed.read(text)
-    if fault and _NO_ENTITY.search(text):
-        # HTML's entities and lone ampersands are what most broken feeds suffer from.
-        feed = _Feed(address)
-        fault = feed.read(_NO_ENTITY.sub("&amp;", text))
-    if fault and not feed.images and not feed.links:
+    text = _INVALID_XML.sub("", text)
+    feed = _FeedParser(url)
+    error = feed.parse(text)
+    if error and _UNDEFINED_ENTITY.search(text):
+        # Most malformed feeds contain HTML entities or unescaped ampersands.
+        feed = _FeedParser(url)
+        error = feed.parse(_UNDEFINED_ENTITY.sub("&amp;", text))
+    if error and not feed.images and not feed.links:
         raise ImageRefused(
-            _("expected a feed or a sitemap; {address} cannot be read: {why}.").format(
-                address=address, why=fault
-            ),
+            _("expected a feed or a sitemap; {url} cannot be read: {why}.").format(url=url, why=error),
             SkipReason.DAMAGED,
         )
-    return Reading(
+    return ParsedPage(
         tuple(feed.images.values()),
-        tuple(feed.dropped.items()),
+        tuple(feed.skipped.items()),
         tuple(feed.links),
         tuple(feed.next_links),
     )
 
 
 @dataclass
-class _Feed:
-    """A feed as it is read, entry by entry: none stays in memory."""
+class _FeedParser:
+    """Parses a feed entry by entry, without keeping entries in memory."""
 
-    address: str
-    images: dict[str, FoundImage] = field(default_factory=dict)
-    dropped: dict[str, str] = field(default_factory=dict)
+    url: str
+    images: dict[str, PageImage] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
     links: dict[str, None] = field(default_factory=dict)
     next_links: dict[str, None] = field(default_factory=dict)
 
-    def read(self, text: str) -> str:
-        """Read all of it; return what is wrong with it, or nothing."""
+    def parse(self, text: str) -> str:
+        """Parse the whole text; return the error message, or empty."""
         elements = inside = 0
         try:
-            # Without a document type, which may not stand here, there is nothing to expand.
+            # The text has no document type, so there are no entities to expand.
             for event, element in iterparse(io.StringIO(text), ("start", "end")):  # noqa: S314
-                is_entry = _name(element) in _ENTRIES
+                is_entry = _local_name(element) in _ENTRIES
                 if event == "start":
                     elements += 1
                     inside += is_entry
-                    if elements > _MOST_ELEMENTS:
+                    if elements > _MAX_ELEMENTS:
                         break
                 else:
                     inside -= is_entry
                     if not inside:
-                        self._read_element(element, is_entry=is_entry)
+                        self._parse_element(element, is_entry=is_entry)
         except (ParseError, ValueError) as error:
             return str(error)
         return ""
 
-    def _read_element(self, element: Element, *, is_entry: bool) -> None:
+    def _parse_element(self, element: Element, *, is_entry: bool) -> None:
         if is_entry:
-            self._read_entry(element)
+            self._parse_entry(element)
             element.clear()
         elif (
-            _name(element) == "link"
+            _local_name(element) == "link"
             and element.get("rel") == "next"
-            and (target := joined(element.get("href"), self.address))
+            and (target := resolve_url(element.get("href"), self.url))
         ):
             self.links[target] = self.next_links[target] = None
 
-    def _read_entry(self, entry: Element) -> None:
+    def _parse_entry(self, entry: Element) -> None:
         provenance = self._provenance(entry)
         page = provenance.page_address
         if is_image_file(page):
-            provenance = replace(provenance, page_address=self.address)
-            self._keep(FoundImage(page, provenance))
-        elif page != self.address:
+            provenance = replace(provenance, page_address=self.url)
+            self._keep(PageImage(page, provenance))
+        elif page != self.url:
             self.links[page] = None
-        contents: list[FoundImage] = []
-        thumbnails: list[FoundImage] = []
-        for each in entry.iter():
-            name = _name(each)
-            found = self._named(each, provenance)
-            if found is not None and name == "thumbnail":
-                thumbnails.append(found)
-            elif found is not None and name == "content" and found.width_px:
-                contents.append(found)
-            elif found is not None:
-                self._keep(found)
+        contents: list[PageImage] = []
+        thumbnails: list[PageImage] = []
+        for child in entry.iter():
+            name = _local_name(child)
+            image = self._media_image(child, provenance)
+            if image is not None and name == "thumbnail":
+                thumbnails.append(image)
+            elif image is not None and name == "content" and image.width_px:
+                contents.append(image)
+            elif image is not None:
+                self._keep(image)
             elif name == "image":
-                self._read_sitemap_image(each, provenance)
-            elif name in ("encoded", "description", "summary", "content") and "<img" in (each.text or ""):
-                self._read_text(each.text or "", provenance)
-        # One image in several sizes; a small copy counts where there is nothing else.
-        for found in contents or thumbnails:
-            if found is max(contents or thumbnails, key=_area):
-                self._keep(found)
+                self._parse_sitemap_image(child, provenance)
+            elif name in ("encoded", "description", "summary", "content") and "<img" in (child.text or ""):
+                self._parse_embedded_html(child.text or "", provenance)
+        # The same image in several sizes: keep the largest; thumbnails only if there is nothing else.
+        for image in contents or thumbnails:
+            if image is max(contents or thumbnails, key=_area):
+                self._keep(image)
 
     def _provenance(self, entry: Element) -> Provenance:
-        """Return what an entry says of itself, each where it stands first."""
-        said: dict[str, str] = {}
-        for each in entry.iter():
-            match _name(each):
+        """Return the provenance that an entry states; the first value of each field counts."""
+        fields: dict[str, str] = {}
+        for child in entry.iter():
+            match _local_name(child):
                 case "title":
-                    said.setdefault("title", _text(each))
+                    fields.setdefault("title", _text(child))
                 case "credit" | "creator" as name:
-                    said.setdefault(name, _text(each))
+                    fields.setdefault(name, _text(child))
                 case "author":
-                    names = [_text(child) for child in each if _name(child) == "name"]
-                    said.setdefault("author", names[0] if names else _text(each))
+                    names = [_text(each) for each in child if _local_name(each) == "name"]
+                    fields.setdefault("author", names[0] if names else _text(child))
                 case "loc":
-                    said.setdefault("page", joined(each.text, self.address) or "")
+                    fields.setdefault("page", resolve_url(child.text, self.url) or "")
                 case "license" | "licence":
-                    said.setdefault("licence", _reference(each))
-                case "link" if each.get("rel") == "license":
-                    said.setdefault("licence", each.get("href", ""))
-                case "link" if each.get("rel", "alternate") == "alternate":
-                    page = joined(each.get("href") or each.text, self.address) or ""
-                    said.setdefault("page", page)
-        creator = said.get("credit") or said.get("creator") or said.get("author") or ""
-        licence = joined(said.get("licence"), self.address) or ""
-        page = said.get("page") or self.address
-        return Provenance(page, said.get("title", ""), creator, licence_name(licence), licence)
+                    fields.setdefault("licence", _licence_reference(child))
+                case "link" if child.get("rel") == "license":
+                    fields.setdefault("licence", child.get("href", ""))
+                case "link" if child.get("rel", "alternate") == "alternate":
+                    page = resolve_url(child.get("href") or child.text, self.url) or ""
+                    fields.setdefault("page", page)
+        creator = fields.get("credit") or fields.get("creator") or fields.get("author") or ""
+        licence = resolve_url(fields.get("licence"), self.url) or ""
+        page = fields.get("page") or self.url
+        return Provenance(page, fields.get("title", ""), creator, licence_name(licence), licence)
 
-    def _named(self, element: Element, provenance: Provenance) -> FoundImage | None:
-        """Return the image of an enclosure, of one of Media RSS' elements, of an img in XHTML."""
-        name = _name(element)
-        address = None
+    def _media_image(self, element: Element, provenance: Provenance) -> PageImage | None:
+        """Return the image of an enclosure, a Media RSS element or an XHTML img, or None."""
+        name = _local_name(element)
+        url = None
         if name == "img":
-            address = joined(element.get("src"), provenance.page_address)
-            provenance = replace(provenance, title=plain(element.get("alt", "")) or provenance.title)
+            url = resolve_url(element.get("src"), provenance.page_address)
+            provenance = replace(provenance, title=strip_html(element.get("alt", "")) or provenance.title)
         elif name in ("enclosure", "content", "thumbnail") or element.get("rel") == "enclosure":
-            address = joined(element.get("url") or element.get("href"), self.address)
+            url = resolve_url(element.get("url") or element.get("href"), self.url)
             kind = element.get("type") or element.get("medium") or ""
-            if not (kind.startswith("image") or (not kind and (name == "thumbnail" or _shows(address)))):
+            if not (kind.startswith("image") or (not kind and (name == "thumbnail" or _is_image_url(url)))):
                 return None
-        if address is None:
+        if url is None:
             return None
         width, height = (_pixels(element.get(side, "")) for side in ("width", "height"))
-        return FoundImage(address, provenance, width, height)
+        return PageImage(url, provenance, width, height)
 
-    def _read_sitemap_image(self, image: Element, provenance: Provenance) -> None:
-        said = {_name(each): each for each in image}
-        if "loc" in said and (address := joined(said["loc"].text, self.address)):
-            title = next((text for name in ("title", "caption") if (text := _text(said.get(name)))), "")
+    def _parse_sitemap_image(self, image: Element, provenance: Provenance) -> None:
+        fields = {_local_name(child): child for child in image}
+        if "loc" in fields and (url := resolve_url(fields["loc"].text, self.url)):
+            title = next((text for name in ("title", "caption") if (text := _text(fields.get(name)))), "")
             provenance = replace(provenance, title=title)
-            if "license" in said and (licence := joined(said["license"].text, self.address)):
+            if "license" in fields and (licence := resolve_url(fields["license"].text, self.url)):
                 provenance = replace(provenance, licence=licence_name(licence), licence_address=licence)
-            self._keep(FoundImage(address, provenance))
+            self._keep(PageImage(url, provenance))
 
-    def _read_text(self, text: str, provenance: Provenance) -> None:
-        """Read an entry's HTML: what it does not say of an image, the entry does."""
-        shown = read_html(text, provenance.page_address)
-        for found in shown.images:
-            own = {name: value for name, value in vars(found.provenance).items() if value}
+    def _parse_embedded_html(self, text: str, provenance: Provenance) -> None:
+        """Parse the HTML of an entry; provenance that it lacks is taken from the entry."""
+        page = parse_html(text, provenance.page_address)
+        for image in page.images:
+            own = {name: value for name, value in vars(image.provenance).items() if value}
             if own.get("licence_address"):
                 own.setdefault("licence", "")
-            self._keep(replace(found, provenance=replace(provenance, **own)))
-        for address, reason in shown.dropped:
-            self.dropped.setdefault(address, reason)
+            self._keep(replace(image, provenance=replace(provenance, **own)))
+        for url, message in page.skipped:
+            self.skipped.setdefault(url, message)
 
-    def _keep(self, found: FoundImage) -> None:
-        if reason := why_ornament(found.address, found.width_px, found.height_px):
-            self.dropped.setdefault(found.address, reason)
+    def _keep(self, image: PageImage) -> None:
+        if message := icon_or_tracker_reason(image.url, image.width_px, image.height_px):
+            self.skipped.setdefault(image.url, message)
         else:
-            self.images.setdefault(found.address, found)
+            self.images.setdefault(image.url, image)
 
 
-def first_element(text: str) -> tuple[str, int]:
-    """Return the name of a document's first element, in lower case and without prefix, and where it begins.
+def root_element(text: str) -> tuple[str, int]:
+    """Return the name of the root element, in lower case and without prefix, and its offset.
 
-    What may stand before it is passed over: instructions, comments, a document type. Empty where there is
-    none.
+    Processing instructions, comments and a document type before it are skipped. The name is empty if there
+    is no element.
     """
     at = 0
     while (at := text.find("<", at)) >= 0:
-        for begin, end in (("<?", "?>"), ("<!--", "-->"), ("<!", ">")):
-            if text.startswith(begin, at):
-                found = text.find(end, at + 2)
-                at = found + len(end) if found >= 0 else len(text)
+        for opening, end in (("<?", "?>"), ("<!--", "-->"), ("<!", ">")):
+            if text.startswith(opening, at):
+                closing = text.find(end, at + 2)
+                at = closing + len(end) if closing >= 0 else len(text)
                 break
         else:
             name = re.match(r"<(?:[\w.-]+:)?([\w.-]+)", text[at : at + 100])
@@ -211,20 +209,20 @@ def first_element(text: str) -> tuple[str, int]:
     return "", len(text)
 
 
-def _shows(address: str | None) -> bool:
-    return address is not None and is_image_file(address)
+def _is_image_url(url: str | None) -> bool:
+    return url is not None and is_image_file(url)
 
 
-def _area(found: FoundImage) -> int:
-    return (found.width_px or 0) * (found.height_px or 1)
+def _area(image: PageImage) -> int:
+    return (image.width_px or 0) * (image.height_px or 1)
 
 
-def _name(element: Element) -> str:
+def _local_name(element: Element) -> str:
     return element.tag.rpartition("}")[2].lower()
 
 
-def _reference(element: Element) -> str:
-    """Return what a licence's element leads to, of Media RSS or of Creative Commons' own."""
+def _licence_reference(element: Element) -> str:
+    """Return the reference in a licence element of Media RSS or of the Creative Commons module."""
     resource = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}resource"
     return element.get("href") or element.get(resource) or (element.text or "")
 
@@ -234,13 +232,13 @@ def _pixels(value: str) -> int | None:
 
 
 def _text(element: Element | None) -> str:
-    return plain("".join(_pieces(element))) if element is not None else ""
+    return strip_html("".join(_text_pieces(element))) if element is not None else ""
 
 
-def _pieces(element: Element) -> Iterator[str]:
+def _text_pieces(element: Element) -> Iterator[str]:
     size = 0
     for piece in element.itertext():
         yield piece
         size += len(piece)
-        if size > _LONGEST_TEXT:
+        if size > _MAX_TEXT_CHARS:
             return

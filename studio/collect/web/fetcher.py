@@ -1,4 +1,4 @@
-"""Asking the web for pages and images: the only place in the studio that does, safely and politely."""
+"""Fetcher of pages, images and search results: the only HTTP client for URLs that people and pages name."""
 
 import socket
 from collections.abc import Mapping
@@ -7,64 +7,71 @@ from datetime import UTC, datetime
 from typing import Literal, Self
 from urllib.parse import urlencode
 
-from studio.collect.web.connections import Checks, Lifelines, Resolver
-from studio.collect.web.http import Exchanges, Request, Response
-from studio.collect.web.rate_limits import Manners, retry_after, too_busy
-from studio.collect.web.robots import MAX_BYTES, NO_IMAGES, Rules, directives
-from studio.collect.web.urls import normal, origin, site
+from studio.collect.web.connections import ConnectionPolicy, Resolver
+from studio.collect.web.deadlines import DeadlineWatcher
+from studio.collect.web.http_client import HttpClient, Request, Response
+from studio.collect.web.rate_limits import RateLimiter, parse_retry_after, too_busy_error
+from studio.collect.web.robots import (
+    MAX_ROBOTS_TXT_BYTES,
+    NO_IMAGE_DIRECTIVES,
+    RobotsRules,
+    robots_directives,
+)
+from studio.collect.web.urls import normalise_url, origin_of, site_of
 from studio.errors import ImageRefused
 from studio.i18n import _
-from studio.images.reasons import SkipReason
+from studio.images.skip_reasons import SkipReason
 
 AGENT_TOKEN = "retrain-studio"  # noqa: S105 - the name by which robots rules know us
 
-Kind = Literal["page", "picture", "service"]
-_MAX_BYTES: dict[Kind, int] = {"picture": 50_000_000, "page": 10_000_000, "service": 10_000_000}
-_OK, _NOT_MODIFIED, _BAD_REQUEST, _SERVER_FAULT = 200, 304, 400, 500
+ResourceKind = Literal["page", "picture", "service"]
+"""The expected resource; the stored word for an image is picture."""
+_MAX_BODY_BYTES: dict[ResourceKind, int] = {"picture": 50_000_000, "page": 10_000_000, "service": 10_000_000}
+_OK, _NOT_MODIFIED, _BAD_REQUEST, _SERVER_ERROR = 200, 304, 400, 500
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_MISSING = frozenset({404, 410})
+_NOT_FOUND = frozenset({404, 410})
 _FORBIDDEN = frozenset({401, 403, 407, 451})
 _BUSY = frozenset({429, 503})
 
 
 @dataclass(frozen=True)
-class Limits:
-    """How much an answer may be, and how long it may take."""
+class FetchLimits:
+    """Size and time limits of a fetch."""
 
     redirects: int = 5
     header_bytes: int = 65_536
     first_byte_s: float = 20.0
-    """To connect, until the answer's header has come, and between two pieces of its body."""
+    """To connect, for the response's header, and between two chunks of its body."""
     total_s: float = 120.0
-    """For one request from its start to its last byte."""
+    """For one request, from its start to its last byte."""
     tries: int = 4
-    """When a site says that it is too busy."""
+    """Attempts when a site is busy."""
     longest_wait_s: float = 60.0
-    """A longer wait than this that a site asks for is not waited for."""
+    """A site that asks for a longer wait is suspended instead."""
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What an address gave."""
+class FetchResult:
+    """The response to a fetch."""
 
-    address: str
-    """Where it came from, after redirects."""
+    url: str
+    """The final URL, after redirects."""
     status: int
-    """200, or 304: what was known before still holds. A service's refusals (400 to 499) come too."""
+    """200, or 304 if the cached response is still valid; of a service also 400 to 499."""
     headers: Mapping[str, str]
-    """Names in any case."""
+    """With case-insensitive names."""
     body: bytes
     robots: str
-    """What the robots rules said, in a few words."""
+    """What the robots rules say, in a few words."""
     robots_tags: tuple[str, ...] = ()
-    """One for each X-Robots-Tag header."""
+    """The values of the X-Robots-Tag headers."""
 
 
-class Visitor:
-    """Asks addresses, from any number of threads.
+class Fetcher:
+    """Fetches URLs: public hosts only, within limits, honouring robots rules and rate limits. Thread-safe.
 
-    agent: how we name ourselves. allowed_hosts: hosts that are asked although they are not public.
-    connections, delay_s: for each site, at a time and between two requests. resolve: as socket.getaddrinfo.
+    agent: the User-Agent header. allowed_hosts: hosts that may be private. connections, delay_s: concurrent
+    requests per site, and the delay between two requests to it. resolve: as socket.getaddrinfo.
     """
 
     def __init__(
@@ -74,161 +81,164 @@ class Visitor:
         allowed_hosts: frozenset[str] = frozenset(),
         connections: int = 2,
         delay_s: float = 0.5,
-        limits: Limits | None = None,
+        limits: FetchLimits | None = None,
         resolve: Resolver = socket.getaddrinfo,
     ) -> None:
         self.connections = connections
-        self._limits = limits = limits or Limits()
-        self._manners = Manners(
+        self._limits = limits = limits or FetchLimits()
+        self._rate_limiter = RateLimiter(
             connections, delay_s, tries=limits.tries, longest_wait_s=limits.longest_wait_s
         )
         hosts = frozenset(host.strip("[]").lower() for host in allowed_hosts)
-        checks = Checks(hosts, limits.header_bytes, Lifelines(), resolve)
-        self._exchanges = Exchanges(
-            agent, connections, checks, first_byte_s=limits.first_byte_s, total_s=limits.total_s
+        policy = ConnectionPolicy(hosts, limits.header_bytes, DeadlineWatcher(), resolve)
+        self._http_client = HttpClient(
+            agent, connections, policy, first_byte_s=limits.first_byte_s, total_s=limits.total_s
         )
-        self._rules = Rules(self._robots_txt, AGENT_TOKEN)
+        self._robots_rules = RobotsRules(self._fetch_robots_txt, AGENT_TOKEN)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_fault: object) -> None:
+    def __exit__(self, *_exception: object) -> None:
         self.close()
 
     def get(
         self,
-        address: str,
+        url: str,
         *,
-        kind: Kind = "picture",
+        kind: ResourceKind = "picture",
         etag: str = "",
         last_modified: str = "",
         max_bytes: int | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> Answer:
-        """Ask an address, and follow where it leads, with every hop checked like the first.
+    ) -> FetchResult:
+        """Fetch a URL and follow its redirects; every hop is checked like the first.
 
-        kind: what is hoped for; a service is made for programs, so that its robots.txt is not asked.
-        etag, last_modified: of the answer that is known already. headers: told to this site and no other.
-        Raises ImageRefused with the kind of refusal when nothing comes of it, VisitEnded after `close`.
+        kind: the expected resource; robots.txt is not read for a service, since it is made for programs.
+        etag, last_modified: validators of a cached response. headers: sent to the first origin only.
+        Raises ImageRefused with a skip reason when the fetch fails, FetcherClosed after `close`.
         """
-        known = {"If-None-Match": etag, "If-Modified-Since": last_modified}
-        known = {name: value for name, value in known.items() if value}
-        most_bytes = max_bytes or _MAX_BYTES[kind]
-        address = first = normal(address)
-        place, private, robots = origin(address), headers or {}, ""
+        validators = {"If-None-Match": etag, "If-Modified-Since": last_modified}
+        validators = {name: value for name, value in validators.items() if value}
+        limit_bytes = max_bytes or _MAX_BODY_BYTES[kind]
+        url = first = normalise_url(url)
+        origin, robots = origin_of(url), ""
         for _hop in range(self._limits.redirects + 1):
             if kind != "service":
-                robots, delay_s = self._rules.check(address)
-                self._manners.slow_down(site(address), delay_s)
-            told = {**known, **(private if origin(address) == place else {})}
-            response = self._patiently(Request(address, told), kind, most_bytes)
-            if not _leads_on(response):
-                if response.status == _NOT_MODIFIED and not known:
-                    raise _no_use(address, response.status)
-                return _usable(_answer(address, response, robots), kind)
-            address = normal(response.headers["Location"], address)
-        raise self._too_many_redirects(first)
+                robots, delay_s = self._robots_rules.check(url)
+                self._rate_limiter.set_min_delay(site_of(url), delay_s)
+            private = (headers or {}) if origin_of(url) == origin else {}
+            response = self._send_with_retries(Request(url, {**validators, **private}), kind, limit_bytes)
+            if not _is_redirect(response):
+                if response.status == _NOT_MODIFIED and not validators:
+                    raise _status_error(url, response.status)
+                return _accepted(_fetch_result(url, response, robots), kind)
+            url = normalise_url(response.headers["Location"], url)
+        raise self._redirect_error(first)
 
-    def post(self, address: str, form: Mapping[str, str]) -> Answer:
-        """Send a form to a service, and to nowhere else: redirects are refused. Raises as `get`."""
+    def post(self, url: str, form: Mapping[str, str]) -> FetchResult:
+        """Post a form to a service, without following redirects. Raises as `get` does."""
         request = Request(
-            normal(address),
+            normalise_url(url),
             {"Content-Type": "application/x-www-form-urlencoded"},
             urlencode(form).encode(),
         )
-        response = self._patiently(request, "service", _MAX_BYTES["service"])
-        return _usable(_answer(request.address, response, ""), "service")
+        response = self._send_with_retries(request, "service", _MAX_BODY_BYTES["service"])
+        return _accepted(_fetch_result(request.url, response, ""), "service")
 
-    def ready_in(self, address: str) -> float:
-        """Return the seconds until a normal address's site may be asked with a connection free; 0 for now."""
-        return self._manners.ready_in(site(address))
+    def seconds_until_ready(self, url: str) -> float:
+        """Return the seconds until the rate limit allows a request to a normalised URL; 0: now."""
+        return self._rate_limiter.seconds_until_ready(site_of(url))
 
     def close(self) -> None:
-        """End every request, now and to come: whoever waits for one gets VisitEnded."""
-        self._manners.close()
-        self._exchanges.close()
+        """Abort all requests and refuse new ones; threads that wait for one get FetcherClosed."""
+        self._rate_limiter.close()
+        self._http_client.close()
 
-    def _patiently(self, request: Request, kind: Kind, most_bytes: int, *, cut: bool = False) -> Response:
-        """Ask, and ask again when the site says that it is too busy now."""
+    def _send_with_retries(
+        self, request: Request, kind: ResourceKind, limit_bytes: int, *, truncate: bool = False
+    ) -> Response:
+        """Send a request within the rate limit; repeat it when the site is busy."""
 
-        def wanted(response: Response) -> int:
-            if kind == "service" and _BAD_REQUEST <= response.status < _SERVER_FAULT:
-                return most_bytes
+        def max_body_bytes(response: Response) -> int:
+            if kind == "service" and _BAD_REQUEST <= response.status < _SERVER_ERROR:
+                return limit_bytes
             tags = response.headers.getlist("X-Robots-Tag")
-            return most_bytes if response.status == _OK and not _forbidden(tags, kind) else 0
+            is_wanted = response.status == _OK and not _forbidding_directives(tags, kind)
+            return limit_bytes if is_wanted else 0
 
-        place = site(request.address)
+        site = site_of(request.url)
         wait_s = 0.0
         for _try in range(self._limits.tries):
-            with self._manners.turn(place) as began:
-                response = self._exchanges.ask(request, wanted, cut=cut)
+            with self._rate_limiter.slot(site) as started_at:
+                response = self._http_client.send(request, max_body_bytes, truncate=truncate)
                 if response.status not in _BUSY:
-                    self._manners.answered(place, began)
+                    self._rate_limiter.record_success(site, started_at)
                     return response
-                asked_s = retry_after(response.headers.get("Retry-After", ""), datetime.now(UTC))
-                wait_s = self._manners.busy(place, began, asked_s)
-        raise too_busy(place, wait_s)
+                retry_after_s = parse_retry_after(response.headers.get("Retry-After", ""), datetime.now(UTC))
+                wait_s = self._rate_limiter.record_busy(site, started_at, retry_after_s)
+        raise too_busy_error(site, wait_s)
 
-    def _robots_txt(self, address: str) -> bytes | None:
+    def _fetch_robots_txt(self, url: str) -> bytes | None:
         for _hop in range(self._limits.redirects + 1):
-            response = self._patiently(Request(address, {}), "page", MAX_BYTES, cut=True)
-            if not _leads_on(response):
+            response = self._send_with_retries(Request(url, {}), "page", MAX_ROBOTS_TXT_BYTES, truncate=True)
+            if not _is_redirect(response):
                 if response.status == _OK:
                     return response.body
-                if _BAD_REQUEST <= response.status < _SERVER_FAULT:
+                if _BAD_REQUEST <= response.status < _SERVER_ERROR:
                     return None
                 raise ImageRefused(
                     _("its site answered {status}.").format(status=response.status), SkipReason.ROBOTS
                 )
-            address = normal(response.headers["Location"], address)
-        raise self._too_many_redirects(address)
+            url = normalise_url(response.headers["Location"], url)
+        raise self._redirect_error(url)
 
-    def _too_many_redirects(self, address: str) -> ImageRefused:
+    def _redirect_error(self, url: str) -> ImageRefused:
         return ImageRefused(
-            _("{address} leads on and on: more than {limit} redirects.").format(
-                address=address, limit=self._limits.redirects
+            _("{url} leads on and on: more than {limit} redirects.").format(
+                url=url, limit=self._limits.redirects
             ),
             SkipReason.REDIRECTS,
         )
 
 
-def _leads_on(response: Response) -> bool:
+def _is_redirect(response: Response) -> bool:
     return response.status in _REDIRECTS and "Location" in response.headers
 
 
-def _answer(address: str, response: Response, robots: str) -> Answer:
+def _fetch_result(url: str, response: Response, robots: str) -> FetchResult:
     tags = tuple(response.headers.getlist("X-Robots-Tag"))
-    return Answer(address, response.status, response.headers, response.body, robots, tags)
+    return FetchResult(url, response.status, response.headers, response.body, robots, tags)
 
 
-def _forbidden(tags: list[str] | tuple[str, ...], kind: Kind) -> frozenset[str]:
+def _forbidding_directives(tags: list[str] | tuple[str, ...], kind: ResourceKind) -> frozenset[str]:
     if kind != "picture" or not tags:
         return frozenset()
-    return directives(tags, (), AGENT_TOKEN) & NO_IMAGES
+    return robots_directives(tags, (), AGENT_TOKEN) & NO_IMAGE_DIRECTIVES
 
 
-def _usable(answer: Answer, kind: Kind) -> Answer:
-    status, address = answer.status, answer.address
+def _accepted(result: FetchResult, kind: ResourceKind) -> FetchResult:
+    status, url = result.status, result.url
     if status in (_OK, _NOT_MODIFIED):
-        if forbidden := _forbidden(answer.robots_tags, kind):
+        if directives := _forbidding_directives(result.robots_tags, kind):
             raise ImageRefused(
-                _("{address} is not taken: its X-Robots-Tag says {directive}.").format(
-                    address=address, directive=", ".join(sorted(forbidden))
+                _("{url} is skipped: its X-Robots-Tag says {directive}.").format(
+                    url=url, directive=", ".join(sorted(directives))
                 ),
                 SkipReason.NOAI,
             )
-        return answer
-    if kind == "service" and _BAD_REQUEST <= status < _SERVER_FAULT:
-        return answer
-    raise _no_use(address, status)
+        return result
+    if kind == "service" and _BAD_REQUEST <= status < _SERVER_ERROR:
+        return result
+    raise _status_error(url, status)
 
 
-def _no_use(address: str, status: int) -> ImageRefused:
-    if status in _MISSING:
-        said, why = _("{address} is not there ({status})."), SkipReason.MISSING
+def _status_error(url: str, status: int) -> ImageRefused:
+    if status in _NOT_FOUND:
+        message, reason = _("{url} is not there ({status})."), SkipReason.MISSING
     elif status in _FORBIDDEN:
-        said, why = _("{address} is refused by its site ({status})."), SkipReason.FORBIDDEN
+        message, reason = _("{url} is refused by its site ({status})."), SkipReason.FORBIDDEN
     else:
-        said = _("{address} cannot be had: its site answered {status}.")
-        why = SkipReason.UNREACHABLE if status >= _SERVER_FAULT else SkipReason.OTHER
-    return ImageRefused(said.format(address=address, status=status), why)
+        message = _("{url} cannot be fetched: its site answered {status}.")
+        reason = SkipReason.UNREACHABLE if status >= _SERVER_ERROR else SkipReason.OTHER
+    return ImageRefused(message.format(url=url, status=status), reason)

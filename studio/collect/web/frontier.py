@@ -1,4 +1,7 @@
-"""The addresses that a job is to ask and has asked, in the database: what it goes on from after a kill."""
+"""Frontier: the URLs that a job has to fetch and has fetched, kept in the database so that it can resume.
+
+Also the cache of earlier responses, by URL.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -12,52 +15,53 @@ from db import models
 from db.engine import insert_ignoring
 from db.models import CachedAnswerRow, FrontierRow
 from studio.collect import ingest_rows
-from studio.collect.address_lists import AddressList
 from studio.collect.ingest_rows import IngestOutcome, RecordedOutcome
-from studio.collect.web.urls import site
+from studio.collect.url_lists import UrlList
+from studio.collect.web.urls import site_of
 from studio.i18n import _
 from studio.images.provenance import Provenance
-from studio.images.reasons import SkipReason
+from studio.images.skip_reasons import SkipReason
 
 _CHUNK = 500  # SQLite allows a statement 999 variables in its older builds
 
 
 @dataclass(frozen=True)
-class Target:
-    """An address to ask."""
+class FrontierItem:
+    """A URL to fetch."""
 
-    address: str
+    url: str
     kind: Literal["page", "picture"]
+    """The stored word for an image is picture."""
     depth: int = 0
-    """How many links away from where the job began."""
+    """Links away from the start URLs."""
     class_name: str | None = None
     provenance: Provenance = field(default_factory=Provenance)
 
     @property
     def site(self) -> str:
-        """Whom it is asked of."""
-        return site(self.address)
+        """The host, with its port if that is not the default one."""
+        return site_of(self.url)
 
 
-def add(session: Session, job_id: int, targets: Iterable[Target]) -> None:
-    """Put addresses behind those that wait; one that the job knows already is left as it is."""
+def add_items(session: Session, job_id: int, items: Iterable[FrontierItem]) -> None:
+    """Append URLs to a job's frontier; those that it has already stay unchanged."""
     rows = [
         {
             "job_id": job_id,
-            "address": target.address,
-            "kind": target.kind,
-            "depth": target.depth,
+            "address": item.url,
+            "kind": item.kind,
+            "depth": item.depth,
             "state": "waiting",
-            "class_name": target.class_name,
-            "provenance": {name: value for name, value in asdict(target.provenance).items() if value},
+            "class_name": item.class_name,
+            "provenance": {name: value for name, value in asdict(item.provenance).items() if value},
         }
-        for target in targets
+        for item in items
     ]
     insert_ignoring(session, FrontierRow, rows)
 
 
-def settle(session: Session, job_id: int) -> None:
-    """Count as done every address of which it is written what became of it."""
+def mark_recorded_done(session: Session, job_id: int) -> None:
+    """Mark as done every URL whose outcome is recorded."""
     written = select(models.IngestOutcomeRow.name).where(models.IngestOutcomeRow.job_id == job_id)
     session.execute(
         update(FrontierRow)
@@ -66,8 +70,8 @@ def settle(session: Session, job_id: int) -> None:
     )
 
 
-def waiting(session: Session, job_id: int) -> list[Target]:
-    """Return all addresses that wait, in the order in which they came."""
+def waiting_items(session: Session, job_id: int) -> list[FrontierItem]:
+    """Return all waiting items in the order in which they were added."""
     row = FrontierRow
     rows = session.execute(
         select(row.address, row.kind, row.depth, row.class_name, row.provenance)
@@ -75,135 +79,135 @@ def waiting(session: Session, job_id: int) -> list[Target]:
         .order_by(row.id)
     )
     return [
-        Target(address, kind, depth, class_name, Provenance(**provenance))
-        for address, kind, depth, class_name, provenance in rows
+        FrontierItem(url, kind, depth, class_name, Provenance(**provenance))
+        for url, kind, depth, class_name, provenance in rows
     ]
 
 
-def known(session: Session, job_id: int) -> set[str]:
-    """Return every address that the job has ever known, with those it was only told of."""
-    named = select(FrontierRow.address).where(FrontierRow.job_id == job_id)
-    found = select(models.IngestOutcomeRow.name).where(models.IngestOutcomeRow.job_id == job_id)
-    return {*session.scalars(named), *session.scalars(found)}
+def known_urls(session: Session, job_id: int) -> set[str]:
+    """Return every URL that the job has in its frontier or has an outcome for."""
+    added = select(FrontierRow.address).where(FrontierRow.job_id == job_id)
+    recorded = select(models.IngestOutcomeRow.name).where(models.IngestOutcomeRow.job_id == job_id)
+    return {*session.scalars(added), *session.scalars(recorded)}
 
 
-def pages_asked(session: Session, job_id: int) -> int:
-    """Return how many pages the job has asked for."""
+def pages_fetched(session: Session, job_id: int) -> int:
+    """Return the number of pages that the job has fetched."""
     row = FrontierRow
-    wanted = row.job_id == job_id, row.kind == "page", row.state == "done"
-    return session.scalar(select(func.count()).where(*wanted)) or 0
+    fetched = row.job_id == job_id, row.kind == "page", row.state == "done"
+    return session.scalar(select(func.count()).where(*fetched)) or 0
 
 
-def images_found(session: Session, job_id: int) -> tuple[int, int]:
-    """Return of how many addresses, pages aside, it is written what became, and how many were added."""
-    find = models.IngestOutcomeRow
+def image_counts(session: Session, job_id: int) -> tuple[int, int]:
+    """Return the number of recorded outcomes without pages, and of those the added images."""
+    row = models.IngestOutcomeRow
     rows = session.execute(
-        select(find.outcome, func.count())
-        .where(find.job_id == job_id, find.outcome != "page")
-        .group_by(find.outcome)
+        select(row.outcome, func.count())
+        .where(row.job_id == job_id, row.outcome != "page")
+        .group_by(row.outcome)
     )
     counts = dict(rows.all())
     return sum(counts.values()), counts.get("added", 0)
 
 
-def note(
+def record_outcomes(
     session: Session,
     project_id: int,
     job_id: int,
-    finds: Sequence[tuple[IngestOutcome, str]],
+    outcomes: Sequence[tuple[IngestOutcome, str]],
     *,
     at: datetime,
 ) -> None:
-    """Write what became of addresses that gave no image, each with the page that named it."""
-    noted = (
-        RecordedOutcome(find, page_address, site(find.name) if "://" in find.name else "")
-        for find, page_address in finds
+    """Write outcomes of URLs that gave no image, each with the URL of the page that refers to it."""
+    recorded = (
+        RecordedOutcome(outcome, page_url, site_of(outcome.name) if "://" in outcome.name else "")
+        for outcome, page_url in outcomes
     )
-    ingest_rows.write_outcomes(session, project_id, job_id, noted, at=at)
+    ingest_rows.write_outcomes(session, project_id, job_id, recorded, at=at)
 
 
-def done(session: Session, job_id: int, addresses: Sequence[str]) -> None:
-    """Mark addresses as asked."""
-    for start in range(0, len(addresses), _CHUNK):
+def mark_done(session: Session, job_id: int, urls: Sequence[str]) -> None:
+    """Mark URLs as fetched."""
+    for start in range(0, len(urls), _CHUNK):
         session.execute(
             update(FrontierRow)
-            .where(FrontierRow.job_id == job_id, FrontierRow.address.in_(addresses[start : start + _CHUNK]))
+            .where(FrontierRow.job_id == job_id, FrontierRow.address.in_(urls[start : start + _CHUNK]))
             .values(state="done")
         )
 
 
 @dataclass(frozen=True)
-class Kept:
-    """An earlier answer: its tags, and the image or the page's reading that they stand for."""
+class CachedResponse:
+    """An earlier response: its validators, and the image or the parsed page that they belong to."""
 
-    address: str
+    url: str
     etag: str
     last_modified: str
     sha256: str | None = None
     format: str = ""
-    """The image's, as in the database."""
-    reading: Mapping[str, Any] | None = None
+    """Format of the image, as in the database."""
+    page: Mapping[str, Any] | None = None
 
 
-def recall(session: Session, addresses: Sequence[str]) -> dict[str, Kept]:
-    """Return what is kept of these addresses, by address; of images only what the database still has."""
+def load_cached(session: Session, urls: Sequence[str]) -> dict[str, CachedResponse]:
+    """Return the cached responses of these URLs, by URL; of images only those still in the database."""
     row, image = CachedAnswerRow, models.ImageRow
-    kept = {}
-    for start in range(0, len(addresses), _CHUNK):
+    cached = {}
+    for start in range(0, len(urls), _CHUNK):
         rows = session.execute(
             select(row.address, row.etag, row.last_modified, row.sha256, image.format, row.reading)
             .outerjoin(image, image.sha256 == row.sha256)
-            .where(row.address.in_(addresses[start : start + _CHUNK]))
+            .where(row.address.in_(urls[start : start + _CHUNK]))
         )
-        for address, etag, last_modified, sha256, format_name, reading in rows:
-            if format_name is not None or reading is not None:
-                kept[address] = Kept(address, etag, last_modified, sha256, format_name or "", reading)
-    return kept
+        for url, etag, last_modified, sha256, format_name, page in rows:
+            if format_name is not None or page is not None:
+                cached[url] = CachedResponse(url, etag, last_modified, sha256, format_name or "", page)
+    return cached
 
 
-def keep(session: Session, answers: Sequence[Kept], at: datetime) -> None:
-    """Put these answers in place of earlier ones."""
-    newest = {answer.address: answer for answer in answers}
-    addresses = list(newest)
-    for start in range(0, len(addresses), _CHUNK):
-        chunk = addresses[start : start + _CHUNK]
+def cache_responses(session: Session, responses: Sequence[CachedResponse], at: datetime) -> None:
+    """Store responses in place of earlier ones of the same URLs."""
+    newest = {response.url: response for response in responses}
+    urls = list(newest)
+    for start in range(0, len(urls), _CHUNK):
+        chunk = urls[start : start + _CHUNK]
         session.execute(delete(CachedAnswerRow).where(CachedAnswerRow.address.in_(chunk)))
         session.execute(
             insert(CachedAnswerRow),
             [
                 {
-                    "address": address,
-                    "etag": newest[address].etag,
-                    "last_modified": newest[address].last_modified,
-                    "sha256": newest[address].sha256,
-                    "reading": newest[address].reading,
+                    "address": url,
+                    "etag": newest[url].etag,
+                    "last_modified": newest[url].last_modified,
+                    "sha256": newest[url].sha256,
+                    "reading": newest[url].page,
                     "at": at,
                 }
-                for address in chunk
+                for url in chunk
             ],
         )
 
 
-def add_listed(
+def add_url_list(
     session: Session,
     project_id: int,
     job_id: int,
-    found: AddressList,
+    url_list: UrlList,
     class_name: str | None,
     *,
     at: datetime,
 ) -> None:
-    """Put a list's addresses behind those that wait for a job, and write of its other parts why not.
+    """Append the URLs of a list to a job's frontier, and record its other parts as skipped.
 
-    class_name: of what the list gives none. Done twice, it changes nothing.
+    class_name: for URLs without a class in the list. A repeated call changes nothing.
     """
-    targets = (
-        Target(entry.address, "picture", 0, entry.class_name or class_name, entry.provenance)
-        for entry in found.entries
+    items = (
+        FrontierItem(entry.url, "picture", 0, entry.class_name or class_name, entry.provenance)
+        for entry in url_list.entries
     )
-    add(session, job_id, targets)
-    finds = {}
-    for line in found.refused:
+    add_items(session, job_id, items)
+    outcomes = {}
+    for line in url_list.skipped:
         name = _("line {number}: {text}").format(number=line.line, text=line.text)
-        finds[name] = (IngestOutcome(name, "refused", line.reason, SkipReason.ADDRESS), "")
-    note(session, project_id, job_id, list(finds.values()), at=at)
+        outcomes[name] = (IngestOutcome(name, "refused", line.message, SkipReason.ADDRESS), "")
+    record_outcomes(session, project_id, job_id, list(outcomes.values()), at=at)

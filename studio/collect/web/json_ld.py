@@ -1,4 +1,4 @@
-"""What a page says of its images in JSON-LD, in the words of schema.org."""
+"""JSON-LD: image metadata that pages state in the schema.org vocabulary."""
 
 import json
 import re
@@ -6,20 +6,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from studio.collect.web.urls import line, plain
+from studio.collect.web.page_text import single_line, strip_html
 from studio.images.provenance import licence_name
 
-_MOST_NODES = 50_000
-_MOST_MAKERS = 10
-_AROUND = " \t\r\n/*;"
-_NAMING = ("image", "photo")
-_MADE_BY = ("creator", "author", "creditText", "copyrightHolder")
+_MAX_NODES = 50_000
+_MAX_CREATORS = 10
+_PADDING = " \t\r\n/*;"
+_IMAGE_PROPERTIES = ("image", "photo")
+_CREATOR_PROPERTIES = ("creator", "author", "creditText", "copyrightHolder")
 _Node = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Described:
-    """What is said of one image; empty for what is not."""
+class JsonLdImage:
+    """The metadata of one image; empty where nothing is stated."""
 
     title: str = ""
     creator: str = ""
@@ -27,40 +27,40 @@ class Described:
     licence_address: str = ""
 
 
-def described(scripts: Iterable[str], join: Callable[[str], str | None]) -> dict[str, Described]:
-    """Return what is said of each image, by its address.
+def parse_json_ld(scripts: Iterable[str], resolve: Callable[[str], str | None]) -> dict[str, JsonLdImage]:
+    """Return the metadata of images, by URL.
 
-    join: makes an address whole, or None where it is none.
+    resolve: returns the absolute URL of a reference, or None if it is not one.
     """
-    nodes = [node for script in scripts for node in _nodes(_data(script))][:_MOST_NODES]
-    # What is described once and named by its @id elsewhere.
-    whole = {node["@id"]: node for node in nodes if isinstance(node.get("@id"), str) and len(node) > 1}
-    found: dict[str, Described] = {}
+    nodes = [node for script in scripts for node in _nodes(_load_json(script))][:_MAX_NODES]
+    # Objects that are described once and referred to by @id elsewhere.
+    by_id = {node["@id"]: node for node in nodes if isinstance(node.get("@id"), str) and len(node) > 1}
+    found: dict[str, JsonLdImage] = {}
     for node in nodes:
-        for reference, own, around in _images(node):
-            address = join(reference)
-            if address is None:
+        for reference, image_node, parent in _images(node):
+            url = resolve(reference)
+            if url is None:
                 continue
-            said = _said(own, around, whole, join)
-            known = found.get(address)
-            found[address] = _filled(known, said) if known else said
+            metadata = _image_metadata(image_node, parent, by_id, resolve)
+            earlier = found.get(url)
+            found[url] = _merged(earlier, metadata) if earlier else metadata
     return found
 
 
-def _data(script: str) -> Any:
-    text = script.strip(_AROUND)
-    for mark in ("<![CDATA[", "<! [CDATA["):
-        text = text.removeprefix(mark)
-    text = text.removesuffix("]]>").strip(_AROUND)
+def _load_json(script: str) -> Any:
+    text = script.strip(_PADDING)
+    for marker in ("<![CDATA[", "<! [CDATA["):
+        text = text.removeprefix(marker)
+    text = text.removesuffix("]]>").strip(_PADDING)
     try:
-        # Not strict: line ends stand in the texts of many pages.
+        # Not strict, since the strings of many pages contain line ends.
         return json.loads(text, strict=False)
     except (ValueError, RecursionError):
         return None
 
 
 def _nodes(data: Any) -> Iterator[_Node]:
-    """Yield every object, outer ones first, without those of logos."""
+    """Yield every object, outer ones first, except those of logos."""
     waiting = [data]
     while waiting:
         each = waiting.pop()
@@ -75,11 +75,11 @@ def _nodes(data: Any) -> Iterator[_Node]:
 
 
 def _images(node: _Node) -> Iterator[tuple[str, _Node, _Node]]:
-    """Yield references to images, each with the object that describes it and the one around that."""
+    """Yield references to images, each with the object that describes it and the enclosing object."""
     if _is_image(node) and (reference := _reference(node)):
         yield reference, node, {}
-    for name in _NAMING:
-        for value in _several(node.get(name)):
+    for name in _IMAGE_PROPERTIES:
+        for value in _as_list(node.get(name)):
             if isinstance(value, str):
                 yield value, {}, node
             elif isinstance(value, dict) and not _is_image(value) and (reference := _reference(value)):
@@ -87,58 +87,62 @@ def _images(node: _Node) -> Iterator[tuple[str, _Node, _Node]]:
 
 
 def _is_image(node: _Node) -> bool:
-    return "ImageObject" in _several(node.get("@type"))
+    return "ImageObject" in _as_list(node.get("@type"))
 
 
 def _reference(node: _Node) -> str:
-    return _first(node.get("contentUrl")) or _first(node.get("url"))
+    return _first_text(node.get("contentUrl")) or _first_text(node.get("url"))
 
 
-def _said(
-    own: _Node, around: _Node, whole: Mapping[str, _Node], join: Callable[[str], str | None]
-) -> Described:
-    makers = (own.get(name) or around.get(name) for name in _MADE_BY)
-    licences = (node.get(name) for name in ("license", "acquireLicensePage") for node in (own, around))
-    licence = next((said for value in licences if (said := _first(value))), "")
-    address = (join(licence) or "") if re.match(r"https?:|/", licence, re.IGNORECASE) else ""
-    return Described(
-        title=plain(_first(own.get("name")) or _first(own.get("caption")) or _first(around.get("name"))),
-        creator=next((name for maker in makers if (name := _names(maker, whole))), ""),
-        licence=licence_name(address) if address else plain(licence),
-        licence_address=address,
+def _image_metadata(
+    node: _Node, parent: _Node, by_id: Mapping[str, _Node], resolve: Callable[[str], str | None]
+) -> JsonLdImage:
+    creators = (node.get(name) or parent.get(name) for name in _CREATOR_PROPERTIES)
+    licences = (each.get(name) for name in ("license", "acquireLicensePage") for each in (node, parent))
+    licence = next((text for value in licences if (text := _first_text(value))), "")
+    url = (resolve(licence) or "") if re.match(r"https?:|/", licence, re.IGNORECASE) else ""
+    return JsonLdImage(
+        title=strip_html(
+            _first_text(node.get("name"))
+            or _first_text(node.get("caption"))
+            or _first_text(parent.get("name"))
+        ),
+        creator=next((name for value in creators if (name := _creator_names(value, by_id))), ""),
+        licence=licence_name(url) if url else strip_html(licence),
+        licence_address=url,
     )
 
 
-def _filled(known: Described, more: Described) -> Described:
-    has_licence = known.licence or known.licence_address
-    licence = known if has_licence else more
-    return Described(
-        known.title or more.title,
-        known.creator or more.creator,
+def _merged(earlier: JsonLdImage, later: JsonLdImage) -> JsonLdImage:
+    has_licence = earlier.licence or earlier.licence_address
+    licence = earlier if has_licence else later
+    return JsonLdImage(
+        earlier.title or later.title,
+        earlier.creator or later.creator,
         licence.licence,
         licence.licence_address,
     )
 
 
-def _names(value: Any, whole: Mapping[str, _Node]) -> str:
+def _creator_names(value: Any, by_id: Mapping[str, _Node]) -> str:
     names = []
-    for each in _several(value)[:_MOST_MAKERS]:
+    for each in _as_list(value)[:_MAX_CREATORS]:
         if isinstance(each, dict):
             reference = each.get("@id")
-            known = whole.get(reference, {}) if isinstance(reference, str) else {}
-            names.append(plain(_first(each.get("name")) or _first(known.get("name"))))
+            described = by_id.get(reference, {}) if isinstance(reference, str) else {}
+            names.append(strip_html(_first_text(each.get("name")) or _first_text(described.get("name"))))
         else:
-            names.append(plain(_first(each)))
-    return line(", ".join(filter(None, dict.fromkeys(names))))
+            names.append(strip_html(_first_text(each)))
+    return single_line(", ".join(filter(None, dict.fromkeys(names))))
 
 
-def _several(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _first(value: Any) -> str:
-    """Return a text where one stands, or where an object stands for one."""
-    value = next(iter(_several(value)), None)
+def _first_text(value: Any) -> str:
+    """Return the first string of a value, or of the object that stands for one; else empty."""
+    value = next(iter(_as_list(value)), None)
     if isinstance(value, dict):
         value = value.get("@value") or value.get("@id") or value.get("url") or value.get("name")
     return value if isinstance(value, str) else ""

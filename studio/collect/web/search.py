@@ -1,11 +1,12 @@
-"""Searching services for images, to be looked at before anything is kept."""
+"""Image search: run a search job, store its hits and previews, and read them."""
 
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from threading import Event
@@ -18,51 +19,50 @@ from sqlalchemy.orm import Session
 from db import models
 from db.engine import Database, insert_ignoring
 from db.models import SearchHitRow
-from studio.collect.web.commons import Commons
-from studio.collect.web.fetcher import Kind, Visitor
-from studio.collect.web.openverse import Openverse
-from studio.collect.web.service import Hit, Service, checked_phrases
+from studio.collect.web.fetcher import Fetcher, ResourceKind
+from studio.collect.web.search_registry import SEARCH_SERVICES, SearchRequest
+from studio.collect.web.search_service import ServiceHit
 from studio.errors import ImageRefused, SearchFailed, ServerError
 from studio.files import atomic_bytes
 from studio.i18n import _
-from studio.images.decode import decode_whole
+from studio.images.decode import decode_with_format
 from studio.images.provenance import Provenance
-from studio.images.store import THUMBNAIL_PX, fitted
+from studio.images.store import THUMBNAIL_PX, resize_to_fit
 from studio.progress import Progress
 from studio.settings import Settings
 
 
 @dataclass(frozen=True)
-class FoundHit:
-    """A hit as it was kept."""
+class SearchHit:
+    """A stored hit."""
 
     id: int
     position: int
-    """Its place among the hits of its search, from 0; some may be missing."""
+    """Rank among the hits of its search, from 0; ranks may be missing."""
     phrase: str
-    address: str
+    url: str
     preview: str
-    """The name of its small copy; empty where there is none."""
+    """File name of its preview; empty if there is none."""
     width_px: int | None
     height_px: int | None
     provenance: Provenance
 
 
-def hits(session: Session, job_id: int) -> tuple[FoundHit, ...]:
-    """Return what a search has found so far, in order."""
+def search_hits(session: Session, job_id: int) -> tuple[SearchHit, ...]:
+    """Return the hits of a search job so far, by rank."""
     row = SearchHitRow
     rows = session.scalars(select(row).where(row.job_id == job_id).order_by(row.position, row.id))
-    return tuple(map(_found, rows))
+    return tuple(map(_hit_of, rows))
 
 
-def hit(session: Session, hit_id: int) -> FoundHit | None:
-    """Return one hit."""
+def find_hit(session: Session, hit_id: int) -> SearchHit | None:
+    """Return one hit, or None."""
     row = session.get(SearchHitRow, hit_id)
-    return None if row is None else _found(row)
+    return None if row is None else _hit_of(row)
 
 
-def _found(row: SearchHitRow) -> FoundHit:
-    return FoundHit(
+def _hit_of(row: SearchHitRow) -> SearchHit:
+    return SearchHit(
         row.id,
         row.position,
         row.phrase,
@@ -74,191 +74,184 @@ def _found(row: SearchHitRow) -> FoundHit:
     )
 
 
-_MAX_BYTES = 5_000_000
-_YOUNG_S = 3600.0
-"""A file this new may belong to a hit whose row is not written yet."""
+_MAX_PREVIEW_BYTES = 5_000_000
+_KEEP_NEWER_THAN_S = 3600.0
+"""A newer file may belong to a hit whose row is not written yet."""
 
 
-class Previews:
-    """A folder of WebP files that fit 256 x 256 px, under names that nobody can guess."""
+class PreviewStore:
+    """A folder of previews: WebP files of at most 256 x 256 px with unguessable names."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def path(self, name: str) -> Path:
-        """Return where the preview of that name lies."""
+        """Return the path of a preview."""
         return self._folder / name
 
-    def fetch(self, visitor: Visitor, address: str, kind: Kind) -> str:
-        """Fetch an image, keep a small copy and return its name; empty when nothing can be shown.
+    def fetch(self, fetcher: Fetcher, kind: ResourceKind, url: str) -> str:
+        """Fetch an image, store a preview and return its name; empty when the image cannot be shown.
 
-        Raises VisitEnded after the visitor's end, ServerError when the disk refuses.
+        Raises FetcherClosed after the fetcher is closed, ServerError when the disk cannot be written.
         """
-        if not address:
+        if not url:
             return ""
         try:
-            data = visitor.get(address, kind=kind, max_bytes=_MAX_BYTES).body
-            image = decode_whole(data, address, at_least_px=THUMBNAIL_PX).image
+            data = fetcher.get(url, kind=kind, max_bytes=_MAX_PREVIEW_BYTES).body
+            image = decode_with_format(data, url, at_least_px=THUMBNAIL_PX).image
         except ImageRefused:
             return ""
         name = f"{uuid4().hex}.webp"
         try:
             with atomic_bytes(self.path(name)) as file:
-                fitted(image, THUMBNAIL_PX).save(file, "WEBP", quality=80, method=0)
+                resize_to_fit(image, THUMBNAIL_PX).save(file, "WEBP", quality=80, method=0)
         except OSError as error:
             raise ServerError(
                 _(
-                    "{path} cannot be written: {why}. Make room on the disk, or let the studio write there."
+                    "{path} cannot be written: {why}. Free disk space, or give the studio write access."
                 ).format(path=self.path(name), why=error.strerror or error)
             ) from error
         return name
 
     def clear(self, database: Database) -> None:
-        """Delete the files that no hit names any more."""
+        """Delete previews that no hit refers to."""
         if not self._folder.is_dir():
             return
         with database.read() as session:
             named = set(session.scalars(select(SearchHitRow.preview).where(SearchHitRow.preview != "")))
         for path in self._folder.iterdir():
             try:
-                if path.name not in named and time.time() - path.stat().st_mtime > _YOUNG_S:
+                if path.name not in named and time.time() - path.stat().st_mtime > _KEEP_NEWER_THAN_S:
                     path.unlink()
-            except OSError:  # another cleared it, or shows it: then it goes the next time
+            except OSError:  # deleted by another process or in use; the next call tries again
                 continue
 
 
-_AT_ONCE = 20
-"""So many hits are shown before more are asked for."""
-_THREADS = 4
-_LOOK_EVERY_S = 0.2
+_HITS_PER_STEP = 20
+"""Hits whose previews are fetched before the next hits are requested."""
+_SEARCH_THREADS = 4
+_POLL_S = 0.2
 _Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
-class Searched:
-    """How a search went."""
+class SearchResult:
+    """Outcome of a search."""
 
     hits: int
     cut_short: str = ""
-    """Why there are not more, where the service did not let the search come to its end."""
-
-
-def service_of(name: str, visitor: Visitor, settings: Settings, pause: Callable[[float], object]) -> Service:
-    """Return the service of that name. pause: waits for so many seconds, or less when all is to end."""
-    if name == "openverse":
-        return Openverse(
-            visitor, settings.openverse_address, settings.openverse_id, settings.openverse_secret
-        )
-    return Commons(visitor, settings.commons_address, settings.contact, pause)
+    """The error that ended the search early; empty if it was completed."""
 
 
 def search(
     database: Database,
-    visitor: Visitor,
+    fetcher: Fetcher,
+    request: SearchRequest,
     *,
     job_id: int,
-    service: str,
-    phrases: Sequence[str],
-    count: int,
-    licences: frozenset[str],
-    min_side_px: int,
     settings: Settings,
     progress: Progress,
-) -> Searched:
-    """Find about `count` images and keep them as the job's hits, which can be read while this goes on.
+) -> SearchResult:
+    """Find about `request.count` images and store them as the job's hits, readable while the search runs.
 
-    The phrases get even shares, in turn; what one leaves over goes to those after it. An image that several
-    find belongs to the first. A job taken up again goes on: what it has found stays. The visitor is closed
-    at the end. Raises what `checked_phrases` raises, SearchFailed when the service refuses before anything
-    is found, Stopped when a person asks for an end.
+    The phrases share the count evenly, in turn; what one phrase leaves over goes to those after it. An image
+    that several phrases find belongs to the first. A resumed job keeps its earlier hits. The fetcher is
+    closed at the end. Raises what `SearchRequest.checked` raises, SearchFailed when the service refuses
+    before anything is found, Stopped when a person stops the job.
     """
-    phrases = checked_phrases(service, phrases, licences)
-    previews = Previews(settings.previews_dir)
-    _let_go(database, previews, job_id)
+    request = request.checked()
+    service = SEARCH_SERVICES[request.service]
+    previews = PreviewStore(settings.previews_dir)
+    _drop_older_previews(database, previews, job_id)
     ended = Event()
-    asked = service_of(service, visitor, settings, ended.wait)
-    pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="search")
-    finding = _Finding(database, visitor, asked, previews, job_id, count, progress, pool)
+    client = service.connect(fetcher, settings, ended.wait)
+    pool = ThreadPoolExecutor(_SEARCH_THREADS, thread_name_prefix="search")
+    fetch_preview = partial(previews.fetch, fetcher, service.preview_kind)
+    collector = _HitCollector(database, job_id, request.count, fetch_preview, progress, pool)
     try:
-        for number, words in enumerate(phrases):
-            share = math.ceil((count - finding.before(phrases[:number])) / (len(phrases) - number))
-            found = asked.find(words, licences=licences, min_side_px=min_side_px)
-            finding.take(found, share - finding.before([words]))
+        for number, phrase in enumerate(request.phrases):
+            left = request.count - collector.found_by(request.phrases[:number])
+            share = math.ceil(left / (len(request.phrases) - number))
+            hits = client.search(
+                phrase, licences=frozenset(request.licences), min_side_px=request.min_side_px
+            )
+            collector.collect(hits, share - collector.found_by([phrase]))
         cut_short = ""
-    except SearchFailed as failure:
-        if not finding.known:
+    except SearchFailed as error:
+        if not collector.known:
             raise
-        cut_short = str(failure)
+        cut_short = str(error)
     finally:
         ended.set()
-        visitor.close()
+        fetcher.close()
         pool.shutdown(wait=False, cancel_futures=True)
-    return Searched(len(finding.known), cut_short)
+    return SearchResult(len(collector.known), cut_short)
 
 
-class _Finding:
-    """What a job has found, and how it finds more."""
+class _HitCollector:
+    """Stores new hits of a search job with their previews."""
 
     def __init__(
         self,
         database: Database,
-        visitor: Visitor,
-        service: Service,
-        previews: Previews,
         job_id: int,
         count: int,
+        fetch_preview: Callable[[str], str],
         progress: Progress,
         pool: ThreadPoolExecutor,
     ) -> None:
-        self._database, self._visitor, self._service = database, visitor, service
-        self._previews, self._job_id, self._count = previews, job_id, count
-        self._progress, self._pool = progress, pool
+        self._database, self._job_id, self._count = database, job_id, count
+        self._fetch_preview, self._progress, self._pool = fetch_preview, progress, pool
         with database.read() as session:
-            earlier = hits(session, job_id)
-        self.known = {hit.address for hit in earlier}
+            earlier = search_hits(session, job_id)
+        self.known = {hit.url for hit in earlier}
         self._by_phrase = Counter(hit.phrase for hit in earlier)
         self._position = max((hit.position for hit in earlier), default=-1) + 1
 
-    def before(self, phrases: Collection[str]) -> int:
-        """Return how many hits these phrases have."""
-        return sum(self._by_phrase[words] for words in phrases)
+    def found_by(self, phrases: Collection[str]) -> int:
+        """Return the number of hits of these phrases."""
+        return sum(self._by_phrase[phrase] for phrase in phrases)
 
-    def take(self, found: Iterator[Hit], wanted: int) -> None:
-        """Keep `wanted` of what is found that is not known yet, a few at a time."""
-        while wanted > 0:
-            # More is asked for when these can be seen: none waits in vain when the service has enough of us.
-            few, failure = self._waited(self._pool.submit(self._few, found, min(wanted, _AT_ONCE)))
-            self._keep(few)
-            if failure is not None:
-                raise failure
-            if not few:
+    def collect(self, hits: Iterator[ServiceHit], count: int) -> None:
+        """Store up to `count` new hits, `_HITS_PER_STEP` at a time."""
+        while count > 0:
+            # The next hits are requested only when these are visible: a service that stops answering then
+            # holds back nothing that was found.
+            batch, error = self._wait_for(
+                self._pool.submit(self._next_batch, hits, min(count, _HITS_PER_STEP))
+            )
+            self._store(batch)
+            if error is not None:
+                raise error
+            if not batch:
                 return
-            wanted -= len(few)
+            count -= len(batch)
 
-    def _few(self, found: Iterator[Hit], number: int) -> tuple[list[Hit], SearchFailed | None]:
-        few: dict[str, Hit] = {}
+    def _next_batch(
+        self, hits: Iterable[ServiceHit], size: int
+    ) -> tuple[list[ServiceHit], SearchFailed | None]:
+        batch: dict[str, ServiceHit] = {}
         try:
-            fresh = (hit for hit in found if hit.address not in self.known and hit.address not in few)
-            for hit in islice(fresh, number):
-                few[hit.address] = hit
-        except SearchFailed as failure:
-            return list(few.values()), failure
-        return list(few.values()), None
+            new = (hit for hit in hits if hit.url not in self.known and hit.url not in batch)
+            for hit in islice(new, size):
+                batch[hit.url] = hit
+        except SearchFailed as error:
+            return list(batch.values()), error
+        return list(batch.values()), None
 
-    def _keep(self, few: Sequence[Hit]) -> None:
-        fetch, kind = self._previews.fetch, self._service.preview_kind
+    def _store(self, batch: Sequence[ServiceHit]) -> None:
         waiting = {
-            self._pool.submit(fetch, self._visitor, hit.preview_address, kind): (self._position + index, hit)
-            for index, hit in enumerate(few)
+            self._pool.submit(self._fetch_preview, hit.preview_url): (self._position + index, hit)
+            for index, hit in enumerate(batch)
         }
-        self._position += len(few)
+        self._position += len(batch)
         while waiting:
             self._progress.report(_("Searching"), len(self.known), self._count)
-            done, _others = wait(waiting, _LOOK_EVERY_S, FIRST_COMPLETED)
+            done, _others = wait(waiting, _POLL_S, FIRST_COMPLETED)
             self._write({waiting.pop(future): future.result() for future in done})
         self._progress.report(_("Searching"), len(self.known), self._count)
 
-    def _write(self, previews: dict[tuple[int, Hit], str]) -> None:
+    def _write(self, previews: dict[tuple[int, ServiceHit], str]) -> None:
         if not previews:
             return
         rows = [
@@ -266,7 +259,7 @@ class _Finding:
                 "job_id": self._job_id,
                 "position": position,
                 "phrase": hit.phrase,
-                "address": hit.address,
+                "address": hit.url,
                 "preview": preview,
                 "width_px": hit.width_px,
                 "height_px": hit.height_px,
@@ -276,17 +269,17 @@ class _Finding:
         ]
         with self._database.write() as session:
             insert_ignoring(session, SearchHitRow, rows)
-        self.known.update(hit.address for _position, hit in previews)
+        self.known.update(hit.url for _position, hit in previews)
         self._by_phrase.update(hit.phrase for _position, hit in previews)
 
-    def _waited(self, future: Future[_Result]) -> _Result:
-        while not wait([future], _LOOK_EVERY_S).done:
+    def _wait_for(self, future: Future[_Result]) -> _Result:
+        while not wait([future], _POLL_S).done:
             self._progress.report(_("Searching"), len(self.known), self._count)
         return future.result()
 
 
-def _let_go(database: Database, previews: Previews, job_id: int) -> None:
-    """Give up the previews of what the project searched for before; its hits can still be fetched."""
+def _drop_older_previews(database: Database, previews: PreviewStore, job_id: int) -> None:
+    """Drop the previews of the project's earlier searches; their hits can still be fetched."""
     job = models.JobRow
     with database.write() as session:
         project_id = session.scalar(select(job.project_id).where(job.id == job_id))

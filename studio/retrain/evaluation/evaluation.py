@@ -1,4 +1,4 @@
-"""How good a head is on images it has never seen."""
+"""Evaluation of a run on its test images: accuracy, class metrics, confusion matrix and predictions."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
@@ -8,23 +8,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from studio.retrain.evaluation.metrics import Bin, Calibration, PrecisionRecall
+from studio.retrain.evaluation.metrics import Calibration, CalibrationBin, PrecisionRecall
 from studio.retrain.snapshot import Example
 
 _Z_95 = 1.959963984540054
 _DIGITS = 6
-"""Of a probability that is kept: no list of ten thousand images need be twice as long for more."""
+"""Decimal places of stored probabilities; more would double the size of ten thousand predictions."""
 
-ANSWERS = ("predictions", "precision_recall")
-"""The parts of `Evaluation.to_json` that grow with the test images and the classes: not for lists."""
+LARGE_PARTS = ("predictions", "precision_recall")
+"""Keys of `Evaluation.to_json` that grow with the number of test images and classes: not loaded for lists."""
 
 
 @dataclass(frozen=True)
-class ClassScore:
-    """One class on the test images, 0-1 each; None where there is nothing to divide by.
+class ClassMetrics:
+    """Metrics of one class on the test images, 0-1 each; None where the denominator is 0.
 
-    count: test images that are of this class. average_precision: as in `PrecisionRecall`; None also of runs
-    older than that.
+    count: number of test images of this class. average_precision: as in `PrecisionRecall`; None also for runs
+    that are older than this metric.
     """
 
     label: str
@@ -37,10 +37,11 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class TestPrediction:
-    """What the head said of one test image. true, predicted: labels; score: 0-1, of `predicted`.
+    """The prediction for one test image.
 
-    true_score: 0-1, of `true`; None of runs older than that. copy: whether it is nearly the same as a
-    image that was trained on.
+    true, predicted: labels. score: probability of `predicted`, 0-1. true_score: probability of `true`, 0-1;
+    None for runs that are older than this value. leaked: whether the image is a near-duplicate of a training
+    image.
     """
 
     __test__ = False  # not one of pytest's
@@ -50,32 +51,32 @@ class TestPrediction:
     predicted: str
     score: float
     true_score: float | None = None
-    copy: bool = False
+    leaked: bool = False
 
 
 @dataclass(frozen=True)
-class Tally:
-    """accuracy: 0-1, None if n is 0; interval: 95% of it, None likewise; n: images."""
+class AccuracyEstimate:
+    """Accuracy over `n` images, 0-1, with its 95% confidence interval; both None if n is 0."""
 
     accuracy: float | None
     n: int
     interval: tuple[float, float] | None
 
     @classmethod
-    def of(cls, right: int, n: int) -> "Tally":
-        """Count `right` of `n`."""
-        return cls(right / n, n, wilson(right, n)) if n else cls(None, 0, None)
+    def of(cls, correct: int, n: int) -> "AccuracyEstimate":
+        """Estimate the accuracy from `correct` of `n` predictions."""
+        return cls(correct / n, n, wilson_interval(correct, n)) if n else cls(None, 0, None)
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A head's answers on the test images, counted.
+    """Results of a model on the test images.
 
-    accuracy: 0-1, None if n is 0. confusion: rows true, columns predicted, in the order of `classes`.
-    interval: 95% confidence interval of the accuracy (Wilson 1927), None if n is 0.
-    without_copies: the same after near copies of training images are taken out; None where
-    nobody looked for them. calibration: None where n is 0. Runs older than these have None or nothing there.
-    predictions, precision_recall: empty where only a list was asked for.
+    accuracy: 0-1, None if n is 0. interval: its 95% confidence interval (Wilson 1927), None if n is 0.
+    confusion: rows true, columns predicted, in the order of `classes`. scores: metrics of each class.
+    without_leakage: accuracy without near-duplicates of training images; None where they were not looked for.
+    calibration: None if n is 0. Older runs have None or nothing in fields that they do not know.
+    predictions, precision_recall: empty where only the values for lists were loaded.
     """
 
     accuracy: float | None
@@ -83,11 +84,11 @@ class Evaluation:
     interval: tuple[float, float] | None
     classes: tuple[str, ...]
     confusion: tuple[tuple[int, ...], ...]
-    scores: tuple[ClassScore, ...]
+    scores: tuple[ClassMetrics, ...]
     predictions: tuple[TestPrediction, ...]
     precision_recall: tuple[PrecisionRecall, ...] = ()
     calibration: Calibration | None = None
-    without_copies: Tally | None = None
+    without_leakage: AccuracyEstimate | None = None
 
     @classmethod
     def of(
@@ -95,71 +96,78 @@ class Evaluation:
         examples: Sequence[Example],
         probabilities: npt.NDArray[np.float32],
         classes: tuple[str, ...],
-        copies: Collection[str] | None = None,
+        leaked: Collection[str] | None = None,
     ) -> "Evaluation":
-        """Count. probabilities: float32, (len(examples), len(classes)).
+        """Evaluate predictions. probabilities: float32, (len(examples), len(classes)).
 
-        copies: the SHA-256 of those that are near copies of training images; None where nobody looked.
+        leaked: the SHA-256 of examples that are near-duplicates of training images; None where unknown.
         """
         true = np.array([classes.index(example.label) for example in examples], np.intp)
         predicted = probabilities.argmax(axis=1) if len(examples) else true
         confusion = np.zeros((len(classes), len(classes)), np.int64)
         np.add.at(confusion, (true, predicted), 1)
-        hits = true == predicted
+        correct = true == predicted
         rows = np.arange(len(examples))
         scores, true_scores = probabilities[rows, predicted], probabilities[rows, true]
-        tally = Tally.of(int(hits.sum()), len(examples))
-        fresh = np.array([copies is None or e.sha256 not in copies for e in examples], np.bool_)
+        overall = AccuracyEstimate.of(int(correct.sum()), len(examples))
+        is_leaked = np.array([leaked is not None and e.sha256 in leaked for e in examples], np.bool_)
         curves = tuple(
-            PrecisionRecall.of(label, true == at, probabilities[:, at]) for at, label in enumerate(classes)
+            PrecisionRecall.of(label, true == number, probabilities[:, number])
+            for number, label in enumerate(classes)
         )
         return cls(
-            accuracy=tally.accuracy,
-            n=tally.n,
-            interval=tally.interval,
+            accuracy=overall.accuracy,
+            n=overall.n,
+            interval=overall.interval,
             classes=classes,
             confusion=tuple(tuple(row) for row in confusion.tolist()),
-            scores=tuple(_score(curve, at, confusion) for at, curve in enumerate(curves)),
+            scores=tuple(_class_metrics(curve, number, confusion) for number, curve in enumerate(curves)),
             predictions=tuple(
                 TestPrediction(
                     example.sha256,
                     example.label,
-                    classes[guess],
+                    classes[number],
                     round(float(score), _DIGITS),
                     round(float(true_score), _DIGITS),
-                    not is_fresh,
+                    bool(in_training),
                 )
-                for example, guess, score, true_score, is_fresh in zip(
-                    examples, predicted, scores, true_scores, fresh, strict=True
+                for example, number, score, true_score, in_training in zip(
+                    examples, predicted, scores, true_scores, is_leaked, strict=True
                 )
             ),
             precision_recall=curves,
-            calibration=Calibration.of(scores, hits),
-            without_copies=None if copies is None else Tally.of(int(hits[fresh].sum()), int(fresh.sum())),
+            calibration=Calibration.of(scores, correct),
+            without_leakage=None
+            if leaked is None
+            else AccuracyEstimate.of(int(correct[~is_leaked].sum()), int((~is_leaked).sum())),
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values for a JSON file; predictions as rows, their classes by number."""
+        """Return plain values for a JSON file; predictions as rows, their classes by number.
+
+        `without_leakage` has the key "without_copies" there.
+        """
         values = asdict(self)
-        at = {label: number for number, label in enumerate(self.classes)}
+        numbers = {label: number for number, label in enumerate(self.classes)}
         values["predictions"] = [
-            [p.sha256, at[p.true], at[p.predicted], p.score, p.true_score, int(p.copy)]
+            [p.sha256, numbers[p.true], numbers[p.predicted], p.score, p.true_score, int(p.leaked)]
             for p in self.predictions
         ]
+        values["without_copies"] = values.pop("without_leakage")
         return values
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Evaluation":
-        """Return what `to_json` gave, by way of a JSON file; what is not there is None or empty."""
+        """Read the values of `to_json` from a JSON file; missing ones become None or empty."""
         classes = tuple(values["classes"])
-        calibration, without = values.get("calibration"), values.get("without_copies")
+        calibration, without_leakage = values.get("calibration"), values.get("without_copies")
         return cls(
             accuracy=values["accuracy"],
             n=values["n"],
-            interval=_pair(values["interval"]),
+            interval=_interval(values["interval"]),
             classes=classes,
             confusion=tuple(tuple(row) for row in values["confusion"]),
-            scores=tuple(ClassScore(**score) for score in values["scores"]),
+            scores=tuple(ClassMetrics(**score) for score in values["scores"]),
             predictions=tuple(_prediction(row, classes) for row in values.get("predictions", ())),
             precision_recall=tuple(
                 PrecisionRecall(
@@ -170,48 +178,52 @@ class Evaluation:
                 for curve in values.get("precision_recall", ())
             ),
             calibration=None if calibration is None else _calibration(calibration),
-            without_copies=None
-            if without is None
-            else Tally(without["accuracy"], without["n"], _pair(without["interval"])),
+            without_leakage=None
+            if without_leakage is None
+            else AccuracyEstimate(
+                without_leakage["accuracy"], without_leakage["n"], _interval(without_leakage["interval"])
+            ),
         )
 
 
 def misclassified(evaluation: Evaluation) -> tuple[TestPrediction, ...]:
-    """Return the test images that the head got wrong, those first of which it was surest."""
-    wrong = (each for each in evaluation.predictions if each.true != each.predicted)
-    return tuple(sorted(wrong, key=lambda each: (-each.score, each.sha256)))
+    """Return the wrong predictions, the most confident first."""
+    wrong = (prediction for prediction in evaluation.predictions if prediction.true != prediction.predicted)
+    return tuple(sorted(wrong, key=lambda prediction: (-prediction.score, prediction.sha256)))
 
 
-def wilson(right: int, n: int) -> tuple[float, float]:
-    """Return the 95% score interval of a proportion, `right` of `n`; Wilson, JASA 22 (1927)."""
-    share, z2 = right / n, _Z_95**2
+def wilson_interval(correct: int, n: int) -> tuple[float, float]:
+    """Return the 95% score interval of a proportion, `correct` of `n`; Wilson, JASA 22 (1927)."""
+    share, z2 = correct / n, _Z_95**2
     middle = (share + z2 / (2 * n)) / (1 + z2 / n)
     half = _Z_95 * sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def _score(curve: PrecisionRecall, at: int, confusion: npt.NDArray[np.int64]) -> ClassScore:
-    right, said, there = (int(x) for x in (confusion[at, at], confusion[:, at].sum(), confusion[at].sum()))
-    return ClassScore(
+def _class_metrics(curve: PrecisionRecall, number: int, confusion: npt.NDArray[np.int64]) -> ClassMetrics:
+    true_positives = int(confusion[number, number])
+    predicted, actual = int(confusion[:, number].sum()), int(confusion[number].sum())
+    return ClassMetrics(
         curve.label,
-        precision=right / said if said else None,
-        recall=right / there if there else None,
-        f1=2 * right / (said + there) if said + there else None,
-        count=there,
+        precision=true_positives / predicted if predicted else None,
+        recall=true_positives / actual if actual else None,
+        f1=2 * true_positives / (predicted + actual) if predicted + actual else None,
+        count=actual,
         average_precision=curve.average_precision,
     )
 
 
-def _pair(values: Sequence[float] | None) -> tuple[float, float] | None:
+def _interval(values: Sequence[float] | None) -> tuple[float, float] | None:
     return None if values is None else (values[0], values[1])
 
 
 def _calibration(values: dict[str, Any]) -> Calibration:
-    return Calibration(values["expected_error"], tuple(Bin(**bin_) for bin_ in values["bins"]))
+    return Calibration(values["expected_error"], tuple(CalibrationBin(**bin_) for bin_ in values["bins"]))
 
 
 def _prediction(row: Any, classes: Sequence[str]) -> TestPrediction:
-    if isinstance(row, dict):  # as older studios wrote them
-        return TestPrediction(**row)
-    sha256, true, predicted, score, true_score, copy = row
-    return TestPrediction(sha256, classes[true], classes[predicted], score, true_score, bool(copy))
+    if isinstance(row, dict):  # as older versions wrote them
+        values = dict(row)
+        return TestPrediction(leaked=values.pop("copy", False), **values)
+    sha256, true, predicted, score, true_score, leaked = row
+    return TestPrediction(sha256, classes[true], classes[predicted], score, true_score, bool(leaked))

@@ -1,22 +1,23 @@
-"""Precision against recall of one class, told apart from all others, as its probability's threshold falls."""
+"""Precision-recall curves of single classes, and calibration (reliability curve)."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-MOST_POINTS = 101
+MAX_POINTS = 101
 """One for each percent of recall."""
 _DIGITS = 6
 
 
 @dataclass(frozen=True)
 class PrecisionRecall:
-    """One class's curve, by rising recall: at most `MOST_POINTS` of its points, all of them true ones.
+    """Precision-recall curve of one class against all others, by rising recall.
 
-    average_precision: the sum of the precision at each point times what recall it adds, over all points
-    (Zhu 2004, as scikit-learn counts it); None, and no points, where no test image is of the class.
-    recalls, precisions, thresholds: 0-1 each; an image is taken for the class from the threshold on.
+    recalls, precisions, thresholds: 0-1 each, at most `MAX_POINTS` of the exact points; an image counts as
+    predicted from the threshold on.
+    average_precision: the sum over all points of the precision times the increase in recall (Zhu 2004, as
+    `sklearn.metrics.average_precision_score`); None, and no points, if no test image is of the class.
     """
 
     label: str
@@ -29,26 +30,26 @@ class PrecisionRecall:
     def of(
         cls, label: str, is_of_class: npt.NDArray[np.bool_], probabilities: npt.NDArray[np.float32]
     ) -> "PrecisionRecall":
-        """Follow the curve. is_of_class: bool, (N,); probabilities: float32, (N,), of this class."""
-        there = int(is_of_class.sum())
-        if not there:
+        """Compute the curve. is_of_class: bool, (N,); probabilities: float32, (N,), of this class."""
+        positives = int(is_of_class.sum())
+        if not positives:
             return cls(label, None)
         order = np.argsort(-probabilities, kind="stable")
-        falling = probabilities[order]
-        # Images of one probability come in together.
-        last = np.flatnonzero(np.append(falling[1:] != falling[:-1], True))
-        right = np.cumsum(is_of_class[order])[last]
-        recall, precision = right / there, right / (last + 1)
+        thresholds = probabilities[order]
+        # One point for all images of equal probability.
+        last = np.flatnonzero(np.append(thresholds[1:] != thresholds[:-1], True))
+        true_positives = np.cumsum(is_of_class[order])[last]
+        recall, precision = true_positives / positives, true_positives / (last + 1)
         average = float(np.sum(np.diff(recall, prepend=0.0) * precision))
         # For each percent of recall the first point that reaches it.
-        wanted = np.linspace(0, 1, MOST_POINTS)
-        kept = np.unique(np.minimum(np.searchsorted(recall, wanted - 1e-12), len(recall) - 1))
+        percents = np.linspace(0, 1, MAX_POINTS)
+        kept = np.unique(np.minimum(np.searchsorted(recall, percents - 1e-12), len(recall) - 1))
         return cls(
             label,
             average,
             _rounded(recall[kept]),
             _rounded(precision[kept]),
-            _rounded(falling[last][kept]),
+            _rounded(thresholds[last][kept]),
         )
 
 
@@ -60,10 +61,11 @@ BINS = 10
 
 
 @dataclass(frozen=True)
-class Bin:
-    """Answers whose probability lies above `low` (the first: from it on) up to `high`, 0-1.
+class CalibrationBin:
+    """Predictions whose probability is above `low` (in the first bin also equal) and up to `high`, 0-1.
 
-    confidence: the mean of their probabilities; accuracy: the share that was right. n is at least 1.
+    n: their number, at least 1. confidence: the mean of their probabilities. accuracy: the share of correct
+    ones.
     """
 
     low: float
@@ -75,29 +77,32 @@ class Bin:
 
 @dataclass(frozen=True)
 class Calibration:
-    """The reliability curve, without bins that hold nothing.
+    """The reliability curve, without empty bins.
 
-    expected_error: the expected calibration error, 0-1: how far confidence and accuracy are apart, each bin
-    counting by its answers (Naeini et al. 2015, in ten bins of equal width).
+    expected_error: the expected calibration error, 0-1: the difference of confidence and accuracy, averaged
+    over bins weighted by their predictions (Naeini et al. 2015, with ten bins of equal width).
     """
 
     expected_error: float
-    bins: tuple[Bin, ...]
+    bins: tuple[CalibrationBin, ...]
 
     @classmethod
     def of(
-        cls, scores: npt.NDArray[np.float32], right: npt.NDArray[np.bool_], bins: int = BINS
+        cls, scores: npt.NDArray[np.float32], correct: npt.NDArray[np.bool_], bins: int = BINS
     ) -> "Calibration | None":
-        """Deal answers out. scores: float32, (N,), of the answer given; right: bool, (N,). None for none."""
+        """Compute the curve; None without predictions.
+
+        scores: float32, (N,), probability of the predicted class; correct: bool, (N,).
+        """
         if not len(scores):
             return None
         values = scores.astype(np.float64)
-        places = np.clip(np.ceil(values * bins).astype(int) - 1, 0, bins - 1)
-        found = []
-        for place in range(bins):
-            mine = places == place
-            if n := int(mine.sum()):
-                confidence, accuracy = float(values[mine].mean()), float(right[mine].mean())
-                found.append(Bin(place / bins, (place + 1) / bins, n, confidence, accuracy))
-        error = sum(each.n * abs(each.accuracy - each.confidence) for each in found) / len(values)
-        return cls(error, tuple(found))
+        bin_numbers = np.clip(np.ceil(values * bins).astype(int) - 1, 0, bins - 1)
+        filled = []
+        for number in range(bins):
+            members = bin_numbers == number
+            if n := int(members.sum()):
+                confidence, accuracy = float(values[members].mean()), float(correct[members].mean())
+                filled.append(CalibrationBin(number / bins, (number + 1) / bins, n, confidence, accuracy))
+        error = sum(each.n * abs(each.accuracy - each.confidence) for each in filled) / len(values)
+        return cls(error, tuple(filled))

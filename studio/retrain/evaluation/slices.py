@@ -1,4 +1,4 @@
-"""A run's test accuracy by where its images came from: it may know only one site's photographs."""
+"""Evaluation slices: a run's test accuracy by the source of its images."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -8,15 +8,15 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from db import models
-from studio.retrain.evaluation.evaluation import Tally
-from studio.retrain.runs.run_records import run
+from studio.retrain.evaluation.evaluation import AccuracyEstimate
+from studio.retrain.runs.run_records import get_run
 
 
 @dataclass(frozen=True)
-class Slice:
-    """The test images of one source. accuracy: 0-1; interval: 95% of it.
+class SourceSlice:
+    """Accuracy on the test images of one source, 0-1, with its 95% confidence interval.
 
-    name: the site, or the kind of provenance (folder, upload, camera, …) of what came from none.
+    name: the web site, or the kind of provenance (folder, upload, camera, …) without one.
     """
 
     name: str
@@ -27,41 +27,41 @@ class Slice:
     site: str = ""
 
 
-def slices(session: Session, run_id: int) -> tuple[Slice, ...]:
-    """Return a run's test images by source, the most first; an image counts where it was found first.
+def source_slices(session: Session, run_id: int) -> tuple[SourceSlice, ...]:
+    """Return a run's accuracy by source, the largest first; an image counts for its first provenance.
 
-    Raises ProjectError where there is no such run.
+    Raises ProjectError if there is no such run.
     """
-    asked = run(session, run_id)
-    if asked.evaluation is None:
+    run = get_run(session, run_id)
+    if run.evaluation is None:
         return ()
-    sources = _sources(session, asked.project_id, asked.snapshot_id)
-    there: Counter[tuple[str, str]] = Counter()
-    right: Counter[tuple[str, str]] = Counter()
-    for prediction in asked.evaluation.predictions:
+    sources = _sources(session, run.project_id, run.snapshot_id)
+    total: Counter[tuple[str, str]] = Counter()
+    correct: Counter[tuple[str, str]] = Counter()
+    for prediction in run.evaluation.predictions:
         source = sources.get(prediction.sha256, ("", ""))
-        there[source] += 1
-        right[source] += prediction.true == prediction.predicted
-    found = []
-    for (kind, site), n in there.most_common():
-        tally = Tally.of(right[kind, site], n)
-        found.append(Slice(site or kind, n, tally.accuracy, tally.interval, kind, site))
-    return tuple(found)
+        total[source] += 1
+        correct[source] += prediction.true == prediction.predicted
+    slices = []
+    for (kind, site), n in total.most_common():
+        estimate = AccuracyEstimate.of(correct[kind, site], n)
+        slices.append(SourceSlice(site or kind, n, estimate.accuracy, estimate.interval, kind, site))
+    return tuple(slices)
 
 
 def _sources(session: Session, project_id: int, snapshot_id: int) -> dict[str, tuple[str, str]]:
     """Return the kind and the site of each test image's first provenance, by its SHA-256."""
-    place, member = models.ProvenanceRow, models.SnapshotImageRow
+    provenance, member = models.ProvenanceRow, models.SnapshotImageRow
     first = (
-        select(func.min(place.id))
-        .where(place.project_id == project_id, place.image_id == member.image_id)
+        select(func.min(provenance.id))
+        .where(provenance.project_id == project_id, provenance.image_id == member.image_id)
         .correlate(member)
         .scalar_subquery()
     )
     rows = session.execute(
-        select(models.ImageRow.sha256, place.kind, place.page_address, place.address)
+        select(models.ImageRow.sha256, provenance.kind, provenance.page_address, provenance.address)
         .join(member, member.image_id == models.ImageRow.id)
-        .join(place, place.id == first)
+        .join(provenance, provenance.id == first)
         .where(member.snapshot_id == snapshot_id, member.split == "testing")
     )
     return {sha256: (kind, _site(page) or _site(address)) for sha256, kind, page, address in rows}

@@ -1,7 +1,7 @@
-"""What a network makes of an image before its last blocks, cached, so that those can be trained alone.
+"""Feature maps: the outputs of a backbone's frozen blocks, cached as the input of its trainable blocks.
 
-A map of numbers a view, tens of kilobytes, where an ordinary bottleneck is five: kept as float16, and no more
-of it on the disk than `BOUND_BYTES`; the oldest goes first, and is computed again when it is wanted.
+A feature map takes tens of kilobytes per view, an ordinary bottleneck five. They are stored as float16 in at
+most `CACHE_LIMIT_BYTES`; the oldest are removed first and computed again when they are needed.
 """
 
 import hashlib
@@ -20,150 +20,49 @@ import numpy.typing as npt
 from studio.arrays import IndexArray
 from studio.backbones import Backbone, BackboneFile
 from studio.backbones.bottleneck_cache import BottleneckCache
-from studio.backbones.conversion import converted_on_pixels, keep, kept
-from studio.backbones.embedding import EmbeddingRequest, Refusal, fill
+from studio.backbones.conversion import cached_file, convert_on_pixels, write_cached_file
+from studio.backbones.embedding import EmbeddingRequest, SkippedFile, embed_requests
 from studio.i18n import _
 from studio.progress import Progress
 from studio.retrain.distortions import Distortions, embed_views, view_digest
-from studio.retrain.fine_tuning.network import Tap, cut
+from studio.retrain.fine_tuning.network import SplitLayer, split_network
 from studio.retrain.options import RunOptions
-from studio.retrain.snapshot import Example, Snapshot, evenly
+from studio.retrain.snapshot import Example, Snapshot, sample_evenly
 
-BOUND_BYTES = 4 << 30
-"""All deep bottlenecks together: 110,000 views of EfficientNet-Lite0 before its last blocks."""
+CACHE_LIMIT_BYTES = 4 << 30
+"""Size of all cached feature maps: 110,000 views of EfficientNet-Lite0 before its last blocks."""
+BATCH_SIZE = 32
 _FOLDER = "deep"
 _DTYPE = "<f2"
-_one_conversion = threading.Lock()
+_DEFAULT_DISTORTIONS = Distortions(
+    flip_left_right=True, random_crop=10, random_scale=30, random_brightness=15
+)
+"""The distortions of a run that chooses none: a small training set has too little variation."""
+_DEFAULT_VIEWS = 6
+_DEFAULT_VIEWS_IN_TOTAL = 4000
+"""Distorted views of all images together: the larger the training set, the less it needs them."""
+_conversion_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
-class Front:
-    """A backbone up to a tap. file: its LiteRT file, whose output is the map laid flat."""
+class FrozenBlocks:
+    """A backbone up to its split layer. file: its LiteRT file, whose output is the flattened feature map."""
 
-    tap: Tap
+    split_layer: SplitLayer
     file: BackboneFile
 
     @property
     def view_bytes(self) -> int:
-        """What a view takes on the disk."""
+        """Size of a view's feature map in the cache."""
         return self.file.features * np.dtype(_DTYPE).itemsize
 
 
-def front_of(backbone: Backbone, network: Any, tap: Tap, backbones_dir: Path, progress: Progress) -> Front:
-    """Return a backbone's front, converted on first use. network: `backbone.network()`.
-
-    It lies beside the backbone's own file, under a name that ends in its content's hash.
-    """
-    # Layers' names may hold what a file's may not.
-    cut_at = f"{tap.name} at {backbone.preprocessing.width_px} px"
-    at = hashlib.sha256(cut_at.encode()).hexdigest()[:8]
-    fingerprint = f"{backbone.fingerprint}-{at}"
-    stem = f"{backbone.name}-before-{fingerprint}"
-    with _one_conversion:
-        path = kept(backbones_dir, stem) or keep(
-            backbones_dir,
-            stem,
-            lambda: _converted(backbone, network, tap),
-            phase=_("Preparing the backbone's front"),
-            progress=progress,
-        )
-    features = int(np.prod(tap.shape))
-    return Front(tap, BackboneFile(path, backbone.name, fingerprint, backbone.preprocessing, features))
-
-
-def _converted(backbone: Backbone, network: Any, tap: Tap) -> bytes:
-    import keras
-
-    front, _behind = cut(network, tap)
-    scaling = backbone.preprocessing.scaling_layer()
-    return converted_on_pixels(
-        lambda pixels: keras.layers.Reshape((-1,))(front(scaling(pixels))), backbone.preprocessing
-    )
-
-
-def cache_of(bottleneck_dir: Path, front: Front) -> BottleneckCache:
-    """Return the cache of a front inside `bottleneck_dir`, beside the ordinary ones."""
-    name = f"{front.file.fingerprint}-{front.file.preprocessing.fingerprint}"
-    return BottleneckCache(bottleneck_dir / _FOLDER / name, front.file.features, _DTYPE)
-
-
-def mirrored_digest(sha256: str) -> str:
-    """Return the name of an image's mirrored view in a cache: 64 hexadecimal digits."""
-    return hashlib.sha256(f"mirrored view of {sha256}".encode()).hexdigest()
-
-
-def embed_deep(
-    wanted: Sequence[EmbeddingRequest],
-    front: Front,
-    cache: BottleneckCache,
-    *,
-    threads: int,
-    progress: Progress,
-) -> tuple[Refusal, ...]:
-    """Fill `cache` with what it lacks of the views that are wanted of each image, reading each file once.
-
-    wanted: images with the names of their views: their own SHA-256, and `mirrored_digest` of it.
-    As `embed`: returns the files that could not be read, and stops with what was made written.
-    """
-    digests = [digest for errand in wanted for digest in errand.digests]
-    missing = set(cache.missing(digests))
-    errands = [
-        EmbeddingRequest(errand.image, lacking)
-        for errand in wanted
-        if (lacking := tuple(digest for digest in errand.digests if digest in missing))
-    ]
-
-    def draw(errand: EmbeddingRequest, content: bytes) -> list[npt.NDArray[np.uint8]]:
-        pixels = front.file.preprocessing.read(content, errand.image.path.name)
-        return [
-            pixels if digest == errand.image.sha256 else np.ascontiguousarray(pixels[:, ::-1])
-            for digest in errand.digests
-        ]
-
-    return fill(
-        cache,
-        errands,
-        front.file,
-        draw,
-        phase=_("Computing deep bottlenecks"),
-        total=len(digests),
-        threads=threads,
-        progress=progress,
-    )
-
-
-def make_room(cache: BottleneckCache, wanted: Sequence[str], bound_bytes: int = BOUND_BYTES) -> None:
-    """Remove the oldest shards of deep bottlenecks until what a cache lacks of `wanted` fits in the bound.
-
-    What is wanted and there stays.
-    """
-    names = set(wanted)
-    # By the index alone: gigabytes are read and checked once, when they are used.
-    views, stay = len(names) - cache.count(names), cache.shards(wanted)
-    shards = sorted(cache.folder.parent.glob("*/*.npy"), key=lambda path: path.name)
-    sizes = {path: path.stat().st_size for path in shards}
-    over = sum(sizes.values()) + views * cache.features * cache.dtype.itemsize - bound_bytes
-    for path in shards:
-        if over <= 0:
-            break
-        if path not in stay:
-            path.unlink(missing_ok=True)
-            over -= sizes[path]
-
-
-BATCH = 32
-_USUAL = Distortions(flip_left_right=True, random_crop=10, random_scale=30, random_brightness=15)
-"""What is done where a run asks for no distortion of its own: few images have too little to tell."""
-_USUAL_VIEWS = 6
-_USUAL_IN_ALL = 4000
-"""Distorted views of all images together: where there are many images, they are needed less."""
-
-
 @dataclass(frozen=True)
-class DeepLesson:
-    """training: float16, (N, views, h, w, channels), mapped; validation: (M, h, w, channels), likewise.
+class FeatureMapDataset:
+    """The feature maps and labels that trainable blocks are trained and validated on.
 
-    Labels: int, (N,) and (M,).
+    training: float16, (N, views, h, w, channels), mapped; validation: float16, (M, h, w, channels), mapped.
+    labels: int, (N,); validation_labels: int, (M,).
     """
 
     training: npt.NDArray[np.float16]
@@ -172,31 +71,71 @@ class DeepLesson:
     validation_labels: IndexArray
 
     @property
-    def epoch_steps(self) -> int:
-        """Batches until as many images have been asked as there are."""
-        return -(-len(self.labels) // BATCH)
+    def steps_per_epoch(self) -> int:
+        """Number of batches in an epoch."""
+        return -(-len(self.labels) // BATCH_SIZE)
+
+
+def prepare_frozen_blocks(
+    backbone: Backbone, network: Any, split_layer: SplitLayer, backbones_dir: Path, progress: Progress
+) -> FrozenBlocks:
+    """Return a backbone's frozen blocks, converted on first use. network: `backbone.network()`.
+
+    The file is stored beside the backbone's own, under a name that ends in its content's hash.
+    """
+    # Layer names may contain characters that file names may not.
+    key = f"{split_layer.name} at {backbone.preprocessing.width_px} px"
+    fingerprint = f"{backbone.fingerprint}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
+    stem = f"{backbone.name}-before-{fingerprint}"
+    with _conversion_lock:
+        path = cached_file(backbones_dir, stem) or write_cached_file(
+            backbones_dir,
+            stem,
+            lambda: _convert_frozen_blocks(backbone, network, split_layer),
+            phase=_("Preparing the frozen blocks"),
+            progress=progress,
+        )
+    features = int(np.prod(split_layer.shape))
+    file = BackboneFile(path, backbone.name, fingerprint, backbone.preprocessing, features)
+    return FrozenBlocks(split_layer, file)
+
+
+def _convert_frozen_blocks(backbone: Backbone, network: Any, split_layer: SplitLayer) -> bytes:
+    import keras
+
+    frozen, _trainable = split_network(network, split_layer)
+    scaling = backbone.preprocessing.scaling_layer()
+    return convert_on_pixels(
+        lambda pixels: keras.layers.Reshape((-1,))(frozen(scaling(pixels))), backbone.preprocessing
+    )
+
+
+def feature_map_cache(bottleneck_dir: Path, blocks: FrozenBlocks) -> BottleneckCache:
+    """Return the cache of feature maps inside `bottleneck_dir`, beside the ordinary bottlenecks."""
+    name = f"{blocks.file.fingerprint}-{blocks.file.preprocessing.fingerprint}"
+    return BottleneckCache(bottleneck_dir / _FOLDER / name, blocks.file.features, _DTYPE)
 
 
 @contextmanager
-def deep_lesson(
-    used: Snapshot,
+def feature_map_dataset(
+    snapshot: Snapshot,
     options: RunOptions,
-    front: Front,
+    blocks: FrozenBlocks,
     cache: BottleneckCache,
     *,
     scratch_dir: Path,
     threads: int,
     progress: Progress,
-    bound_bytes: int = BOUND_BYTES,
-) -> Iterator[DeepLesson]:
-    """Compute what is missing of a snapshot's deep bottlenecks, and yield them.
+    limit_bytes: int = CACHE_LIMIT_BYTES,
+) -> Iterator[FeatureMapDataset]:
+    """Compute the missing feature maps of a snapshot, and yield the dataset.
 
-    Training images have two views, plain and mirrored, and distorted ones as `distorted` says. Of more
-    images than fit within the bound some are left out, of the large classes first.
+    Training images have a plain view, a mirrored one, and distorted ones by `view_settings`. If the views of
+    all images exceed the limit, some images are left out, of the large classes first.
     """
-    training, validation = used.of_split("training"), used.of_split("validation")
-    distortions, count, seed = distorted(options, len(training))
-    training = evenly(training, (bound_bytes // front.view_bytes - len(validation)) // (2 + count))
+    training, validation = snapshot.of_split("training"), snapshot.of_split("validation")
+    distortions, count, seed = view_settings(options, len(training))
+    training = sample_evenly(training, (limit_bytes // blocks.view_bytes - len(validation)) // (2 + count))
     views = [
         (
             *(example.sha256, mirrored_digest(example.sha256)),
@@ -205,40 +144,107 @@ def deep_lesson(
         for example in training
     ]
     digests = [*chain.from_iterable(views), *(example.sha256 for example in validation)]
-    make_room(cache, digests, bound_bytes)
-    wanted = [EmbeddingRequest(example, names[:2]) for example, names in zip(training, views, strict=True)]
-    wanted += [EmbeddingRequest(example, (example.sha256,)) for example in validation]
-    working: dict[str, Any] = {"threads": threads, "progress": progress}
-    embed_deep(wanted, front, cache, **working)
+    evict_shards(cache, digests, limit_bytes)
+    requests = [EmbeddingRequest(example, names[:2]) for example, names in zip(training, views, strict=True)]
+    requests += [EmbeddingRequest(example, (example.sha256,)) for example in validation]
+    embed_feature_maps(requests, blocks, cache, threads=threads, progress=progress)
     if count:
-        embed_views(training, front.file, cache, distortions, count, seed, **working)
+        embed_views(
+            training, blocks.file, cache, distortions, count, seed, threads=threads, progress=progress
+        )
     with tempfile.TemporaryFile(dir=scratch_dir) as scratch:
-        maps = np.memmap(scratch, np.float16, "w+", shape=(len(digests), front.file.features))
+        maps = np.memmap(scratch, np.float16, "w+", shape=(len(digests), blocks.file.features))
         try:
             cache.vectors(digests, out=maps)
-            split = len(training) * (2 + count)
-            yield DeepLesson(
-                maps[:split].reshape(len(training), -1, *front.tap.shape),
-                _labels(training, used),
-                maps[split:].reshape(-1, *front.tap.shape),
-                _labels(validation, used),
+            training_rows = len(training) * (2 + count)
+            yield FeatureMapDataset(
+                maps[:training_rows].reshape(len(training), -1, *blocks.split_layer.shape),
+                _labels(training, snapshot),
+                maps[training_rows:].reshape(-1, *blocks.split_layer.shape),
+                _labels(validation, snapshot),
             )
         finally:
             del maps  # Windows cannot remove a file that is mapped
 
 
-def distorted(options: RunOptions, images: int) -> tuple[Distortions, int, int]:
-    """Return how `images` training images are distorted, in how many views each, and by which seed.
+def view_settings(options: RunOptions, images: int) -> tuple[Distortions, int, int]:
+    """Return the distortions, number and seed of the distorted views of each of `images` training images.
 
-    As the run asks; where it does not, lightly, and the fewer views the more images there are. Those
-    hang on no seed of the run's, so that the next run finds them in the cache.
+    If the options choose no distortion, they are light, and fewer the more images there are; they do not
+    depend on the run's seed, so that the next run finds them in the cache.
     """
-    asked = Distortions.of(options)
-    if asked is not None:
-        return asked, options.distorted_views, options.seed
-    return _USUAL, min(_USUAL_VIEWS, _USUAL_IN_ALL // max(images, 1)), 0
+    chosen = Distortions.of(options)
+    if chosen is not None:
+        return chosen, options.distorted_views, options.seed
+    return _DEFAULT_DISTORTIONS, min(_DEFAULT_VIEWS, _DEFAULT_VIEWS_IN_TOTAL // max(images, 1)), 0
 
 
-def _labels(examples: Sequence[Example], used: Snapshot) -> IndexArray:
-    label_at = {label: at for at, label in enumerate(used.classes)}
+def mirrored_digest(sha256: str) -> str:
+    """Return the cache key of an image's mirrored view: 64 hexadecimal digits."""
+    return hashlib.sha256(f"mirrored view of {sha256}".encode()).hexdigest()
+
+
+def embed_feature_maps(
+    requests: Sequence[EmbeddingRequest],
+    blocks: FrozenBlocks,
+    cache: BottleneckCache,
+    *,
+    threads: int,
+    progress: Progress,
+) -> tuple[SkippedFile, ...]:
+    """Compute the missing feature maps of plain and mirrored views into `cache`, reading each file once.
+
+    requests: images with the cache keys of their views: their own SHA-256 and its `mirrored_digest`.
+    Returns the files that could not be read. Stop behaves as in `embed`.
+    """
+    digests = [digest for request in requests for digest in request.digests]
+    missing = set(cache.missing(digests))
+    open_requests = [
+        EmbeddingRequest(request.image, absent)
+        for request in requests
+        if (absent := tuple(digest for digest in request.digests if digest in missing))
+    ]
+
+    def render(request: EmbeddingRequest, content: bytes) -> list[npt.NDArray[np.uint8]]:
+        pixels = blocks.file.preprocessing.read(content, request.image.path.name)
+        return [
+            pixels if digest == request.image.sha256 else np.ascontiguousarray(pixels[:, ::-1])
+            for digest in request.digests
+        ]
+
+    return embed_requests(
+        cache,
+        open_requests,
+        blocks.file,
+        render,
+        phase=_("Computing feature maps"),
+        total=len(digests),
+        threads=threads,
+        progress=progress,
+    )
+
+
+def evict_shards(
+    cache: BottleneckCache, digests: Sequence[str], limit_bytes: int = CACHE_LIMIT_BYTES
+) -> None:
+    """Remove the oldest shards of feature maps until the missing ones of `digests` fit into the limit.
+
+    Shards that contain any of `digests` are kept.
+    """
+    wanted = set(digests)
+    # Uses the index alone: the gigabytes of vectors are read and checked once, when they are used.
+    missing, keep = len(wanted) - cache.count(wanted), cache.shards(digests)
+    shards = sorted(cache.folder.parent.glob("*/*.npy"), key=lambda path: path.name)
+    sizes = {path: path.stat().st_size for path in shards}
+    excess = sum(sizes.values()) + missing * cache.features * cache.dtype.itemsize - limit_bytes
+    for path in shards:
+        if excess <= 0:
+            break
+        if path not in keep:
+            path.unlink(missing_ok=True)
+            excess -= sizes[path]
+
+
+def _labels(examples: Sequence[Example], snapshot: Snapshot) -> IndexArray:
+    label_at = {label: at for at, label in enumerate(snapshot.classes)}
     return np.array([label_at[example.label] for example in examples], np.intp)

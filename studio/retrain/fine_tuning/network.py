@@ -1,4 +1,7 @@
-"""Where a network can be cut in two: in front what stays as it is, behind what is trained on."""
+"""Splitting a network for fine-tuning, and the fine-tuned network.
+
+The layers up to the split layer stay frozen; the trainable blocks behind it are trained.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,16 +16,22 @@ from studio.errors import BackboneError
 from studio.i18n import _
 from studio.retrain.head.head import Head
 
-_SPATIAL = 4
-"""Axes of a map: images, height, width, channels."""
+_MAP_DIMENSIONS = 4
+"""Dimensions of a feature map: images, height, width, channels."""
+_INPUT_SCALE = 4 / 3
+_STRIDE_PX = 32
+"""Total stride of these networks: other edge lengths would only be padded."""
+_TRAINED_SHARE = np.float32(4 / 5)
+"""Weight of the trained blocks' logits; the rest is that of the pretrained blocks."""
 
 
 @dataclass(frozen=True)
-class Tap:
-    """A layer through whose output everything behind it must pass.
+class SplitLayer:
+    """A layer whose output is the only input of everything behind it.
 
-    name: the layer's; layers share shapes, never names. shape: of its output, (h, w, channels).
-    share: 0-1, of the network's multiply-adds, those behind it.
+    name: of the layer; several layers may have one shape, but names are unique.
+    shape: of its output, (h, w, channels).
+    share: 0-1, share of the network's multiply-adds behind it.
     """
 
     name: str
@@ -30,129 +39,130 @@ class Tap:
     share: float
 
 
-def taps(network: Any) -> tuple[Tap, ...]:
-    """Return where a Keras functional model with one input can be cut, from its input to its output."""
+def split_layers(network: Any) -> tuple[SplitLayer, ...]:
+    """Return the possible split layers of a Keras functional model with one input, from its input on."""
     layers = network.operations  # some networks add and multiply without a layer
-    named = {id(layer) for layer in network.layers}
+    layer_ids = {id(layer) for layer in network.layers}
     made_by = {id(layer.output): at for at, layer in enumerate(layers)}
     last_use = list(range(len(layers)))
     for at, layer in enumerate(layers[1:], 1):
         for tensor in _flat(layer.input):
             last_use[made_by[id(tensor)]] = at
     costs = [multiply_adds(layer) for layer in layers]
-    found, reach = [], 0
+    found, last_use_before = [], 0
     for at, layer in enumerate(layers[:-1]):
-        # Nothing made before it is asked for after it.
-        if at and reach <= at and id(layer) in named and len(layer.output.shape) == _SPATIAL:
+        # No output of an earlier layer is used behind this one.
+        is_split = at and last_use_before <= at and id(layer) in layer_ids
+        if is_split and len(layer.output.shape) == _MAP_DIMENSIONS:
             _images, *shape = layer.output.shape
-            found.append(Tap(layer.name, tuple(shape), sum(costs[at + 1 :]) / max(sum(costs), 1)))
-        reach = max(reach, last_use[at])
+            found.append(SplitLayer(layer.name, tuple(shape), sum(costs[at + 1 :]) / max(sum(costs), 1)))
+        last_use_before = max(last_use_before, last_use[at])
     return tuple(found)
 
 
-def tap_of(network: Any, share: float) -> Tap:
-    """Return a tap behind which are at most `share` of the multiply-adds, and a quarter of that or more.
+def choose_split_layer(network: Any, share: float) -> SplitLayer:
+    """Return the split layer with between `share` / 4 and `share` of the multiply-adds behind it.
 
-    It is where the map is smallest, for each image's is kept: between blocks, mostly. Of several it is the
-    first, from the input on, but after the norm and activation that follow.
-    Raises BackboneError where there is none: in NASNet each cell also takes what came before the last one.
+    Among these, the one with the smallest feature map is chosen, since the map of each image is cached:
+    mostly between two blocks. Of several it is the first from the input, but after the normalisation and
+    activation that follow.
+    Raises BackboneError if there is none: in NASNet, each cell also uses the output of the cell before the
+    last.
     """
-    behind = [tap for tap in taps(network) if share / 4 < tap.share <= share]
-    if not behind:
+    candidates = [layer for layer in split_layers(network) if share / 4 < layer.share <= share]
+    if not candidates:
         raise BackboneError(
             _(
-                "This backbone cannot be fine-tuned: its last blocks, at most {share:.0%} of its computing, "
-                "cannot be cut off from the rest. Choose another one, or leave fine-tuning out."
+                "This backbone cannot be fine-tuned: it has no layer at which its last blocks, at most "
+                "{share:.0%} of its computing, could be split off. Choose another one, or turn "
+                "fine-tuning off."
             ).format(share=share)
         )
-    least = min(prod(tap.shape) for tap in behind)
-    found = next(tap for tap in behind if prod(tap.shape) == least)
-    return [tap for tap in behind if (tap.share, tap.shape) == (found.share, found.shape)][-1]
+    smallest = min(prod(layer.shape) for layer in candidates)
+    first = next(layer for layer in candidates if prod(layer.shape) == smallest)
+    return [layer for layer in candidates if (layer.share, layer.shape) == (first.share, first.shape)][-1]
 
 
-def cut(network: Any, tap: Tap) -> tuple[Any, Any]:
-    """Return the Keras models in front of a tap and behind it; they share their layers with `network`."""
+def split_network(network: Any, split_layer: SplitLayer) -> tuple[Any, Any]:
+    """Return the Keras models up to the split layer and behind it; they share their layers with `network`."""
     import keras
 
-    middle = network.get_layer(tap.name).output
-    return keras.Model(network.input, middle), keras.Model(middle, network.output)
+    maps = network.get_layer(split_layer.name).output
+    return keras.Model(network.input, maps), keras.Model(maps, network.output)
 
 
 def multiply_adds(layer: Any) -> int:
-    """Return a layer's multiply-adds for one image: of its kernel, at each place of its output."""
+    """Return a layer's multiply-adds per image: its kernel's size times the positions of its output."""
     kernel = getattr(layer, "kernel", None)
     if kernel is None:
         return 0
-    places = prod(layer.output.shape[1:3]) if len(layer.output.shape) == _SPATIAL else 1
-    return int(prod(kernel.shape)) * places
+    positions = prod(layer.output.shape[1:3]) if len(layer.output.shape) == _MAP_DIMENSIONS else 1
+    return int(prod(kernel.shape)) * positions
 
 
 def _flat(tensors: Any) -> list[Any]:
     return list(tensors) if isinstance(tensors, list | tuple) else [tensors]
 
 
-_LARGER = 4 / 3
-_TRAINED_SHARE = np.float32(4 / 5)
-"""Of the logits; the rest is the untouched blocks'."""
-_STRIDE_PX = 32
-"""What these networks divide an image by, all in all: nothing is gained by an edge in between."""
+def with_larger_input(backbone: Backbone) -> Backbone:
+    """Return the backbone with an input a third larger, its edge rounded up to a multiple of 32 px.
 
-
-def larger(backbone: Backbone) -> Backbone:
-    """Return the same backbone for images a third larger, each edge rounded up to a multiple of 32 px.
-
-    Networks are trained on crops, in which things look larger than in the whole images they are asked about
-    later: Touvron et al., "Fixing the train-test resolution discrepancy", 2019.
+    Networks are trained on crops, in which things appear larger than in the whole images they are applied to:
+    Touvron et al., "Fixing the train-test resolution discrepancy", 2019.
     """
-    size_px = -(-int(backbone.preprocessing.width_px * _LARGER) // _STRIDE_PX) * _STRIDE_PX
+    size_px = -(-int(backbone.preprocessing.width_px * _INPUT_SCALE) // _STRIDE_PX) * _STRIDE_PX
     preprocessing = replace(backbone.preprocessing, width_px=size_px, height_px=size_px)
     return replace(backbone, preprocessing=preprocessing)
 
 
-def tuned_network(backbone: Backbone, before: str, tuned: Mapping[str, Float32Array]) -> Any:
-    """Return the Keras model: float32, (N, h, w, 3), scaled, in; float32, (N, 2 * features) out.
+def fine_tuned_network(
+    backbone: Backbone, split_layer_name: str, tuned_weights: Mapping[str, Float32Array]
+) -> Any:
+    """Return the Keras model: input float32, (N, h, w, 3), scaled; output float32, (N, 2 * features).
 
-    The trained blocks' features come first, then those of the same blocks as they were.
-    before: the tap's name. tuned: the trained weights, as `tune` takes them.
-    Raises ValueError where they are not this backbone's.
+    The features of the trained blocks come first, then those of the pretrained blocks.
+    tuned_weights: as in `assign_weights`. Raises ValueError if they do not fit the backbone.
     """
     import keras
 
-    trained, untouched = backbone.network(), backbone.network()
-    tune(trained, tuned)
-    tap = next((tap for tap in taps(trained) if tap.name == before), None)
-    if tap is None:
-        raise ValueError(f"expected a network that can be cut at {before!r}")
-    front, tail = cut(trained, tap)
-    _front, tail_before = cut(untouched, tap)
-    # Layers of both tails share their names, and no two in one model may.
-    front.name, tail.name, tail_before.name = "front", "trained", "untouched"
+    trained, pretrained = backbone.network(), backbone.network()
+    assign_weights(trained, tuned_weights)
+    split_layer = next((layer for layer in split_layers(trained) if layer.name == split_layer_name), None)
+    if split_layer is None:
+        raise ValueError(f"expected a network with the split layer {split_layer_name!r}; it has none")
+    frozen, trained_blocks = split_network(trained, split_layer)
+    _frozen, pretrained_blocks = split_network(pretrained, split_layer)
+    # Layers of both blocks share names, which must differ in a model. The names are part of the file's bytes.
+    frozen.name, trained_blocks.name, pretrained_blocks.name = "front", "trained", "untouched"
     pixels = keras.Input(trained.input.shape[1:])
-    maps = front(pixels)
-    features = keras.layers.Concatenate(name="features")([tail(maps), tail_before(maps)])
+    maps = frozen(pixels)
+    features = keras.layers.Concatenate(name="features")([trained_blocks(maps), pretrained_blocks(maps)])
     return keras.Model(pixels, features, name="tuned_network")
 
 
-def together(trained: Head, untouched: Head) -> Head:
-    """Return the head on both networks' features, which answers with the two heads' logits, `mixed`."""
-    halves = [_TRAINED_SHARE * trained.weights, (1 - _TRAINED_SHARE) * untouched.weights]
+def combined_head(trained: Head, pretrained: Head) -> Head:
+    """Return the head on the features of both blocks whose logits are those of the two heads, mixed."""
+    halves = [_TRAINED_SHARE * trained.weights, (1 - _TRAINED_SHARE) * pretrained.weights]
     weights = np.concatenate(halves, dtype=np.float32)
-    return Head(weights, mixed(trained.bias, untouched.bias))
+    return Head(weights, mix_logits(trained.bias, pretrained.bias))
 
 
-def mixed(trained: Float32Array, untouched: Float32Array) -> Float32Array:
-    """Return what the trained blocks say and what the untouched ones say in one, by `_TRAINED_SHARE`."""
-    return np.asarray(_TRAINED_SHARE * trained + (1 - _TRAINED_SHARE) * untouched, np.float32)
+def mix_logits(trained: Float32Array, pretrained: Float32Array) -> Float32Array:
+    """Return the weighted mean of the logits of the trained and the pretrained blocks: 4 to 1."""
+    return np.asarray(_TRAINED_SHARE * trained + (1 - _TRAINED_SHARE) * pretrained, np.float32)
 
 
-def tune(network: Any, tuned: Mapping[str, Float32Array]) -> None:
-    """Put trained weights into a backbone's network. Raises ValueError where one has no place in it."""
-    places = {
+def assign_weights(network: Any, tuned_weights: Mapping[str, Float32Array]) -> None:
+    """Assign trained weights to a backbone's network. tuned_weights: by "layer/variable".
+
+    Raises ValueError for a name that the network does not have.
+    """
+    variables = {
         f"{layer.name}/{variable.name}": variable
         for layer in network.layers
         for variable in layer.trainable_variables
     }
-    if unknown := set(tuned) - set(places):
+    if unknown := set(tuned_weights) - set(variables):
         raise ValueError(f"expected weights of this network; it has no {sorted(unknown)[0]}")
-    for name, values in tuned.items():
-        places[name].assign(values)
+    for name, values in tuned_weights.items():
+        variables[name].assign(values)

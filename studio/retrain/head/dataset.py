@@ -1,4 +1,4 @@
-"""What a head learns from, on which scale, and in which batches."""
+"""The dataset of a head: its rows by split, the scaling of its features, and the sampling of batches."""
 
 from dataclasses import dataclass
 
@@ -11,12 +11,14 @@ from studio.retrain.snapshot import Snapshot
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """What a head learns from. vectors: float32, (N, features), in memory or mapped; labels: int, (N,).
+class HeadDataset:
+    """The features and labels that a head is trained and validated on.
 
-    training, validation: int, rows of `vectors`. Every class has a row in `training`.
-    views: int, (len(training), V), the rows that show each image of `training`, its own among them where it
-    is meant; None where each has only its own.
+    vectors: float32, (N, features), in memory or mapped. labels: int, (N,).
+    training, validation: int, rows of `vectors` by split; `training` contains each class.
+    classes: number of classes.
+    views: int, (len(training), V), the rows of each training image's views, which may include its undistorted
+    row; None if each image has only its own row.
     """
 
     vectors: Float32Array
@@ -28,24 +30,24 @@ class Lesson:
 
 
 @dataclass(frozen=True)
-class Scaling:
-    """Centred features over one common deviation.
+class FeatureScaling:
+    """Scaling of features: centred, and divided by one common standard deviation.
 
-    One for all features, not one each: features that hardly vary would otherwise be raised to the others'
-    level as noise. It folds into the layer afterwards.
+    One deviation for all features: dividing each by its own would amplify features that hardly vary, which
+    are noise. After training the scaling is folded into the layer.
     """
 
     mean: Float32Array
     deviation: np.float32
 
     @classmethod
-    def of(cls, lesson: Lesson) -> "Scaling":
-        """Measure the training images, a few thousand at a time."""
-        count = len(lesson.training)
-        sums = np.zeros(lesson.vectors.shape[1])
+    def of(cls, dataset: HeadDataset) -> "FeatureScaling":
+        """Return the scaling measured on the training images, a few thousand rows at a time."""
+        count = len(dataset.training)
+        sums = np.zeros(dataset.vectors.shape[1])
         squares = np.zeros_like(sums)
-        for rows in np.array_split(lesson.training, count // 4096 + 1):
-            block = lesson.vectors[rows].astype(np.float64)
+        for rows in np.array_split(dataset.training, count // 4096 + 1):
+            block = dataset.vectors[rows].astype(np.float64)
             sums += block.sum(axis=0)
             squares += (block**2).sum(axis=0)
         mean = sums / count
@@ -53,70 +55,72 @@ class Scaling:
         return cls(mean.astype(np.float32), np.float32(np.sqrt(variance)) if variance > 0 else np.float32(1))
 
     def __call__(self, features: Float32Array) -> Float32Array:
-        """Return the features on the scale: float32, of the same shape."""
+        """Return scaled features: float32, of the same shape."""
         return (features - self.mean) / self.deviation
 
     def fold(self, weights: Float32Array, bias: Float32Array) -> tuple[Float32Array, Float32Array]:
-        """Return the layer that answers on unscaled features as these weights do on scaled ones."""
+        """Return weights and bias for unscaled features, with the same outputs as these on scaled ones."""
         folded = weights / self.deviation
         return folded, np.asarray(bias - self.mean @ folded, np.float32)
 
 
-class Draw:
-    """The batches: float32, (steps, batch, features), unscaled, and int32 labels, (steps, batch).
+class BatchSampler:
+    """A sampler of training batches, each determined by seed and step alone.
 
-    Each hangs on seed and step alone. With replacement; "balanced" draws classes, then images of them, as
-    `retrain.py` does, so that classes count alike however many images they have. Of an image with several
-    views one is drawn.
+    Draws with replacement; "balanced" draws a class first and then one of its images, as `retrain.py` does,
+    so that all classes have the same weight. For an image with several views it draws one of them.
     """
 
-    def __init__(self, lesson: Lesson, options: RunOptions) -> None:
-        self._lesson = lesson
+    def __init__(self, dataset: HeadDataset, options: RunOptions) -> None:
+        self._dataset = dataset
         self._options = options
-        labels = lesson.labels[lesson.training]
+        labels = dataset.labels[dataset.training]
         self._by_class = np.argsort(labels, kind="stable")
-        self._counts = np.bincount(labels, minlength=lesson.classes)
+        self._counts = np.bincount(labels, minlength=dataset.classes)
         self._starts = np.cumsum(self._counts) - self._counts
 
     def __call__(self, steps: range) -> tuple[Float32Array, npt.NDArray[np.int32]]:
-        """Return the batches of some steps."""
+        """Return features and labels of the batches of some steps.
+
+        Features: float32, (steps, batch, features), unscaled. Labels: int32, (steps, batch).
+        """
         rows = np.stack([self._batch(step) for step in steps])
-        return self._lesson.vectors[rows], self._lesson.labels[rows].astype(np.int32)
+        return self._dataset.vectors[rows], self._dataset.labels[rows].astype(np.int32)
 
     def _batch(self, step: int) -> IndexArray:
         generator = np.random.default_rng([self._options.seed, step])
         size = self._options.train_batch_size
         if self._options.class_weighting == "balanced":
-            labels = generator.integers(0, self._lesson.classes, size)
-            places = (generator.random(size) * self._counts[labels]).astype(np.intp)
-            images = self._by_class[self._starts[labels] + places]
+            labels = generator.integers(0, self._dataset.classes, size)
+            positions = (generator.random(size) * self._counts[labels]).astype(np.intp)
+            images = self._by_class[self._starts[labels] + positions]
         else:
-            images = generator.integers(0, len(self._lesson.training), size)
-        views = self._lesson.views
+            images = generator.integers(0, len(self._dataset.training), size)
+        views = self._dataset.views
         if views is None:
-            return np.asarray(self._lesson.training[images])
+            return np.asarray(self._dataset.training[images])
         return np.asarray(views[images, generator.integers(0, views.shape[1], size)])
 
 
-def sampled(labels: IndexArray, size: int, generator: np.random.Generator) -> IndexArray:
-    """Return places in `labels`: all, in order, where size is -1, and else `size` of them, drawn.
+def sample_balanced(labels: IndexArray, size: int, generator: np.random.Generator) -> IndexArray:
+    """Return `size` random indices into `labels`, balanced by class; all of them in order if size is -1.
 
-    labels: int, (N,). A class is drawn first, then one of its places; classes without any are not drawn.
+    labels: int, (N,). Draws a class that occurs first, then one of its indices, with replacement.
     """
     if size < 0 or not len(labels):
         return np.arange(len(labels))
-    places = [np.flatnonzero(labels == label) for label in np.unique(labels)]
-    chosen = generator.integers(0, len(places), size)
-    chances = generator.random(size)
+    by_class = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    drawn = generator.integers(0, len(by_class), size)
+    fractions = generator.random(size)
     return np.array(
-        [places[at][int(chance * len(places[at]))] for at, chance in zip(chosen, chances, strict=True)],
+        [by_class[at][int(part * len(by_class[at]))] for at, part in zip(drawn, fractions, strict=True)],
         np.intp,
     )
 
 
-def tested_places(snapshot: Snapshot, options: RunOptions) -> IndexArray:
-    """Return the places, among a snapshot's testing examples, of those that `test_batch_size` has asked."""
+def sample_test_examples(snapshot: Snapshot, options: RunOptions) -> IndexArray:
+    """Return the indices, among a snapshot's test examples, of those that `test_batch_size` samples."""
     labels = [snapshot.classes.index(example.label) for example in snapshot.of_split("testing")]
-    # A third number, so that this is no batch's draw.
+    # The third number makes this differ from the draw of any batch.
     generator = np.random.default_rng([options.seed, options.how_many_training_steps, 2])
-    return sampled(np.array(labels, np.intp), options.test_batch_size, generator)
+    return sample_balanced(np.array(labels, np.intp), options.test_batch_size, generator)

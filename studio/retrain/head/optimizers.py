@@ -1,4 +1,4 @@
-"""The compiled loops that train a softmax layer: gradient descent plain, with momentum, and Adam."""
+"""The compiled optimizer steps that train a softmax layer: SGD, SGD with momentum, and Adam."""
 
 from collections.abc import Callable
 from functools import cache
@@ -7,40 +7,48 @@ from typing import Any
 from studio.backbones.interpreter import tensorflow
 from studio.retrain.options import Optimizer
 
-MOMENTS: dict[Optimizer, int] = {"sgd": 0, "momentum": 1, "adam": 2}
-"""Running averages that an optimizer keeps of each weight."""
+MOMENT_COUNTS: dict[Optimizer, int] = {"sgd": 0, "momentum": 1, "adam": 2}
+"""Number of moments that an optimizer keeps of each weight."""
 _MOMENTUM = 0.9
 _DECAYS = 0.9, 0.999
 _EPSILON = 1e-7
 
 
 @cache
-def descent(optimizer: Optimizer) -> Callable[..., Any]:
-    """Return the compiled loop of an optimizer on softmax cross-entropy.
+def optimizer_steps(optimizer: Optimizer) -> Callable[..., Any]:
+    """Return a compiled function that takes several optimizer steps on softmax cross-entropy.
 
-    It takes a layer (weights (features, classes), bias (classes,), and the moments of both, each with the
-    optimizer's `MOMENTS` in front), vectors (steps, batch, features), labels (steps, batch), the number of
-    steps taken before, the learning rate and l2, the weight of half the squared weights; it returns the layer
-    and, for each step, accuracy and cross-entropy on the batch before the step. Momentum: Polyak 1964, as
-    TensorFlow's `MomentumOptimizer`; Adam: Kingma and Ba 2015.
+    Its arguments:
+    layer: weights (features, classes), bias (classes,), and the moments of both, with `MOMENT_COUNTS` as
+    first dimension; vectors: (steps, batch, features); labels: (steps, batch); first_step: number of steps
+    taken before; learning_rate; l2: weight of half the squared weights in the loss.
+    It returns the layer, and accuracy and cross-entropy, (steps,), on each batch before its step.
+
+    Momentum: Polyak 1964, as TensorFlow's `MomentumOptimizer`; Adam: Kingma and Ba 2015.
     """
     tf = tensorflow()
 
-    def moved(value: Any, moments: Any, slope: Any, step: Any, learning_rate: Any) -> tuple[Any, Any]:
+    def update(value: Any, moments: Any, gradient: Any, step: Any, learning_rate: Any) -> tuple[Any, Any]:
         if optimizer == "sgd":
-            return value - learning_rate * slope, moments
+            return value - learning_rate * gradient, moments
         if optimizer == "momentum":
-            speed = _MOMENTUM * moments[0] + slope
-            return value - learning_rate * speed, speed[tf.newaxis]
-        kept = [
-            decay * moment + (1 - decay) * part
-            for decay, moment, part in zip(_DECAYS, tf.unstack(moments, 2), (slope, slope**2), strict=True)
+            velocity = _MOMENTUM * moments[0] + gradient
+            return value - learning_rate * velocity, velocity[tf.newaxis]
+        averages = [
+            decay * moment + (1 - decay) * new
+            for decay, moment, new in zip(
+                _DECAYS, tf.unstack(moments, 2), (gradient, gradient**2), strict=True
+            )
         ]
-        taken = tf.cast(step + 1, tf.float32)
-        mean, square = (moment / (1 - decay**taken) for decay, moment in zip(_DECAYS, kept, strict=True))
-        return value - learning_rate * mean / (tf.sqrt(square) + _EPSILON), tf.stack(kept)
+        steps_taken = tf.cast(step + 1, tf.float32)
+        mean, square = (
+            average / (1 - decay**steps_taken) for decay, average in zip(_DECAYS, averages, strict=True)
+        )
+        return value - learning_rate * mean / (tf.sqrt(square) + _EPSILON), tf.stack(averages)
 
-    def loop(layer: Any, vectors: Any, labels: Any, before: Any, learning_rate: Any, l2: Any) -> Any:
+    def take_steps(
+        layer: Any, vectors: Any, labels: Any, first_step: Any, learning_rate: Any, l2: Any
+    ) -> Any:
         steps = tf.shape(vectors)[0]
 
         def body(step: Any, layer: Any, accuracies: Any, cross_entropies: Any) -> Any:
@@ -51,15 +59,15 @@ def descent(optimizer: Optimizer) -> Callable[..., Any]:
                 cross_entropy = tf.reduce_mean(
                     tf.nn.sparse_softmax_cross_entropy_with_logits(labels[step], logits)
                 )
-            slopes = tape.gradient(cross_entropy, (weights, bias))
-            right = tf.argmax(logits, axis=1, output_type=tf.int32) == labels[step]
-            at = before + step, learning_rate
-            weights, weight_moments = moved(weights, weight_moments, slopes[0] + l2 * weights, *at)
-            bias, bias_moments = moved(bias, bias_moments, slopes[1], *at)
+            gradients = tape.gradient(cross_entropy, (weights, bias))
+            correct = tf.argmax(logits, axis=1, output_type=tf.int32) == labels[step]
+            at_step = first_step + step, learning_rate
+            weights, weight_moments = update(weights, weight_moments, gradients[0] + l2 * weights, *at_step)
+            bias, bias_moments = update(bias, bias_moments, gradients[1], *at_step)
             return (
                 step + 1,
                 (weights, bias, weight_moments, bias_moments),
-                accuracies.write(step, tf.reduce_mean(tf.cast(right, tf.float32))),
+                accuracies.write(step, tf.reduce_mean(tf.cast(correct, tf.float32))),
                 cross_entropies.write(step, cross_entropy),
             )
 
@@ -69,11 +77,11 @@ def descent(optimizer: Optimizer) -> Callable[..., Any]:
         )
         return layer, accuracies.stack(), cross_entropies.stack()
 
-    # Open shapes: traced once for all runs of a process.
-    count = MOMENTS[optimizer]
+    # Open shapes: the function is traced once for all runs of a process.
+    moments = MOMENT_COUNTS[optimizer]
     layer = [
         tf.TensorSpec(shape, tf.float32)
-        for shape in ((None, None), (None,), (count, None, None), (count, None))
+        for shape in ((None, None), (None,), (moments, None, None), (moments, None))
     ]
     rest = [
         tf.TensorSpec(shape, dtype)
@@ -85,5 +93,7 @@ def descent(optimizer: Optimizer) -> Callable[..., Any]:
             ((), tf.float32),
         )
     ]
-    compiled: Callable[..., Any] = tf.function(loop, input_signature=[tuple(layer), *rest], autograph=False)
+    compiled: Callable[..., Any] = tf.function(
+        take_steps, input_signature=[tuple(layer), *rest], autograph=False
+    )
     return compiled

@@ -1,42 +1,42 @@
-"""What is different between two runs: in their images, and in what each class came to."""
+"""Comparison of two runs: images, labels and splits, metrics and predictions; and of a run with its rerun."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from studio.datasets.splits import Split
 from studio.i18n import _, counted
-from studio.retrain.evaluation.evaluation import ClassScore, Evaluation, TestPrediction
+from studio.retrain.evaluation.evaluation import ClassMetrics, Evaluation, TestPrediction
 from studio.retrain.options import RunOptions
 from studio.retrain.run import read_run
 from studio.retrain.run_folder import read_model_json
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where an image stands in a snapshot."""
+class LabelAndSplit:
+    """The label and the split of an image in a snapshot."""
 
     label: str
     split: Split
 
 
 @dataclass(frozen=True)
-class Change:
-    """An image (SHA-256) whose place is not the same in both; None where it is not among the images."""
+class ImageChange:
+    """An image (SHA-256) whose label or split differs between two snapshots; None where it is missing."""
 
     sha256: str
-    before: Place | None
-    after: Place | None
+    before: LabelAndSplit | None
+    after: LabelAndSplit | None
 
 
 @dataclass(frozen=True)
-class ClassChange:
-    """Images of a class, before and after, and how one became the other.
+class ClassCountChange:
+    """Image counts of a class in two snapshots, and the changes between them.
 
-    added, removed: images that were not there before, or are not any more; came, left: those that were
-    relabelled. after = before + added - removed + came - left.
+    added, removed: images that only the later, only the earlier snapshot has; moved_in, moved_out: images
+    relabelled to and from the class. after = before + added - removed + moved_in - moved_out.
     """
 
     label: str
@@ -44,122 +44,135 @@ class ClassChange:
     after: int
     added: int
     removed: int
-    came: int
-    left: int
+    moved_in: int
+    moved_out: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the values under their names in the output of `runs show --json`."""
+        values = asdict(self)
+        values["came"], values["left"] = values.pop("moved_in"), values.pop("moved_out")
+        return values
 
 
 @dataclass(frozen=True)
-class Changes:
-    """All images that are not in the same place, by SHA-256, and the classes of both, sorted.
+class SnapshotChanges:
+    """All images whose label or split differs, sorted by SHA-256, and the counts of all classes, sorted.
 
-    relabelled: in another class; moved: on another side of the split, relabelled or not.
+    relabelled: with another label. split_changed: with another split, relabelled or not.
     """
 
-    added: tuple[Change, ...]
-    removed: tuple[Change, ...]
-    relabelled: tuple[Change, ...]
-    moved: tuple[Change, ...]
-    by_class: tuple[ClassChange, ...]
+    added: tuple[ImageChange, ...]
+    removed: tuple[ImageChange, ...]
+    relabelled: tuple[ImageChange, ...]
+    split_changed: tuple[ImageChange, ...]
+    by_class: tuple[ClassCountChange, ...]
 
     def __bool__(self) -> bool:
-        """Whether anything is different."""
-        return any((self.added, self.removed, self.relabelled, self.moved))
+        """Return whether anything differs."""
+        return any((self.added, self.removed, self.relabelled, self.split_changed))
 
     @classmethod
-    def of(cls, changed: Iterable[Change], before: Mapping[str, int], after: Mapping[str, int]) -> "Changes":
-        """Sort changes out. before, after: how many images each class has in all."""
-        found = sorted(changed, key=lambda change: change.sha256)
-        added = tuple(change for change in found if change.before is None)
-        removed = tuple(change for change in found if change.after is None)
-        both = [(change, change.before, change.after) for change in found]
-        stayed = [(change, one, other) for change, one, other in both if one and other]
-        relabelled = tuple(change for change, one, other in stayed if one.label != other.label)
-        moved = tuple(change for change, one, other in stayed if one.split != other.split)
-        came = Counter(change.after.label for change in relabelled if change.after)
-        left = Counter(change.before.label for change in relabelled if change.before)
-        new = Counter(change.after.label for change in added if change.after)
-        gone = Counter(change.before.label for change in removed if change.before)
+    def of(
+        cls, changes: Iterable[ImageChange], before: Mapping[str, int], after: Mapping[str, int]
+    ) -> "SnapshotChanges":
+        """Group the changes by kind. before, after: the number of images of each class."""
+        changes = sorted(changes, key=lambda change: change.sha256)
+        added = tuple(change for change in changes if change.before is None)
+        removed = tuple(change for change in changes if change.after is None)
+        in_both = [
+            (change, change.before, change.after) for change in changes if change.before and change.after
+        ]
+        relabelled = tuple(change for change, old, new in in_both if old.label != new.label)
+        split_changed = tuple(change for change, old, new in in_both if old.split != new.split)
+        moved_in = Counter(change.after.label for change in relabelled if change.after)
+        moved_out = Counter(change.before.label for change in relabelled if change.before)
+        added_counts = Counter(change.after.label for change in added if change.after)
+        removed_counts = Counter(change.before.label for change in removed if change.before)
         by_class = tuple(
-            ClassChange(
+            ClassCountChange(
                 label,
                 before.get(label, 0),
                 after.get(label, 0),
-                new[label],
-                gone[label],
-                came[label],
-                left[label],
+                added_counts[label],
+                removed_counts[label],
+                moved_in[label],
+                moved_out[label],
             )
             for label in sorted({*before, *after})
         )
-        return cls(added, removed, relabelled, moved, by_class)
+        return cls(added, removed, relabelled, split_changed, by_class)
 
 
 @dataclass(frozen=True)
-class ScoreChange:
-    """What a class came to in two runs; None where one of them does not know the class."""
+class ClassMetricsChange:
+    """The metrics of a class in two runs; None for a run without that class."""
 
     label: str
-    before: ClassScore | None
-    after: ClassScore | None
+    before: ClassMetrics | None
+    after: ClassMetrics | None
 
 
-def score_changes(before: Evaluation, after: Evaluation) -> tuple[ScoreChange, ...]:
+def class_metrics_changes(before: Evaluation, after: Evaluation) -> tuple[ClassMetricsChange, ...]:
     """Compare two evaluations class by class, sorted by class."""
-    one = {score.label: score for score in before.scores}
-    other = {score.label: score for score in after.scores}
+    old = {metrics.label: metrics for metrics in before.scores}
+    new = {metrics.label: metrics for metrics in after.scores}
     labels = sorted({*before.classes, *after.classes})
-    return tuple(ScoreChange(label, one.get(label), other.get(label)) for label in labels)
+    return tuple(ClassMetricsChange(label, old.get(label), new.get(label)) for label in labels)
 
 
 @dataclass(frozen=True)
-class Turned:
-    """Images that both runs were tested on and of which one of them was right: (before, after).
+class PredictionChanges:
+    """Test images of both runs that only one of them predicts correctly: pairs (before, after).
 
-    mended: those that the second one got right; broken: those that only the first one did.
+    fixed: correct in the later run only; regressed: correct in the earlier run only.
     """
 
-    mended: tuple[tuple[TestPrediction, TestPrediction], ...]
-    broken: tuple[tuple[TestPrediction, TestPrediction], ...]
+    fixed: tuple[tuple[TestPrediction, TestPrediction], ...]
+    regressed: tuple[tuple[TestPrediction, TestPrediction], ...]
 
 
-def turned(before: Evaluation, after: Evaluation) -> Turned:
-    """Find the test images of which two runs think differently, and are not both wrong."""
-    earlier = {each.sha256: each for each in before.predictions}
-    both = [(earlier[each.sha256], each) for each in after.predictions if each.sha256 in earlier]
-    right = [(one.true == one.predicted, other.true == other.predicted, (one, other)) for one, other in both]
-    return Turned(
-        mended=tuple(pair for was, now, pair in right if now and not was),
-        broken=tuple(pair for was, now, pair in right if was and not now),
+def prediction_changes(before: Evaluation, after: Evaluation) -> PredictionChanges:
+    """Find the test images of both runs that became correct or wrong."""
+    earlier = {prediction.sha256: prediction for prediction in before.predictions}
+    pairs = [
+        (earlier[prediction.sha256], prediction)
+        for prediction in after.predictions
+        if prediction.sha256 in earlier
+    ]
+    correct = [(old.true == old.predicted, new.true == new.predicted, (old, new)) for old, new in pairs]
+    return PredictionChanges(
+        fixed=tuple(pair for was, now, pair in correct if now and not was),
+        regressed=tuple(pair for was, now, pair in correct if was and not now),
     )
 
 
-def options_to_repeat(options: RunOptions, facts: Mapping[str, Any]) -> RunOptions:
-    """Return what a run is to be done again with: what it chose itself, where it was to choose.
+def rerun_options(options: RunOptions, facts: Mapping[str, Any]) -> RunOptions:
+    """Return the options for a rerun: those a run chose itself within its time budget, or else its own.
 
-    How far a run comes in so many minutes no other run need come.
+    With the time budget itself, a rerun might get further or less far.
     """
     chosen = facts.get("chosen")
     return options if chosen is None else RunOptions.from_json(chosen)
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a run came to, and the versions of what it was made with, by name."""
+class RunOutcome:
+    """The results of a run, and the versions of libraries, Python and machine, by name."""
 
     evaluation: Evaluation
     model_sha256: str
     versions: Mapping[str, str]
 
     @classmethod
-    def of_folder(cls, run_dir: Path) -> "Outcome":
-        """Return that of a finished run's folder. Raises ModelUnreadable."""
+    def of_folder(cls, run_dir: Path) -> "RunOutcome":
+        """Read the outcome of a finished run from its folder. Raises ModelUnreadable."""
         result = read_run(run_dir)
         return cls(result.evaluation, result.model_sha256, read_model_json(run_dir).get("versions", {}))
 
 
 @dataclass(frozen=True)
-class Version:
-    """A library in another version than before; empty where it is not there."""
+class VersionChange:
+    """A library whose version differs; empty where it is not installed."""
 
     name: str
     before: str
@@ -167,63 +180,66 @@ class Version:
 
 
 @dataclass(frozen=True)
-class Repetition:
-    """differences: a line each, for people; none where all numbers are the same.
+class RerunComparison:
+    """Differences between a run and its rerun.
 
-    same_file: whether the model files are the same byte for byte, which other versions of libraries need not
-    leave even where they compute the same. versions: those that are not the same.
+    differences: one line each, for people; empty where all numbers are equal.
+    same_model_file: whether the model files are identical; with other library versions they may differ
+    although all numbers are equal. version_changes: the versions that differ.
     """
 
     differences: tuple[str, ...]
-    same_file: bool
-    versions: tuple[Version, ...]
+    same_model_file: bool
+    version_changes: tuple[VersionChange, ...]
 
     @property
     def same(self) -> bool:
-        """Whether the numbers are."""
+        """Return whether all numbers are equal."""
         return not self.differences
 
     @classmethod
-    def of(cls, before: Outcome, after: Outcome) -> "Repetition":
-        """Compare a run with its repetition."""
-        one, other = before.versions, after.versions
+    def of(cls, before: RunOutcome, after: RunOutcome) -> "RerunComparison":
+        """Compare a run with its rerun."""
+        old, new = before.versions, after.versions
         return cls(
             tuple(_differences(before.evaluation, after.evaluation)),
             before.model_sha256 == after.model_sha256,
             tuple(
-                Version(name, one.get(name, ""), other.get(name, ""))
-                for name in sorted({*one, *other})
-                if one.get(name) != other.get(name)
+                VersionChange(name, old.get(name, ""), new.get(name, ""))
+                for name in sorted({*old, *new})
+                if old.get(name) != new.get(name)
             ),
         )
 
 
 def _differences(before: Evaluation, after: Evaluation) -> list[str]:
-    found = []
+    lines = []
     if before.classes != after.classes:
-        found.append(
-            _("classes: {before} became {after}").format(
+        lines.append(
+            _("classes: {before} before, {after} after").format(
                 before=", ".join(before.classes), after=", ".join(after.classes)
             )
         )
     if (before.accuracy, before.n) != (after.accuracy, after.n):
-        found.append(
-            _("test accuracy: {before} became {after}").format(before=_share(before), after=_share(after))
+        lines.append(
+            _("test accuracy: {before} before, {after} after").format(
+                before=_accuracy_text(before), after=_accuracy_text(after)
+            )
         )
-    one = {each.sha256: each for each in before.predictions}
-    other = {each.sha256: each for each in after.predictions}
-    if elsewhere := len(one.keys() ^ other.keys()):
-        alone = "{count} image is tested in one only", "{count} images are tested in one only"
-        found.append(counted(*alone, elsewhere))
-    both = [(one[digest], other[digest]) for digest in one.keys() & other.keys()]
-    if differ := sum(was.predicted != now.predicted for was, now in both):
-        found.append(counted("{count} answer is another", "{count} answers are others", differ))
-    furthest = max((abs(was.score - now.score) for was, now in both), default=0.0)
-    if furthest:
-        found.append(_("probabilities: up to {share} apart").format(share=f"{furthest:.2g}"))
-    return found
+    old = {prediction.sha256: prediction for prediction in before.predictions}
+    new = {prediction.sha256: prediction for prediction in after.predictions}
+    if unmatched := len(old.keys() ^ new.keys()):
+        texts = "{count} test image is in one run only", "{count} test images are in one run only"
+        lines.append(counted(*texts, unmatched))
+    pairs = [(old[digest], new[digest]) for digest in old.keys() & new.keys()]
+    if count := sum(was.predicted != now.predicted for was, now in pairs):
+        lines.append(counted("{count} prediction differs", "{count} predictions differ", count))
+    largest_difference = max((abs(was.score - now.score) for was, now in pairs), default=0.0)
+    if largest_difference:
+        lines.append(_("probabilities differ by up to {share}").format(share=f"{largest_difference:.2g}"))
+    return lines
 
 
-def _share(evaluation: Evaluation) -> str:
+def _accuracy_text(evaluation: Evaluation) -> str:
     share = "—" if evaluation.accuracy is None else f"{evaluation.accuracy:.1%}"
     return f"{share} (N={evaluation.n})"

@@ -1,4 +1,4 @@
-"""A project's runs and their curves in the database."""
+"""Runs of a project and their training curves in the database: writing them, and queries over them."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,67 +13,25 @@ from db.engine import insert_ignoring
 from studio.errors import ProjectError
 from studio.i18n import _
 from studio.retrain.curve import CurvePoint, CurveSplit
-from studio.retrain.evaluation.evaluation import ANSWERS, Evaluation
+from studio.retrain.evaluation.evaluation import LARGE_PARTS, Evaluation
 from studio.retrain.options import RunOptions
 from studio.retrain.run import RunResult
-from studio.retrain.run_folder import MODEL
-from studio.retrain.runs.compare import Outcome
+from studio.retrain.run_folder import MODEL_FILE
+from studio.retrain.runs.compare import RunOutcome
 
+_BATCH_SIZE = 500
+"""Largest number of values in one statement."""
 JobState = Literal["queued", "running", "done", "failed", "stopped"]
-
-
-def run_row(session: Session, run_id: int) -> models.RunRow:
-    """Return a run's row. Raises ProjectError where there is none of that id."""
-    found = session.get(models.RunRow, run_id)
-    if found is None:
-        raise ProjectError(
-            _("expected the number of a run; there is none with the number {id}.").format(id=run_id)
-        )
-    return found
-
-
-def runs_under_way(session: Session, jobs: Collection[models.JobRow]) -> set[int]:
-    """Return the runs that running jobs are at: of each the first that has neither ended nor failed."""
-    running = {job.id for job in jobs if job.state == "running"}
-    if not running:
-        return set()
-    row = models.RunRow
-    rows = session.execute(
-        select(row.job_id, row.id, row.facts)
-        .where(row.job_id.in_(running), row.ended_at.is_(None))
-        .order_by(row.id.desc())
-    )
-    return set({job_id: run_id for job_id, run_id, facts in rows if not (facts or {}).get("error")}.values())
-
-
-def state_of(
-    row: models.RunRow, job: models.JobRow | None, under_way: Collection[int], *, failed: bool
-) -> JobState | None:
-    """Return how a run stands; None where it has no job. failed: whether it did, whatever its job does."""
-    if row.ended_at is not None:
-        return "done"
-    if job is None:
-        return None
-    if job.state == "running" and row.id in under_way:
-        return "running"
-    if failed or job.state == "done":
-        return "failed"
-    # Of several runs of one job those that come later wait.
-    return "queued" if job.state == "running" else cast(JobState, job.state)
-
-
-_AT_ONCE = 500
-"""So many values at most stand in one statement."""
 
 
 @dataclass(frozen=True)
 class RunSummary:
-    """A run as lists show it. ended_at and evaluation: None until it has ended well.
+    """A run as lists show it. ended_at and evaluation: None until it has finished.
 
-    evaluation: in lists without its predictions and precision-recall curves, which `run` has.
-    images: in its snapshot. facts: what it was made with, what it took and tried; empty until then.
-    job_state: how this run stands, whatever becomes of others of its job; None where it has no job.
-    error: why it failed, one line; empty where it did not.
+    evaluation: in lists without predictions and precision-recall curves, which `get_run` loads.
+    images: number of images in its snapshot. facts: as `RunResult.facts`; empty until it has finished.
+    job_state: the state of this run, whatever the states of other runs of its job; None without a job.
+    error: why it failed, one line; empty if it did not fail.
     """
 
     id: int
@@ -105,7 +63,7 @@ def create_run(
     name: str = "",
     rerun_of: int | None = None,
 ) -> int:
-    """Add a run that has not begun and return its id."""
+    """Add a run that has not started and return its id."""
     run = models.RunRow(
         project_id=project_id,
         snapshot_id=snapshot_id,
@@ -117,19 +75,19 @@ def create_run(
     )
     session.add(run)
     session.flush()
-    # Several may be asked for in one instant.
+    # The id, because several runs may be created in one microsecond.
     run.folder = f"{now:%Y%m%d-%H%M%S-%f}-{project_id}-{run.id}"
     session.flush()
     return run.id
 
 
-def give_job(session: Session, run_id: int, job_id: int) -> None:
-    """Say which job does the run."""
+def set_job(session: Session, run_id: int, job_id: int) -> None:
+    """Store the job that does the run."""
     run_row(session, run_id).job_id = job_id
 
 
 def add_points(session: Session, run_id: int, points: Sequence[CurvePoint]) -> None:
-    """Append to a run's curves; a point that is there already, after work was taken up again, is left."""
+    """Append points to a run's curves; points that exist already, after a resume, are left unchanged."""
     insert_ignoring(
         session,
         models.CurvePointRow,
@@ -147,39 +105,39 @@ def add_points(session: Session, run_id: int, points: Sequence[CurvePoint]) -> N
     )
 
 
-def curve(session: Session, run_id: int) -> tuple[CurvePoint, ...]:
-    """Return a run's points in the order of their steps."""
-    return curves(session, (run_id,))[run_id]
+def get_curve(session: Session, run_id: int) -> tuple[CurvePoint, ...]:
+    """Return the points of a run's curves, sorted by step."""
+    return get_curves(session, (run_id,))[run_id]
 
 
-def curves(
+def get_curves(
     session: Session, run_ids: Iterable[int], after: Mapping[int, int] | None = None
 ) -> dict[int, tuple[CurvePoint, ...]]:
-    """Return the points of each run in the order of their steps.
+    """Return the points of each run's curves, sorted by step.
 
-    after: for a run the step after which its points are wanted; all of them where it names none.
+    after: for each run the step after which points are returned; all points of runs that it does not name.
     """
     row = models.CurvePointRow
-    found = {}
+    points = {}
     for run_id in run_ids:
-        wanted = select(row.step, row.split, row.accuracy, row.cross_entropy, row.elapsed_s).where(
+        query = select(row.step, row.split, row.accuracy, row.cross_entropy, row.elapsed_s).where(
             row.run_id == run_id,
-            # Named, so that the key serves the steps too.
+            # Both splits are named so that the index (run, split, step) also serves the step.
             row.split.in_(("training", "validation")),
             row.step > (after or {}).get(run_id, -1),
         )
-        found[run_id] = tuple(
+        points[run_id] = tuple(
             CurvePoint(step, cast(CurveSplit, split), accuracy, cross_entropy, elapsed_s)
-            for step, split, accuracy, cross_entropy, elapsed_s in session.execute(wanted.order_by(row.step))
+            for step, split, accuracy, cross_entropy, elapsed_s in session.execute(query.order_by(row.step))
         )
-    return found
+    return points
 
 
 def finish(session: Session, run_id: int, result: RunResult, now: datetime) -> None:
-    """Store what a run came to, and its model. Done twice, it changes nothing."""
+    """Store the result of a run, and its model. A second call changes nothing."""
     run = run_row(session, run_id)
     values = result.evaluation.to_json()
-    run.answers = {part: values.pop(part) for part in ANSWERS}
+    run.answers = {part: values.pop(part) for part in LARGE_PARTS}
     run.evaluation = values
     run.facts = dict(result.facts)
     run.ended_at = run.ended_at or now
@@ -190,73 +148,74 @@ def finish(session: Session, run_id: int, result: RunResult, now: datetime) -> N
             {
                 "run_id": run_id,
                 "sha256": result.model_sha256,
-                "size_bytes": (result.run_dir / MODEL).stat().st_size,
+                "size_bytes": (result.run_dir / MODEL_FILE).stat().st_size,
                 "created_at": now,
             }
         ],
     )
 
 
-def fail(session: Session, run_id: int, error: str | None) -> None:
-    """Write why a run failed, one line, or None when it is begun anew."""
+def set_error(session: Session, run_id: int, error: str | None) -> None:
+    """Store why a run failed, one line, or None when it starts again."""
     run_row(session, run_id).facts = {"error": error} if error else {}
 
 
 def rename(session: Session, run_id: int, name: str) -> None:
-    """Give a run a name; an empty one takes it away."""
+    """Set a run's name; an empty one removes it."""
     run_row(session, run_id).name = " ".join(name.split())
 
 
-def annotate(session: Session, run_id: int, note: str) -> None:
-    """Give a run a note; an empty one takes it away."""
+def set_note(session: Session, run_id: int, note: str) -> None:
+    """Set a run's note; an empty one removes it."""
     run_row(session, run_id).note = note.strip()
 
 
 def delete(session: Session, run_ids: Collection[int], now: datetime) -> None:
-    """Show some runs no longer; all they left stays, so that they can be brought back."""
-    _mark(session, run_ids, now)
+    """Mark runs as deleted; their files and rows stay, so that they can be restored."""
+    _set_deleted_at(session, run_ids, now)
 
 
-def bring_back(session: Session, run_ids: Collection[int]) -> None:
-    """Show runs again that were deleted."""
-    _mark(session, run_ids, None)
+def restore(session: Session, run_ids: Collection[int]) -> None:
+    """Remove the mark of deleted runs."""
+    _set_deleted_at(session, run_ids, None)
 
 
-def _mark(session: Session, run_ids: Collection[int], at: datetime | None) -> None:
+def _set_deleted_at(session: Session, run_ids: Collection[int], at: datetime | None) -> None:
     row = models.RunRow
     chosen = row.id.in_(run_ids), row.deleted_at.is_(None) if at else row.deleted_at.is_not(None)
     session.execute(update(row).where(*chosen).values(deleted_at=at))
 
 
-def runs(session: Session, project_id: int, *, deleted: bool = False) -> tuple[RunSummary, ...]:
-    """Return a project's runs, the newest first: those that are shown, or instead those that were deleted."""
-    gone = models.RunRow.deleted_at.is_not(None) if deleted else models.RunRow.deleted_at.is_(None)
-    return tuple(_summaries(session, models.RunRow.project_id == project_id, gone))
+def list_runs(session: Session, project_id: int, *, deleted: bool = False) -> tuple[RunSummary, ...]:
+    """Return a project's runs, the newest first: those not deleted, or only the deleted ones."""
+    deleted_at = models.RunRow.deleted_at
+    is_wanted = deleted_at.is_not(None) if deleted else deleted_at.is_(None)
+    return tuple(_summaries(session, models.RunRow.project_id == project_id, is_wanted))
 
 
-def run(session: Session, run_id: int) -> RunSummary:
-    """Return one run with all its answers. Raises ProjectError where there is none of that id."""
+def get_run(session: Session, run_id: int) -> RunSummary:
+    """Return one run with its predictions and curves. Raises ProjectError if there is no such run."""
     answers = run_row(session, run_id).answers
     return next(_summaries(session, models.RunRow.id == run_id, answers=answers or {}))
 
 
-def outcome(session: Session, run_id: int) -> Outcome | None:
-    """Return what a run came to, to be compared with its repetition; None until it has ended well."""
-    found = run(session, run_id)
-    model = session.scalar(select(models.ModelRow.sha256).filter_by(run_id=run_id))
-    if found.evaluation is None or model is None:
+def run_outcome(session: Session, run_id: int) -> RunOutcome | None:
+    """Return the outcome of a run, to compare with its rerun; None until it has finished."""
+    run = get_run(session, run_id)
+    model_sha256 = session.scalar(select(models.ModelRow.sha256).filter_by(run_id=run_id))
+    if run.evaluation is None or model_sha256 is None:
         return None
-    return Outcome(found.evaluation, model, found.facts.get("versions", {}))
+    return RunOutcome(run.evaluation, model_sha256, run.facts.get("versions", {}))
 
 
-def previous(session: Session, run_id: int) -> int | None:
-    """Return the newest run of the same project before this one that ended well and is shown."""
-    this = run_row(session, run_id)
+def previous_run_id(session: Session, run_id: int) -> int | None:
+    """Return the newest run of the same project before this one that has finished and is not deleted."""
+    run = run_row(session, run_id)
     row = models.RunRow
     return session.scalar(
         select(row.id)
         .where(
-            row.project_id == this.project_id,
+            row.project_id == run.project_id,
             row.id < run_id,
             row.ended_at.is_not(None),
             row.deleted_at.is_(None),
@@ -267,7 +226,7 @@ def previous(session: Session, run_id: int) -> int | None:
 
 
 def newest_accuracy(session: Session, project_id: int) -> float | None:
-    """Return the test accuracy, 0-1, of the project's newest finished run; None where there is none."""
+    """Return the test accuracy, 0-1, of the project's newest finished run; None if there is no such run."""
     row = models.RunRow
     return session.scalar(
         select(row.evaluation["accuracy"].as_float())
@@ -277,34 +236,64 @@ def newest_accuracy(session: Session, project_id: int) -> float | None:
     )
 
 
-def image_ids(session: Session, digests: Collection[str]) -> dict[str, int]:
-    """Return the ids of images by their SHA-256, of those that there are."""
-    wanted = sorted(digests)
-    found: dict[str, int] = {}
-    for start in range(0, len(wanted), _AT_ONCE):
-        part = wanted[start : start + _AT_ONCE]
+def image_ids_by_sha256(session: Session, digests: Collection[str]) -> dict[str, int]:
+    """Return the ids of images by SHA-256; those that do not exist are left out."""
+    ordered = sorted(digests)
+    ids: dict[str, int] = {}
+    for start in range(0, len(ordered), _BATCH_SIZE):
+        batch = ordered[start : start + _BATCH_SIZE]
         rows = session.execute(
-            select(models.ImageRow.sha256, models.ImageRow.id).where(models.ImageRow.sha256.in_(part))
+            select(models.ImageRow.sha256, models.ImageRow.id).where(models.ImageRow.sha256.in_(batch))
         )
-        found.update((sha256, image_id) for sha256, image_id in rows)
-    return found
+        ids.update((sha256, image_id) for sha256, image_id in rows)
+    return ids
+
+
+def best_validation_accuracies(session: Session, run_ids: Collection[int]) -> dict[int, float]:
+    """Return each run's best validation accuracy, 0-1; runs without validation points are left out."""
+    rows = session.execute(
+        select(models.CurvePointRow.run_id, func.max(models.CurvePointRow.accuracy))
+        .where(models.CurvePointRow.run_id.in_(run_ids), models.CurvePointRow.split == "validation")
+        .group_by(models.CurvePointRow.run_id)
+    )
+    return dict(rows.all())
+
+
+def run_ids_in_project(session: Session, project_id: int, run_ids: Collection[int]) -> list[int]:
+    """Return the ids that are runs of this project, sorted."""
+    query = (
+        select(models.RunRow.id)
+        .where(models.RunRow.id.in_(run_ids), models.RunRow.project_id == project_id)
+        .order_by(models.RunRow.id)
+    )
+    return list(session.scalars(query))
+
+
+def run_row(session: Session, run_id: int) -> models.RunRow:
+    """Return the row of a run, for queries of this package. Raises ProjectError if there is no such run."""
+    row = session.get(models.RunRow, run_id)
+    if row is None:
+        raise ProjectError(
+            _("expected the number of a run; there is no run with the number {id}.").format(id=run_id)
+        )
+    return row
 
 
 def _summaries(
-    session: Session, *which: ColumnElement[bool], answers: Mapping[str, Any] | None = None
+    session: Session, *conditions: ColumnElement[bool], answers: Mapping[str, Any] | None = None
 ) -> Iterator[RunSummary]:
     rows = session.execute(
         select(models.RunRow, models.SnapshotRow.images, models.JobRow)
         .join(models.SnapshotRow, models.SnapshotRow.id == models.RunRow.snapshot_id)
         .outerjoin(models.JobRow, models.JobRow.id == models.RunRow.job_id)
-        .where(*which)
+        .where(*conditions)
         .order_by(models.RunRow.id.desc())
     ).all()
-    under_way = runs_under_way(session, [job for _run, _images, job in rows if job is not None])
+    active = _active_run_ids(session, [job for _run, _images, job in rows if job is not None])
     for row, images, job in rows:
         facts = dict(row.facts or {})
         error = facts.pop("error", "")
-        state = state_of(row, job, under_way, failed=bool(error))
+        state = _run_state(row, job, active, failed=bool(error))
         if state == "failed" and job is not None:
             error = error or job.error or ""
         yield RunSummary(
@@ -330,21 +319,31 @@ def _summaries(
         )
 
 
-def best_validations(session: Session, run_ids: Collection[int]) -> dict[int, float]:
-    """Return each run's best validation accuracy, 0-1; runs without a validation point are left out."""
+def _active_run_ids(session: Session, jobs: Collection[models.JobRow]) -> set[int]:
+    """Return the ids of the runs being trained: for each running job the first not ended and not failed."""
+    running = {job.id for job in jobs if job.state == "running"}
+    if not running:
+        return set()
+    row = models.RunRow
     rows = session.execute(
-        select(models.CurvePointRow.run_id, func.max(models.CurvePointRow.accuracy))
-        .where(models.CurvePointRow.run_id.in_(run_ids), models.CurvePointRow.split == "validation")
-        .group_by(models.CurvePointRow.run_id)
+        select(row.job_id, row.id, row.facts)
+        .where(row.job_id.in_(running), row.ended_at.is_(None))
+        .order_by(row.id.desc())
     )
-    return dict(rows.all())
+    return set({job_id: run_id for job_id, run_id, facts in rows if not (facts or {}).get("error")}.values())
 
 
-def runs_among(session: Session, project_id: int, run_ids: Collection[int]) -> list[int]:
-    """Return those of the ids that are runs of this project."""
-    wanted = (
-        select(models.RunRow.id)
-        .where(models.RunRow.id.in_(run_ids), models.RunRow.project_id == project_id)
-        .order_by(models.RunRow.id)
-    )
-    return list(session.scalars(wanted))
+def _run_state(
+    row: models.RunRow, job: models.JobRow | None, active: Collection[int], *, failed: bool
+) -> JobState | None:
+    """Return the state of a run; None without a job. failed: whether the run itself has failed."""
+    if row.ended_at is not None:
+        return "done"
+    if job is None:
+        return None
+    if job.state == "running" and row.id in active:
+        return "running"
+    if failed or job.state == "done":
+        return "failed"
+    # The later runs of a sweep wait.
+    return "queued" if job.state == "running" else cast(JobState, job.state)

@@ -1,4 +1,4 @@
-"""A project's labels, frozen in the database for runs to train on."""
+"""Snapshots of a project in the database: freezing labels for runs, loading and comparing them."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -15,22 +15,22 @@ from studio.images import attribution
 from studio.images.store import ImageStore
 from studio.retrain.options import RunOptions
 from studio.retrain.run_folder import ATTRIBUTION_TABLE, ATTRIBUTION_TEXT
-from studio.retrain.runs.compare import Change, Changes, Place
+from studio.retrain.runs.compare import ImageChange, LabelAndSplit, SnapshotChanges
 from studio.retrain.runs.run_records import run_row
-from studio.retrain.snapshot import Example, Labelled, Snapshot
+from studio.retrain.snapshot import Example, LabelledImage, Snapshot
 
 
-def snapshot_of(session: Session, project_id: int, options: RunOptions, store: ImageStore) -> Snapshot:
-    """Return the project's labelled images as they are now, dealt out to splits.
+def current_snapshot(session: Session, project_id: int, options: RunOptions, store: ImageStore) -> Snapshot:
+    """Return a snapshot of the project's current labels.
 
-    Near copies fall on the same side, and so does every image that a split came with.
+    Images of a duplicate group get the same split; a split that an image was imported with is kept.
     """
     rows = session.execute(
         select(
             models.ImageRow.sha256,
             models.ImageRow.format,
             models.ImageClassRow.name,
-            _group(models.LabelRow.project_id),
+            _duplicate_group_sha256(models.LabelRow.project_id),
             models.LabelRow.split,
         )
         .join(models.LabelRow, models.LabelRow.image_id == models.ImageRow.id)
@@ -39,8 +39,10 @@ def snapshot_of(session: Session, project_id: int, options: RunOptions, store: I
     )
     return Snapshot.of(
         (
-            Labelled(sha256, store.original(sha256, kind), name, group or "", cast("Split | None", given))
-            for sha256, kind, name, group, given in rows
+            LabelledImage(
+                sha256, store.original(sha256, kind), name, group or "", cast("Split | None", split)
+            )
+            for sha256, kind, name, group, split in rows
         ),
         validation_percentage=options.validation_percentage,
         testing_percentage=options.testing_percentage,
@@ -48,8 +50,8 @@ def snapshot_of(session: Session, project_id: int, options: RunOptions, store: I
     )
 
 
-def labelled(session: Session, project_id: int) -> list[str]:
-    """Return the SHA-256 of the project's labelled images, in no order: what a run would learn from."""
+def labelled_sha256s(session: Session, project_id: int) -> list[str]:
+    """Return the SHA-256 of the project's labelled images, in no order."""
     return list(
         session.scalars(
             select(models.ImageRow.sha256)
@@ -59,16 +61,16 @@ def labelled(session: Session, project_id: int) -> list[str]:
     )
 
 
-def freeze(session: Session, project_id: int, snapshot: Snapshot, now: datetime) -> int:
-    """Store a snapshot and return its id; one that the project has already is not stored again."""
+def freeze_snapshot(session: Session, project_id: int, snapshot: Snapshot, now: datetime) -> int:
+    """Store a snapshot and return its id; an equal one of the project is reused."""
     row = models.SnapshotRow
-    known = session.scalar(select(row.id).filter_by(project_id=project_id, hash=snapshot.hash))
-    if known is not None:
-        return known
-    frozen = models.SnapshotRow(
+    stored_id = session.scalar(select(row.id).filter_by(project_id=project_id, hash=snapshot.hash))
+    if stored_id is not None:
+        return stored_id
+    new_row = models.SnapshotRow(
         project_id=project_id, hash=snapshot.hash, images=len(snapshot.examples), created_at=now
     )
-    session.add(frozen)
+    session.add(new_row)
     session.flush()
     rows = session.execute(
         select(models.ImageRow.sha256, models.ImageRow.id)
@@ -80,7 +82,7 @@ def freeze(session: Session, project_id: int, snapshot: Snapshot, now: datetime)
         insert(models.SnapshotImageRow),
         [
             {
-                "snapshot_id": frozen.id,
+                "snapshot_id": new_row.id,
                 "image_id": ids[example.sha256],
                 "class_name": example.label,
                 "split": example.split,
@@ -88,11 +90,11 @@ def freeze(session: Session, project_id: int, snapshot: Snapshot, now: datetime)
             for example in snapshot.examples
         ],
     )
-    return frozen.id
+    return new_row.id
 
 
 def load_snapshot(session: Session, run_id: int, store: ImageStore) -> Snapshot:
-    """Return what a run trains on, as it was frozen; its groups of near copies as they are now."""
+    """Return the snapshot of a run as it was frozen, with the duplicate groups as they are now."""
     run = run_row(session, run_id)
     rows = session.execute(
         select(
@@ -100,7 +102,7 @@ def load_snapshot(session: Session, run_id: int, store: ImageStore) -> Snapshot:
             models.ImageRow.format,
             models.SnapshotImageRow.class_name,
             models.SnapshotImageRow.split,
-            _group(literal(run.project_id)),
+            _duplicate_group_sha256(literal(run.project_id)),
         )
         .join(models.ImageRow, models.ImageRow.id == models.SnapshotImageRow.image_id)
         .where(models.SnapshotImageRow.snapshot_id == run.snapshot_id)
@@ -116,83 +118,86 @@ def load_snapshot(session: Session, run_id: int, store: ImageStore) -> Snapshot:
     )
 
 
-def copies_tested(session: Session, run_id: int) -> frozenset[str]:
-    """Return the SHA-256 of a run's test images that are near copies of its training images.
+def leaked_test_images(session: Session, run_id: int) -> frozenset[str]:
+    """Return the SHA-256 of a run's test images that are near-duplicates of its training images.
 
-    By the groups as they are now: a snapshot that was frozen before they were found, or images that came
-    with a split of their own, may have copies on both sides.
+    By the duplicate groups as they are now. A snapshot may have images of one group in both splits if it was
+    frozen before they were found, or if the images were imported with their splits.
     """
     run = run_row(session, run_id)
     tested, trained = aliased(models.SnapshotImageRow), aliased(models.SnapshotImageRow)
-    mine, other = aliased(models.DuplicateGroupRow), aliased(models.DuplicateGroupRow)
+    test_group, training_group = aliased(models.DuplicateGroupRow), aliased(models.DuplicateGroupRow)
     return frozenset(
         session.scalars(
             select(models.ImageRow.sha256)
             .join(tested, tested.image_id == models.ImageRow.id)
-            .join(mine, mine.image_id == tested.image_id)
+            .join(test_group, test_group.image_id == tested.image_id)
             .where(
                 tested.snapshot_id == run.snapshot_id,
                 tested.split == "testing",
-                mine.project_id == run.project_id,
-                select(other.image_id)
-                .join(trained, trained.image_id == other.image_id)
+                test_group.project_id == run.project_id,
+                select(training_group.image_id)
+                .join(trained, trained.image_id == training_group.image_id)
                 .where(
-                    other.project_id == run.project_id,
-                    other.group_id == mine.group_id,
+                    training_group.project_id == run.project_id,
+                    training_group.group_id == test_group.group_id,
                     trained.snapshot_id == run.snapshot_id,
                     trained.split == "training",
                 )
-                .correlate(mine)
+                .correlate(test_group)
                 .exists(),
             )
         )
     )
 
 
-def changes_between(session: Session, earlier_run_id: int, later_run_id: int) -> Changes:
-    """Return what is different between what two runs train on; see `studio.retrain.runs.compare`.
-
-    Only the images that differ leave the database.
-    """
+def compare_snapshots(session: Session, earlier_run_id: int, later_run_id: int) -> SnapshotChanges:
+    """Compare the snapshots of two runs. Only the images that differ are read from the database."""
     before, after = run_row(session, earlier_run_id).snapshot_id, run_row(session, later_run_id).snapshot_id
-    changed = () if before == after else (*_changed(session, before, after), *_new(session, before, after))
-    return Changes.of(changed, _by_class(session, before), _by_class(session, after))
+    changed = (
+        ()
+        if before == after
+        else (*_changed_images(session, before, after), *_added_images(session, before, after))
+    )
+    return SnapshotChanges.of(changed, _count_by_class(session, before), _count_by_class(session, after))
 
 
-def _changed(session: Session, before: int, after: int) -> Iterator[Change]:
-    one, other = aliased(models.SnapshotImageRow), aliased(models.SnapshotImageRow)
+def _changed_images(session: Session, before: int, after: int) -> Iterator[ImageChange]:
+    """Yield the images of the earlier snapshot that the later one does not have unchanged."""
+    old, new = aliased(models.SnapshotImageRow), aliased(models.SnapshotImageRow)
     rows = session.execute(
-        select(models.ImageRow.sha256, one.class_name, one.split, other.class_name, other.split)
-        .select_from(one)
-        .outerjoin(other, (other.snapshot_id == after) & (other.image_id == one.image_id))
-        .join(models.ImageRow, models.ImageRow.id == one.image_id)
+        select(models.ImageRow.sha256, old.class_name, old.split, new.class_name, new.split)
+        .select_from(old)
+        .outerjoin(new, (new.snapshot_id == after) & (new.image_id == old.image_id))
+        .join(models.ImageRow, models.ImageRow.id == old.image_id)
         .where(
-            one.snapshot_id == before,
-            or_(other.image_id.is_(None), other.class_name != one.class_name, other.split != one.split),
+            old.snapshot_id == before,
+            or_(new.image_id.is_(None), new.class_name != old.class_name, new.split != old.split),
         )
     )
     for sha256, label, split, new_label, new_split in rows:
-        yield Change(
+        yield ImageChange(
             sha256,
-            Place(label, cast("Split", split)),
-            None if new_label is None else Place(new_label, cast("Split", new_split)),
+            LabelAndSplit(label, cast("Split", split)),
+            None if new_label is None else LabelAndSplit(new_label, cast("Split", new_split)),
         )
 
 
-def _new(session: Session, before: int, after: int) -> Iterator[Change]:
-    one, other = aliased(models.SnapshotImageRow), aliased(models.SnapshotImageRow)
+def _added_images(session: Session, before: int, after: int) -> Iterator[ImageChange]:
+    """Yield the images that only the later snapshot has."""
+    old, new = aliased(models.SnapshotImageRow), aliased(models.SnapshotImageRow)
     rows = session.execute(
-        select(models.ImageRow.sha256, other.class_name, other.split)
-        .select_from(other)
-        .outerjoin(one, (one.snapshot_id == before) & (one.image_id == other.image_id))
-        .join(models.ImageRow, models.ImageRow.id == other.image_id)
-        .where(other.snapshot_id == after, one.image_id.is_(None))
+        select(models.ImageRow.sha256, new.class_name, new.split)
+        .select_from(new)
+        .outerjoin(old, (old.snapshot_id == before) & (old.image_id == new.image_id))
+        .join(models.ImageRow, models.ImageRow.id == new.image_id)
+        .where(new.snapshot_id == after, old.image_id.is_(None))
     )
     for sha256, label, split in rows:
-        yield Change(sha256, None, Place(label, cast("Split", split)))
+        yield ImageChange(sha256, None, LabelAndSplit(label, cast("Split", split)))
 
 
-def _by_class(session: Session, snapshot_id: int) -> dict[str, int]:
+def _count_by_class(session: Session, snapshot_id: int) -> dict[str, int]:
     row = models.SnapshotImageRow
     rows = session.execute(
         select(row.class_name, func.count()).where(row.snapshot_id == snapshot_id).group_by(row.class_name)
@@ -201,16 +206,19 @@ def _by_class(session: Session, snapshot_id: int) -> dict[str, int]:
 
 
 def write_attribution(session: Session, project_id: int, snapshot: Snapshot, folder: Path) -> None:
-    """Write who made a snapshot's images and under which licence, as a table and as a text."""
-    credits = attribution.rows(session, project_id, {e.sha256: e.label for e in snapshot.examples})
+    """Write the authors and licences of a snapshot's images into a folder, as a table and as a text."""
+    credits = attribution.image_credits(session, project_id, {e.sha256: e.label for e in snapshot.examples})
     with atomic_text(folder / ATTRIBUTION_TABLE) as file:
         file.write(attribution.as_csv(credits))
     with atomic_text(folder / ATTRIBUTION_TEXT) as file:
         file.write(attribution.as_text(credits))
 
 
-def _group(project_id: SQLColumnExpression[int]) -> ScalarSelect[str]:
-    """The SHA-256 of the first image of an image's group of near copies, whatever became of that one."""
+def _duplicate_group_sha256(project_id: SQLColumnExpression[int]) -> ScalarSelect[str]:
+    """Return a subquery for the SHA-256 of the first image of an image's duplicate group.
+
+    That image names the group even if it is no longer in the project.
+    """
     member, first = aliased(models.DuplicateGroupRow), aliased(models.ImageRow)
     return (
         select(first.sha256)

@@ -1,1 +1,1 @@
-"""A small app with one model, for hosts of such apps: Streamlit Community Cloud, Hugging Face Spaces."""
+"""A small app with one model, for hosts such as Streamlit Community Cloud and Hugging Face Spaces."""

@@ -1,26 +1,25 @@
-"""The form of export `deploy`: a folder that a host of Streamlit apps or of containers runs as it is."""
+"""The export format `deploy`: a folder that a host of Streamlit apps or containers runs without changes."""
 
 import json
 import shutil
-from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
-from studio.backbones.interpreter import Engine
+from studio.backbones.interpreter import LiteRTInterpreter
 from studio.files import atomic_text
 from studio.i18n import _
-from studio.retrain.run_folder import MODEL
-from studio.share.exports.format import Answer, Context, Format
-from studio.share.web_demo.web_demo import Demo
+from studio.retrain.run_folder import MODEL_FILE
+from studio.share.exports.export_format import ExportContext, ExportFormat, PredictFunction
+from studio.share.web_demo.demo_page import Demo
 
-SPACE = "space"
+_SPACE_DIR = "space"
 _APP_DIR = Path(__file__).parent / "space"
 _APP_FILES = ("app.py", "demo_model.py")
 _LIBRARIES = ("streamlit", "ai-edge-litert", "numpy", "pillow", "pillow-heif")
 _DOCKERFILE = """\
 FROM python:3.12-slim
 WORKDIR /app
-# Streamlit writes into its user's home, which not every host gives it.
+# Streamlit writes to the home folder, which not every host provides.
 ENV HOME=/tmp
 COPY requirements.txt .
 RUN pip install --no-cache-dir -r requirements.txt
@@ -33,8 +32,8 @@ _CONFIG = """\
 headless = true
 fileWatcherType = "none"
 maxUploadSize = 20
-# Some hosts show the app in a frame, in which browsers send no cookies, and uploads would be refused.
-# There is nothing here that another site could have a visitor do: no account, and nothing is kept.
+# Some hosts show the app in a frame, where browsers send no cookies, and uploads would be rejected.
+# The app has no accounts and stores nothing, so cross-site requests can do no harm.
 enableXsrfProtection = false
 
 [browser]
@@ -48,32 +47,31 @@ primaryColor = "#17865b"
 """
 
 
-def write(run_dir: Path, output_dir: Path, context: Context) -> None:
-    """Write `space/`: app, model and what the app needs to run. Raises ModelUnreadable."""
-    demo = Demo.of_run(run_dir, context.name)
-    space = output_dir / SPACE
+def _write(run_dir: Path, output_dir: Path, context: ExportContext) -> None:
+    """Write `space/`: the app, the model and what the app needs to run. Raises ModelUnreadable."""
+    demo = Demo.from_run(run_dir, context.name)
+    space = output_dir / _SPACE_DIR
     (space / ".streamlit").mkdir(parents=True)
     for file in _APP_FILES:
         shutil.copyfile(_APP_DIR / file, space / file)
-    (space / MODEL).write_bytes(demo.model)
+    (space / MODEL_FILE).write_bytes(demo.model)
     for name, text in {
-        "demo.json": json.dumps(_about(demo), ensure_ascii=False, indent=1),
-        "requirements.txt": "".join(f"{_bounded(library)}\n" for library in _LIBRARIES),
+        "demo.json": json.dumps(_demo_json(demo), ensure_ascii=False, indent=1),
+        "requirements.txt": "".join(f"{_version_range(library)}\n" for library in _LIBRARIES),
         "Dockerfile": _DOCKERFILE,
         ".streamlit/config.toml": _CONFIG,
-        "README.md": _head(demo.name),
+        "README.md": _space_readme(demo.name),
     }.items():
-        with atomic_text(space / name) as written:
-            written.write(text)
+        with atomic_text(space / name) as output:
+            output.write(text)
 
 
-def opened(output_dir: Path) -> Answer:
-    """Return what asks the model in the folder."""
-    return Engine((output_dir / SPACE / MODEL).read_bytes())
+def _load_predictor(output_dir: Path) -> PredictFunction:
+    """Load the model in the folder."""
+    return LiteRTInterpreter((output_dir / _SPACE_DIR / MODEL_FILE).read_bytes())
 
 
-def _about(demo: Demo) -> dict[str, object]:
-    sureness = asdict(demo.sureness)
+def _demo_json(demo: Demo) -> dict[str, object]:
     return {
         "name": demo.name,
         "labels": demo.labels,
@@ -81,41 +79,37 @@ def _about(demo: Demo) -> dict[str, object]:
             "width_px": demo.preprocessing.width_px,
             "height_px": demo.preprocessing.height_px,
         },
-        "sureness": {
-            name: sureness[name] for name in ("temperature", "least_probability", "most_strangeness")
-        },
+        "sureness": demo.confidence_config,
         "facts": demo.facts,
         "credits": demo.credits,
         "texts": {
-            "about": _("Show it an image, and it says which of {count} classes it is.").format(
-                count=len(demo.labels)
-            ),
-            "files": _("Photographs"),
+            "about": _("Classifies an image as one of {count} classes.").format(count=len(demo.labels)),
+            "files": _("Images"),
             "camera": _("Camera"),
-            "drop": _("Drop one or more photographs"),
+            "drop": _("Drop one or more images"),
             "take": _("Take an image"),
             "turn_on": _("Turn the camera on"),
             "unreadable": _("{name} cannot be read as an image. Try a JPEG, PNG or WebP file."),
             "sure": "{label}",
             "unlikely": _("Not sure. Perhaps {label}, {share}"),
-            "strange": _("Not sure: unlike anything it learned from. Nearest is {label}, {share}"),
+            "strange": _("Not sure: unlike the training images. Nearest is {label}, {share}"),
             "model": _("About this model"),
-            "credits": _("The images it learned from, and their authors"),
+            "credits": _("Training images and their authors"),
         },
     }
 
 
-def _bounded(library: str) -> str:
-    """Return a library from the version here on and below its next major one.
+def _version_range(library: str) -> str:
+    """Return a requirement from the installed version of a library up to its next major version.
 
-    Another major version of Pillow may resize otherwise.
+    Another major version of Pillow may resize differently.
     """
-    here = version(library)
-    return f"{library}>={here},<{int(here.partition('.')[0]) + 1}"
+    installed = version(library)
+    return f"{library}>={installed},<{int(installed.partition('.')[0]) + 1}"
 
 
-def _head(name: str) -> str:
-    """Return the README that Hugging Face reads its settings from."""
+def _space_readme(name: str) -> str:
+    """Return the README with the settings of a Hugging Face Space."""
     settings = {"title": name, "emoji": "🌼", "sdk": "docker", "app_port": 8501, "pinned": False}
     lines = [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in settings.items()]
     return "\n".join(["---", *lines, "---", "", _("An image classifier, made with Retrain Studio."), ""])
@@ -123,14 +117,15 @@ def _head(name: str) -> str:
 
 _USAGE = _(
     """\
-`space/` is a small app, its model, and all that a host needs to run it: LiteRT and Streamlit, not TensorFlow.
+`space/` has a small app, the model, and all that a host needs to run them: LiteRT and Streamlit, not
+TensorFlow.
 
-- **Streamlit Community Cloud**: put what is in `space/` into a repository on GitHub, then choose it at
+- **Streamlit Community Cloud**: copy the content of `space/` into a repository on GitHub, then choose it at
   https://share.streamlit.io with `app.py` as its main file.
-- **Hugging Face Spaces**: make a Space with Docker, then put what is in `space/` into it. Its `README.md`
-  holds the Space's settings.
-- **Anything that runs containers**: `docker build -t demo space && docker run -p 8501:8501 demo`
-- **Here**, in an environment of its own:
+- **Hugging Face Spaces**: create a Docker Space, then copy the content of `space/` into it. `README.md` has
+  the Space's settings.
+- **Any host of containers**: `docker build -t demo space && docker run -p 8501:8501 demo`
+- **This machine**, in a new virtual environment:
 
 ```
 cd space
@@ -138,17 +133,17 @@ pip install -r requirements.txt
 streamlit run app.py
 ```
 
-Images are answered by the host and not kept. Where they should not leave the visitor's device, export the
-web demo instead.
+The host classifies the images and does not store them. If they should not leave the visitor's device, export
+the web demo instead.
 """
 )
 
-DEPLOY = Format(
+DEPLOY = ExportFormat(
     "deploy",
     _("Deploy folder"),
     _("A small app for Streamlit Community Cloud, a Hugging Face Space or any host of containers."),
-    write,
+    _write,
     _USAGE,
-    answer=opened,
-    near=1e-3,
+    _load_predictor,
+    max_difference=1e-3,
 )

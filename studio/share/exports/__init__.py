@@ -1,1 +1,1 @@
-"""The forms in which a trained model leaves the studio, each measured against the model that it came from."""
+"""Exports of a trained model: the formats, the documents, and the parity with the run's own model."""

@@ -1,4 +1,4 @@
-"""A finished run's model as Keras builds it: what every form is made from that is not LiteRT already."""
+"""A finished run's model rebuilt in Keras, from which the formats other than LiteRT are written."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,16 +7,17 @@ from typing import Any
 from studio.backbones import Backbone
 from studio.backbones.interpreter import captured_output, tensorflow
 from studio.retrain.head.head import Head
-from studio.retrain.model_file import head_of
+from studio.retrain.model_file import read_head
 from studio.retrain.run_folder import read_model, read_model_json
-from studio.share.frozen_graph import FINAL, INPUT, network_of
+from studio.share.exports.frozen_graph import INPUT_NAME, OUTPUT_NAME, load_network
 
 
 @dataclass(frozen=True)
-class Parts:
-    """A run's model in two. backbone: with the preprocessing of the run, not its own.
+class ModelParts:
+    """A run's model in parts.
 
-    network: Keras model; float32, (N, h, w, 3), scaled, in; float32, (N, features), out.
+    backbone: with the preprocessing of the run. network: Keras model from scaled pixels, float32,
+    (N, height, width, 3), to features, float32, (N, features). head: from features to classes.
     """
 
     backbone: Backbone
@@ -24,36 +25,36 @@ class Parts:
     head: Head
 
 
-def parts_of(run_dir: Path) -> Parts:
-    """Rebuild a run's network. Raises ModelUnreadable, and BackboneError where its weights are not here."""
+def load_model_parts(run_dir: Path) -> ModelParts:
+    """Rebuild a run's network. Raises ModelUnreadable, and BackboneError if its weights are missing."""
     tensorflow()
     card = read_model_json(run_dir)
-    head = head_of(read_model(run_dir, card))
+    head = read_head(read_model(run_dir, card))
     with captured_output():
-        backbone, network = network_of(run_dir, card, head)
-    return Parts(backbone, network, head)
+        backbone, network = load_network(run_dir, card, head)
+    return ModelParts(backbone, network, head)
 
 
-def keras_model(run_dir: Path) -> Any:
-    """Return a run's model: uint8, (N, h, w, 3), 0-255, in; float32, (N, classes), probabilities, out.
+def build_keras_model(run_dir: Path) -> Any:
+    """Build a run's model: from uint8, (N, height, width, 3), 0-255, to probabilities, float32, (N, classes).
 
-    All its layers are Keras' own. Raises what `parts_of` does.
+    All layers are Keras' own. Raises as `load_model_parts` does.
     """
-    parts = parts_of(run_dir)
+    parts = load_model_parts(run_dir)
     import keras
 
     size = parts.backbone.preprocessing
-    pixels = keras.Input((size.height_px, size.width_px, 3), dtype="uint8", name=INPUT)
-    return keras.Model(pixels, answers_of(parts, pixels), name="model")
+    pixels = keras.Input((size.height_px, size.width_px, 3), dtype="uint8", name=INPUT_NAME)
+    return keras.Model(pixels, probabilities_of(parts, pixels), name="model")
 
 
-def answers_of(parts: Parts, pixels: Any) -> Any:
-    """Return the probabilities for pixels, 0-255, both symbolic tensors of Keras."""
+def probabilities_of(parts: ModelParts, pixels: Any) -> Any:
+    """Return the probabilities for pixels, 0-255; both are symbolic Keras tensors."""
     import keras
 
     scaling = parts.backbone.preprocessing.scaling_layer()
     scaling.name = "scaling"
-    head = keras.layers.Dense(len(parts.head.bias), activation="softmax", name=FINAL)
-    answers = head(parts.network(scaling(pixels)))
+    head = keras.layers.Dense(len(parts.head.bias), activation="softmax", name=OUTPUT_NAME)
+    probabilities = head(parts.network(scaling(pixels)))
     head.set_weights([parts.head.weights, parts.head.bias])
-    return answers
+    return probabilities

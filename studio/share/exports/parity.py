@@ -1,4 +1,7 @@
-"""Parity: whether what was exported answers as the run's own model does, measured on its test images."""
+"""Parity of an exported model with the run's own model, measured on the run's test images.
+
+Also the readers of test and calibration images.
+"""
 
 import json
 import random
@@ -7,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -20,21 +24,21 @@ from studio.files import atomic_text
 from studio.i18n import _
 from studio.predict.model import Model
 from studio.progress import Progress
-from studio.retrain.run_folder import versions
+from studio.retrain.run_folder import library_versions
 from studio.retrain.snapshot import Example, Snapshot
-from studio.share.exports.format import Answer
+from studio.share.exports.export_format import PredictFunction
 
-_AHEAD = 16
+_READ_AHEAD = 16
 
 
 def read_images(
     examples: Sequence[Example], preprocessing: Preprocessing, threads: int
 ) -> Iterator[tuple[Example, Uint8Array | None]]:
-    """Yield each image's pixels, a few read ahead; None for one that is not there any more."""
+    """Yield each image's pixels, reading a few ahead; None for an image that is missing or unreadable."""
     with ThreadPoolExecutor(max_workers=threads) as pool:
-        for start in range(0, len(examples), _AHEAD):
-            some = examples[start : start + _AHEAD]
-            yield from zip(some, pool.map(lambda one: _read(one, preprocessing), some), strict=True)
+        for start in range(0, len(examples), _READ_AHEAD):
+            batch = examples[start : start + _READ_AHEAD]
+            yield from zip(batch, pool.map(lambda one: _read(one, preprocessing), batch), strict=True)
 
 
 def _read(example: Example, preprocessing: Preprocessing) -> Uint8Array | None:
@@ -44,38 +48,40 @@ def _read(example: Example, preprocessing: Preprocessing) -> Uint8Array | None:
         return None
 
 
-def for_calibration(snapshot: Snapshot, count: int) -> list[Example]:
-    """Return training images in an order of chance that is always the same, the classes taking turns.
+def calibration_examples(snapshot: Snapshot, count: int) -> list[Example]:
+    """Return training images in a fixed random order that alternates between the classes.
 
-    count: how many are wanted; twice as many come where there are, since some may be gone.
+    count: how many are needed; up to twice as many are returned, since some may be missing.
     """
-    of_class: defaultdict[str, list[Example]] = defaultdict(list)
+    by_class: defaultdict[str, list[Example]] = defaultdict(list)
     for example in snapshot.of_split("training"):
-        of_class[example.label].append(example)
-    chance = random.Random(0)  # noqa: S311 - nothing is kept secret by it
-    for examples in of_class.values():
-        chance.shuffle(examples)
-    deepest = max(map(len, of_class.values()), default=0)
-    turns = (of_class[label][at] for at in range(deepest) for label in of_class if at < len(of_class[label]))
-    return [example for example, _number in zip(turns, range(2 * count), strict=False)]
+        by_class[example.label].append(example)
+    rng = random.Random(0)  # noqa: S311 - not for secrets
+    for examples in by_class.values():
+        rng.shuffle(examples)
+    largest = max(map(len, by_class.values()), default=0)
+    alternating = (
+        by_class[label][at] for at in range(largest) for label in by_class if at < len(by_class[label])
+    )
+    return list(islice(alternating, 2 * count))
 
 
-PARITY = "parity.json"
+PARITY_FILE = "parity.json"
 _VERSION = 1
-_MOST_LOST = 0.01
-"""One point of accuracy."""
-_MS = 1000
+_MAX_ACCURACY_LOSS = 0.01
+"""One percentage point of accuracy."""
+_MS_PER_S = 1000
 
 
 @dataclass(frozen=True)
 class Parity:
-    """What was measured on `n` test images of the run, of which `missing` more were not there any more.
+    """Differences between the run's own model and the exported model. The fields are keys of `parity.json`.
 
-    agreement: 0-1, of the images for which both name the same class first. largest_difference,
-    mean_difference: 0-1, of a probability. accuracy_before, accuracy_after: 0-1, of the run's own model and
-    of what was exported. ms_before, ms: milliseconds an image, medians of the same machine at the same time.
-    All are None where n is 0, or where what was exported cannot be asked here. size_bytes: of the exported
-    model with what it needs.
+    size_bytes: of the exported model with the files it needs. n: test images compared; missing: test images
+    that could not be read. agreement: fraction of images with the same class first, 0-1. largest_difference,
+    mean_difference: of a probability, 0-1. accuracy_before, accuracy_after: 0-1, of the run's own model and
+    of the exported one. ms_before, ms: median milliseconds an image, measured on one machine in turns.
+    All but size_bytes, n and missing are None if n is 0 or the exported model cannot run here.
     """
 
     size_bytes: int
@@ -90,79 +96,80 @@ class Parity:
     ms: float | None = None
 
     @property
-    def lost(self) -> float | None:
-        """How much of the accuracy is gone, 0-1; below 0 where it has risen."""
+    def accuracy_loss(self) -> float | None:
+        """Accuracy before minus accuracy after, 0-1; negative if the accuracy has risen."""
         if self.accuracy_before is None or self.accuracy_after is None:
             return None
         return self.accuracy_before - self.accuracy_after
 
     @property
-    def loses_much(self) -> bool:
-        """Whether more than one point of accuracy is gone."""
-        return self.lost is not None and self.lost > _MOST_LOST
+    def loses_accuracy(self) -> bool:
+        """Return whether the export loses more than one percentage point of accuracy."""
+        return self.accuracy_loss is not None and self.accuracy_loss > _MAX_ACCURACY_LOSS
 
     def write(self, path: Path, **about: Any) -> None:
-        """Write `parity.json`. about: what else is to stand in it."""
+        """Write `parity.json`. about: further keys."""
         with atomic_text(path) as file:
             values = {"version": _VERSION, "split": "testing", **about, **asdict(self)}
-            values |= {"loses_much": self.loses_much, "versions": versions()}
+            values |= {"loses_much": self.loses_accuracy, "versions": library_versions()}
             json.dump(values, file, ensure_ascii=False, indent=1, allow_nan=False)
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Parity":
-        """Return what `write` wrote, by way of a JSON file, or `asdict`."""
+        """Read the values of `parity.json` or of `asdict`."""
         return cls(**{name: values[name] for name in cls.__dataclass_fields__})
 
 
-def measured(
+def measure_parity(
     model: Model,
-    answer: Answer,
-    tested: Sequence[Example],
+    predict: PredictFunction,
+    test_examples: Sequence[Example],
     *,
     size_bytes: int,
     threads: int,
     progress: Progress,
 ) -> Parity:
-    """Ask both of every test image. threads: for reading images; both are asked one at a time.
+    """Compare a run's model and an exported one on every test image.
 
+    predict: of the exported model. threads: for reading images; both models predict one image at a time.
     Raises Stopped.
     """
     before: list[Float32Array] = []
     after: list[Float32Array] = []
-    truth: list[int] = []
+    true_classes: list[int] = []
     before_s: list[float] = []
     after_s: list[float] = []
     missing = 0
-    phase = _("Comparing with the run's own answers")
-    progress.report(phase, 0, len(tested))
-    for done, (example, pixels) in enumerate(read_images(tested, model.preprocessing, threads), 1):
+    phase = _("Measuring parity")
+    progress.report(phase, 0, len(test_examples))
+    for done, (example, pixels) in enumerate(read_images(test_examples, model.preprocessing, threads), 1):
         if pixels is None:
             missing += 1
             continue
-        if not truth:  # the first answer of every engine takes longer
-            model.probabilities(pixels), answer(pixels)
-        moments = [time.perf_counter()]
-        for ask, answers in ((model.probabilities, before), (answer, after)):
-            answers.append(ask(pixels))
-            moments.append(time.perf_counter())
-        before_s.append(moments[1] - moments[0])
-        after_s.append(moments[2] - moments[1])
-        truth.append(model.labels.index(example.label))
-        progress.report(phase, done, len(tested))
-    if not truth:
+        if not true_classes:  # warm up: the first prediction of every engine takes longer
+            model.probabilities(pixels), predict(pixels)
+        times_s = [time.perf_counter()]
+        for function, probabilities in ((model.probabilities, before), (predict, after)):
+            probabilities.append(function(pixels))
+            times_s.append(time.perf_counter())
+        before_s.append(times_s[1] - times_s[0])
+        after_s.append(times_s[2] - times_s[1])
+        true_classes.append(model.labels.index(example.label))
+        progress.report(phase, done, len(test_examples))
+    if not true_classes:
         return Parity(size_bytes, missing=missing)
-    ours, theirs, true = np.stack(before), np.stack(after), np.array(truth)
-    # A broken file's NaN is as far away as can be.
-    apart = np.nan_to_num(np.abs(ours - theirs), nan=1.0)
+    own, exported, true = np.stack(before), np.stack(after), np.array(true_classes)
+    # NaN, from a broken file, counts as the largest possible difference.
+    differences = np.nan_to_num(np.abs(own - exported), nan=1.0)
     return Parity(
         size_bytes,
-        len(truth),
+        len(true_classes),
         missing,
-        agreement=float(np.mean(ours.argmax(axis=1) == theirs.argmax(axis=1))),
-        largest_difference=float(apart.max()),
-        mean_difference=float(apart.mean()),
-        accuracy_before=float(np.mean(ours.argmax(axis=1) == true)),
-        accuracy_after=float(np.mean(theirs.argmax(axis=1) == true)),
-        ms_before=median(before_s) * _MS,
-        ms=median(after_s) * _MS,
+        agreement=float(np.mean(own.argmax(axis=1) == exported.argmax(axis=1))),
+        largest_difference=float(differences.max()),
+        mean_difference=float(differences.mean()),
+        accuracy_before=float(np.mean(own.argmax(axis=1) == true)),
+        accuracy_after=float(np.mean(exported.argmax(axis=1) == true)),
+        ms_before=median(before_s) * _MS_PER_S,
+        ms=median(after_s) * _MS_PER_S,
     )

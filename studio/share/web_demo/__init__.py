@@ -1,1 +1,1 @@
-"""A page that answers in its visitor's browser: for a static host, as one file, and behind a link."""
+"""A page that runs a model in the visitor's browser: on a static host, as one file, behind a share link."""

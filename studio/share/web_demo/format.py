@@ -1,78 +1,78 @@
-"""The form of export `web`: a folder for any static host, and one file that works when it is opened."""
+"""The export format `web`: the demo page as a folder for a static host and as one HTML file."""
 
 import shutil
 from pathlib import Path
 
-from studio.backbones.interpreter import Engine
+from studio.backbones.interpreter import LiteRTInterpreter
 from studio.files import atomic_text
 from studio.i18n import _
-from studio.retrain.run_folder import MODEL
-from studio.share.exports.format import Answer, Context, Format
-from studio.share.web_demo.runtime import runtime
-from studio.share.web_demo.web_demo import Demo, Places, assets, html, whole_html
+from studio.retrain.run_folder import MODEL_FILE
+from studio.share.exports.export_format import ExportContext, ExportFormat, PredictFunction
+from studio.share.web_demo.demo_page import Demo, PageUrls, page_assets, page_html, standalone_html
+from studio.share.web_demo.runtime import ensure_runtime
 
-SITE, ONE_FILE = "site", "demo.html"
+_SITE_DIR, _STANDALONE_FILE = "site", "demo.html"
 
 
-def write(run_dir: Path, output_dir: Path, context: Context) -> None:
-    """Write `site/`, a folder for a static host, and `demo.html`, the same in one file.
+def _write(run_dir: Path, output_dir: Path, context: ExportContext) -> None:
+    """Write `site/`, a folder for a static host, and `demo.html`, the same page in one file.
 
-    Raises ModelUnreadable, and DownloadFailed where the runtime is not here and cannot be fetched.
+    Raises ModelUnreadable, and DownloadFailed if the runtime is missing and cannot be downloaded.
     """
-    runtime_dir = runtime(context.downloads_dir, context.progress)
+    runtime_dir = ensure_runtime(context.downloads_dir, context.progress)
     phase = _("Writing the page")
     context.progress.report(phase, 0, 2)
-    demo = Demo.of_run(run_dir, context.name)
-    site = output_dir / SITE
+    demo = Demo.from_run(run_dir, context.name)
+    site = output_dir / _SITE_DIR
     shutil.copytree(runtime_dir, site / "litert")
-    (site / MODEL).write_bytes(demo.model)
-    for asset in assets():
+    (site / MODEL_FILE).write_bytes(demo.model)
+    for asset in page_assets():
         shutil.copy(asset, site)
     with atomic_text(site / "index.html") as file:
-        file.write(html(demo, Places()))
+        file.write(page_html(demo, PageUrls()))
     context.progress.report(phase, 1, 2)
-    with atomic_text(output_dir / ONE_FILE) as file:
-        file.write(whole_html(demo, runtime_dir))
+    with atomic_text(output_dir / _STANDALONE_FILE) as file:
+        file.write(standalone_html(demo, runtime_dir))
     context.progress.report(phase, 2, 2)
 
 
-def opened(output_dir: Path) -> Answer:
-    """Return what asks the model that the page carries, outside of a browser."""
-    return Engine((output_dir / SITE / MODEL).read_bytes())
+def _load_predictor(output_dir: Path) -> PredictFunction:
+    """Load the page's model file, to run outside of a browser."""
+    return LiteRTInterpreter((output_dir / _SITE_DIR / MODEL_FILE).read_bytes())
 
 
 _USAGE = _(
     """\
 `demo.html` is the whole page in one file: open it, or send it to somebody. `site/` is the same page for any
-static host, where it comes faster, since a browser keeps its parts: put what is in the folder on GitHub
-Pages, Netlify or a web server of your own, as it is. To see it here first:
+static host, where it loads faster, since a browser caches its parts: copy the content of the folder to GitHub
+Pages, Netlify or your own web server. To try it on this machine first:
 
 ```
 python -m http.server --directory site
 ```
 
-Nothing runs on the host, and no image goes there: the model answers in the visitor's browser, and the page
-forbids the browser to ask any other address. A phone's camera needs an address with https, which those hosts
-have. Serve `.wasm` files as `application/wasm` and with gzip where you can choose.
+Nothing runs on the host, and no image is sent there: the model runs in the visitor's browser, and the page
+forbids the browser to contact any other host. A phone's camera needs https, which those hosts have. Serve
+`.wasm` files as `application/wasm` and with gzip if you can choose.
 
-The page makes an image small as the studio does, to the bit, and calibrates the answers and says "not sure"
-as the studio does. A JPEG of many megapixels is read by the studio at a smaller scale and by a browser in
-full, which moves a probability by half a percent on average. Times in `parity.json` are of the studio's own
+The page resizes an image exactly as the studio does, and calibrates the probabilities and says "not sure" as
+the studio does. The studio decodes a JPEG of many megapixels at a smaller scale and a browser in full, which
+changes a probability by half a percentage point on average. Times in `parity.json` are of the studio's own
 LiteRT; the page shows those of its visitor's browser.
 
-`site/litert/` is LiteRT.js, copyright Google LLC, under the Apache License 2.0 that lies beside it.
+`site/litert/` is LiteRT.js, copyright Google LLC, under the Apache License 2.0, which is in that folder.
 """
 )
 
-WEB = Format(
+WEB = ExportFormat(
     "web",
     _("On-device web demo"),
     _(
-        "A page with camera and files that answers in its visitor's browser: for any static host, or as "
-        "one file to send."
+        "A page with camera and file upload that runs the model in the visitor's browser: for any static "
+        "host, or as one file to send."
     ),
-    write,
+    _write,
     _USAGE,
-    answer=opened,
-    near=1e-3,
+    _load_predictor,
+    max_difference=1e-3,
 )

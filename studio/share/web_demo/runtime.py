@@ -1,4 +1,4 @@
-"""LiteRT.js, the runtime that answers in a browser: fetched once as its packages, checked, kept unpacked.
+"""LiteRT.js, the runtime that runs models in a browser: downloaded once, checked by hash, kept unpacked.
 
 https://www.npmjs.com/package/@litertjs/core and https://www.npmjs.com/package/@litertjs/wasm-utils, both
 Copyright Google LLC, Apache License 2.0.
@@ -12,18 +12,18 @@ from pathlib import Path
 from studio.errors import DownloadFailed
 from studio.files import atomic_bytes
 from studio.i18n import _
-from studio.images.download import download, hash_of
+from studio.images.download import download, file_hash
 from studio.progress import Progress
 
 VERSION = "2.5.3"
 CORE, WASM_UTILS, WASM, LICENCE = "core.js", "wasm-utils.js", "wasm", "LICENSE.txt"
 COMPAT = "litert_wasm_compat_internal"
-"""The build that every browser with WebAssembly's SIMD runs; the others need more than iPhones have."""
+"""The build for every browser with WebAssembly SIMD; the others need features that iPhones lack."""
 
 
 @dataclass(frozen=True)
 class Package:
-    """A package as npm's registry serves it, and where in the runtime's folder its files go."""
+    """A package of the npm registry. members: pairs of a file in it and its path in the runtime's folder."""
 
     name: str
     file: str
@@ -53,31 +53,31 @@ PACKAGES = (
 )
 
 
-def runtime_here(downloads_dir: Path) -> Path | None:
-    """Return the runtime's folder if it is whole; None while something must be fetched."""
+def installed_runtime(downloads_dir: Path) -> Path | None:
+    """Return the runtime's folder if it is complete; None if something must be downloaded."""
     folder = downloads_dir / f"litertjs-{VERSION}"
     wanted = [target for package in PACKAGES for _member, target in package.members]
     return folder if all((folder / target).is_file() for target in wanted) else None
 
 
-def runtime(downloads_dir: Path, progress: Progress) -> Path:
-    """Return the folder with `core.js`, `wasm-utils.js`, `wasm/…` and `LICENSE.txt`, fetched where missing.
+def ensure_runtime(downloads_dir: Path, progress: Progress) -> Path:
+    """Download the runtime if it is missing; return its folder.
 
-    What has come is kept when it breaks off or is stopped, and the next call goes on from there.
-    Raises DownloadFailed, which says what is missing, where from, and where to put it; and Stopped.
+    It has `core.js`, `wasm-utils.js`, `wasm/…` and `LICENSE.txt`. The next call resumes an interrupted
+    download. Raises Stopped, and DownloadFailed, whose message names the file, its URL and where to put it.
     """
-    if here := runtime_here(downloads_dir):
-        return here
+    if installed := installed_runtime(downloads_dir):
+        return installed
     folder = downloads_dir / f"litertjs-{VERSION}"
     for package in PACKAGES:
-        packed = _packed(package, downloads_dir, progress)
-        with tarfile.open(packed) as archive:
+        archive_path = _download_package(package, downloads_dir, progress)
+        with tarfile.open(archive_path) as archive:
             for member, target in package.members:
                 source = archive.extractfile(member)
-                assert source is not None  # noqa: S101 - the archive's hash says what is in it
+                assert source is not None  # noqa: S101 - the archive's hash has been checked
                 with source, atomic_bytes(folder / target) as file:
                     file.write(source.read())
-        packed.unlink()
+        archive_path.unlink()
     licence = _licence_text()
     if licence:
         with atomic_bytes(folder / LICENCE) as file:
@@ -85,39 +85,41 @@ def runtime(downloads_dir: Path, progress: Progress) -> Path:
     return folder
 
 
-def _packed(package: Package, downloads_dir: Path, progress: Progress) -> Path:
+def _download_package(package: Package, downloads_dir: Path, progress: Progress) -> Path:
     path = downloads_dir / package.file
     try:
         download(package.address, path, progress=progress, expected_hash=package.sha256)
     except DownloadFailed as error:
         raise DownloadFailed(
             _(
-                "A page that answers in the browser needs {file}, and fetching it did not work: {why}. Ask "
-                "again later and it goes on; or get {address} where there is internet "
-                "(`npm pack {name}@{version}` does too) and put it at {path}."
+                "The web demo needs {file}, which could not be downloaded: {reason}. Try again later to "
+                "resume; or download {url} on a machine with internet (or run `npm pack {name}@{version}`) "
+                "and put it at {path}."
             ).format(
                 file=package.file,
-                why=error.why,
-                address=package.address,
+                reason=error.why,
+                url=package.address,
                 name=package.name,
                 version=VERSION,
                 path=path,
             ),
             error.why,
         ) from error
-    if (found := hash_of(path, package.sha256)) != package.sha256:
-        why = _("expected the SHA-256 {expected}, got {found}").format(expected=package.sha256, found=found)
+    if (actual := file_hash(path, package.sha256)) != package.sha256:
+        reason = _("expected the SHA-256 {expected}, got {actual}").format(
+            expected=package.sha256, actual=actual
+        )
         raise DownloadFailed(
-            _("{path} is not the {file} that was published: {why}. Remove it to have it fetched.").format(
-                path=path, file=package.file, why=why
+            _("{path} is not the published {file}: {reason}. Remove it, then try again.").format(
+                path=path, file=package.file, reason=reason
             ),
-            why,
+            reason,
         )
     return path
 
 
 def _licence_text() -> bytes:
-    """Return the Apache License as LiteRT's own Python package carries it; npm's packages only name it."""
+    """Return the Apache License from LiteRT's Python package; the npm packages only name it."""
     for file in files("ai-edge-litert") or ():
         if file.name == "LICENSE" and ".dist-info" in str(file):
             return Path(str(file.locate())).read_bytes()

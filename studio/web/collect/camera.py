@@ -1,25 +1,25 @@
-"""Taking images with a camera, many while a button is held, straight into a class."""
+"""Photos from a camera, taken while a button is held and uploaded into a class."""
 
 from pathlib import Path
 
-import streamlit as st
-
 from studio.i18n import _
+from studio.web.assets import register_component
 from studio.web.collect import uploader
 
-_component = st.components.v2.component(
+_FRONTEND = Path(__file__).with_name("frontend")
+_component = register_component(
     "camera",
     html='<div class="place"></div>',
-    css=Path(__file__).with_name("frontend").joinpath("camera.css").read_text(encoding="utf-8"),
-    js=uploader.script("../../components/camera_stream.js", "camera.js"),
+    css=_FRONTEND / "camera.css",
+    entry=_FRONTEND / "camera.js",
 )
 
 
-def camera(project_id: int, class_name: str | None, *, key: str, interval_ms: int = 200) -> int | None:
-    """Draw a camera that takes an image every `interval_ms` (100 to 2000) while its button is held.
+def draw_camera(project_id: int, class_name: str | None, *, key: str, interval_ms: int = 200) -> int | None:
+    """Draw a camera that takes a photo every `interval_ms` (100 to 2000) while its button is held.
 
-    Each burst is sent as it ends, into `class_name`, without which none begins. Returns the job that takes a
-    burst in, on the run after it has arrived.
+    Each burst is uploaded when it ends, into `class_name`; without a class the button is disabled. Returns
+    the id of the job that imports a burst, on the run of the page after its upload.
     """
     result = _component(
         key=key,
@@ -31,38 +31,39 @@ def camera(project_id: int, class_name: str | None, *, key: str, interval_ms: in
             "texts": uploader.texts()
             | {
                 "camera": _("Camera"),
-                "live": _("What the camera sees"),
+                "live": _("Camera image"),
                 "on": _("Turn the camera on"),
                 "off": _("Turn the camera off"),
                 "which": _("Camera"),
                 "nameless": _("Camera {number}"),
-                "every": _("An image every (ms)"),
-                "review": _("Look through them before they are sent"),
-                "class_first": _("Choose or type the class for these images first, above."),
-                "hold_any": _("Hold to take images"),
-                "hold": _("Hold to take images of {class_name}"),
-                "strip": _("The last images"),
-                "leave_out": _("Leave out image {number}"),
-                "send": _("Send {count}"),
+                "every": _("Interval between photos (ms)"),
+                "review": _("Review photos before uploading"),
+                "class_first": _("Choose or type the class for these photos first, above."),
+                "hold_any": _("Hold to take photos"),
+                "hold": _("Hold to take photos of {class_name}"),
+                "strip": _("Latest photos"),
+                "leave_out": _("Leave out photo {number}"),
+                "send": _("Upload {count}"),
                 "discard": _("Discard"),
-                "sending": _("Sending images of {class_name}: {count}"),
-                "sent": _("Images sent and handed over: {count}."),
+                "sending": _("Uploading photos of {class_name}: {count}"),
+                "sent": _("Photos uploaded: {count}."),
                 "insecure": _(
-                    "Browsers give a camera only to pages on the same machine or behind https. Open the "
-                    "studio at http://127.0.0.1 on the machine that has the camera, or take the images "
-                    "with the camera's own program and bring them in as files."
+                    "Browsers allow a camera only on pages from this computer or over https. Open the studio "
+                    "at http://127.0.0.1 on the computer that has the camera, or take the photos with "
+                    "another program and add them as files."
                 ),
-                "gone": _("The camera is gone. Connect it again, then turn it on."),
-                "broken": _("The camera does not start: {why}."),
+                "gone": _("The camera was disconnected. Connect it, then turn it on again."),
+                "broken": _("The camera did not start: {why}."),
                 "NotAllowedError": _(
-                    "This page may not use the camera. Allow it beside the page's address or in the system's "
+                    "This page may not use the camera. Allow it beside the page's address or in the system "
                     "settings, then turn the camera on again."
                 ),
                 "NotFoundError": _("No camera was found. Connect one, then turn it on."),
                 "NotReadableError": _(
-                    "The camera cannot be used; perhaps another program has it. Close that, then turn it on."
+                    "The camera cannot be used; another program may be using it. Close that program, then "
+                    "turn the camera on."
                 ),
-                "OverconstrainedError": _("That camera is not there any more. Turn the camera on again."),
+                "OverconstrainedError": _("This camera is no longer connected. Turn the camera on again."),
             },
         },
         on_finished_change=lambda: None,

@@ -1,4 +1,4 @@
-"""What the ways in have brought: counts by site while a job runs, and every reason afterwards."""
+"""Results of imports: counts by outcome and site, skip reasons, near-duplicates, downloads of provenance."""
 
 from collections.abc import Callable
 from functools import partial
@@ -10,49 +10,51 @@ import streamlit as st
 from studio.collect import outcomes
 from studio.i18n import _, counted
 from studio.images import attribution, near_duplicates
-from studio.images.reasons import title
+from studio.images.skip_reasons import skip_reason_title
 from studio.jobs import queue
-from studio.web.jobs_panel import ended_badly
+from studio.web.jobs_panel import draw_failure
 from studio.web.state import database, now
-from studio.web.text import images
+from studio.web.text import image_count
 
-_PAGE_ROWS = 200
+_MAX_ROWS = 200
 
 
-def so_far(job: queue.Job) -> None:
-    """Draw what a running job has brought, by site and by reason."""
+def draw_progress(job: queue.Job) -> None:
+    """Draw the counts of a running import, in total and by site."""
     with database().read() as session:
-        counts = outcomes.counts(session, job.project_id or 0, job.id)
-    _numbers(counts, ended=False)
-    _by_site(counts)
+        counts = outcomes.count_outcomes(session, job.project_id or 0, job.id)
+    _draw_counts(counts, ended=False)
+    _draw_site_table(counts)
 
 
-def ended(job: queue.Job) -> None:
-    """Draw what a job has brought in the end, why other addresses gave nothing, and a way to go on."""
-    ended_badly(job)
+def draw_outcome(job: queue.Job) -> None:
+    """Draw the counts of an ended import, its skip reasons, and a button to continue a failed one."""
+    draw_failure(job)
     with database().read() as session:
-        counts = outcomes.counts(session, job.project_id or 0, job.id)
+        counts = outcomes.count_outcomes(session, job.project_id or 0, job.id)
     if not counts.total:
         return
-    _numbers(counts, ended=job.state == "done")
-    _by_site(counts)
-    if counts.by_why:
-        _reasons(job, counts)
+    _draw_counts(counts, ended=job.state == "done")
+    _draw_site_table(counts)
+    if counts.by_reason:
+        _draw_skipped(job, counts)
 
 
-def _numbers(counts: outcomes.Counts, *, ended: bool) -> None:
-    said = _("{added} added, {copies} already there, {refused} refused.").format(
-        added=f"{counts.added:,}", copies=f"{counts.copies:,}", refused=f"{counts.refused:,}"
+def _draw_counts(counts: outcomes.OutcomeCounts, *, ended: bool) -> None:
+    text = _("{added} added, {duplicates}, {skipped} skipped.").format(
+        added=f"{counts.added:,}",
+        duplicates=counted("{count} duplicate", "{count} duplicates", counts.duplicates),
+        skipped=f"{counts.skipped:,}",
     )
     if counts.pages:
-        said += " " + counted("{count} page read.", "{count} pages read.", counts.pages)
+        text += " " + counted("{count} page crawled.", "{count} pages crawled.", counts.pages)
     if ended:
-        st.success(said, icon=":material/check_circle:")
+        st.success(text, icon=":material/check_circle:")
     else:
-        st.markdown(said)
+        st.markdown(text)
 
 
-def _by_site(counts: outcomes.Counts) -> None:
+def _draw_site_table(counts: outcomes.OutcomeCounts) -> None:
     sites = [each for each in counts.by_site if each.site]
     if not sites:
         return
@@ -60,9 +62,9 @@ def _by_site(counts: outcomes.Counts) -> None:
         {
             _("site"): [each.site for each in sites],
             _("added"): [each.added for each in sites],
-            _("already there"): [each.copies for each in sites],
-            _("refused"): [each.refused for each in sites],
-            _("pages read"): [each.pages for each in sites],
+            _("duplicates"): [each.duplicates for each in sites],
+            _("skipped"): [each.skipped for each in sites],
+            _("pages crawled"): [each.pages for each in sites],
         },
         hide_index=True,
         width="stretch",
@@ -70,55 +72,57 @@ def _by_site(counts: outcomes.Counts) -> None:
     )
 
 
-def _reasons(job: queue.Job, counts: outcomes.Counts) -> None:
+def _draw_skipped(job: queue.Job, counts: outcomes.OutcomeCounts) -> None:
     with st.expander(
-        _("Why not: {count}").format(count=f"{sum(counts.by_why.values()):,}"), icon=":material/help:"
+        _("Not added: {count}").format(count=f"{sum(counts.by_reason.values()):,}"), icon=":material/help:"
     ):
         chosen = st.pills(
             _("Reason"),
-            list(counts.by_why),
-            format_func=lambda why: f"{title(why)} · {counts.by_why[why]:,}",
-            key=f"why-{job.id}",
+            list(counts.by_reason),
+            format_func=lambda reason: f"{skip_reason_title(reason)} · {counts.by_reason[reason]:,}",
+            key=f"skip-reason-{job.id}",
         )
         with database().read() as session:
-            rows = outcomes.reasons(session, job.project_id or 0, job.id, why=chosen, limit=_PAGE_ROWS)
+            rows = outcomes.skipped_items(
+                session, job.project_id or 0, job.id, skip_reason=chosen, limit=_MAX_ROWS
+            )
         st.dataframe(
             {
-                _("address or file"): [row.address for row in rows],
-                _("reason"): [row.reason for row in rows],
-                _("page"): [row.page_address for row in rows],
+                _("URL or file"): [row.name for row in rows],
+                _("reason"): [row.message for row in rows],
+                _("page"): [row.page_url for row in rows],
             },
             hide_index=True,
             width="stretch",
         )
 
 
-def provenance(project_id: int, project_name: str) -> None:
-    """Draw the ways to take along the images' provenance, and the groups of near copies."""
+def draw_downloads(project_id: int, project_name: str) -> None:
+    """Draw the near-duplicates, and the downloads of attribution and of the import log."""
     with database().read() as session:
         near = near_duplicates.count_duplicates(session, project_id)
     if near.groups:
-        _near_copies(project_id, near)
+        _draw_near_duplicates(project_id, near)
     with st.container(horizontal=True):
         st.download_button(
-            _("Attribution as text"),
-            partial(_written, project_id, attribution.as_text),
+            _("Download attribution (text)"),
+            partial(_attribution_file, project_id, attribution.as_text),
             file_name=f"{project_name} ATTRIBUTION.txt",
             mime="text/plain",
             icon=":material/copyright:",
             on_click="ignore",
         )
         st.download_button(
-            _("Attribution as CSV"),
-            partial(_written, project_id, attribution.as_csv),
+            _("Download attribution (CSV)"),
+            partial(_attribution_file, project_id, attribution.as_csv),
             file_name=f"{project_name} ATTRIBUTION.csv",
             mime="text/csv",
             icon=":material/table:",
             on_click="ignore",
         )
         st.download_button(
-            _("Every address and file as CSV"),
-            partial(_sources, project_id),
+            _("Download import log (CSV)"),
+            partial(_import_log, project_id),
             file_name=f"{project_name} sources.csv",
             mime="text/csv",
             icon=":material/list:",
@@ -126,33 +130,31 @@ def provenance(project_id: int, project_name: str) -> None:
         )
 
 
-def _near_copies(project_id: int, near: near_duplicates.DuplicateCounts) -> None:
+def _draw_near_duplicates(project_id: int, near: near_duplicates.DuplicateCounts) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
-            _("{images} are nearly the same as larger ones, in {groups}.").format(
-                images=images(near.images_beyond_keepers),
+            _("{images} are near-duplicates of larger images, in {groups}.").format(
+                images=image_count(near.images_beyond_keepers),
                 groups=counted("{count} group", "{count} groups", near.groups),
             )
         )
         if st.button(
-            _("Set the smaller ones aside"),
+            _("Reject near-duplicates"),
             icon=":material/filter_none:",
-            help=_("They are rejected, and can be brought back in Curate with Undo."),
+            help=_("The largest image of each group is kept. Undo in Curate restores the others."),
         ):
-            operation = uuid4().hex
             with database().write() as session:
-                near_duplicates.reject_duplicates(session, project_id, operation_id=operation, now=now())
-            st.session_state["last_operation"] = (project_id, operation)
+                near_duplicates.reject_duplicates(session, project_id, operation_id=uuid4().hex, now=now())
             st.rerun()
 
 
-def _written(project_id: int, write: Callable[[tuple[attribution.ImageCredit, ...]], str]) -> str:
+def _attribution_file(project_id: int, write: Callable[[tuple[attribution.ImageCredit, ...]], str]) -> str:
     with database().read() as session:
-        return write(attribution.rows(session, project_id))
+        return write(attribution.image_credits(session, project_id))
 
 
-def _sources(project_id: int) -> str:
+def _import_log(project_id: int) -> str:
     file = StringIO()
     with database().read() as session:
-        outcomes.sources_csv(session, project_id, file)
+        outcomes.write_outcomes_csv(session, project_id, file)
     return file.getvalue()

@@ -1,11 +1,11 @@
-"""The routes through which a browser sends files: in parts, as often as it must, and never into memory.
+"""Routes that receive uploads in parts, resumable, without holding a file in memory.
 
-    HEAD   /studio/uploads/{batch}/{bundle}              → Upload-Offset: how many bytes are here
-    PUT    /studio/uploads/{batch}/{bundle}?at=…&size=…  → Upload-Offset; 409 where `at` is not the end
+    HEAD   /studio/uploads/{batch}/{bundle}              → Upload-Offset: bytes received
+    PUT    /studio/uploads/{batch}/{bundle}?at=…&size=…  → Upload-Offset; 409 where `at` is not the offset
     POST   /studio/uploads/{batch}/finish                → {"job": id}; 409 {"incomplete": [bundles]}
-    DELETE /studio/uploads/{batch}                       → what has arrived is forgotten
+    DELETE /studio/uploads/{batch}                       → discards what was received
 
-`docs/decisions/0036-uploads-that-stream.md` says why they are shaped so.
+`docs/decisions/0036-resumable-uploads.md` gives the reasons for this protocol.
 """
 
 import asyncio
@@ -27,45 +27,52 @@ from studio.collect import tasks
 from studio.errors import ProjectError
 from studio.i18n import _
 from studio.settings import Settings
-from studio.web.collect.uploads import Batch, Elsewhere, Incomplete, Sent, UploadRefused, disk_full
-from studio.web.http import from_own_page
+from studio.web.collect.uploads import (
+    ListedFile,
+    OffsetMismatch,
+    UploadBatch,
+    UploadIncomplete,
+    UploadRefused,
+    disk_full,
+)
+from studio.web.http import cross_site_response, error_response, is_own_page, validation_message
 from studio.web.state import now
 
 UPLOADS = "/studio/uploads"
 _HEADER = "x-studio-upload"
 _DIGITS = re.compile(r"[0-9]{1,15}")
 _BLOCK_BYTES = 1 << 20
-_LIST_BYTES = 64 << 20
-_READ_ON_BYTES = 64 << 20
+_MAX_LIST_BYTES = 64 << 20
+_MAX_DRAINED_BYTES = 64 << 20
 _SILENCE_S = 30
-"""A sender that says nothing for so long is gone; it would only hold up the server's end."""
+"""A request of which nothing arrives for so long is given up."""
 
 _Body = AsyncIterator[bytes]
-_Answer = Callable[[Request, Batch, _Body], Awaitable[Response]]
+_Handler = Callable[[Request, UploadBatch, _Body], Awaitable[Response]]
 
 
-class _File(BaseModel):
+class _FileJson(BaseModel):
     bundle: int = Field(ge=0, le=999_999)
     name: str = Field(max_length=4096)
     size: int = Field(ge=0)
 
 
-class _Finish(BaseModel):
+class _FinishJson(BaseModel):
     project: int = Field(ge=1, le=2**31 - 1)
     class_name: str | None = Field(default=None, max_length=1000)
     kind: Literal["upload", "camera"] = "upload"
-    files: list[_File] = Field(min_length=1)
+    files: list[_FileJson] = Field(min_length=1)
 
 
 def upload_routes(settings: Settings, database: Database) -> list[BaseRoute]:
-    """Return the routes that receive files for a data folder."""
+    """Return the routes that receive uploads into the data folder."""
 
-    async def have(request: Request, batch: Batch, _body: _Body) -> Response:
-        return _have(await run_in_threadpool(batch.have, request.path_params["bundle"]))
+    async def get_offset(request: Request, batch: UploadBatch, _body: _Body) -> Response:
+        return _offset_response(await run_in_threadpool(batch.offset, request.path_params["bundle"]))
 
-    async def receive(request: Request, batch: Batch, body: _Body) -> Response:
+    async def receive(request: Request, batch: UploadBatch, body: _Body) -> Response:
         bundle = request.path_params["bundle"]
-        at, size = (_whole(request.query_params.get(name, "")) for name in ("at", "size"))
+        at, size = (_whole_number(request.query_params.get(name, "")) for name in ("at", "size"))
         block = bytearray()
         try:
             async for chunk in body:
@@ -74,66 +81,69 @@ def upload_routes(settings: Settings, database: Database) -> list[BaseRoute]:
                     at = await run_in_threadpool(batch.append, bundle, block, at, size)
                     block = bytearray()
         except (ClientDisconnect, TimeoutError):
-            # What has come is kept, so that the sender goes on from there.
+            # What was received is kept, so that the sender resumes from there.
             await run_in_threadpool(batch.append, bundle, block, at, size)
             return Response(status_code=HTTPStatus.REQUEST_TIMEOUT)
-        return _have(await run_in_threadpool(batch.append, bundle, block, at, size))
+        return _offset_response(await run_in_threadpool(batch.append, bundle, block, at, size))
 
-    async def finish(_request: Request, batch: Batch, body: _Body) -> Response:
-        listed = bytearray()
+    async def finish(_request: Request, batch: UploadBatch, body: _Body) -> Response:
+        content = bytearray()
         async for chunk in body:
-            listed += chunk
-            if len(listed) > _LIST_BYTES:
+            content += chunk
+            if len(content) > _MAX_LIST_BYTES:
                 raise UploadRefused(
-                    _("These are too many files for one upload. Send them as an archive."),
+                    _("There are too many files for one upload. Upload them as an archive."),
                     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
                 )
-        return JSONResponse({"job": await run_in_threadpool(enqueue, batch, bytes(listed))})
+        return JSONResponse({"job": await run_in_threadpool(enqueue, batch, bytes(content))})
 
-    def enqueue(batch: Batch, listed: bytes) -> int:
-        job_id = tasks.uploads_job(database, batch.id)
+    def enqueue(batch: UploadBatch, content: bytes) -> int:
+        job_id = tasks.find_uploads_job(database, batch.id)
         if job_id is not None:
-            return job_id  # asked for before; the job may have cleared the files away by now
+            return job_id  # a repeated request; the job may have removed the files already
         try:
-            asked = _Finish.model_validate_json(listed)
+            request = _FinishJson.model_validate_json(content)
         except ValidationError as error:
-            raise _not_understood() from error
-        folder = batch.finish([Sent(file.bundle, file.name, file.size) for file in asked.files])
-        return tasks.ingest_uploads(database, asked.project, folder, asked.class_name, now(), kind=asked.kind)
+            raise UploadRefused(validation_message(error), HTTPStatus.BAD_REQUEST) from error
+        folder = batch.finish([ListedFile(file.bundle, file.name, file.size) for file in request.files])
+        return tasks.start_ingest_uploads(
+            database, request.project, folder, request.class_name, now(), kind=request.kind
+        )
 
-    async def drop(_request: Request, batch: Batch, _body: _Body) -> Response:
-        await run_in_threadpool(batch.drop)
+    async def discard(_request: Request, batch: UploadBatch, _body: _Body) -> Response:
+        await run_in_threadpool(batch.discard)
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
-    def answering(answer: _Answer) -> Callable[[Request], Awaitable[Response]]:
-        async def guarded(request: Request) -> Response:
-            if not from_own_page(request, _HEADER):
-                return _refused(_("Files are taken from the studio's own pages only."), HTTPStatus.FORBIDDEN)
+    def guard(handler: _Handler) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            if not is_own_page(request, _HEADER):
+                return cross_site_response()
             body = _chunks(request)
             try:
-                return await answer(request, Batch(settings.uploads_dir, request.path_params["batch"]), body)
-            except Elsewhere as elsewhere:
-                response: Response = _have(elsewhere.have, HTTPStatus.CONFLICT)
-            except Incomplete as incomplete:
+                batch = UploadBatch(settings.uploads_dir, request.path_params["batch"])
+                return await handler(request, batch, body)
+            except OffsetMismatch as mismatch:
+                response: Response = _offset_response(mismatch.offset, HTTPStatus.CONFLICT)
+            except UploadIncomplete as incomplete:
                 return JSONResponse({"incomplete": incomplete.numbers}, HTTPStatus.CONFLICT)
             except UploadRefused as refusal:
-                response = _refused(str(refusal), refusal.status)
+                response = error_response(str(refusal), refusal.status)
             except ProjectError as error:
-                return _refused(str(error), HTTPStatus.NOT_FOUND)
+                return error_response(str(error), HTTPStatus.NOT_FOUND)
             except (ClientDisconnect, TimeoutError):
                 return Response(status_code=HTTPStatus.REQUEST_TIMEOUT)
             except OSError as error:
-                response = _unwritten(error)
-            await _read_on(body)
+                response = _write_error_response(error)
+            await _drain(body)
             return response
 
-        return guarded
+        return answer
 
     return [
-        Route(f"{UPLOADS}/{{batch}}/finish", answering(finish), methods=["POST"]),
-        Route(f"{UPLOADS}/{{batch}}/{{bundle}}", answering(have), methods=["HEAD"]),
-        Route(f"{UPLOADS}/{{batch}}/{{bundle}}", answering(receive), methods=["PUT"]),
-        Route(f"{UPLOADS}/{{batch}}", answering(drop), methods=["DELETE"]),
+        Route(f"{UPLOADS}/{{batch}}/finish", guard(finish), methods=["POST"]),
+        Route(f"{UPLOADS}/{{batch}}/{{bundle}}", guard(get_offset), methods=["HEAD"]),
+        Route(f"{UPLOADS}/{{batch}}/{{bundle}}", guard(receive), methods=["PUT"]),
+        Route(f"{UPLOADS}/{{batch}}", guard(discard), methods=["DELETE"]),
     ]
 
 
@@ -147,9 +157,9 @@ async def _chunks(request: Request) -> _Body:
         yield chunk
 
 
-async def _read_on(body: _Body) -> None:
-    """Read away what still comes: a browser that is cut off while it sends never hears the answer."""
-    left = _READ_ON_BYTES
+async def _drain(body: _Body) -> None:
+    """Read and drop the rest of a body: a browser whose upload is cut off does not read the response."""
+    left = _MAX_DRAINED_BYTES
     with suppress(ClientDisconnect, TimeoutError):
         async for chunk in body:
             left -= len(chunk)
@@ -157,32 +167,26 @@ async def _read_on(body: _Body) -> None:
                 return
 
 
-def _have(count: int, status: HTTPStatus = HTTPStatus.NO_CONTENT) -> Response:
-    # Without a body: that would be a second packet, and wait 40 ms for the first to be acknowledged, since
-    # asyncio does not turn that off (TCP_NODELAY) on sockets that were opened as the server's is.
-    return Response(status_code=status, headers={"Upload-Offset": str(count)})
+def _offset_response(offset: int, status: HTTPStatus = HTTPStatus.NO_CONTENT) -> Response:
+    # No body: it would be a second packet, which waits 40 ms for the first to be acknowledged where
+    # TCP_NODELAY is not set.
+    return Response(status_code=status, headers={"Upload-Offset": str(offset)})
 
 
-def _refused(message: str, status: HTTPStatus) -> Response:
-    return JSONResponse({"error": message}, status)
-
-
-def _unwritten(error: OSError) -> Response:
+def _write_error_response(error: OSError) -> Response:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         full = disk_full()
-        return _refused(str(full), full.status)
-    why = error.strerror or error
-    message = _("The studio's data folder cannot be written: {why}.").format(why=why)
-    return _refused(message, HTTPStatus.INTERNAL_SERVER_ERROR)
-
-
-def _not_understood() -> UploadRefused:
-    return UploadRefused(
-        _("This upload was not understood. Reload the page and send it again."), HTTPStatus.BAD_REQUEST
+        return error_response(str(full), full.status)
+    message = _("The studio's data folder cannot be written: {reason}. Check its permissions.").format(
+        reason=error.strerror or error
     )
+    return error_response(message, HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
-def _whole(number: str) -> int:
-    if not _DIGITS.fullmatch(number):
-        raise _not_understood()
-    return int(number)
+def _whole_number(text: str) -> int:
+    if not _DIGITS.fullmatch(text):
+        raise UploadRefused(
+            _("The upload request is not valid. Reload the page and upload the files again."),
+            HTTPStatus.BAD_REQUEST,
+        )
+    return int(text)

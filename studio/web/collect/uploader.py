@@ -1,44 +1,38 @@
-"""Sending files and folders of any number and any size into a project."""
+"""Upload of files and folders of any number and any size into a project."""
 
 from pathlib import Path
 
-import streamlit as st
-
 from studio.i18n import _
+from studio.web.assets import register_component
 
-_HERE = Path(__file__).with_name("frontend")
-
-
-def script(*names: str) -> str:
-    """Return a component's scripts with the one that sends before them: without a build step they are one."""
-    return "\n".join((_HERE / file).read_text(encoding="utf-8") for file in ("sending.js", *names))
+_FRONTEND = Path(__file__).with_name("frontend")
 
 
 def texts() -> dict[str, str]:
-    """Return what is said while files are sent."""
+    """Return the texts of an upload session."""
     return {
-        "waiting": _("The studio does not answer. Trying again; nothing that has arrived is lost."),
+        "waiting": _("The studio does not answer. Trying again; uploaded files are kept."),
         "again": _("Try again"),
         "cancel": _("Cancel"),
-        "lost": _("Files that had arrived are not there any more. Try again."),
+        "lost": _("Uploaded files were removed meanwhile. Try again."),
         "unreadable": _("None of these files can be read. Were they moved or changed? Choose them again."),
-        "secret": _("The studio asks for its secret again: reload the page and enter it."),
-        "refused": _("The studio did not take these files. Reload the page and try again."),
+        "secret": _("You are no longer logged in. Reload the page and enter the secret."),
+        "refused": _("The studio rejected these files. Reload the page and try again."),
     }
 
 
-_component = st.components.v2.component(
+_component = register_component(
     "uploader",
     html='<div class="place"></div>',
-    css=(_HERE / "uploader.css").read_text(encoding="utf-8"),
-    js=script("uploader.js"),
+    css=_FRONTEND / "uploader.css",
+    entry=_FRONTEND / "uploader.js",
 )
 
 
-def uploader(project_id: int, class_name: str | None, *, key: str) -> int | None:
-    """Draw a place to drop files on; return the job that takes them in, on the run after they have arrived.
+def draw_uploader(project_id: int, class_name: str | None, *, key: str) -> int | None:
+    """Draw a drop zone for files; return the id of the job that imports them, on the run after the upload.
 
-    `class_name` is for images in no class folder. A sending belongs to the browser's tab and to `key`: it
+    `class_name` is for images in no class folder. An upload belongs to the browser's tab and to `key`: it
     goes on while the page runs again or another one is open.
     """
     result = _component(
@@ -52,23 +46,23 @@ def uploader(project_id: int, class_name: str | None, *, key: str) -> int | None
                 "uploader": _("Files and folders"),
                 "drop": _("Drop images, folders or archives here"),
                 "about": _(
-                    "Folders become classes. Archives: .zip, .tar, .tgz and the like. Any number, any size: "
-                    "what is cut off goes on where it stopped."
+                    "Folder names become classes. Archives: .zip, .tar, .tgz and similar. Any number, any "
+                    "size; interrupted uploads resume."
                 ),
                 "choose_files": _("Choose files"),
                 "choose_folder": _("Choose a folder"),
-                "aim": _("Images in no folder get the class {class_name}."),
-                "aimless": _("Images in no folder wait for a label."),
-                "looking": _("Looking through the folders…"),
-                "nothing": _("There was no file in that."),
-                "progress": _("How much is sent"),
+                "aim": _("Images outside folders get the class {class_name}."),
+                "aimless": _("Images outside folders stay unlabelled."),
+                "looking": _("Reading the folders…"),
+                "nothing": _("There are no files in this folder."),
+                "progress": _("Upload progress"),
                 "sending": _(
-                    "Sending files: {count}, {bytes} in all. Keep this tab open; other rooms may be used."
+                    "Uploading files: {count}, {bytes} in total. Keep this tab open; you can use other pages."
                 ),
-                "finishing": _("All sent. Handing over…"),
-                "done": _("Files arrived and handed over: {count}, {bytes} in all."),
-                "left_out": _("Could not be read and were left out: {count} ({name}, …)."),
-                "cancelled": _("Cancelled. Nothing was taken in."),
+                "finishing": _("Uploaded. Starting the import…"),
+                "done": _("Files uploaded: {count}, {bytes} in total."),
+                "left_out": _("Files skipped because they cannot be read: {count} ({name}, …)."),
+                "cancelled": _("Upload cancelled. No image was added."),
                 "files": _("files: {done} of {total}"),
                 "bytes": _("{done} of {total}"),
                 "left": _("about {time} left"),

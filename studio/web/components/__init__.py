@@ -1,1 +1,1 @@
-"""Parts of pages written in plain JavaScript and CSS, without a build step."""
+"""Streamlit components that several pages share, in plain JavaScript without a build step."""

@@ -1,12 +1,23 @@
-// A camera whose image is shown in a component. Python puts this before the component's own script, and after one
-// with `filled`: together they are one module. The camera is turned off once it has been out of sight for a second.
-const UNSEEN_MS = 1000;
+// A camera whose image is shown in a component. It is turned off once it has been out of sight for a second.
+import { fillText } from "../../share/web_demo/page/dom.js";
 
-// view: gets `stream`, `starting` and `fault`, and has `element` and `draw()`. video: where the image is; cameras: a
-// select, for which one. wanted: what is asked of the image. begun(), ending(): what else happens when it is on, and
-// before it is off.
-function cameraStream(view, { video, cameras, texts, wanted, begun = () => {}, ending = () => {} }) {
-  Object.assign(view, { stream: null, starting: false, fault: "" });
+/** @import { CameraView } from "./types.js" */
+
+const HIDDEN_MS = 1000;
+
+/**
+ * Return functions that turn a view's camera on and off, and resume its image after the element was moved.
+ * @param {CameraView} view
+ * @param {{
+ *   video: HTMLVideoElement,
+ *   cameras: HTMLSelectElement,
+ *   texts: Record<string, string>,
+ *   constraints: MediaTrackConstraints,
+ *   onStart?: () => void,
+ *   onStop?: () => void,
+ * }} options  cameras: to choose one; onStart, onStop: called when it is on, and before it is off
+ */
+export function cameraStream(view, { video, cameras, texts, constraints, onStart = () => {}, onStop = () => {} }) {
   cameras.onchange = () => turnOn(cameras.value);
 
   async function turnOn(deviceId = "") {
@@ -14,18 +25,23 @@ function cameraStream(view, { video, cameras, texts, wanted, begun = () => {}, e
     view.starting = true;
     view.draw();
     try {
-      const wish = deviceId ? { deviceId: { exact: deviceId } } : { facingMode: { ideal: "environment" } };
-      view.stream = await navigator.mediaDevices.getUserMedia({ video: { ...wanted, ...wish } });
+      const choice = deviceId ? { deviceId: { exact: deviceId } } : { facingMode: { ideal: "environment" } };
+      view.stream = await navigator.mediaDevices.getUserMedia({ video: { ...constraints, ...choice } });
       const [track] = view.stream.getVideoTracks();
-      track.onended = () => { turnOff(); view.fault = texts.gone; view.draw(); };
+      track.onended = () => {
+        turnOff();
+        view.error = texts.gone;
+        view.draw();
+      };
       video.srcObject = view.stream;
       const found = (await navigator.mediaDevices.enumerateDevices()).filter(({ kind }) => kind === "videoinput");
       cameras.replaceChildren(...found.map(({ deviceId: value, label }, at) =>
-        new Option(label || filled(texts.nameless, { number: at + 1 }), value)));
-      cameras.value = track.getSettings().deviceId;
-      begun();
+        new Option(label || fillText(texts.nameless, { number: at + 1 }), value)));
+      cameras.value = track.getSettings().deviceId ?? "";
+      onStart();
     } catch (error) {
-      view.fault = texts[error.name] ?? filled(texts.broken, { why: error.message });
+      const { name, message } = /** @type {Error} */ (error);
+      view.error = texts[name] ?? fillText(texts.broken, { why: message });
     }
     view.starting = false;
     if (!view.element.offsetWidth) turnOff(); // left before the camera had come up
@@ -33,19 +49,30 @@ function cameraStream(view, { video, cameras, texts, wanted, begun = () => {}, e
   }
 
   function turnOff() {
-    ending();
-    view.stream?.getTracks().forEach((track) => { track.onended = null; track.stop(); });
+    onStop();
+    view.stream?.getTracks().forEach((track) => {
+      track.onended = null;
+      track.stop();
+    });
     view.stream = video.srcObject = null;
-    view.fault = "";
+    view.error = "";
     view.draw();
   }
 
-  view.resume = () => { if (view.stream) video.play().catch(() => {}); };
+  function resume() {
+    if (view.stream) video.play().catch(() => {});
+  }
 
-  let unseen;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
   new ResizeObserver(() => {
-    clearTimeout(unseen);
-    if (!view.element.offsetWidth) unseen = setTimeout(turnOff, UNSEEN_MS);
+    clearTimeout(timer);
+    if (!view.element.offsetWidth) timer = setTimeout(turnOff, HIDDEN_MS);
   }).observe(view.element);
-  return { turnOn, turnOff };
+  return { turnOn, turnOff, resume };
+}
+
+/** Return whether the browser gives a camera: it does only to pages on the same machine or behind https. */
+export function isCameraAvailable() {
+  return Boolean(navigator.mediaDevices?.getUserMedia);
 }

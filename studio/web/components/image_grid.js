@@ -1,37 +1,22 @@
-// What is selected lives here and goes to the page as one list: a later list replaces an earlier one, so
-// that quick clicks cannot be lost on the way.
+// A grid of images to select from, and a dialog that shows one with its provenance.
+import { button, element, fillText } from "../../share/web_demo/page/dom.js";
+import { fetchMetadata } from "./metadata_list.js";
+
+/** @import { ComponentArgs, GridImage, ImageGridData } from "./types.js" */
+
+/**
+ * What is selected lives here and goes to the page as one list: a later list replaces an earlier one, so that quick
+ * clicks cannot be lost on the way.
+ * @type {WeakMap<Element, { drawn: string, selected: Set<number>, setStateValue: (name: string, value: unknown) => void }>}
+ */
 const views = new WeakMap();
 
-function element(name, text, className = "") {
-  const made = document.createElement(name);
-  made.className = className;
-  made.textContent = text; // never as HTML: names, titles and authors come from strangers
-  return made;
-}
-
-function isOfTheWeb(address) {
-  return /^https?:\/\//i.test(address);
-}
-
-function list(rows) {
-  const made = element("dl", "");
-  for (const { label, text, address } of rows) {
-    const value = element("dd", "");
-    if (isOfTheWeb(address)) {
-      const link = element("a", text);
-      link.href = address;
-      link.target = "_blank";
-      link.rel = "noopener noreferrer nofollow";
-      value.append(link);
-    } else value.textContent = text;
-    made.append(element("dt", label), value);
-  }
-  return made;
-}
-
+/** @param {ComponentArgs<ImageGridData>} args */
 export default function ({ data, parentElement, setStateValue }) {
   const { images, texts } = data;
-  const grid = parentElement.querySelector(".grid");
+  const grid = /** @type {HTMLElement} */ (parentElement.querySelector(".grid"));
+  const bar = /** @type {HTMLElement} */ (parentElement.querySelector(".bar"));
+  const dialog = /** @type {HTMLDialogElement} */ (parentElement.querySelector("dialog"));
   const drawn = images.map((image) => image.id).join();
   const before = views.get(grid);
   if (before?.drawn === drawn) {
@@ -39,8 +24,6 @@ export default function ({ data, parentElement, setStateValue }) {
     before.setStateValue = setStateValue;
     return;
   }
-  const bar = parentElement.querySelector(".bar");
-  const dialog = parentElement.querySelector("dialog");
   const shown = new Set(images.map((image) => image.id));
   // Images that were moved away are no longer selected; all others still are.
   const selected = new Set([...(before?.selected ?? [])].filter((id) => shown.has(id)));
@@ -48,102 +31,96 @@ export default function ({ data, parentElement, setStateValue }) {
   views.set(grid, view);
   let last = 0;
 
-  const tiles = images.map((image, index) => {
-    const tile = document.createElement("button");
-    tile.type = "button";
-    tile.className = "tile";
-    tile.tabIndex = index === 0 ? 0 : -1;
-    tile.title = image.name;
-    const image = document.createElement("img");
-    image.loading = "lazy";
-    image.decoding = "async";
-    image.src = image.thumbnail;
-    image.alt = image.name;
-    tile.append(image);
-    return tile;
-  });
+  const tiles = images.map(({ name, thumbnail }, index) => element("button", {
+    type: "button", className: "tile", tabIndex: index === 0 ? 0 : -1, title: name,
+  }, element("img", { loading: "lazy", decoding: "async", src: thumbnail, alt: name })));
   grid.setAttribute("aria-label", texts.grid);
   grid.replaceChildren(...tiles);
 
-  const button = (text, act) => {
-    const made = element("button", text);
-    made.type = "button";
-    made.onclick = act;
-    return made;
-  };
-  const count = element("span", "", "count");
-  count.setAttribute("role", "status");
-  const help = element("span", texts.help, "help");
-  bar.replaceChildren(
-    count,
-    button(texts.all, () => { shown.forEach((id) => selected.add(id)); tell(); }),
-    button(texts.none, () => { selected.clear(); tell(); }),
-    help,
-  );
+  const count = element("span", { className: "count", role: "status" });
+  bar.replaceChildren(count, button(texts.all, selectAll), button(texts.none, () => {
+    selected.clear();
+    publish();
+  }), element("span", { className: "help" }, texts.help));
 
   function draw() {
-    tiles.forEach((tile, index) => tile.setAttribute("aria-pressed", selected.has(images[index].id)));
-    count.textContent = texts.selected.replace("{count}", selected.size);
+    tiles.forEach((tile, index) => { tile.setAttribute("aria-pressed", `${selected.has(images[index].id)}`); });
+    count.textContent = fillText(texts.selected, { count: selected.size });
   }
-  function tell() {
+
+  function publish() {
     draw();
     view.setStateValue("selected", [...selected]);
   }
-  function toggle(index, range) {
+
+  function selectAll() {
+    for (const id of shown) selected.add(id);
+    publish();
+  }
+
+  /**
+   * @param {number} index
+   * @param {boolean} isRange
+   */
+  function toggle(index, isRange) {
     const on = !selected.has(images[index].id);
-    const [from, to] = range ? [Math.min(last, index), Math.max(last, index)] : [index, index];
+    const [from, to] = isRange ? [Math.min(last, index), Math.max(last, index)] : [index, index];
     for (let at = from; at <= to; at++) {
-      if (range || on) selected.add(images[at].id);
+      if (isRange || on) selected.add(images[at].id);
       else selected.delete(images[at].id);
     }
     last = index;
-    tell();
+    publish();
   }
+
+  /** @param {number} index */
   function focus(index) {
     const at = Math.max(0, Math.min(tiles.length - 1, index));
     tiles.forEach((tile, each) => { tile.tabIndex = each === at ? 0 : -1; });
     tiles[at]?.focus();
   }
-  function enlarge(image) {
-    const image = document.createElement("img");
-    image.src = image.address;
-    image.alt = image.name;
-    const details = element("div", texts.loading, "details");
-    details.setAttribute("aria-live", "polite");
-    const footer = element("footer", "");
-    footer.append(button(texts.close, () => dialog.close()));
-    dialog.setAttribute("aria-label", image.name);
-    dialog.replaceChildren(image, details, footer);
+
+  /** @param {GridImage} image */
+  function enlarge({ address, name, details: detailsAddress }) {
+    const details = element("div", { className: "details", "aria-live": "polite" }, texts.loading);
+    dialog.setAttribute("aria-label", name);
+    dialog.replaceChildren(element("img", { src: address, alt: name }), details,
+      element("footer", {}, button(texts.close, () => dialog.close())));
     dialog.showModal();
-    fetch(image.details)
-      .then((answer) => (answer.ok ? answer.json() : Promise.reject(new Error(answer.status))))
-      .then(({ facts, places }) => {
-        const heading = element("h2", texts.places);
-        details.replaceChildren(list(facts), heading, ...places.map(list));
-      })
+    fetchMetadata(detailsAddress, texts.places)
+      .then((elements) => { details.replaceChildren(...elements); })
       .catch(() => { details.textContent = texts.lost; });
   }
 
+  /** @param {Event} event */
+  function indexOf({ target }) {
+    const tile = target instanceof Element ? target.closest("button") : null;
+    return tile ? tiles.indexOf(tile) : -1;
+  }
+
   grid.onclick = (event) => {
-    const index = tiles.indexOf(event.target.closest(".tile"));
-    if (index >= 0) { focus(index); toggle(index, event.shiftKey); }
+    const index = indexOf(event);
+    if (index >= 0) {
+      focus(index);
+      toggle(index, event.shiftKey);
+    }
   };
   grid.ondblclick = (event) => {
-    const index = tiles.indexOf(event.target.closest(".tile"));
+    const index = indexOf(event);
     if (index >= 0) enlarge(images[index]);
   };
   grid.onkeydown = (event) => {
-    const index = tiles.indexOf(event.target.closest(".tile"));
+    const index = indexOf(event);
     const columns = getComputedStyle(grid).gridTemplateColumns.split(" ").length;
+    /** @type {Record<string, number>} */
     const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns };
+    const hasCommand = event.ctrlKey || event.metaKey;
     if (event.key in steps) focus(index + steps[event.key]);
     else if (event.key === "Home") focus(0);
     else if (event.key === "End") focus(tiles.length - 1);
-    else if (["i", "z"].includes(event.key.toLowerCase()) && !event.ctrlKey && !event.metaKey) enlarge(images[index]);
-    else if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "a") {
-      shown.forEach((id) => selected.add(id));
-      tell();
-    } else return;
+    else if (["i", "z"].includes(event.key.toLowerCase()) && !hasCommand) enlarge(images[index]);
+    else if (hasCommand && event.key.toLowerCase() === "a") selectAll();
+    else return;
     event.preventDefault();
     event.stopPropagation();
   };

@@ -1,39 +1,38 @@
-"""A grid of images: select with mouse, touch or keyboard, and look at one with its provenance."""
+"""A grid of images to select from with mouse, touch or keyboard; a dialog shows one with its provenance."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict
 
-import streamlit as st
-
-from studio.collect.web.search import FoundHit
+from studio.collect.web.search import SearchHit
 from studio.i18n import _
-from studio.web.addresses import preview_address
+from studio.web.assets import register_component
 from studio.web.curate.routes import hit_address
+from studio.web.urls import preview_url
 
 _HERE = Path(__file__).parent
-_component = st.components.v2.component(
+_component = register_component(
     "image_grid",
     html='<div class="bar"></div><div class="grid" role="group"></div><dialog></dialog>',
-    css=(_HERE / "picture_grid.css").read_text(encoding="utf-8"),
-    js=(_HERE / "picture_grid.js").read_text(encoding="utf-8"),
+    css=_HERE / "image_grid.css",
+    entry=_HERE / "image_grid.js",
 )
 
 
 class Tile(TypedDict):
-    """One image of a grid; the addresses are of routes of ours."""
+    """One image of a grid. thumbnail, address, details: URLs of the studio's routes."""
 
     id: int
     thumbnail: str
     address: str
-    """Of the image in a size for looking at."""
+    """Of the image in a size to view."""
     details: str
-    """Of what is known of it, as `studio.web.curate.routes` gives it."""
+    """Of its metadata, see `studio.web.curate.routes`."""
     name: str
 
 
 def draw_grid(tiles: Sequence[Tile], *, key: str) -> list[int]:
-    """Draw tiles and return the ids of those that are selected."""
+    """Draw tiles; return the ids of the selected ones."""
     result = _component(
         key=key,
         data={
@@ -44,13 +43,13 @@ def draw_grid(tiles: Sequence[Tile], *, key: str) -> list[int]:
                 "none": _("Select none"),
                 "selected": _("{count} selected"),
                 "help": _(
-                    "Arrows move, Space selects, Shift+click selects a range, "
-                    "I, Z or a double click shows an image with its provenance."
+                    "Arrow keys move, Space selects, Shift+click selects a range. I, Z or a double click "
+                    "shows an image with its provenance."
                 ),
                 "close": _("Close"),
                 "places": _("Provenance"),
-                "loading": _("Reading its provenance…"),
-                "lost": _("Its provenance could not be read. Close this, and look again."),
+                "loading": _("Loading the provenance…"),
+                "lost": _("The provenance could not be loaded. Close this dialog and try again."),
             },
         },
         default={"selected": []},
@@ -60,14 +59,14 @@ def draw_grid(tiles: Sequence[Tile], *, key: str) -> list[int]:
     return [image for image in result.selected if image in shown]
 
 
-def hit_grid(hits: Sequence[FoundHit], *, key: str) -> list[int]:
-    """Draw the hits and return the ids of those that are selected."""
+def hit_grid(hits: Sequence[SearchHit], *, key: str) -> list[int]:
+    """Draw search hits; return the ids of the selected ones."""
     return draw_grid(
         [
             {
                 "id": hit.id,
-                "thumbnail": preview_address(hit.preview),
-                "address": preview_address(hit.preview),
+                "thumbnail": preview_url(hit.preview),
+                "address": preview_url(hit.preview),
                 "details": hit_address(hit.id),
                 "name": " · ".join(
                     filter(None, (hit.provenance.title, hit.provenance.licence or _("licence unknown")))

@@ -1,165 +1,149 @@
-"""The routes of curating: what the grid shows, and what has changed since.
+"""The routes that read images: pages of ids, tiles, changes, classes, history, map, and details of an image.
 
-    GET  /studio/projects/{id}/walk?…&order=…&after=…  → {"ids", "next"}: images of a filter, in an order;
-                                                         with run=…, those that are meant by a run
-    GET  /studio/projects/{id}/items?ids=1,2,3          → {"items", "number"}: what tiles show
+    GET  /studio/projects/{id}/walk?…&order=…&after=…  → {"ids", "next"}: a page of a filter, in a sort order;
+                                                         with run=…, the images of a run's results
+    GET  /studio/projects/{id}/items?ids=1,2,3          → {"items", "number"}: contents of tiles
     GET  /studio/projects/{id}/changes?after=N          → {"number", "changes", "classes"}
-    GET  /studio/projects/{id}/classes                  → classes with counts, and what can be filtered by
+    GET  /studio/projects/{id}/classes                  → classes with counts, and facets of the filters
     GET  /studio/projects/{id}/history?before=N         → {"operations"}
     GET  /studio/projects/{id}/map                      → bytes, see `studio.curate.embedding_map`
 
-Routes that change something are in `studio.web.curate.label_routes`. Errors are {"error": message}.
-`docs/decisions/0042-labels-that-travel.md` says why they are shaped so.
+Routes that change something are in `studio.web.curate.label_routes`. Errors are {"error": message}. For the
+reasons see docs/decisions/0042-label-operations.md.
 """
 
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, cast
 
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from db.engine import Database
-from db.labelling import newest_number
-from db.models import ProjectRow
+from db.labelling import latest_operation_number
 from studio.collect.web import search
-from studio.curate import filters, history
-from studio.curate.classes import ClassCount, project_counts
-from studio.curate.embedding_map import image_map
-from studio.curate.filters import Choices, KeptChoices
-from studio.curate.items import MOST_ITEMS, Item, ProjectImage, items, project_image
-from studio.curate.paging import MOST_CANDIDATES, ORDERS, Order, those_that_pass, walk
-from studio.curate.params import LARGEST_ID, NotUnderstood, whole
-from studio.errors import ProjectError
+from studio.curate import history
+from studio.curate.classes import project_counts
+from studio.curate.embedding_map import encode_map
+from studio.curate.filters import FacetCache, FilterFacets, invalid_choice, parse_filter
+from studio.curate.items import MAX_ITEMS, GridItem, ProjectImage, grid_items, project_image
+from studio.curate.paging import MAX_CANDIDATES, SORT_ORDERS, SimilarTo, SortOrder, filter_images, next_page
+from studio.curate.params import LARGEST_ID, InvalidRequest, parse_int
 from studio.i18n import _
 from studio.images import provenance
-from studio.images.provenance import OWN, Provenance, ProvenanceRecord
+from studio.images.provenance import OWN_WORK_KINDS, Provenance, ProvenanceRecord, provenance_title
 from studio.settings import Settings
-from studio.web.curate.label_routes import labelling_routes
-from studio.web.http import PRIVATE, fault
-from studio.web.retrain.routes import tested_or_changed
-from studio.web.text import file_size, moment, way
-
-_Answer = Callable[[Session, int, Request], Response]
+from studio.web.curate.label_routes import label_routes
+from studio.web.http import NO_STORE, error_response, json_response, project_get
+from studio.web.retrain.routes import image_ids_of_run
+from studio.web.text import format_datetime, format_size
 
 
 def curate_address(project_id: int | str, what: str) -> str:
-    """Return where something of a project's curating is served."""
+    """Return the path of a resource of a project's grid."""
     return f"/studio/projects/{project_id}/{what}"
 
 
 def curate_routes(settings: Settings, database: Database) -> list[BaseRoute]:
     """Return the routes over one data folder."""
-    kept = KeptChoices()
+    facets = FacetCache()
 
-    def classes(session: Session, project_id: int) -> dict[str, Any]:
-        return _classes(session, project_id, kept.of(session, project_id))
+    def describe_classes(session: Session, project_id: int) -> dict[str, Any]:
+        return _describe_classes(session, project_id, facets.get(session, project_id))
 
-    def walked(session: Session, project_id: int, request: Request) -> Response:
+    def image_page(session: Session, project_id: int, request: Request) -> Response:
+        filter_ = parse_filter(_filter_params(request))
         if request.query_params.get("run"):
-            named = tested_or_changed(session, project_id, request)
-            passing = those_that_pass(session, project_id, named, filters.parse(_filter_of(request)))
-            return _json({"ids": passing, "next": None})
-        order, like = _order(request)
-        step = walk(
+            images = image_ids_of_run(session, project_id, request)
+            return json_response({"ids": filter_images(session, project_id, images, filter_), "next": None})
+        order, image_id = _sort_order(request)
+        page = next_page(
             session,
             project_id,
             order,
-            filters.parse(_filter_of(request)),
+            filter_,
             after=request.query_params.get("after") or None,
             limit=_limit(request),
-            like=None if like is None else (settings.studies_dir / str(project_id), like),
+            similar_to=None if image_id is None else SimilarTo(analysis_dir(project_id), image_id),
         )
-        return _json({"ids": step.ids, "next": step.next})
+        return json_response({"ids": page.ids, "next": page.next_cursor})
 
-    def mapped(session: Session, project_id: int, _request: Request) -> Response:
-        found = image_map(session, project_id, settings.studies_dir / str(project_id))
-        if found is None:
-            return fault(_("There is no map of these images yet."), 404)
-        return Response(found, media_type="application/octet-stream", headers=PRIVATE)
+    def classes(session: Session, project_id: int, _request: Request) -> Response:
+        return json_response(describe_classes(session, project_id))
 
-    def route(what: str, answer: _Answer) -> Route:
-        # Not a coroutine: Starlette runs it in a thread, so that no look holds others up.
-        def look(request: Request) -> Response:
-            project_id = request.path_params["project"]
-            try:
-                with database.read() as session:
-                    if project_id > LARGEST_ID or session.get(ProjectRow, project_id) is None:
-                        return fault(
-                            _("There is no such project. It may have been deleted; choose another."), 404
-                        )
-                    return answer(session, project_id, request)
-            except NotUnderstood as error:
-                return fault(str(error), 400)
-            except ProjectError as error:
-                return fault(str(error), 404)
+    def map_points(session: Session, project_id: int, _request: Request) -> Response:
+        content = encode_map(session, project_id, analysis_dir(project_id))
+        if content is None:
+            return error_response(_("There is no map of these images yet."), 404)
+        return Response(content, media_type="application/octet-stream", headers=NO_STORE)
 
-        return Route(curate_address("{project:int}", what), look)
+    def analysis_dir(project_id: int) -> Path:
+        return settings.analyses_dir / str(project_id)
+
+    def route(what: str, handler: Callable[[Session, int, Request], Response]) -> Route:
+        return project_get(curate_address("{project:int}", what), database, handler)
 
     return [
-        *labelling_routes(database, classes),
-        route("walk", walked),
+        *label_routes(database, describe_classes),
+        route("walk", image_page),
         route("items", _items),
         route("changes", _changes),
-        route("classes", lambda session, project_id, _request: _json(classes(session, project_id))),
+        route("classes", classes),
         route("history", _history),
-        route("map", mapped),
+        route("map", map_points),
     ]
 
 
 def _items(session: Session, project_id: int, request: Request) -> Response:
-    asked = [part for part in request.query_params.get("ids", "").split(",") if part]
-    if len(asked) > MOST_ITEMS:
-        raise NotUnderstood(
-            _("expected at most {most} images at once; {count} came.").format(
-                most=MOST_ITEMS, count=len(asked)
-            )
+    ids = [part for part in request.query_params.get("ids", "").split(",") if part]
+    if len(ids) > MAX_ITEMS:
+        raise InvalidRequest(
+            _("expected at most {limit} images at once; got {count}.").format(limit=MAX_ITEMS, count=len(ids))
         )
-    number = newest_number(session, project_id)
-    found = items(session, project_id, [whole(part, "ids") for part in asked])
-    return _json({"items": [_item(item) for item in found], "number": number})
+    number = latest_operation_number(session, project_id)
+    items = grid_items(session, project_id, [parse_int(part, "ids") for part in ids])
+    return json_response({"items": [_item(item) for item in items], "number": number})
 
 
 def _changes(session: Session, project_id: int, request: Request) -> Response:
-    after = whole(request.query_params.get("after", ""), "after")
-    found = history.changes(session, project_id, after)
-    said: dict[str, Any] = {"number": found.number, "changes": found.images}
-    if found.number > after:
-        said["classes"] = [_class(each) for each in project_counts(session, project_id).classes]
-    return _json(said)
+    after = parse_int(request.query_params.get("after", ""), "after")
+    changes = history.changes_since(session, project_id, after)
+    content: dict[str, Any] = {"number": changes.number, "changes": changes.images}
+    if changes.number > after:
+        content["classes"] = [asdict(each) for each in project_counts(session, project_id).classes]
+    return json_response(content)
 
 
 def _history(session: Session, project_id: int, request: Request) -> Response:
     before = request.query_params.get("before")
-    entries = history.entries(session, project_id, None if before is None else whole(before, "before"))
-    return _json({"operations": [{**asdict(entry), "at": entry.at.isoformat()} for entry in entries]})
+    entries = history.history_entries(
+        session, project_id, None if before is None else parse_int(before, "before")
+    )
+    return json_response({"operations": [{**asdict(entry), "at": entry.at.isoformat()} for entry in entries]})
 
 
-def _classes(session: Session, project_id: int, choices: Choices) -> dict[str, Any]:
-    number = newest_number(session, project_id)
-    found = project_counts(session, project_id)
+def _describe_classes(session: Session, project_id: int, facets: FilterFacets) -> dict[str, Any]:
+    number = latest_operation_number(session, project_id)
+    counts = project_counts(session, project_id)
     return {
         "number": number,
-        "classes": [_class(each) for each in found.classes],
-        "unlabelled": found.unlabelled,
-        "rejected": found.rejected,
-        "labelled": found.labelled,
-        "sources": choices.sources,
-        "licences": choices.licences,
-        "findings": choices.findings,
-        "studies": choices.studies,
-        "clashes": choices.clashes,
+        "classes": [asdict(each) for each in counts.classes],
+        "unlabelled": counts.unlabelled,
+        "rejected": counts.rejected,
+        "labelled": counts.labelled,
+        "sources": facets.sources,
+        "licences": facets.licences,
+        "findings": facets.result_counts,
+        "studies": facets.analyses,
+        "clashes": facets.clashes,
     }
 
 
-def _class(shelf: ClassCount) -> dict[str, Any]:
-    return asdict(shelf)
-
-
-def _item(item: Item) -> dict[str, Any]:
+def _item(item: GridItem) -> dict[str, Any]:
     return {
         "id": item.id,
         "sha": item.sha256,
@@ -169,8 +153,8 @@ def _item(item: Item) -> dict[str, Any]:
         "w": item.width_px,
         "h": item.height_px,
         "suggestion": item.suggestion,
-        "doubt": item.doubt,
-        "odd": item.odd,
+        "doubt": item.label_issue,
+        "odd": item.image_issues,
         "group": item.group,
         "keeper": item.keeper,
         "split": item.split,
@@ -178,112 +162,100 @@ def _item(item: Item) -> dict[str, Any]:
     }
 
 
-def _order(request: Request) -> tuple[Order, int | None]:
-    """Return the order, and for `alike` the image that others should resemble."""
+def _sort_order(request: Request) -> tuple[SortOrder, int | None]:
+    """Return the sort order and, for `alike`, the id of the image to compare with."""
     order = request.query_params.get("order", "newest")
-    if order not in ORDERS:
-        raise NotUnderstood(
-            _("expected one of {choices} as {name}; {value!r} came.").format(
-                choices=", ".join(ORDERS), name="order", value=order[:40]
-            )
-        )
+    if order not in SORT_ORDERS:
+        raise invalid_choice("order", SORT_ORDERS, order)
     if order != "alike":
-        return cast(Order, order), None
+        return cast(SortOrder, order), None
     like = request.query_params.get("like") or next(
         (value for value in request.query_params.getlist("to") if value.isdecimal()), None
     )
-    return "alike", None if like is None else whole(like, "like")
+    return "alike", None if like is None else parse_int(like, "like")
 
 
-def _filter_of(request: Request) -> dict[str, str]:
-    """Return the parameters of the filter. `to` is a day, and beside it, for `alike`, may be an image."""
-    asked = dict(request.query_params)
+def _filter_params(request: Request) -> dict[str, str]:
+    """Return the parameters of the filter. `to` is a date; for `alike` a second `to` may be an image id."""
+    params = dict(request.query_params)
     if request.query_params.get("order") == "alike":
         days = [value for value in request.query_params.getlist("to") if not value.isdecimal()]
-        asked["to"] = days[0] if days else ""
-    return asked
+        params["to"] = days[0] if days else ""
+    return params
 
 
 def _limit(request: Request) -> int:
-    asked = request.query_params.get("limit")
-    return MOST_CANDIDATES if asked is None else min(MOST_CANDIDATES, max(1, whole(asked, "limit")))
-
-
-def _json(said: dict[str, Any]) -> Response:
-    return JSONResponse(said, headers=PRIVATE)
-
-
-_IDS = 2**31
-"""No database has such an id, and some refuse to look."""
+    limit = request.query_params.get("limit")
+    return MAX_CANDIDATES if limit is None else min(MAX_CANDIDATES, max(1, parse_int(limit, "limit")))
 
 
 def detail_address(project_id: int | str, image_id: int | str) -> str:
-    """Return where the details of a project's image are served."""
+    """Return the path of the details of a project's image."""
     return f"/studio/projects/{project_id}/pictures/{image_id}"
 
 
 def detail_routes(database: Database) -> list[BaseRoute]:
-    """Return the route over one database."""
+    """Return the route of the details of an image, over one database."""
 
-    async def answer(request: Request) -> Response:
-        details = await run_in_threadpool(look, **request.path_params)
+    async def get(request: Request) -> Response:
+        details = await run_in_threadpool(details_of, **request.path_params)
         if details is None:
             return Response(status_code=404)
-        return JSONResponse(details, headers=PRIVATE)
+        return json_response(details)
 
-    def look(project_id: int, image_id: int) -> dict[str, Any] | None:
-        if max(project_id, image_id) >= _IDS:
+    def details_of(project_id: int, image_id: int) -> dict[str, Any] | None:
+        if max(project_id, image_id) > LARGEST_ID:
             return None
         with database.read() as session:
-            found = project_image(session, project_id, image_id)
+            image = project_image(session, project_id, image_id)
             places = provenance.provenance_of(session, project_id, [image_id])[image_id]
-        return None if found is None else {"facts": _facts(found), "places": [_place(p) for p in places]}
+        return None if image is None else {"facts": _facts(image), "places": [_place(p) for p in places]}
 
-    return [Route(detail_address("{project_id:int}", "{image_id:int}"), answer)]
+    return [Route(detail_address("{project_id:int}", "{image_id:int}"), get)]
 
 
 def hit_address(hit_id: int | str) -> str:
-    """Return where the details of a search's hit are served."""
+    """Return the path of the details of a search result."""
     return f"/studio/hits/{hit_id}"
 
 
 def hit_routes(database: Database) -> list[BaseRoute]:
-    """Return the route of what is known of a search's hit before it is kept."""
+    """Return the route of the details of a search result, over one database."""
 
-    async def answer(request: Request) -> Response:
-        details = await run_in_threadpool(look, request.path_params["hit_id"])
-        return Response(status_code=404) if details is None else JSONResponse(details, headers=PRIVATE)
+    async def get(request: Request) -> Response:
+        details = await run_in_threadpool(details_of, request.path_params["hit_id"])
+        return Response(status_code=404) if details is None else json_response(details)
 
-    def look(hit_id: int) -> dict[str, Any] | None:
-        if hit_id >= _IDS:
+    def details_of(hit_id: int) -> dict[str, Any] | None:
+        if hit_id > LARGEST_ID:
             return None
         with database.read() as session:
-            hit = search.hit(session, hit_id)
+            hit = search.find_hit(session, hit_id)
         if hit is None:
             return None
         size = _("{width} by {height} pixels").format(width=hit.width_px, height=hit.height_px)
         return {
             "facts": [_row(_("Size"), size)] if hit.width_px else [],
-            "places": [[row for row in _known(hit.provenance, hit.address) if row["text"]]],
+            "places": [[row for row in _known(hit.provenance, hit.url) if row["text"]]],
         }
 
-    return [Route(hit_address("{hit_id:int}"), answer)]
+    return [Route(hit_address("{hit_id:int}"), get)]
 
 
-def _facts(found: ProjectImage) -> list[dict[str, str]]:
-    size = _("{width} by {height} pixels").format(width=found.width_px, height=found.height_px)
+def _facts(image: ProjectImage) -> list[dict[str, str]]:
+    size = _("{width} by {height} pixels").format(width=image.width_px, height=image.height_px)
     return [
-        _row(_("Name"), found.name),
-        _row(_("Size"), f"{size}, {file_size(found.size_bytes)}"),
-        _row(_("Format"), found.format),
+        _row(_("Name"), image.name),
+        _row(_("Size"), f"{size}, {format_size(image.size_bytes)}"),
+        _row(_("Format"), image.format),
     ]
 
 
 def _place(place: ProvenanceRecord) -> list[dict[str, str]]:
-    own = place.kind in OWN
+    own = place.kind in OWN_WORK_KINDS
     rows = [
         *_known(place, place.address, unknown=_("own work") if own else _("unknown")),
-        _row(_("Came"), f"{moment(place.found_at)}, {way(place.kind)}"),
+        _row(_("Added"), f"{format_datetime(place.found_at)}, {provenance_title(place.kind)}"),
         _row(_("Robots rules"), place.robots),
     ]
     return [row for row in rows if row["text"]]
@@ -300,4 +272,4 @@ def _known(known: Provenance, address: str, unknown: str = "") -> list[dict[str,
 
 
 def _row(label: str, text: str, address: str = "") -> dict[str, str]:
-    return {"label": label, "text": text, "address": address if provenance.on_the_web(address) else ""}
+    return {"label": label, "text": text, "address": address if provenance.is_web_url(address) else ""}

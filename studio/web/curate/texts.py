@@ -1,27 +1,14 @@
-"""What the grid says: its panel, its tools, its tiles, its keys."""
+"""Texts of the labelling grid, its map, class dialog and history, by group as the scripts read them."""
 
+from studio.curate.image_issues import IMAGE_ISSUES
 from studio.i18n import _
-from studio.web.text import way
+from studio.images.provenance import PROVENANCE_KINDS
 
 Texts = dict[str, str | dict[str, str]]
-WAYS = (
-    "folder",
-    "archive",
-    "upload",
-    "camera",
-    "drawing",
-    "download",
-    "crawl",
-    "list",
-    "openverse",
-    "commons",
-    "visitor",
-)
-"""The kinds of provenance that have words for them; others are shown as they are."""
 
 
 def grid_texts() -> dict[str, Texts]:
-    """Return the texts by group, as the scripts ask for them."""
+    """Return the texts of the grid by group."""
     return {
         "grid": {"name": _("Labelling grid"), "images": _("Images")},
         "tile": _tile(),
@@ -32,16 +19,16 @@ def grid_texts() -> dict[str, Texts]:
             "rejected": _("Rejected"),
         },
         "side": {
-            "side": _("What to look at"),
+            "side": _("Filter images"),
             "states": _("Images"),
             "classes": _("Classes"),
-            "found": _("The studio found"),
+            "found": _("Analysis"),
             "edit": _("Edit"),
             "no_classes": _("None yet. Select images and type a name."),
-            "not_yet": _("Suggestions, doubts and copies stand here once the studio has looked through."),
+            "not_yet": _("Suggestions, label issues and duplicates appear here after the analysis."),
         },
-        "found": _found(),
-        "orders": _orders(),
+        "found": _result_titles(),
+        "orders": _sort_order_titles(),
         "tools": _tools(),
         "selected": _selected(),
         "chooser": {
@@ -51,8 +38,8 @@ def grid_texts() -> dict[str, Texts]:
             "make": _("Make the class “{name}”"),
             "none": _("No classes yet. Type the name of one."),
         },
-        "closer": _closer(),
-        "acts": _acts(),
+        "closer": _viewer(),
+        "acts": _operations(),
         "status": _status(),
         "hint": {
             "moved": {
@@ -63,7 +50,7 @@ def grid_texts() -> dict[str, Texts]:
                 "one": _("{count} more image belongs here."),
                 "many": _("{count} more images belong here."),
             },
-            "stale": _("Much has changed since this was read."),
+            "stale": _("Many labels have changed since this list was read."),
             "refresh": _("Refresh"),
             "nothing": _("No images here."),
             "clear": _("Show all images"),
@@ -77,55 +64,50 @@ def _tile() -> Texts:
         "unlabelled": _("unlabelled"),
         "rejected": _("rejected"),
         "labelled": _("labelled"),
-        "loading": _("being read"),
+        "loading": _("loading"),
         "gone": _("not in this project any more"),
         "suggestion": _("suggested: {name}, {share}"),
-        "doubt": _("doubtful; it might be {name}"),
-        "clash": _("somebody else decided differently: {name}"),
-        "copy": _("a copy of another image"),
-        "keeper": _("the best of its copies"),
+        "doubt": _("label issue: may be {name}"),
+        "clash": _("clash: somebody else labelled it {name}"),
+        "copy": _("duplicate of another image"),
+        "keeper": _("best of its duplicates"),
         "moved": _("no longer belongs here; it stays until you refresh"),
     }
 
 
-def _found() -> Texts:
+def _result_titles() -> Texts:
     return {
         "suggestion": _("Suggestions"),
         "next": _("Label next"),
-        "doubtful": _("Doubtful"),
+        "doubtful": _("Label issues"),
         "clash": _("Clashes"),
-        "copies": _("Copies"),
-        "blurred": _("Blurred"),
-        "dark": _("Dark"),
-        "blank": _("Blank"),
-        "small": _("Small"),
-        "shape": _("Odd shape"),
-        "far": _("Unlike all others"),
+        "copies": _("Duplicates"),
+        **{issue.name: issue.title() for issue in IMAGE_ISSUES},
     }
 
 
-def _orders() -> Texts:
+def _sort_order_titles() -> Texts:
     return {
         "newest": _("Newest first"),
         "oldest": _("Oldest first"),
-        "next": _("What to label next"),
-        "uncertain": _("Least certain first"),
-        "doubtful": _("Most doubtful first"),
-        "suggestion": _("Surest suggestions first"),
-        "spread": _("As different as can be"),
+        "next": _("Best to label next"),
+        "uncertain": _("Least confident first"),
+        "doubtful": _("Likeliest label issues first"),
+        "suggestion": _("Most confident suggestions first"),
+        "spread": _("Most diverse first"),
         "strongest": _("Strongest first"),
-        "group": _("Copies side by side"),
-        "alike": _("Most alike first"),
+        "group": _("Grouped by duplicates"),
+        "alike": _("Most similar first"),
     }
 
 
 def _tools() -> Texts:
     return {
-        "toolbar": _("What is shown, and tools"),
-        "order": _("Order"),
+        "toolbar": _("Sort order, filters and tools"),
+        "order": _("Sort order"),
         "text": _("Search names, titles, authors"),
         "filters": _("Filters"),
-        "source": _("Came"),
+        "source": _("Source"),
         "licence": _("Licence"),
         "split": _("Split"),
         "from": _("From"),
@@ -145,82 +127,82 @@ def _tools() -> Texts:
         "history": _("History"),
         "help": _("Keys"),
         "chosen": _("Chosen on the map"),
-        "alike": _("Like one image"),
-        "drop": _("Take this filter away"),
+        "alike": _("Similar to one image"),
+        "drop": _("Remove this filter"),
         "clear": _("Show all images"),
-        "sources": {kind: way(kind) for kind in WAYS},
-        "runs": _runs(),
+        "sources": {kind.name: kind.title for kind in PROVENANCE_KINDS.values()},
+        "runs": _run_result_titles(),
     }
 
 
-def _runs() -> dict[str, str]:
-    """Return what is said of images that are meant by a run."""
+def _run_result_titles() -> dict[str, str]:
+    """Return the titles of lists of images by a run's results."""
     return {
         "tested": _("Run {run}: its test images"),
-        "right": _("Run {run}: {true} that it recognised"),
-        "taken": _("Run {run}: {true} taken for {predicted}"),
-        "wrong": _("Run {run}: wrong answers"),
-        "added": _("Came in between runs {since} and {run}"),
-        "removed": _("Went between runs {since} and {run}"),
+        "right": _("Run {run}: {true}, predicted correctly"),
+        "taken": _("Run {run}: {true} predicted as {predicted}"),
+        "wrong": _("Run {run}: wrong predictions"),
+        "added": _("Added between runs {since} and {run}"),
+        "removed": _("Removed between runs {since} and {run}"),
         "relabelled": _("Relabelled between runs {since} and {run}"),
-        "moved": _("On another side of the split in run {run} than in {since}"),
+        "moved": _("In another split in run {run} than in {since}"),
         "mended": _("Right in run {run}, wrong in {since}"),
         "broken": _("Wrong in run {run}, right in {since}"),
-        "surest": _("Surest answers first"),
-        "as_found": _("As they were found"),
+        "surest": _("Most confident predictions first"),
+        "as_found": _("In the order of the run"),
     }
 
 
 def _selected() -> Texts:
     return {
-        "bar": _("With what is selected"),
+        "bar": _("Actions on the selection"),
         "selected": _("{count} selected"),
         "label": _("Label…"),
         "accept": _("Accept suggestions"),
         "reject": _("Reject"),
         "unlabel": _("Unlabel"),
-        "keep_best": _("Reject copies, keep ★"),
-        "keep_label": _("Keep what stands"),
+        "keep_best": _("Reject duplicates, keep ★"),
+        "keep_label": _("Keep the current label"),
         "use_other": _("Use the other label"),
         "all": _("Select all"),
         "none": _("Select none"),
     }
 
 
-def _closer() -> Texts:
+def _viewer() -> Texts:
     return {
         "name": _("Image"),
         "label": _("Label as"),
-        "before": _("Image before"),
+        "before": _("Previous image"),
         "next": _("Next image"),
         "reject": _("Reject"),
         "unlabel": _("Unlabel"),
         "undo": _("Undo"),
         "provenance": _("Provenance"),
-        "alike": _("More like this"),
+        "alike": _("Similar images"),
         "other": _("Other…"),
         "close": _("Close"),
-        "loading": _("Reading its provenance…"),
-        "lost": _("Its provenance could not be read. Close this, and look again."),
+        "loading": _("Loading its provenance…"),
+        "lost": _("Its provenance could not be read. Close this and open it again."),
         "places": _("Provenance"),
     }
 
 
-def _acts() -> Texts:
+def _operations() -> Texts:
     return {
         "images": {"one": _("{count} image"), "many": _("{count} images")},
         "unlabelled": _("Unlabelled"),
         "rejected": _("Rejected"),
         "accepted": _("Accepted: {act}"),
         "undone": _("Undone: {act}"),
-        "redone": _("Done again: {act}"),
+        "redone": _("Redone: {act}"),
         "much": _("many images"),
         "nothing_to_undo": _("There is nothing to undo."),
-        "nothing_to_redo": _("There is nothing to do again."),
+        "nothing_to_redo": _("There is nothing to redo."),
         "no_suggestion": _("Nothing is suggested here."),
-        "no_copies": _("None of these is a copy of an image that is kept."),
+        "no_copies": _("None of these is a duplicate of an image that is kept."),
         "refused": _("Not saved: {why}"),
-        "unknown": _("the studio did not take it. Reload the page and try again."),
+        "unknown": _("the studio did not accept it. Reload the page and try again."),
         "clash_one": _("Somebody else labelled {count} image meanwhile."),
         "clash_many": _("Somebody else labelled {count} images meanwhile."),
         "keep_theirs": _("Keep theirs"),
@@ -241,7 +223,7 @@ def _status() -> Texts:
         "away": _("The studio does not answer. Labels are kept in this browser and sent when it does."),
         "silent": _("The studio does not answer."),
         "secret": _("The studio asks for its secret again: reload the page and enter it. Labels are kept."),
-        "refused": _("The studio does not take labels now. They are kept in this browser and sent again."),
+        "refused": _("The studio does not accept labels now. They are kept in this browser and sent again."),
         "unkept": _("This browser's storage is full: keep this tab open until all is saved."),
         "notices": _("Notices"),
         "close": _("Close"),
@@ -253,34 +235,34 @@ def _keys() -> Texts:
         "title": _("Keys"),
         "close": _("Close"),
         "about": _(
-            "With images selected, a key is for all of them, else for the one in focus. A class can have a "
-            "letter of its own, which then goes before all others. Mouse: drag over images to select them, "
-            "drag selected ones onto a class, double click to look closer. Touch: hold to select."
+            "A key acts on all selected images, or else on the one in focus. A class can have a key of its "
+            "own, which takes precedence. Mouse: drag over images to select them, drag selected images "
+            "onto a class, double-click to enlarge. Touch: hold to select."
         ),
         "move": _("Move"),
         "ends": _("First, last image"),
-        "pages": _("A screen up, down"),
-        "select": _("Select, or not"),
+        "pages": _("One screen up, down"),
+        "select": _("Select or deselect"),
         "range": _("Select a range"),
-        "all": _("Select all that is shown"),
+        "all": _("Select all shown"),
         "clear": _("Select none"),
         "label": _("Label with a class"),
         "type": _("Any other letter: type a class"),
         "choose": _("Choose or make a class"),
-        "accept": _("Accept the suggestion, or what a doubtful label might be"),
+        "accept": _("Accept the suggestion, or the class of a label issue"),
         "accept_screen": _("Accept all suggestions on the screen"),
         "reject": _("Reject"),
-        "unlabel": _("Take the label away"),
+        "unlabel": _("Unlabel"),
         "undo": _("Undo"),
         "redo": _("Redo"),
-        "zoom": _("Look closer, and back"),
+        "zoom": _("Enlarge, and back"),
         "details": _("Details and provenance"),
         "help": _("This list"),
     }
 
 
-def more_texts() -> dict[str, Texts]:
-    """Return the texts by group: map, classes and history."""
+def dialog_texts() -> dict[str, Texts]:
+    """Return the texts of the map, the class dialog and the history by group."""
     return {"map": _map(), "classes": _classes(), "history": _history()}
 
 
@@ -288,31 +270,31 @@ def _map() -> Texts:
     return {
         "map": _("Map of the images"),
         "help": _(
-            "Images that look alike lie close together. Drag or press the arrows to move, turn the wheel "
-            "or press + and - to come closer, 0 for the whole map, Enter for the image in the middle. To "
-            "circle images with the lasso, press Shift and drag, or L."
+            "Similar images lie close together. Drag or press the arrows to move, turn the wheel or press + "
+            "and - to zoom, 0 for the whole map, Enter for the image in the middle. To select images with "
+            "the lasso, press Shift and drag, or L."
         ),
-        "loading": _("Reading the map…"),
-        "none_yet": _("There is no map yet. It is drawn when the studio has looked through the images."),
+        "loading": _("Loading the map…"),
+        "none_yet": _("There is no map yet. It is drawn when the images have been analysed."),
         "unread": _("The map could not be read. The studio may be busy or stopped; try again."),
-        "again": _("Look again"),
+        "again": _("Try again"),
         "lasso": _("Lasso"),
         "lasso_help": _("Draw a line around images to select them. Also: Shift and drag."),
-        "select_seen": _("Select what is in sight"),
+        "select_seen": _("Select visible images"),
         "clear": _("Clear"),
-        "in_sight": _("{seen} of {count} images in sight"),
+        "in_sight": _("{seen} of {count} images visible"),
         "selected": {
             "one": _("{count} image selected in the grid"),
             "many": _("{count} images selected in the grid"),
         },
-        "none_inside": _("There is no image in that which the legend shows."),
-        "closer": _("Closer"),
-        "farther": _("Farther"),
-        "reset": _("The whole map"),
+        "none_inside": _("No image inside has a class that the legend shows."),
+        "closer": _("Zoom in"),
+        "farther": _("Zoom out"),
+        "reset": _("Show the whole map"),
         "gone": _("not in this project any more"),
         "legend": _("Classes"),
         "legend_help": _(
-            "Point at a class to see it alone; click to hide or show it. What is hidden is not selected."
+            "Point at a class to see it alone; click to hide or show it. Hidden images are not selected."
         ),
         "all": _("Show all"),
         "only": _("Only"),
@@ -376,7 +358,7 @@ def _history() -> Texts:
     return {
         "history": _("History"),
         "close": _("Close"),
-        "reading": _("Reading the history…"),
+        "reading": _("Loading the history…"),
         "nothing": _("Nothing has been labelled yet."),
         "unread": _("The history could not be read. The studio may be busy or stopped; try again below."),
         "earlier": _("Earlier"),

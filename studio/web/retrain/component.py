@@ -1,32 +1,31 @@
-"""The board of a project's runs: curves, list, results and differences, as one component."""
+"""The panel of a project's runs: curves, table, results and comparison, as one component."""
 
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-import streamlit as st
-
 from studio.datasets.projects import Project
 from studio.i18n import _
+from studio.web.assets import register_component
 
 Texts = dict[str, Any]
 
 
 def texts() -> dict[str, Texts]:
-    """Return the texts by part, as the scripts ask for them."""
+    """Return the texts by part of the panel."""
     return {
         "curves": _curves(),
         "table": {
             "runs": _("Runs"),
             "run": _("Run"),
-            "draw": _("Draw its curves"),
-            "draw_run": _("Draw the curves of {run}"),
+            "draw": _("Show curves"),
+            "draw_run": _("Show the curves of {run}"),
             "filter": _("Filter runs"),
             "count": {"one": _("{count} run"), "many": _("{count} runs")},
             "some": _("{shown} of {count} runs"),
-            "same": _("The same for all: {settings}"),
+            "same": _("Same in all runs: {settings}"),
             "deleted": {"one": _("{count} deleted run"), "many": _("{count} deleted runs")},
-            "bring_back": _("Bring back"),
+            "bring_back": _("Restore"),
         },
         "results": _results(),
         "difference": _difference(),
@@ -41,16 +40,16 @@ def texts() -> dict[str, Texts]:
             "open": _("Open TensorBoard"),
             "starting": _("Starting TensorBoard…"),
             "help": _(
-                "The same runs with histograms, the graph and hyperparameters. It runs on the studio's own "
-                "machine and can be opened there only."
+                "TensorBoard shows these runs with histograms, the graph and hyperparameters. It opens only "
+                "on the computer that runs the studio."
             ),
-            "at": _("TensorBoard is at {address}"),
+            "at": _("TensorBoard: {address}"),
         },
         "acts": {
             "deleted": _("{run} was deleted."),
             "undo": _("Undo"),
-            "rerun": _("{run} is done again, with the same images and settings."),
-            "away": _("The studio does not answer. Trying again; nothing is lost."),
+            "rerun": _("{run} is trained again with the same images and settings."),
+            "away": _("The studio does not answer. Trying again; your work is saved."),
             "close": _("Close"),
         },
     }
@@ -64,8 +63,8 @@ def _curves() -> Texts:
         "training": _("training"),
         "validation": _("validation"),
         "smoothing": _("Smoothing"),
-        "raw": _("as measured too"),
-        "axis": _("Along"),
+        "raw": _("Show raw values"),
+        "axis": _("X axis"),
         "step": _("steps"),
         "time": _("time"),
         "whole": _("Show all"),
@@ -77,11 +76,11 @@ def _curves() -> Texts:
         "seconds": _("{count} s"),
         "minutes": _("{count} min"),
         "hours": _("{count} h"),
-        "untimed": _("No times are known of: {runs}"),
-        "nothing": _("No points yet. They come as soon as training begins."),
+        "untimed": _("No times were recorded for: {runs}"),
+        "nothing": _("No points yet. They appear when training starts."),
         "help": _(
-            "Point at a curve to read it, drag across it to zoom, double-click to see all. With the "
-            "keyboard: arrows read, + and - zoom, 0 shows all."
+            "Point at a curve to read its values, drag to zoom, double-click to show all. Keyboard: arrow "
+            "keys read values, + and - zoom, 0 shows all."
         ),
     }
 
@@ -94,57 +93,55 @@ def _results() -> Texts:
         "rerun_help": _("With the same images, labels, splits and settings"),
         "remove": _("Delete"),
         "compare": _("Compare with"),
-        "nothing": _("nothing"),
-        "loading": _("Reading its results…"),
+        "nothing": _("none"),
+        "loading": _("Loading results…"),
         "unfinished": {
-            "queued": _("It waits for its turn."),
-            "running": _("It is being trained. Its results stand here when it has ended."),
-            "stopped": _("It was stopped and has no results. Continue it above, or delete it."),
-            "failed": _("It failed and has no results."),
+            "queued": _("This run is waiting for other jobs."),
+            "running": _("This run is training. Its results appear here when it ends."),
+            "stopped": _("This run was stopped and has no results. Continue it above, or delete it."),
+            "failed": _("This run failed and has no results."),
         },
         "accuracy": _("Test accuracy"),
-        "between": _("95% interval {low} to {high}"),
-        "interval": _("95% interval"),
+        "between": _("95% CI {low} to {high}"),
+        "interval": _("95% CI"),
         "tested": _("Test images"),
-        "clean": _("After copies are taken out"),
-        "clean_of": {"one": _("of {count} image,"), "many": _("of {count} images,")},
+        "clean": _("Accuracy without near-duplicates"),
+        "clean_of": {"one": _("{count} image,"), "many": _("{count} images,")},
         "calibration": _("Calibration error"),
-        "calibration_help": _("how far sureness and accuracy are apart"),
-        "classes": _("Each class on the test images"),
+        "calibration_help": _("mean difference of confidence and accuracy"),
+        "classes": _("Results by class"),
         "class": _("Class"),
         "precision": _("Precision"),
         "recall": _("Recall"),
         "average": _("Average precision"),
         "images": _("Images"),
         "confusion": _("Confusion matrix"),
-        "confusion_help": _("Rows are true classes, columns what it said. A number opens its images."),
-        "axes": _("true ↓  said →"),
-        "cell_right": _("{count} of {true} recognised, {share}"),
-        "cell_wrong": _("{count} of {true} taken for {predicted}, {share}"),
-        "wrong": _("Wrong answers"),
-        "wrong_count": {"one": _("{count} wrong answer"), "many": _("{count} wrong answers")},
-        "wrong_help": _("Those first of which it was surest: a wrong label is likeliest there."),
-        "none_wrong": _("It got every test image right."),
+        "confusion_help": _("Rows: true classes. Columns: predicted classes. A number opens its images."),
+        "axes": _("true ↓  predicted →"),
+        "cell_right": _("{count} of {true} predicted correctly, {share}"),
+        "cell_wrong": _("{count} of {true} predicted as {predicted}, {share}"),
+        "wrong": _("Wrong predictions"),
+        "wrong_count": {"one": _("{count} wrong prediction"), "many": _("{count} wrong predictions")},
+        "wrong_help": _("Most confident first: check their labels."),
+        "none_wrong": _("All test images were predicted correctly."),
         "all_wrong": {
-            "one": _("Open it in the labelling grid"),
-            "many": _("Open all {count} in the labelling grid"),
+            "one": _("Open it in Curate"),
+            "many": _("Open all {count} in Curate"),
         },
-        "mistake": _("{name}: {true}, taken for {predicted} with {score}"),
-        "truly": _("is {true}"),
-        "precision_recall": _("Precision and recall"),
+        "mistake": _("{name}: {true}, predicted as {predicted} with {score}"),
+        "truly": _("true: {true}"),
+        "precision_recall": _("Precision-recall curves"),
         "precision_recall_help": _(
-            "For each class as fewer and more images are taken for it. Right and high is good."
+            "One curve per class, over all thresholds. Closer to the top right is better."
         ),
-        "reliability": _("Reliability"),
-        "reliability_help": _(
-            "How often it is right where it is so sure; on the line it is as sure as it should be."
-        ),
-        "confidence": _("Sureness"),
-        "right": _("Right"),
-        "bin": _("{low} to {high} sure: {accuracy} right, {count} images"),
+        "reliability": _("Reliability diagram"),
+        "reliability_help": _("Accuracy by confidence. On the diagonal, the confidence is well calibrated."),
+        "confidence": _("Confidence"),
+        "right": _("Accuracy"),
+        "bin": _("confidence {low} to {high}: accuracy {accuracy}, {count} images"),
         "slices": _("By source"),
         "source": _("Source"),
-        "facts": _("How it was made"),
+        "facts": _("Training details"),
     }
 
 
@@ -157,10 +154,10 @@ def _difference() -> Texts:
             "many": _("{count} other settings are the same."),
         },
         "all_alike": _("All settings are the same."),
-        "images": _("What changed in the images"),
-        "same_images": _("Both learnt from the same images with the same labels, and answer alike."),
-        "added": {"one": _("{count} image came in"), "many": _("{count} images came in")},
-        "removed": {"one": _("{count} image went"), "many": _("{count} images went")},
+        "images": _("Changes of the images"),
+        "same_images": _("Both runs have the same images, labels, splits and predictions."),
+        "added": {"one": _("{count} image was added"), "many": _("{count} images were added")},
+        "removed": {"one": _("{count} image was removed"), "many": _("{count} images were removed")},
         "relabelled": {
             "one": _("{count} image was relabelled"),
             "many": _("{count} images were relabelled"),
@@ -170,14 +167,14 @@ def _difference() -> Texts:
             "many": _("{count} images changed their split"),
         },
         "mended": {
-            "one": _("{count} test image is right now"),
-            "many": _("{count} test images are right now"),
+            "one": _("{count} test image is now correct"),
+            "many": _("{count} test images are now correct"),
         },
         "broken": {
-            "one": _("{count} test image is wrong now"),
-            "many": _("{count} test images are wrong now"),
+            "one": _("{count} test image is now wrong"),
+            "many": _("{count} test images are now wrong"),
         },
-        "each_class": _("What that did to each class"),
+        "each_class": _("Changes by class"),
         "class": _("Class"),
         "recall": _("Recall"),
         "precision": _("Precision"),
@@ -185,46 +182,24 @@ def _difference() -> Texts:
     }
 
 
-_HERE = Path(__file__).with_name("frontend")
-_SHARED = Path(__file__).parents[1] / "curate" / "frontend"
-_SCRIPTS = (
-    _SHARED / "dom.js",
-    _SHARED / "colours.js",
-    *(
-        _HERE / f"{name}.js"
-        for name in (
-            "smoothing",
-            "curve_store",
-            "scale",
-            "plot",
-            "curves",
-            "run_table",
-            "result_charts",
-            "results",
-            "difference",
-            "naming",
-            "board",
-        )
-    ),
-)
-"""In the order in which they stand in the one module that they are."""
-_component = st.components.v2.component(
+_FRONTEND = Path(__file__).with_name("frontend")
+_component = register_component(
     "retraining",
     html='<div class="home"></div>',
-    css=(_HERE / "retraining.css").read_text(encoding="utf-8"),
-    js="\n".join(path.read_text(encoding="utf-8") for path in _SCRIPTS),
+    css=_FRONTEND / "runs_panel.css",
+    entry=_FRONTEND / "runs_panel.js",
 )
 
 
-def retraining(project: Project, *, stamp: str, key: str) -> None:
-    """Draw the board of a project's runs. It asks the studio by itself.
+def draw_runs(project: Project, *, stamp: str, key: str) -> None:
+    """Draw the panel of a project's runs. It fetches what it shows from the studio's routes.
 
-    stamp: another one where the page knows that a run has begun or ended.
+    stamp: changes when a run starts or ends, so that the panel updates at once.
     """
     _component(
         key=key,
         data={
-            # A browser knows a studio by its address only; another data folder has the same numbers.
+            # For keys in the browser's storage: projects of another data folder have the same ids.
             "place": f"{project.id}-{project.created_at.timestamp():.0f}",
             "base": f"/studio/projects/{project.id}",
             "curate": f"/curate?{urlencode({'project': project.name})}",

@@ -1,4 +1,4 @@
-"""The real TensorBoard on a project's runs: started when asked for, ended with us."""
+"""TensorBoard processes: one per project, started on request and ended with the server."""
 
 import json
 import re
@@ -10,77 +10,81 @@ from dataclasses import dataclass
 from studio.errors import ServerError
 from studio.i18n import _
 from studio.process import start_module
-from studio.retrain.run_folder import SUMMARIES
+from studio.retrain.run_folder import SUMMARIES_DIR
 from studio.settings import Settings
 
-_MOST_RUNS = 200
-"""A command line has an end, on Windows after 32,767 letters."""
-_MOST_BOARDS = 3
-"""Each takes a hundred megabytes and more; the oldest makes room."""
-_PATIENCE_S = 90
+_MAX_RUNS = 200
+"""The length of a command line is limited, on Windows to 32,767 characters."""
+_MAX_PROCESSES = 3
+"""Each takes 100 MB and more; the oldest is ended for a new one."""
+_START_TIMEOUT_S = 90
 _RELOAD_S = 3
-_PARTING = re.compile(r"[,:/\\\x00-\x1f]")
+_SEPARATORS = re.compile(r"[,:/\\\x00-\x1f]")
 
-RunOnBoard = tuple[str, str]
-"""What a run is called, unlike all others, and its folder's name."""
+TitledRun = tuple[str, str]
+"""The unique title of a run, and the name of its folder."""
 
 
 @dataclass
-class _Board:
+class _Process:
     process: subprocess.Popen[str]
-    address: str
-    runs: str
+    url: str
+    logdir_spec: str
 
 
 class TensorBoards:
-    """At most one TensorBoard a project, each a process of its own that ends when this one does."""
+    """Running TensorBoard processes, at most one per project; they end when this process does."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._boards: dict[int, _Board] = {}
+        self._processes: dict[int, _Process] = {}
         self._lock = threading.Lock()
 
-    def address(self, project_id: int, runs: Sequence[RunOnBoard]) -> str:
-        """Return where TensorBoard shows these runs, the newest first, and start it unless it does already.
+    def url(self, project_id: int, runs: Sequence[TitledRun]) -> str:
+        """Return the URL of a TensorBoard that shows these runs; start it unless it is running.
 
-        Takes seconds. Raises ServerError where it does not start, or there is nothing to show.
+        runs: newest first. Takes seconds. Raises ServerError where it does not start or no run can be shown.
         """
-        wanted = self._wanted(runs)
+        logdir_spec = self._logdir_spec(runs)
         with self._lock:
-            board = self._boards.pop(project_id, None)
-            if board is not None and (board.process.poll() is not None or board.runs != wanted):
-                _end(board)
-                board = None
-            if board is None:
-                while len(self._boards) >= _MOST_BOARDS:
-                    _end(self._boards.pop(next(iter(self._boards))))
-                board = self._started(wanted)
-            self._boards[project_id] = board
-            return board.address
+            running = self._processes.pop(project_id, None)
+            if running is not None and (
+                running.process.poll() is not None or running.logdir_spec != logdir_spec
+            ):
+                _end(running)
+                running = None
+            if running is None:
+                while len(self._processes) >= _MAX_PROCESSES:
+                    _end(self._processes.pop(next(iter(self._processes))))
+                running = self._start(logdir_spec)
+            self._processes[project_id] = running
+            return running.url
 
     def stop(self) -> None:
-        """End them all."""
+        """End all processes."""
         with self._lock:
-            for board in self._boards.values():
-                _end(board)
-            self._boards.clear()
+            for running in self._processes.values():
+                _end(running)
+            self._processes.clear()
 
-    def _wanted(self, runs: Sequence[RunOnBoard]) -> str:
-        there = [
-            f"{' '.join(_PARTING.sub(' ', name).split())}:{folder}/{SUMMARIES}"
+    def _logdir_spec(self, runs: Sequence[TitledRun]) -> str:
+        parts = [
+            f"{' '.join(_SEPARATORS.sub(' ', name).split())}:{folder}/{SUMMARIES_DIR}"
             for name, folder in runs
-            if (self._settings.runs_dir / folder / SUMMARIES).is_dir()
+            if (self._settings.runs_dir / folder / SUMMARIES_DIR).is_dir()
         ]
-        if not there:
-            raise ServerError(_("There is nothing for TensorBoard to show yet. Wait until a run has begun."))
-        return ",".join(there[:_MOST_RUNS])
+        if not parts:
+            raise ServerError(
+                _("There is nothing for TensorBoard to show yet. Wait until training has started.")
+            )
+        return ",".join(parts[:_MAX_RUNS])
 
-    def _started(self, wanted: str) -> _Board:
+    def _start(self, logdir_spec: str) -> _Process:
         process = start_module("studio.web.retrain.tensorboard_child", self._settings, stdout=subprocess.PIPE)
-        # Port 0: a free one, chosen by the system. Loopback, for TensorBoard asks nobody for a secret.
+        # Port 0: a free port, chosen by the system. Loopback only: TensorBoard has no authentication.
         arguments = [
             "--logdir_spec",
-            wanted,
+            logdir_spec,
             "--host",
             "127.0.0.1",
             "--port",
@@ -88,29 +92,29 @@ class TensorBoards:
             "--reload_interval",
             str(_RELOAD_S),
         ]
-        lost_patience = threading.Timer(_PATIENCE_S, process.kill)
-        lost_patience.start()
+        kill_timer = threading.Timer(_START_TIMEOUT_S, process.kill)
+        kill_timer.start()
         try:
-            asked = {"folder": str(self._settings.runs_dir), "arguments": arguments}
+            message = {"folder": str(self._settings.runs_dir), "arguments": arguments}
             assert process.stdin is not None and process.stdout is not None  # noqa: S101 - as it was started
-            process.stdin.write(json.dumps(asked) + "\n")
+            process.stdin.write(json.dumps(message) + "\n")
             process.stdin.flush()
-            address = process.stdout.readline().strip()
+            url = process.stdout.readline().strip()
         except OSError:
-            address = ""  # it was gone before it could be asked
+            url = ""  # the process ended before it read its arguments
         finally:
-            lost_patience.cancel()
-        if not address.startswith("http://"):
+            kill_timer.cancel()
+        if not url.startswith("http://"):
             process.kill()
             process.wait()
             raise ServerError(
-                _("TensorBoard did not start; {path} says why.").format(
+                _("TensorBoard did not start. See {path} for the reason.").format(
                     path=self._settings.logs_dir / "tensorboard_child.log"
                 )
             )
-        return _Board(process, address, wanted)
+        return _Process(process, url, logdir_spec)
 
 
-def _end(board: _Board) -> None:
-    board.process.kill()
-    board.process.wait()
+def _end(running: _Process) -> None:
+    running.process.kill()
+    running.process.wait()

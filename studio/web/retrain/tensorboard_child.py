@@ -1,7 +1,7 @@
-"""The process in which TensorBoard runs: `python -m studio.web.retrain.tensorboard_child`.
+"""TensorBoard in a process of its own: `python -m studio.web.retrain.tensorboard_child`.
 
-Its first line of standard input is JSON: {"folder", "arguments"}. It answers with one line, its address, on
-standard output. When standard input ends, the studio is gone and so is TensorBoard.
+The first line of standard input is JSON: {"folder", "arguments"}. The process writes one line, its URL, to
+standard output. It ends when standard input does, which is when the studio ends.
 """
 
 import json
@@ -11,22 +11,22 @@ import threading
 
 
 def main() -> None:
-    """Start TensorBoard with the arguments of its own command, and stay until standard input ends."""
-    asked = json.loads(sys.stdin.readline())
-    threading.Thread(target=_end_with_the_studio, daemon=True).start()
-    # Run folders are named from here, so that no comma or colon in the data folder's own path is taken for
-    # one of those that part them.
-    os.chdir(asked["folder"])
+    """Run TensorBoard with the arguments of its command line until standard input ends."""
+    message = json.loads(sys.stdin.readline())
+    threading.Thread(target=_exit_with_studio, daemon=True).start()
+    # Run folders are relative to this folder: a comma or colon in its path would be read as a separator of
+    # --logdir_spec.
+    os.chdir(message["folder"])
     from tensorboard.program import TensorBoard
 
-    board = TensorBoard()
-    board.configure(argv=["tensorboard", *asked["arguments"]])
-    address = board.launch()
-    print(address, flush=True)
+    tensorboard = TensorBoard()
+    tensorboard.configure(argv=["tensorboard", *message["arguments"]])
+    url = tensorboard.launch()
+    print(url, flush=True)
     threading.Event().wait()
 
 
-def _end_with_the_studio() -> None:
+def _exit_with_studio() -> None:
     sys.stdin.read()
     os._exit(0)
 

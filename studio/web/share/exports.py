@@ -1,4 +1,4 @@
-"""The part of a page where a model is exported: which forms, how far it is, and how near each came."""
+"""The Export section of the Share page: choose formats, watch the job, download, compare parity."""
 
 import streamlit as st
 
@@ -9,14 +9,14 @@ from studio.jobs.queue import Job
 from studio.retrain.runs.run_records import RunSummary
 from studio.settings import settings
 from studio.share import tasks
-from studio.share.exports.format import Format
-from studio.share.exports.formats import FORMATS
+from studio.share.exports.export_format import ExportFormat
+from studio.share.exports.formats import EXPORT_FORMATS
 from studio.share.exports.parity import Parity
 from studio.share.tasks import ModelExport
 from studio.web.curate.export import model_export_address
-from studio.web.jobs_panel import ended_badly, watch
+from studio.web.jobs_panel import draw_failure, watch_jobs
 from studio.web.state import database, now
-from studio.web.text import file_size, percent, plain
+from studio.web.text import escape_markdown, format_percent, format_size
 
 _POINTS = 100
 _CSS = """
@@ -27,127 +27,133 @@ _CSS = """
 """
 
 
-def draw(here: Project, run: RunSummary) -> None:
-    """Draw the exports of a finished run, and the form that asks for more."""
+def draw(project: Project, run: RunSummary) -> None:
+    """Draw the exports of a finished run and the choice of formats for a new one."""
     st.subheader(_("Export"), anchor=False)
     st.markdown(
         _(
-            "Every form answers with the same pixels, and is measured against this model on its test "
-            "images before it is handed out. With each come a README, a model card, and whose the "
-            "images are."
+            "Every format uses the same preprocessing, and its parity with this model is measured on the "
+            "test images. Each export has a README, a model card and the attribution of the images."
         )
     )
     with st.container():
-        job = watch(here.id, {"export_model"})
-    _form(here, run, busy=job is not None and job.live)
+        job = watch_jobs(project.id, {"export_model"})
+    _format_picker(project, run, busy=job is not None and job.live)
     if job is not None:
-        _ended(job, run)
-    found = tasks.model_exports(settings().exports_dir, here.id, run.id)
-    if found:
-        _table(here, run, found)
+        _job_errors(job, run)
+    exports = tasks.list_model_exports(settings().exports_dir, project.id, run.id)
+    if exports:
+        _table(project, run, exports)
 
 
-def _form(here: Project, run: RunSummary, *, busy: bool) -> None:
+def _format_picker(project: Project, run: RunSummary, *, busy: bool) -> None:
     chosen = st.pills(
-        _("Forms"),
-        list(FORMATS),
+        _("Formats"),
+        list(EXPORT_FORMATS),
         selection_mode="multi",
-        format_func=lambda name: FORMATS[name].title,
-        key=f"forms-{here.id}",
+        format_func=lambda name: EXPORT_FORMATS[name].title,
+        key=f"export-formats-{project.id}",
     )
-    for name in chosen:
-        st.caption(f"**{plain(FORMATS[name].title)}**: {plain(FORMATS[name].what_for)}")
+    for export_format in map(EXPORT_FORMATS.__getitem__, chosen):
+        st.caption(f"**{escape_markdown(export_format.title)}**: {escape_markdown(export_format.purpose)}")
     with st.container(horizontal=True, key="export-model"):
         if st.button(
             _("Export"), type="primary", icon=":material/ios_share:", disabled=busy or not chosen, key="some"
         ):
-            _ask(here, run, chosen)
-        if st.button(_("All of them"), disabled=busy, key="all"):
-            _ask(here, run, list(FORMATS))
+            _start(project, run, chosen)
+        if st.button(_("Export all"), disabled=busy, key="all"):
+            _start(project, run, list(EXPORT_FORMATS))
 
 
-def _ask(here: Project, run: RunSummary, names: list[str]) -> None:
+def _start(project: Project, run: RunSummary, names: list[str]) -> None:
     try:
-        tasks.export_model(database(), here.id, run.id, names, now())
+        tasks.enqueue_model_export(database(), project.id, run.id, names, now())
     except StudioError as error:
-        st.warning(plain(str(error)))
+        st.warning(escape_markdown(str(error)))
     else:
         st.rerun()
 
 
-def _ended(job: Job, run: RunSummary) -> None:
-    ended_badly(job)
+def _job_errors(job: Job, run: RunSummary) -> None:
+    draw_failure(job)
     result = job.result or {}
     if result.get("run_id") != run.id:
         return
-    for name, why in result.get("failed", {}).items():
-        title = FORMATS[name].title if name in FORMATS else name
-        st.error(f"**{plain(title)}**: {plain(why)}", icon=":material/error:")
+    for name, message in result.get("failed", {}).items():
+        title = EXPORT_FORMATS[name].title if name in EXPORT_FORMATS else name
+        st.error(f"**{escape_markdown(title)}**: {escape_markdown(message)}", icon=":material/error:")
 
 
-def _table(here: Project, run: RunSummary, found: dict[str, ModelExport]) -> None:
+def _table(project: Project, run: RunSummary, exports: dict[str, ModelExport]) -> None:
     heads = (
-        _("Form"),
+        _("Format"),
         "",
-        _("Agrees"),
+        _("Agreement"),
         _("Largest difference"),
         _("Accuracy before → after"),
         _("Size"),
         _("ms an image"),
     )
-    rows = [_row(here, run, FORMATS[name], export) for name, export in found.items()]
+    rows = [_table_row(project, run, EXPORT_FORMATS[name], export) for name, export in exports.items()]
     rule = ["---", "---", *["---:"] * (len(heads) - 2)]
     st.html(_CSS)
     with st.container(key="model-exports"):
         st.markdown("\n".join("| " + " | ".join(cells) + " |" for cells in (heads, rule, *rows)))
-    asked = max(export.parity.n for export in found.values())
+    test_images = max(export.parity.n for export in exports.values())
     st.caption(
         _(
-            "On {images} that the model was not trained on, one at a time: how often both name the same "
-            "class, and how far a probability is apart at most. In brackets: the time of the model itself. "
+            "Measured on {images}, one at a time. Agreement: how often the export and the model predict the "
+            "same class. Largest difference: of a probability. In brackets: the model's own time. "
             "TensorFlow and Keras use all cores, the others one."
-        ).format(images=counted("{count} test image", "{count} test images", asked))
+        ).format(images=counted("{count} test image", "{count} test images", test_images))
     )
-    for name, export in found.items():
-        if export.parity.loses_much and export.parity.lost is not None:
+    for name, export in exports.items():
+        if export.parity.loses_accuracy and export.parity.accuracy_loss is not None:
             st.error(
-                _("{form} loses {points} points of accuracy. Choose another form if that matters.").format(
-                    form=plain(FORMATS[name].title), points=f"{export.parity.lost * _POINTS:.1f}"
+                _(
+                    "{format} loses {points} points of accuracy. Choose another format if that matters."
+                ).format(
+                    format=escape_markdown(EXPORT_FORMATS[name].title),
+                    points=f"{export.parity.accuracy_loss * _POINTS:.1f}",
                 ),
                 icon=":material/trending_down:",
             )
     if st.button(_("Delete these files"), icon=":material/delete:", type="tertiary", key="delete-exports"):
-        _remove(here, run, found)
+        _delete(project, run, list(exports))
 
 
-def _row(here: Project, run: RunSummary, form: Format, export: ModelExport) -> tuple[str, ...]:
+def _table_row(
+    project: Project, run: RunSummary, export_format: ExportFormat, export: ModelExport
+) -> tuple[str, ...]:
     parity = export.parity
-    address = model_export_address(here.id, run.id, form.name)
+    url = model_export_address(project.id, run.id, export_format.name)
     return (
-        plain(form.title),
-        f"[{_('Download')}]({address})",
-        percent(parity.agreement),
-        "—" if parity.largest_difference is None else plain(_difference(parity.largest_difference)),
-        _accuracy(parity),
-        plain(file_size(parity.size_bytes)),
+        escape_markdown(export_format.title),
+        f"[{_('Download')}]({url})",
+        format_percent(parity.agreement),
+        "—"
+        if parity.largest_difference is None
+        else escape_markdown(_difference_text(parity.largest_difference)),
+        _accuracy_text(parity),
+        escape_markdown(format_size(parity.size_bytes)),
         "—" if parity.ms is None or parity.ms_before is None else f"{parity.ms:.1f} ({parity.ms_before:.1f})",
     )
 
 
-def _difference(value: float) -> str:
+def _difference_text(value: float) -> str:
     return _("below 0.00001") if 0 < value < 1e-5 else f"{value:.5f}".rstrip("0").rstrip(".")  # noqa: PLR2004
 
 
-def _accuracy(parity: Parity) -> str:
-    said = f"{percent(parity.accuracy_before)} → {percent(parity.accuracy_after)}"
-    return f":red[**{said}**]" if parity.loses_much else said
+def _accuracy_text(parity: Parity) -> str:
+    text = f"{format_percent(parity.accuracy_before)} → {format_percent(parity.accuracy_after)}"
+    return f":red[**{text}**]" if parity.loses_accuracy else text
 
 
-def _remove(here: Project, run: RunSummary, found: dict[str, ModelExport]) -> None:
+def _delete(project: Project, run: RunSummary, names: list[str]) -> None:
     try:
-        for name in found:
-            tasks.remove_model_export(settings().exports_dir, here.id, run.id, name)
+        for name in names:
+            tasks.remove_model_export(settings().exports_dir, project.id, run.id, name)
     except StudioError as error:
-        st.warning(plain(str(error)))
+        st.warning(escape_markdown(str(error)))
     else:
         st.rerun()

@@ -1,4 +1,4 @@
-"""The runs of a project that have a model, for the pages that begin with choosing one."""
+"""The choice of a run with a model, for the pages Predict and Share."""
 
 from collections.abc import Sequence
 
@@ -8,24 +8,24 @@ from studio.datasets.projects import Project
 from studio.i18n import _
 from studio.retrain.runs import run_records
 from studio.retrain.runs.run_records import RunSummary
-from studio.web.layout import go
+from studio.web.layout import open_page
 from studio.web.state import database
-from studio.web.text import moment, percent
+from studio.web.text import format_datetime, format_percent
 
 
-def finished_runs(here: Project) -> Sequence[RunSummary]:
-    """Return them, the newest first. Where there is none yet, say so and stop the page."""
+def finished_runs(project: Project) -> Sequence[RunSummary]:
+    """Return a project's runs that have a model, the newest first. Stop the page if there is none."""
     with database().read() as session:
-        finished = [run for run in run_records.runs(session, here.id) if run.evaluation is not None]
+        finished = [run for run in run_records.list_runs(session, project.id) if run.evaluation is not None]
     if not finished:
-        st.info(_("There is no trained model in this project yet."), icon=":material/model_training:")
+        st.info(_("This project has no trained model. Train one first."), icon=":material/model_training:")
         if st.button(_("Retrain"), type="primary"):
-            go("retrain", here.name)
+            open_page("retrain", project.name)
         st.stop()
     return finished
 
 
 def run_title(run: RunSummary) -> str:
-    """Return what a run is called where one is chosen: its name, when it was, how right it is."""
+    """Return a run's title in the choice: its name, start and accuracy."""
     accuracy = None if run.evaluation is None else run.evaluation.accuracy
-    return " · ".join(filter(None, (run.name, moment(run.created_at), percent(accuracy))))
+    return " · ".join(filter(None, (run.name, format_datetime(run.created_at), format_percent(accuracy))))

@@ -1,4 +1,4 @@
-"""What the visitor makes of answers: limits of size and time, redirects, packings, faults, and its end."""
+"""The fetcher: size and time limits, redirects, content encodings, errors and closing."""
 
 import gzip
 import os
@@ -16,27 +16,37 @@ from typing import Any
 
 import pytest
 
-from studio.collect.web.fetcher import Answer, Limits, Visitor
-from studio.collect.web.rate_limits import VisitEnded
+from studio.collect.web.fetcher import Fetcher, FetchLimits, FetchResult
+from studio.collect.web.rate_limits import FetcherClosed
 from studio.errors import ImageRefused
-from studio.images.reasons import SkipReason
-from tests.collect.web.listener import Answering, Line, Listener, chunked, head, leading_to, reply
+from studio.images.skip_reasons import SkipReason
+from tests.collect.web.loopback_server import (
+    LoopbackServer,
+    ServerConnection,
+    ServerReply,
+    chunked_reply,
+    head,
+    redirect_to,
+    reply,
+)
 
 AGENT = "retrain-studio/test (+test@example.org)"
 LOOPBACK = frozenset({"127.0.0.1"})
-SHORT = Limits(first_byte_s=0.5, total_s=1.0)
+SHORT = FetchLimits(first_byte_s=0.5, total_s=1.0)
 """For what never comes; what does come may take its time on a busy machine."""
-NORMAL = Limits()
+NORMAL = FetchLimits()
 CERTIFICATES = Path(__file__).parent / "certificates"
 
 
-def visiting(**made: Any) -> Visitor:
-    return Visitor(**{"agent": AGENT, "allowed_hosts": LOOPBACK, "delay_s": 0, **made})
+def make_fetcher(**made: Any) -> Fetcher:
+    return Fetcher(**{"agent": AGENT, "allowed_hosts": LOOPBACK, "delay_s": 0, **made})
 
 
-def refused(listener: Listener, path: str = "/x", *, limits: Limits = NORMAL, **asked: Any) -> ImageRefused:
-    with visiting(limits=limits) as visitor, pytest.raises(ImageRefused) as refusal:
-        visitor.get(f"{listener.address}{path}", **asked)
+def fetch_error(
+    server: LoopbackServer, path: str = "/x", *, limits: FetchLimits = NORMAL, **asked: Any
+) -> ImageRefused:
+    with make_fetcher(limits=limits) as fetcher, pytest.raises(ImageRefused) as refusal:
+        fetcher.get(f"{server.url}{path}", **asked)
     assert str(refusal.value).endswith(".")
     return refusal.value
 
@@ -45,60 +55,65 @@ def refused(listener: Listener, path: str = "/x", *, limits: Limits = NORMAL, **
 
 
 def test_a_image_with_its_headers() -> None:
-    with Listener({"/x": reply(b"bytes", headers={"Content-Type": "image/png", "ETag": '"1"'})}) as listener:
-        with visiting() as visitor:
-            answer = visitor.get(f"{listener.address}/x#part")
-        assert answer == Answer(f"{listener.address}/x", 200, answer.headers, b"bytes", "no robots.txt")
+    with LoopbackServer(
+        {"/x": reply(b"bytes", headers={"Content-Type": "image/png", "ETag": '"1"'})}
+    ) as server:
+        with make_fetcher() as fetcher:
+            answer = fetcher.get(f"{server.url}/x#part")
+        assert answer == FetchResult(f"{server.url}/x", 200, answer.headers, b"bytes", "no robots.txt")
         assert (answer.headers["content-type"], answer.headers["etag"]) == ("image/png", '"1"')
-        assert listener.connections == 1, "robots.txt and the image share a connection"
-        assert {asked.headers["user-agent"] for asked in listener.log} == {AGENT}
-        assert listener.log[-1].headers["host"] == listener.site
+        assert server.connections == 1, "robots.txt and the image share a connection"
+        assert {asked.headers["user-agent"] for asked in server.log} == {AGENT}
+        assert server.log[-1].headers["host"] == server.site
 
 
-def test_only_what_a_request_needs_is_told() -> None:
+def test_requests_send_only_the_headers_they_need() -> None:
     answers = {"/x": reply(b"x", headers={"Set-Cookie": "a=b; Path=/", "WWW-Authenticate": "Basic"})}
-    with Listener(answers) as listener, visiting() as visitor:
-        visitor.get(f"{listener.address}/x")
-        visitor.get(f"{listener.address}/x")
-        for asked in listener.log:
+    with LoopbackServer(answers) as server, make_fetcher() as fetcher:
+        fetcher.get(f"{server.url}/x")
+        fetcher.get(f"{server.url}/x")
+        for asked in server.log:
             assert set(asked.headers) == {"host", "user-agent", "accept", "accept-encoding"}
 
 
 def test_not_modified() -> None:
-    def answer(line: Line) -> bool:
-        told = line.asked.headers
-        unchanged = told.get("if-none-match") == '"1"' or told.get("if-modified-since") == "yesterday"
-        line.send(head(304, {"ETag": '"1"'}) if unchanged else reply(b"new"))
+    def answer(connection: ServerConnection) -> bool:
+        received = connection.asked.headers
+        unchanged = received.get("if-none-match") == '"1"' or received.get("if-modified-since") == "yesterday"
+        connection.send(head(304, {"ETag": '"1"'}) if unchanged else reply(b"new"))
         return True
 
-    with Listener({"/x": answer, "/y": leading_to("/x"), "/z": head(304)}) as listener, visiting() as visitor:
+    with (
+        LoopbackServer({"/x": answer, "/y": redirect_to("/x"), "/z": head(304)}) as server,
+        make_fetcher() as fetcher,
+    ):
         for etag, modified in (('"1"', ""), ("", "yesterday")):
-            same = visitor.get(f"{listener.address}/x", etag=etag, last_modified=modified)
+            same = fetcher.get(f"{server.url}/x", etag=etag, last_modified=modified)
             assert (same.status, same.body) == (304, b"")
-        assert visitor.get(f"{listener.address}/y", etag='"1"').status == 304
-        assert visitor.get(f"{listener.address}/x", etag='"2"').body == b"new"
-        assert listener.connections == 1
+        assert fetcher.get(f"{server.url}/y", etag='"1"').status == 304
+        assert fetcher.get(f"{server.url}/x", etag='"2"').body == b"new"
+        assert server.connections == 1
         with pytest.raises(ImageRefused, match="answered 304"):  # without having been asked for it
-            visitor.get(f"{listener.address}/z")
+            fetcher.get(f"{server.url}/z")
 
 
-def test_a_service_gives_its_refusals_too() -> None:
+def test_client_errors_of_a_service_are_returned() -> None:
     answers = {"/x": reply(b"no such word", 400), "/robots.txt": reply(b"User-agent: *\nDisallow: /")}
-    with Listener(answers) as listener, visiting() as visitor:
-        answer = visitor.get(f"{listener.address}/x", kind="service", headers={"Authorization": "Bearer 1"})
+    with LoopbackServer(answers) as server, make_fetcher() as fetcher:
+        answer = fetcher.get(f"{server.url}/x", kind="service", headers={"Authorization": "Bearer 1"})
         assert (answer.status, answer.body) == (400, b"no such word")
-        assert [asked.path for asked in listener.log] == ["/x"]
-        assert listener.log[0].headers["authorization"] == "Bearer 1"
+        assert [asked.path for asked in server.log] == ["/x"]
+        assert server.log[0].headers["authorization"] == "Bearer 1"
 
 
 def test_a_form_is_sent_once_and_to_nowhere_else() -> None:
-    with Listener({"/token": reply(b"token")}) as other, visiting() as visitor:
-        assert visitor.post(f"{other.address}/token", {"secret": "a b&c"}).body == b"token"
+    with LoopbackServer({"/token": reply(b"token")}) as other, make_fetcher() as fetcher:
+        assert fetcher.post(f"{other.url}/token", {"secret": "a b&c"}).body == b"token"
         assert other.log[0].body == b"secret=a+b%26c"
         assert other.log[0].headers["content-type"] == "application/x-www-form-urlencoded"
-        leading = {"/token": leading_to(f"{other.address}/token", 307)}
-        with Listener(leading) as listener, pytest.raises(ImageRefused, match="answered 307"):
-            visitor.post(f"{listener.address}/token", {"secret": "1"})
+        leading = {"/token": redirect_to(f"{other.url}/token", 307)}
+        with LoopbackServer(leading) as server, pytest.raises(ImageRefused, match="answered 307"):
+            fetcher.post(f"{server.url}/token", {"secret": "1"})
         assert len(other.log) == 1
 
 
@@ -118,11 +133,11 @@ def test_a_form_is_sent_once_and_to_nowhere_else() -> None:
         (502, SkipReason.UNREACHABLE),
     ],
 )
-def test_other_answers_are_refusals(status: int, why: SkipReason) -> None:
-    with Listener({"/x": reply(b"" if status == 204 else b"sorry", status)}) as listener:
-        refusal = refused(listener)
+def test_other_statuses_raise(status: int, why: SkipReason) -> None:
+    with LoopbackServer({"/x": reply(b"" if status == 204 else b"sorry", status)}) as server:
+        refusal = fetch_error(server)
         assert refusal.why == why
-        assert f"{listener.address}/x" in str(refusal)
+        assert f"{server.url}/x" in str(refusal)
         assert str(status) in str(refusal)
 
 
@@ -131,41 +146,41 @@ def test_other_answers_are_refusals(status: int, why: SkipReason) -> None:
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_redirects_are_followed(status: int) -> None:
-    with Listener({"/y/2": reply(b"there")}) as other:
-        with Listener(
-            {"/x": leading_to("y/1", status), "/y/1": leading_to(f"{other.address}/y/2#z")}
+    with LoopbackServer({"/y/2": reply(b"there")}) as other:
+        with LoopbackServer(
+            {"/x": redirect_to("y/1", status), "/y/1": redirect_to(f"{other.url}/y/2#z")}
         ) as first:
-            with visiting() as visitor:
-                answer = visitor.get(f"{first.address}/x", headers={"Authorization": "Bearer 1"})
-            assert (answer.address, answer.body) == (f"{other.address}/y/2", b"there")
+            with make_fetcher() as fetcher:
+                answer = fetcher.get(f"{first.url}/x", headers={"Authorization": "Bearer 1"})
+            assert (answer.url, answer.body) == (f"{other.url}/y/2", b"there")
             assert first.log[-1].headers["authorization"] == "Bearer 1"
         assert [asked.path for asked in other.log] == ["/robots.txt", "/y/2"]
         assert "authorization" not in other.log[-1].headers, "what is for one site goes to no other"
 
 
 def test_five_redirects_and_no_more() -> None:
-    answers = {f"/{hop}": leading_to(f"/{hop + 1}") for hop in range(6)}
-    with Listener({**answers, "/6": reply(b"there")}) as listener:
-        with visiting() as visitor:
-            assert visitor.get(f"{listener.address}/1").body == b"there"
-        assert refused(listener, "/0").why == SkipReason.REDIRECTS
+    answers = {f"/{hop}": redirect_to(f"/{hop + 1}") for hop in range(6)}
+    with LoopbackServer({**answers, "/6": reply(b"there")}) as server:
+        with make_fetcher() as fetcher:
+            assert fetcher.get(f"{server.url}/1").body == b"there"
+        assert fetch_error(server, "/0").why == SkipReason.REDIRECTS
 
 
 def test_a_circle_has_an_end() -> None:
-    with Listener({"/x": leading_to("/y"), "/y": leading_to("/x")}) as listener:
-        refusal = refused(listener)
+    with LoopbackServer({"/x": redirect_to("/y"), "/y": redirect_to("/x")}) as server:
+        refusal = fetch_error(server)
         assert refusal.why == SkipReason.REDIRECTS
         assert "more than 5 redirects" in str(refusal)
-        assert listener.paths == ["/x", "/y"] * 3
+        assert server.paths == ["/x", "/y"] * 3
 
 
 def test_every_hop_asks_the_rules_of_its_site() -> None:
     rules = reply(b"User-agent: *\nDisallow: /private/")
-    with Listener({"/robots.txt": rules, "/private/x": reply(b"x")}) as other:
-        with Listener({"/x": leading_to(f"{other.address}/private/x")}) as listener:
-            refusal = refused(listener)
+    with LoopbackServer({"/robots.txt": rules, "/private/x": reply(b"x")}) as other:
+        with LoopbackServer({"/x": redirect_to(f"{other.url}/private/x")}) as server:
+            refusal = fetch_error(server)
         assert refusal.why == SkipReason.ROBOTS
-        assert f"{other.address}/robots.txt forbids it" in str(refusal)
+        assert f"{other.url}/robots.txt forbids it" in str(refusal)
         assert other.paths == []
 
 
@@ -174,59 +189,59 @@ def test_every_hop_asks_the_rules_of_its_site() -> None:
 
 @pytest.mark.parametrize("kind", ["picture", "page"])
 def test_a_length_that_is_too_large_is_believed(kind: Any) -> None:
-    with Listener({"/x": head(headers={"Content-Length": "50000001"})}) as listener:
-        refusal = refused(listener, kind=kind)
+    with LoopbackServer({"/x": head(headers={"Content-Length": "50000001"})}) as server:
+        refusal = fetch_error(server, kind=kind)
         assert refusal.why == SkipReason.TOO_LARGE
         assert ("50 MB" if kind == "picture" else "10 MB") in str(refusal)
 
 
-def endless(line: Line) -> None:
-    while not line.ended.is_set():
-        line.send(b"\0" * 65_536)
+def endless(connection: ServerConnection) -> None:
+    while not connection.ended.is_set():
+        connection.send(b"\0" * 65_536)
 
 
-def endless_body(line: Line) -> None:
-    line.send(head())
-    endless(line)
+def endless_body(connection: ServerConnection) -> None:
+    connection.send(head())
+    endless(connection)
 
 
-def endless_chunks(line: Line) -> None:
-    line.send(head(headers={"Transfer-Encoding": "chunked"}))
-    while not line.ended.is_set():
-        line.send(b"10000\r\n" + b"\0" * 65_536 + b"\r\n")
+def endless_chunks(connection: ServerConnection) -> None:
+    connection.send(head(headers={"Transfer-Encoding": "chunked"}))
+    while not connection.ended.is_set():
+        connection.send(b"10000\r\n" + b"\0" * 65_536 + b"\r\n")
 
 
-def one_endless_chunk(line: Line) -> None:
-    line.send(head(headers={"Transfer-Encoding": "chunked"}) + b"ffffffffffffff\r\n")
-    endless(line)
+def one_endless_chunk(connection: ServerConnection) -> None:
+    connection.send(head(headers={"Transfer-Encoding": "chunked"}) + b"ffffffffffffff\r\n")
+    endless(connection)
 
 
 @pytest.mark.parametrize("answer", [endless_body, endless_chunks, one_endless_chunk])
-def test_a_body_is_counted_while_it_comes(answer: Callable[[Line], None]) -> None:
-    with Listener({"/x": answer}) as listener:
-        refusal = refused(listener, max_bytes=1_000_000)
+def test_a_body_is_counted_while_it_comes(answer: Callable[[ServerConnection], None]) -> None:
+    with LoopbackServer({"/x": answer}) as server:
+        refusal = fetch_error(server, max_bytes=1_000_000)
         assert refusal.why == SkipReason.TOO_LARGE
         assert "larger than 1 MB" in str(refusal)
 
 
-def closing(answer: bytes) -> Callable[[Line], None]:
-    """An answer behind which the connection is closed."""
-    return lambda line: line.send(answer)
+def closing(answer: bytes) -> Callable[[ServerConnection], None]:
+    """Return a reply after which the connection is closed."""
+    return lambda connection: connection.send(answer)
 
 
 @pytest.mark.parametrize("way", ["length", "close", "chunks", "package"])
 def test_a_body_may_be_as_large_as_the_limit(way: str) -> None:
     body = os.urandom(50_000) + bytes(50_000)
-    answers: dict[str, Answering] = {
+    answers: dict[str, ServerReply] = {
         "length": reply(body),
         "close": closing(head() + body),
-        "chunks": chunked(body[:1], body[1:]),
+        "chunks": chunked_reply(body[:1], body[1:]),
         "package": reply(gzip.compress(body), headers={"Content-Encoding": "gzip"}),
     }
-    with Listener({"/x": answers[way]}) as listener:
-        with visiting() as visitor:
-            assert visitor.get(f"{listener.address}/x", max_bytes=100_000).body == body
-        assert refused(listener, max_bytes=99_999).why == SkipReason.TOO_LARGE
+    with LoopbackServer({"/x": answers[way]}) as server:
+        with make_fetcher() as fetcher:
+            assert fetcher.get(f"{server.url}/x", max_bytes=100_000).body == body
+        assert fetch_error(server, max_bytes=99_999).why == SkipReason.TOO_LARGE
 
 
 @pytest.mark.parametrize("packing", ["gzip", "deflate"])
@@ -234,21 +249,21 @@ def test_a_small_package_of_a_huge_body(packing: str) -> None:
     huge = bytes(80_000_000)
     packed = gzip.compress(huge) if packing == "gzip" else zlib.compress(huge)
     assert len(packed) < 100_000
-    with Listener({"/x": reply(packed, headers={"Content-Encoding": packing})}) as listener:
-        assert refused(listener, max_bytes=1_000_000).why == SkipReason.TOO_LARGE
+    with LoopbackServer({"/x": reply(packed, headers={"Content-Encoding": packing})}) as server:
+        assert fetch_error(server, max_bytes=1_000_000).why == SkipReason.TOO_LARGE
 
 
 def test_endless_packages_of_nothing() -> None:
     nothing = zlib.compressobj()
     start = nothing.compress(b"x") + nothing.flush(zlib.Z_FULL_FLUSH)
 
-    def answer(line: Line) -> None:
-        line.send(head(headers={"Content-Encoding": "deflate"}) + start)
-        while not line.ended.is_set():
-            line.send(b"\0\0\0\xff\xff" * 10_000)  # a block without content
+    def answer(connection: ServerConnection) -> None:
+        connection.send(head(headers={"Content-Encoding": "deflate"}) + start)
+        while not connection.ended.is_set():
+            connection.send(b"\0\0\0\xff\xff" * 10_000)  # a block without content
 
-    with Listener({"/x": answer}) as listener:
-        assert refused(listener, max_bytes=1_000_000).why == SkipReason.TOO_LARGE
+    with LoopbackServer({"/x": answer}) as server:
+        assert fetch_error(server, max_bytes=1_000_000).why == SkipReason.TOO_LARGE
 
 
 def bare_deflate(data: bytes) -> bytes:
@@ -281,10 +296,10 @@ def test_packages_are_unpacked(packing: str, packed: bytes) -> None:
         "/x": reply(packed, headers={"Content-Encoding": packing}),
         "/chunks": head(headers=headers) + pieces + b"0\r\n\r\n",
     }
-    with Listener(answers) as listener, visiting() as visitor:
-        assert visitor.get(f"{listener.address}/x").body == BODY
-        assert visitor.get(f"{listener.address}/chunks").body == BODY
-        assert listener.connections == 1
+    with LoopbackServer(answers) as server, make_fetcher() as fetcher:
+        assert fetcher.get(f"{server.url}/x").body == BODY
+        assert fetcher.get(f"{server.url}/chunks").body == BODY
+        assert server.connections == 1
 
 
 @pytest.mark.parametrize(
@@ -299,82 +314,82 @@ def test_packages_are_unpacked(packing: str, packed: bytes) -> None:
     ],
 )
 def test_broken_packages(packing: str, packed: bytes) -> None:
-    with Listener({"/x": reply(packed, headers={"Content-Encoding": packing})}) as listener:
-        assert refused(listener).why == SkipReason.DAMAGED
+    with LoopbackServer({"/x": reply(packed, headers={"Content-Encoding": packing})}) as server:
+        assert fetch_error(server).why == SkipReason.DAMAGED
 
 
-def cut_short(line: Line) -> None:
-    line.send(head(headers={"Content-Length": "1000"}) + b"only this")
+def cut_short(connection: ServerConnection) -> None:
+    connection.send(head(headers={"Content-Length": "1000"}) + b"only this")
 
 
-def cut_short_in_pieces(line: Line) -> None:
-    line.send(head(headers={"Transfer-Encoding": "chunked"}) + b"5\r\nonly this")
+def cut_short_in_pieces(connection: ServerConnection) -> None:
+    connection.send(head(headers={"Transfer-Encoding": "chunked"}) + b"5\r\nonly this")
 
 
 @pytest.mark.parametrize("answer", [cut_short, cut_short_in_pieces])
-def test_a_body_that_ends_early(answer: Callable[[Line], None]) -> None:
-    with Listener({"/x": answer}) as listener:
-        refusal = refused(listener)
+def test_a_body_that_ends_early(answer: Callable[[ServerConnection], None]) -> None:
+    with LoopbackServer({"/x": answer}) as server:
+        refusal = fetch_error(server)
         assert refusal.why == SkipReason.UNREACHABLE
         assert "broke off" in str(refusal)
 
 
-def test_more_than_was_said_is_not_read() -> None:
+def test_bytes_beyond_the_content_length_are_not_read() -> None:
     answers = {"/x": reply(b"body", headers={"Content-Length": "2"}), "/y": reply(b"y")}
-    with Listener(answers) as listener, visiting() as visitor:
-        assert visitor.get(f"{listener.address}/x").body == b"bo"
-        assert visitor.get(f"{listener.address}/y").body == b"y"
+    with LoopbackServer(answers) as server, make_fetcher() as fetcher:
+        assert fetcher.get(f"{server.url}/x").body == b"bo"
+        assert fetcher.get(f"{server.url}/y").body == b"y"
 
 
 # Headers
 
 
-def endless_header(line: Line) -> None:
-    line.send(b"HTTP/1.1 200 OK\r\n")
-    while not line.ended.is_set():
-        line.send(b"X: " + b"x" * 4000 + b"\r\n")
+def endless_header(connection: ServerConnection) -> None:
+    connection.send(b"HTTP/1.1 200 OK\r\n")
+    while not connection.ended.is_set():
+        connection.send(b"X: " + b"x" * 4000 + b"\r\n")
 
 
-def endless_header_line(line: Line) -> None:
-    line.send(b"HTTP/1.1 200 OK\r\nX: ")
-    while not line.ended.is_set():
-        line.send(b"x" * 4000)
+def endless_header_line(connection: ServerConnection) -> None:
+    connection.send(b"HTTP/1.1 200 OK\r\nX: ")
+    while not connection.ended.is_set():
+        connection.send(b"x" * 4000)
 
 
-def endless_first_line(line: Line) -> None:
-    while not line.ended.is_set():
-        line.send(b"x" * 4000)
+def endless_first_line(connection: ServerConnection) -> None:
+    while not connection.ended.is_set():
+        connection.send(b"x" * 4000)
 
 
-def endless_promises(line: Line) -> None:
-    while not line.ended.is_set():
-        line.send(b"HTTP/1.1 100 Continue\r\n\r\n" * 100)
+def endless_promises(connection: ServerConnection) -> None:
+    while not connection.ended.is_set():
+        connection.send(b"HTTP/1.1 100 Continue\r\n\r\n" * 100)
 
 
-def endless_length_of_a_chunk(line: Line) -> None:
-    line.send(head(headers={"Transfer-Encoding": "chunked"}))
-    while not line.ended.is_set():
-        line.send(b"0" * 4000)
+def endless_length_of_a_chunk(connection: ServerConnection) -> None:
+    connection.send(head(headers={"Transfer-Encoding": "chunked"}))
+    while not connection.ended.is_set():
+        connection.send(b"0" * 4000)
 
 
 @pytest.mark.parametrize(
     "answer",
     [endless_header, endless_header_line, endless_first_line, endless_promises, endless_length_of_a_chunk],
 )
-def test_floods_of_headers(answer: Callable[[Line], None]) -> None:
-    with Listener({"/x": answer}) as listener:
-        assert refused(listener).why in (SkipReason.TOO_LARGE, SkipReason.UNREACHABLE)
+def test_floods_of_headers(answer: Callable[[ServerConnection], None]) -> None:
+    with LoopbackServer({"/x": answer}) as server:
+        assert fetch_error(server).why in (SkipReason.TOO_LARGE, SkipReason.UNREACHABLE)
 
 
 def test_a_header_as_large_as_the_limit() -> None:
-    limits = Limits(header_bytes=10_000)
+    limits = FetchLimits(header_bytes=10_000)
     for size, fits in ((9_800, True), (10_001, False)):
-        with Listener({"/x": reply(b"x", headers={"X": "x" * size})}) as listener:
+        with LoopbackServer({"/x": reply(b"x", headers={"X": "x" * size})}) as server:
             if fits:
-                with visiting(limits=limits) as visitor:
-                    assert visitor.get(f"{listener.address}/x").body == b"x"
+                with make_fetcher(limits=limits) as fetcher:
+                    assert fetcher.get(f"{server.url}/x").body == b"x"
             else:
-                assert "header is too large" in str(refused(listener, limits=limits))
+                assert "header is too large" in str(fetch_error(server, limits=limits))
 
 
 @pytest.mark.parametrize(
@@ -389,8 +404,8 @@ def test_a_header_as_large_as_the_limit() -> None:
     ],
 )
 def test_what_is_not_http(answer: bytes) -> None:
-    with Listener({"/x": closing(answer)}) as listener:
-        refusal = refused(listener)
+    with LoopbackServer({"/x": closing(answer)}) as server:
+        refusal = fetch_error(server)
         assert refusal.why == SkipReason.UNREACHABLE
         assert str(refusal).isprintable()
 
@@ -398,38 +413,38 @@ def test_what_is_not_http(answer: bytes) -> None:
 # Times
 
 
-def silence(line: Line) -> None:
-    line.wait()
+def silence(connection: ServerConnection) -> None:
+    connection.wait()
 
 
-def dripping_header(line: Line) -> None:
-    line.drip(reply(b"x", headers={"X": "x" * 1000}))
+def dripping_header(connection: ServerConnection) -> None:
+    connection.drip(reply(b"x", headers={"X": "x" * 1000}))
 
 
-def dripping_body(line: Line) -> None:
-    line.send(head(headers={"Content-Length": "1000"}))
-    line.drip(b"x" * 1000)
+def dripping_body(connection: ServerConnection) -> None:
+    connection.send(head(headers={"Content-Length": "1000"}))
+    connection.drip(b"x" * 1000)
 
 
-def dripping_body_without_length(line: Line) -> None:
-    line.send(head())
-    line.drip(b"x" * 1000)
+def dripping_body_without_length(connection: ServerConnection) -> None:
+    connection.send(head())
+    connection.drip(b"x" * 1000)
 
 
-def dripping_chunks(line: Line) -> None:
-    line.send(head(headers={"Transfer-Encoding": "chunked"}))
-    line.drip(b"1\r\nx\r\n" * 1000)
+def dripping_chunks(connection: ServerConnection) -> None:
+    connection.send(head(headers={"Transfer-Encoding": "chunked"}))
+    connection.drip(b"1\r\nx\r\n" * 1000)
 
 
-def dripping_end(line: Line) -> None:
-    line.send(head(headers={"Transfer-Encoding": "chunked"}) + b"1\r\nx\r\n0\r\n")
-    while not line.ended.wait(0.01):
-        line.send(b"X-Trailer: x\r\n")
+def dripping_end(connection: ServerConnection) -> None:
+    connection.send(head(headers={"Transfer-Encoding": "chunked"}) + b"1\r\nx\r\n0\r\n")
+    while not connection.ended.wait(0.01):
+        connection.send(b"X-Trailer: x\r\n")
 
 
-def stopping_in_the_middle(line: Line) -> None:
-    line.send(head(headers={"Content-Length": "1000"}) + b"x")
-    line.wait()
+def stopping_in_the_middle(connection: ServerConnection) -> None:
+    connection.send(head(headers={"Content-Length": "1000"}) + b"x")
+    connection.wait()
 
 
 SLOW = [
@@ -444,23 +459,23 @@ SLOW = [
 
 
 @pytest.mark.parametrize("answer", SLOW)
-def test_slow_answers_are_given_up(answer: Callable[[Line], None]) -> None:
-    with Listener({"/x": answer}) as listener:
-        refusal = refused(listener, limits=Limits(first_byte_s=0.3, total_s=0.6))
+def test_slow_answers_are_given_up(answer: Callable[[ServerConnection], None]) -> None:
+    with LoopbackServer({"/x": answer}) as server:
+        refusal = fetch_error(server, limits=FetchLimits(first_byte_s=0.3, total_s=0.6))
         assert refusal.why == SkipReason.SLOW
         assert "too slow" in str(refusal)
-        assert listener.until(lambda listener: listener.open == 0)
+        assert server.until(lambda server: server.open == 0)
 
 
-def test_a_slow_look_up_is_given_up() -> None:
+def test_a_slow_name_resolution_times_out() -> None:
     ended = threading.Event()
 
     def resolve(*_what: Any, **_how: Any) -> list[Any]:
         ended.wait(120)
         return []
 
-    with visiting(limits=SHORT, resolve=resolve) as visitor, pytest.raises(ImageRefused) as refusal:
-        visitor.get("http://slow.example/x")
+    with make_fetcher(limits=SHORT, resolve=resolve) as fetcher, pytest.raises(ImageRefused) as refusal:
+        fetcher.get("http://slow.example/x")
     ended.set()
     assert refusal.value.why == SkipReason.SLOW
 
@@ -469,60 +484,63 @@ def test_a_slow_look_up_is_given_up() -> None:
 
 
 def test_connections_are_kept_and_used_again() -> None:
-    with Listener({"/x": reply(b"x"), "/gone": reply(b"sorry", 404)}) as listener, visiting() as visitor:
+    with (
+        LoopbackServer({"/x": reply(b"x"), "/gone": reply(b"sorry", 404)}) as server,
+        make_fetcher() as fetcher,
+    ):
         for _time in range(5):
-            visitor.get(f"{listener.address}/x")
+            fetcher.get(f"{server.url}/x")
             with pytest.raises(ImageRefused):
-                visitor.get(f"{listener.address}/gone")
-        assert (listener.connections, len(listener.log)) == (1, 11)
+                fetcher.get(f"{server.url}/gone")
+        assert (server.connections, len(server.log)) == (1, 11)
 
 
 def test_a_kept_connection_that_was_closed_is_made_anew() -> None:
-    """The other side closes without a word, in the very moment in which it is asked again."""
+    """The server closes the kept-alive connection at the moment of the next request."""
     seen = 0
 
-    def answer(line: Line) -> bool:
+    def answer(connection: ServerConnection) -> bool:
         nonlocal seen
         seen += 1
         if seen == 2:
             return False
-        line.send(reply(b"x"))
+        connection.send(reply(b"x"))
         return True
 
-    with Listener({"/x": answer}) as listener, visiting() as visitor:
-        assert visitor.get(f"{listener.address}/x").body == b"x"
-        assert visitor.get(f"{listener.address}/x").body == b"x"
-        assert listener.connections == 2
+    with LoopbackServer({"/x": answer}) as server, make_fetcher() as fetcher:
+        assert fetcher.get(f"{server.url}/x").body == b"x"
+        assert fetcher.get(f"{server.url}/x").body == b"x"
+        assert server.connections == 2
 
 
-def test_a_site_that_always_hangs_up_is_asked_once() -> None:
-    with Listener({"/x": lambda _line: False, "/robots.txt": lambda _line: False}) as listener:
-        assert refused(listener, kind="service").why == SkipReason.UNREACHABLE
-        assert len(listener.log) == 1
+def test_a_site_that_always_closes_the_connection_gets_one_request() -> None:
+    with LoopbackServer({"/x": lambda _line: False, "/robots.txt": lambda _line: False}) as server:
+        assert fetch_error(server, kind="service").why == SkipReason.UNREACHABLE
+        assert len(server.log) == 1
 
 
 def test_nobody_there() -> None:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))  # and does not listen
         with (
-            visiting() as visitor,
+            make_fetcher() as fetcher,
             pytest.raises(ImageRefused, match="cannot be reached") as refusal,
         ):
-            visitor.get(f"http://127.0.0.1:{holder.getsockname()[1]}/x")
+            fetcher.get(f"http://127.0.0.1:{holder.getsockname()[1]}/x")
     assert refusal.value.why == SkipReason.UNREACHABLE
 
 
-def test_the_next_address_of_a_name_is_tried() -> None:
-    with Listener({"/x": reply(b"x")}) as listener, socket.socket() as holder:
+def test_the_next_address_of_a_host_is_tried() -> None:
+    with LoopbackServer({"/x": reply(b"x")}) as server, socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
 
         def resolve(*_what: Any, **how: Any) -> list[Any]:
-            ports = (holder.getsockname()[1], listener.port)
+            ports = (holder.getsockname()[1], server.port)
             return [found for port in ports for found in socket.getaddrinfo("127.0.0.1", port, **how)]
 
         hosts = frozenset({"two.example"})
-        with visiting(allowed_hosts=hosts, resolve=resolve) as visitor:
-            assert visitor.get("http://two.example/x").body == b"x"
+        with make_fetcher(allowed_hosts=hosts, resolve=resolve) as fetcher:
+            assert fetcher.get("http://two.example/x").body == b"x"
 
 
 # Encryption
@@ -547,26 +565,26 @@ def encrypted() -> ssl.SSLContext:
 def test_certificates(host: str, trusted: bool, accepted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if trusted:
         monkeypatch.setenv("SSL_CERT_FILE", os.fspath(CERTIFICATES / "authority.pem"))
-    with Listener({"/x": reply(b"x")}, context=encrypted()) as listener:
+    with LoopbackServer({"/x": reply(b"x")}, context=encrypted()) as server:
 
         def resolve(*_what: Any, **how: Any) -> list[Any]:
-            return list(socket.getaddrinfo("127.0.0.1", listener.port, **how))
+            return list(socket.getaddrinfo("127.0.0.1", server.port, **how))
 
-        with visiting(allowed_hosts=frozenset({host}), resolve=resolve) as visitor:
+        with make_fetcher(allowed_hosts=frozenset({host}), resolve=resolve) as fetcher:
             if accepted:
                 for _time in range(2):
-                    assert visitor.get(f"https://{host}/x").body == b"x"
-                assert listener.connections == 1
+                    assert fetcher.get(f"https://{host}/x").body == b"x"
+                assert server.connections == 1
                 return
             with pytest.raises(ImageRefused, match="certificate is not valid for it") as refusal:
-                visitor.get(f"https://{host}/x")
+                fetcher.get(f"https://{host}/x")
             assert refusal.value.why == SkipReason.UNREACHABLE
-            assert listener.log == []
+            assert server.log == []
 
 
 @contextmanager
 def silent() -> Iterator[socket.socket]:
-    """A place that takes connections and never says a word."""
+    """A server that accepts connections and never replies."""
     with socket.socket() as place:
         place.bind(("127.0.0.1", 0))
         place.listen(8)
@@ -574,21 +592,21 @@ def silent() -> Iterator[socket.socket]:
 
 
 def test_a_greeting_that_does_not_come() -> None:
-    with silent() as place, visiting(limits=SHORT) as visitor, pytest.raises(ImageRefused) as refusal:
-        visitor.get(f"https://127.0.0.1:{place.getsockname()[1]}/x")
+    with silent() as place, make_fetcher(limits=SHORT) as fetcher, pytest.raises(ImageRefused) as refusal:
+        fetcher.get(f"https://127.0.0.1:{place.getsockname()[1]}/x")
     assert refusal.value.why == SkipReason.SLOW
 
 
 # The end
 
 
-def ends(visitor: Visitor, address: str, *, when: Callable[[], object], **asked: Any) -> None:
-    """Assert that a request under way ends with VisitEnded when the visitor is closed."""
+def ends(fetcher: Fetcher, url: str, *, when: Callable[[], object], **asked: Any) -> None:
+    """Assert that a request in flight ends with FetcherClosed when the fetcher is closed."""
     came: queue.SimpleQueue[object] = queue.SimpleQueue()
 
     def ask() -> None:
         try:
-            came.put(visitor.get(address, **asked))
+            came.put(fetcher.get(url, **asked))
         except BaseException as fault:
             came.put(fault)
 
@@ -597,21 +615,21 @@ def ends(visitor: Visitor, address: str, *, when: Callable[[], object], **asked:
     when()
     time.sleep(0.1)
     assert came.empty()
-    visitor.close()
-    assert isinstance(came.get(timeout=60), VisitEnded)
-    with pytest.raises(VisitEnded):
-        visitor.get(address)
+    fetcher.close()
+    assert isinstance(came.get(timeout=60), FetcherClosed)
+    with pytest.raises(FetcherClosed):
+        fetcher.get(url)
 
 
 @pytest.mark.parametrize("answer", SLOW)
-def test_the_end_in_the_middle_of_an_answer(answer: Callable[[Line], None]) -> None:
-    with Listener({"/x": answer}) as listener:
+def test_the_end_in_the_middle_of_an_answer(answer: Callable[[ServerConnection], None]) -> None:
+    with LoopbackServer({"/x": answer}) as server:
         ends(
-            visiting(),
-            f"{listener.address}/x",
-            when=lambda: listener.until(lambda listener: "/x" in listener.paths),
+            make_fetcher(),
+            f"{server.url}/x",
+            when=lambda: server.until(lambda server: "/x" in server.paths),
         )
-        assert listener.until(lambda listener: listener.open == 0), "no connection stays open"
+        assert server.until(lambda server: server.open == 0), "no connection stays open"
 
 
 def test_the_end_in_the_middle_of_a_greeting() -> None:
@@ -623,13 +641,13 @@ def test_the_end_in_the_middle_of_a_greeting() -> None:
         assert lines[0].recv(1)
 
     with silent() as place:
-        ends(visiting(), f"https://127.0.0.1:{place.getsockname()[1]}/x", when=greeted)
+        ends(make_fetcher(), f"https://127.0.0.1:{place.getsockname()[1]}/x", when=greeted)
         with lines[0]:
             while lines[0].recv(1000):  # until the connection's end
                 pass
 
 
-def test_the_end_while_a_name_is_looked_up() -> None:
+def test_closing_during_a_name_resolution() -> None:
     asked, ended = threading.Event(), threading.Event()
 
     def resolve(*_what: Any, **_how: Any) -> list[Any]:
@@ -637,34 +655,34 @@ def test_the_end_while_a_name_is_looked_up() -> None:
         ended.wait(120)
         return []
 
-    ends(visiting(resolve=resolve), "http://slow.example/x", when=lambda: asked.wait(60))
+    ends(make_fetcher(resolve=resolve), "http://slow.example/x", when=lambda: asked.wait(60))
     ended.set()
 
 
-def test_the_end_while_a_site_rests() -> None:
-    with Listener({"/x": reply(status=503, headers={"Retry-After": "30"})}) as listener:
+def test_closing_while_a_site_is_suspended() -> None:
+    with LoopbackServer({"/x": reply(status=503, headers={"Retry-After": "30"})}) as server:
         ends(
-            visiting(),
-            f"{listener.address}/x",
-            when=lambda: listener.until(lambda listener: "/x" in listener.paths),
+            make_fetcher(),
+            f"{server.url}/x",
+            when=lambda: server.until(lambda server: "/x" in server.paths),
         )
 
 
 def test_the_end_while_others_have_the_connections() -> None:
-    with Listener({"/x": silence}) as listener, ThreadPoolExecutor(3) as pool:
-        visitor = visiting(connections=2)
-        waiting: list[Future[Answer]] = [
-            pool.submit(visitor.get, f"{listener.address}/x", kind="service") for _each in range(3)
+    with LoopbackServer({"/x": silence}) as server, ThreadPoolExecutor(3) as pool:
+        fetcher = make_fetcher(connections=2)
+        waiting: list[Future[FetchResult]] = [
+            pool.submit(fetcher.get, f"{server.url}/x", kind="service") for _each in range(3)
         ]
-        assert listener.until(lambda listener: len(listener.log) == 2)
-        visitor.close()
+        assert server.until(lambda server: len(server.log) == 2)
+        fetcher.close()
         for future in waiting:
-            assert isinstance(future.exception(timeout=60), VisitEnded)
-        assert len(listener.log) == 2
+            assert isinstance(future.exception(timeout=60), FetcherClosed)
+        assert len(server.log) == 2
 
 
 def test_the_end_while_connecting() -> None:
-    """To a place that takes no more connections, and does not say so."""
+    """To a server whose queue of connections is full."""
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
@@ -677,19 +695,22 @@ def test_the_end_while_connecting() -> None:
             trial.settimeout(0.3)
             if trial.connect_ex(full.getsockname()) == 0:
                 pytest.skip("this system lets any number of connections wait")
-        ends(visiting(), f"http://127.0.0.1:{full.getsockname()[1]}/x", when=lambda: None)
-        with visiting(limits=Limits(first_byte_s=0.3)) as visitor, pytest.raises(ImageRefused) as refusal:
-            visitor.get(f"http://127.0.0.1:{full.getsockname()[1]}/x")
+        ends(make_fetcher(), f"http://127.0.0.1:{full.getsockname()[1]}/x", when=lambda: None)
+        with (
+            make_fetcher(limits=FetchLimits(first_byte_s=0.3)) as fetcher,
+            pytest.raises(ImageRefused) as refusal,
+        ):
+            fetcher.get(f"http://127.0.0.1:{full.getsockname()[1]}/x")
         assert refusal.value.why == SkipReason.SLOW
         for filler in fillers:
             filler.close()
 
 
 def test_the_end_closes_what_is_kept() -> None:
-    with Listener({"/x": reply(b"x")}) as listener:
-        visitor = visiting()
-        visitor.get(f"{listener.address}/x")
-        assert listener.open == 1
-        visitor.close()
-        visitor.close()
-        assert listener.until(lambda listener: listener.open == 0)
+    with LoopbackServer({"/x": reply(b"x")}) as server:
+        fetcher = make_fetcher()
+        fetcher.get(f"{server.url}/x")
+        assert server.open == 1
+        fetcher.close()
+        fetcher.close()
+        assert server.until(lambda server: server.open == 0)

@@ -1,4 +1,4 @@
-"""What sites forbid: robots.txt, X-Robots-Tag, robots metas."""
+"""Robots rules: robots.txt, X-Robots-Tag and robots meta tags."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -6,23 +6,23 @@ from typing import Any
 
 import pytest
 
-from studio.collect.web.fetcher import AGENT_TOKEN, Answer, Limits, Visitor
-from studio.collect.web.robots import NO_IMAGES, NO_LINKS, Rules, directives
+from studio.collect.web.fetcher import AGENT_TOKEN, Fetcher, FetchLimits, FetchResult
+from studio.collect.web.robots import NO_IMAGE_DIRECTIVES, NO_LINK_DIRECTIVES, RobotsRules, robots_directives
 from studio.errors import ImageRefused
-from studio.images.reasons import SkipReason
-from tests.collect.web.listener import Line, Listener, head, leading_to, reply
+from studio.images.skip_reasons import SkipReason
+from tests.collect.web.loopback_server import LoopbackServer, ServerConnection, head, redirect_to, reply
 
 AGENT = "retrain-studio/test (+test@example.org)"
 LOOPBACK = frozenset({"127.0.0.1"})
 SITE = "https://example.org"
 
 
-def visiting(**made: Any) -> Visitor:
-    return Visitor(**{"agent": AGENT, "allowed_hosts": LOOPBACK, "delay_s": 0, **made})
+def make_fetcher(**made: Any) -> Fetcher:
+    return Fetcher(**{"agent": AGENT, "allowed_hosts": LOOPBACK, "delay_s": 0, **made})
 
 
 def allows(robots: str, path: str) -> bool:
-    rules = Rules(lambda _address: robots.encode(), AGENT_TOKEN)
+    rules = RobotsRules(lambda _url: robots.encode(), AGENT_TOKEN)
     try:
         rules.check(SITE + path)
     except ImageRefused as refusal:
@@ -67,146 +67,146 @@ def test_rules_made_to_take_for_ever() -> None:
 
 def test_a_long_robots_txt_counts_up_to_its_last_whole_line() -> None:
     start = b"User-agent: *\nDisallow: /a\n"
-    line = b"Disallow: /" + b"b" * 1000 + b"\n"
-    robots = start + line * (1 + (512 * 1024 - len(start)) // len(line))
+    connection = b"Disallow: /" + b"b" * 1000 + b"\n"
+    robots = start + connection * (1 + (512 * 1024 - len(start)) // len(connection))
     with (
-        Listener({"/robots.txt": reply(robots), "/x": reply(b"x"), "/bbb": reply(b"b")}) as listener,
-        visiting() as visitor,
+        LoopbackServer({"/robots.txt": reply(robots), "/x": reply(b"x"), "/bbb": reply(b"b")}) as server,
+        make_fetcher() as fetcher,
     ):
-        assert visitor.get(f"{listener.address}/x").robots == "robots.txt allows it"
-        assert visitor.get(f"{listener.address}/bbb").body == b"b"
+        assert fetcher.get(f"{server.url}/x").robots == "robots.txt allows it"
+        assert fetcher.get(f"{server.url}/bbb").body == b"b"
         with pytest.raises(ImageRefused):
-            visitor.get(f"{listener.address}/a")
+            fetcher.get(f"{server.url}/a")
 
 
-def endless(line: Line) -> None:
-    line.send(head() + b"User-agent: *\nDisallow: /a\n")
-    while not line.ended.is_set():
-        line.send(b"# and so on\n" * 1000)
+def endless(connection: ServerConnection) -> None:
+    connection.send(head() + b"User-agent: *\nDisallow: /a\n")
+    while not connection.ended.is_set():
+        connection.send(b"# and so on\n" * 1000)
 
 
 def test_an_endless_robots_txt_is_read_to_its_limit() -> None:
-    with Listener({"/robots.txt": endless, "/x": reply(b"x")}) as listener, visiting() as visitor:
-        assert visitor.get(f"{listener.address}/x").body == b"x"
+    with LoopbackServer({"/robots.txt": endless, "/x": reply(b"x")}) as server, make_fetcher() as fetcher:
+        assert fetcher.get(f"{server.url}/x").body == b"x"
         with pytest.raises(ImageRefused):
-            visitor.get(f"{listener.address}/a")
+            fetcher.get(f"{server.url}/a")
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410])
 def test_no_robots_txt(status: int) -> None:
-    with Listener({"/robots.txt": reply(b"sorry", status), "/x": reply(b"x")}) as listener:
-        with visiting() as visitor:
-            assert visitor.get(f"{listener.address}/x").robots == "no robots.txt"
-            assert visitor.get(f"{listener.address}/x").robots == "no robots.txt"
-        assert [asked.path for asked in listener.log] == ["/robots.txt", "/x", "/x"]
+    with LoopbackServer({"/robots.txt": reply(b"sorry", status), "/x": reply(b"x")}) as server:
+        with make_fetcher() as fetcher:
+            assert fetcher.get(f"{server.url}/x").robots == "no robots.txt"
+            assert fetcher.get(f"{server.url}/x").robots == "no robots.txt"
+        assert [asked.path for asked in server.log] == ["/robots.txt", "/x", "/x"]
 
 
-def refused(listener: Listener, limits: Limits | None = None) -> ImageRefused:
-    with visiting(limits=limits) as visitor:
+def fetch_error(server: LoopbackServer, limits: FetchLimits | None = None) -> ImageRefused:
+    with make_fetcher(limits=limits) as fetcher:
         for _time in range(2):
             with pytest.raises(ImageRefused) as refusal:
-                visitor.get(f"{listener.address}/x")
-    assert f"{listener.address}/robots.txt" in str(refusal.value)
-    assert listener.paths == []
+                fetcher.get(f"{server.url}/x")
+    assert f"{server.url}/robots.txt" in str(refusal.value)
+    assert server.paths == []
     return refusal.value
 
 
 @pytest.mark.parametrize("status", [500, 502, 504])
 def test_a_faulty_robots_txt_forbids_everything(status: int) -> None:
-    with Listener({"/robots.txt": reply(b"sorry", status), "/x": reply(b"x")}) as listener:
-        refusal = refused(listener)
+    with LoopbackServer({"/robots.txt": reply(b"sorry", status), "/x": reply(b"x")}) as server:
+        refusal = fetch_error(server)
         assert refusal.why == SkipReason.ROBOTS
         assert f"cannot be read: its site answered {status}." in str(refusal)
-        assert len(listener.log) == 1
+        assert len(server.log) == 1
 
 
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
         (lambda _line: False, SkipReason.UNREACHABLE),
-        (lambda line: line.wait(), SkipReason.SLOW),
+        (lambda connection: connection.wait(), SkipReason.SLOW),
         (reply(b"", 503, {"Retry-After": "100"}), SkipReason.BUSY),
-        (leading_to("/robots.txt"), SkipReason.REDIRECTS),
+        (redirect_to("/robots.txt"), SkipReason.REDIRECTS),
         (reply(b"x", headers={"Content-Encoding": "br"}), SkipReason.DAMAGED),
     ],
 )
 def test_a_robots_txt_that_cannot_be_had_forbids_everything(answer: Any, why: SkipReason) -> None:
-    with Listener({"/robots.txt": answer, "/x": reply(b"x")}) as listener:
-        assert refused(listener, Limits(first_byte_s=0.3)).why == why
+    with LoopbackServer({"/robots.txt": answer, "/x": reply(b"x")}) as server:
+        assert fetch_error(server, FetchLimits(first_byte_s=0.3)).why == why
 
 
-def test_a_busy_robots_txt_is_asked_for_again_when_its_site_has_rested() -> None:
+def test_a_busy_robots_txt_is_fetched_again_after_the_suspension() -> None:
     seen = 0
 
-    def answer(line: Line) -> bool:
+    def answer(connection: ServerConnection) -> bool:
         nonlocal seen
         seen += 1
-        line.send(
+        connection.send(
             reply(b"", 503, {"Retry-After": "0"}) if seen == 1 else reply(b"User-agent: *\nDisallow: /a")
         )
         return True
 
     with (
-        Listener({"/robots.txt": answer, "/x": reply(b"x")}) as listener,
-        visiting(limits=Limits(tries=1, longest_wait_s=0.3)) as visitor,
+        LoopbackServer({"/robots.txt": answer, "/x": reply(b"x")}) as server,
+        make_fetcher(limits=FetchLimits(tries=1, longest_wait_s=0.3)) as fetcher,
     ):
         with pytest.raises(ImageRefused):
-            visitor.get(f"{listener.address}/x")
+            fetcher.get(f"{server.url}/x")
         threading.Event().wait(0.4)
-        assert visitor.get(f"{listener.address}/x").robots == "robots.txt allows it"
+        assert fetcher.get(f"{server.url}/x").robots == "robots.txt allows it"
 
 
-def test_redirects_of_robots_txt_are_followed_and_the_rules_hold_where_it_was_asked() -> None:
-    with Listener({"/rules": reply(b"User-agent: *\nDisallow: /a"), "/a": reply(b"a")}) as other:
+def test_redirects_of_robots_txt_are_followed_and_the_rules_apply_to_the_first_origin() -> None:
+    with LoopbackServer({"/rules": reply(b"User-agent: *\nDisallow: /a"), "/a": reply(b"a")}) as other:
         with (
-            Listener({"/robots.txt": leading_to(f"{other.address}/rules"), "/x": reply(b"x")}) as listener,
-            visiting() as visitor,
+            LoopbackServer({"/robots.txt": redirect_to(f"{other.url}/rules"), "/x": reply(b"x")}) as server,
+            make_fetcher() as fetcher,
         ):
-            assert visitor.get(f"{listener.address}/x").body == b"x"
+            assert fetcher.get(f"{server.url}/x").body == b"x"
             with pytest.raises(ImageRefused, match="forbids it"):
-                visitor.get(f"{listener.address}/a")
-            assert visitor.get(f"{other.address}/a").body == b"a", "it has no robots.txt of its own"
+                fetcher.get(f"{server.url}/a")
+            assert fetcher.get(f"{other.url}/a").body == b"a", "it has no robots.txt of its own"
         assert [asked.path for asked in other.log] == ["/rules", "/robots.txt", "/a"]
 
 
 def test_many_at_once_fetch_it_once() -> None:
-    with Listener({"/robots.txt": reply(b"User-agent: *\nDisallow: /a"), "/x": reply(b"x")}) as listener:
-        with visiting(connections=8) as visitor, ThreadPoolExecutor(8) as pool:
-            answers: list[Answer] = list(pool.map(visitor.get, [f"{listener.address}/x"] * 16))
+    with LoopbackServer({"/robots.txt": reply(b"User-agent: *\nDisallow: /a"), "/x": reply(b"x")}) as server:
+        with make_fetcher(connections=8) as fetcher, ThreadPoolExecutor(8) as pool:
+            answers: list[FetchResult] = list(pool.map(fetcher.get, [f"{server.url}/x"] * 16))
         assert {answer.robots for answer in answers} == {"robots.txt allows it"}
-        assert [asked.path for asked in listener.log].count("/robots.txt") == 1
-        assert listener.log[0].path == "/robots.txt"
+        assert [asked.path for asked in server.log].count("/robots.txt") == 1
+        assert server.log[0].path == "/robots.txt"
 
 
-def test_a_forbidden_address_is_not_asked() -> None:
-    with Listener({"/robots.txt": reply(b"User-agent: *\nDisallow: /x"), "/x": reply(b"x")}) as listener:
-        refusal = refused(listener)
+def test_a_forbidden_url_is_not_requested() -> None:
+    with LoopbackServer({"/robots.txt": reply(b"User-agent: *\nDisallow: /x"), "/x": reply(b"x")}) as server:
+        refusal = fetch_error(server)
         assert refusal.why == SkipReason.ROBOTS
-        assert str(refusal).endswith(f"is not asked: {listener.address}/robots.txt forbids it.")
+        assert str(refusal).endswith(f"is not fetched: {server.url}/robots.txt forbids it.")
 
 
-def test_what_the_rules_are_told_is_what_is_asked() -> None:
-    with Listener(
+def test_the_checked_url_is_the_requested_one() -> None:
+    with LoopbackServer(
         {"/robots.txt": reply(b"User-agent: *\nDisallow: /private/"), "/x": reply(b"x")}
-    ) as listener:
-        with visiting() as visitor:
+    ) as server:
+        with make_fetcher() as fetcher:
             for path in ("/a/../private/x", "/./private/x", "/a/%2E%2e/private/x", "/private/y/../x"):
                 with pytest.raises(ImageRefused) as refusal:
-                    visitor.get(f"{listener.address}{path}")
+                    fetcher.get(f"{server.url}{path}")
                 assert refusal.value.why == SkipReason.ROBOTS
-            assert visitor.get(f"{listener.address}/private/../x").body == b"x"
-        assert listener.paths == ["/x"]
+            assert fetcher.get(f"{server.url}/private/../x").body == b"x"
+        assert server.paths == ["/x"]
 
 
 def test_delays() -> None:
     def delay(robots: str) -> tuple[str, float]:
-        return Rules(lambda _address: robots.encode(), AGENT_TOKEN).check(f"{SITE}/x")
+        return RobotsRules(lambda _url: robots.encode(), AGENT_TOKEN).check(f"{SITE}/x")
 
     assert delay("User-agent: *\nCrawl-delay: 2.5") == ("robots.txt allows it", 2.5)
-    for odd in ("nan", "inf", "-3", "soon", ""):
-        assert delay(f"User-agent: *\nCrawl-delay: {odd}") == ("robots.txt allows it", 0.0)
-    said = "robots.txt allows it, every 300 s; every 60 s is kept"
-    assert delay("User-agent: *\nCrawl-delay: 300") == (said, 60.0)
+    for unusual in ("nan", "inf", "-3", "soon", ""):
+        assert delay(f"User-agent: *\nCrawl-delay: {unusual}") == ("robots.txt allows it", 0.0)
+    message = "robots.txt allows it, every 300 s; every 60 s is kept"
+    assert delay("User-agent: *\nCrawl-delay: 300") == (message, 60.0)
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ def test_delays() -> None:
 )
 def test_directives_of_headers(headers: list[str], expected: set[str]) -> None:
     dates = {"25", "jun", "2010", "15:00:00", "pst", "fri", ":"}
-    assert directives(headers, (), AGENT_TOKEN) - dates == expected - dates
+    assert robots_directives(headers, (), AGENT_TOKEN) - dates == expected - dates
 
 
 @pytest.mark.parametrize(
@@ -249,23 +249,23 @@ def test_directives_of_headers(headers: list[str], expected: set[str]) -> None:
     ],
 )
 def test_directives_of_metas(metas: list[tuple[str, str]], expected: set[str]) -> None:
-    assert directives((), metas, AGENT_TOKEN) == expected
+    assert robots_directives((), metas, AGENT_TOKEN) == expected
 
 
 def test_which_directives_forbid() -> None:
-    assert sorted(NO_IMAGES) == ["noai", "noimageai", "noimageindex", "noindex", "none"]
-    assert sorted(NO_LINKS) == ["nofollow", "none"]
+    assert sorted(NO_IMAGE_DIRECTIVES) == ["noai", "noimageai", "noimageindex", "noindex", "none"]
+    assert sorted(NO_LINK_DIRECTIVES) == ["nofollow", "none"]
 
 
-@pytest.mark.parametrize("directive", sorted(NO_IMAGES))
+@pytest.mark.parametrize("directive", sorted(NO_IMAGE_DIRECTIVES))
 def test_a_image_that_is_not_to_be_taken(directive: str) -> None:
-    def answer(line: Line) -> None:
-        line.send(head(headers={"X-Robots-Tag": directive, "Content-Length": "1000000"}))
-        line.wait()
+    def answer(connection: ServerConnection) -> None:
+        connection.send(head(headers={"X-Robots-Tag": directive, "Content-Length": "1000000"}))
+        connection.wait()
 
-    with Listener({"/x": answer}) as listener:
-        with visiting() as visitor, pytest.raises(ImageRefused) as refusal:
-            visitor.get(f"{listener.address}/x")  # of which nothing is read
+    with LoopbackServer({"/x": answer}) as server:
+        with make_fetcher() as fetcher, pytest.raises(ImageRefused) as refusal:
+            fetcher.get(f"{server.url}/x")  # of which nothing is read
         assert refusal.value.why == SkipReason.NOAI
         assert f"its X-Robots-Tag says {directive}." in str(refusal.value)
 
@@ -278,16 +278,16 @@ def test_several_tags_keep_whom_they_are_for() -> None:
             b"\r\n\r\n", b"\r\n" + tags + b"X-Robots-Tag: retrain-studio: noai\r\n\r\n"
         ),
     }
-    with Listener(answers) as listener, visiting() as visitor:
-        assert visitor.get(f"{listener.address}/x").robots_tags == ("otherbot: noindex", "nofollow")
+    with LoopbackServer(answers) as server, make_fetcher() as fetcher:
+        assert fetcher.get(f"{server.url}/x").robots_tags == ("otherbot: noindex", "nofollow")
         with pytest.raises(ImageRefused, match="says noai"):
-            visitor.get(f"{listener.address}/y")
-        page = visitor.get(f"{listener.address}/y", kind="page")
+            fetcher.get(f"{server.url}/y")
+        page = fetcher.get(f"{server.url}/y", kind="page")
         assert page.robots_tags == ("otherbot: noindex", "nofollow", "retrain-studio: noai")
 
 
 def test_a_tag_on_an_unchanged_image_counts_too() -> None:
-    with Listener({"/x": head(304, {"X-Robots-Tag": "noai"})}) as listener, visiting() as visitor:
+    with LoopbackServer({"/x": head(304, {"X-Robots-Tag": "noai"})}) as server, make_fetcher() as fetcher:
         with pytest.raises(ImageRefused) as refusal:
-            visitor.get(f"{listener.address}/x", etag='"1"')
+            fetcher.get(f"{server.url}/x", etag='"1"')
         assert refusal.value.why == SkipReason.NOAI

@@ -1,4 +1,4 @@
-"""A search from its phrases to the hits that are kept, with their previews."""
+"""Image search: from phrases to stored hits with previews."""
 
 import io
 import os
@@ -13,16 +13,17 @@ from PIL import Image
 from sqlalchemy import func, select
 
 from db.models import SearchHitRow
-from studio.collect.web.fetcher import Limits, Visitor
-from studio.collect.web.search import FoundHit, Previews, Searched, hits, search
-from studio.collect.web.service import checked_phrases
+from studio.collect.web.fetcher import Fetcher, FetchLimits
+from studio.collect.web.search import PreviewStore, SearchHit, SearchResult, search, search_hits
+from studio.collect.web.search_registry import SEARCH_SERVICES, SearchRequest
 from studio.errors import SearchFailed, Stopped
+from studio.images.provenance import PROVENANCE_KINDS
 from studio.settings import Settings
-from tests.collect.material import Bench, Watched
-from tests.collect.web.service_stand_ins import (
-    CommonsStandIn,
-    OpenverseStandIn,
-    StandIn,
+from tests.collect.material import Bench, RecordingProgress
+from tests.collect.web.fake_search_services import (
+    FakeCommons,
+    FakeOpenverse,
+    FakeSearchService,
     commons_page,
     openverse_result,
 )
@@ -33,8 +34,8 @@ def results(*numbers: int, **changes: Any) -> list[dict[str, Any]]:
 
 
 @dataclass
-class Searching:
-    """A project in which searches are made."""
+class SearchBench:
+    """A project, and a search in it."""
 
     bench: Bench
     home: Path
@@ -43,40 +44,41 @@ class Searching:
     def previews(self) -> Path:
         return self.home / "previews"
 
-    def search(self, service: StandIn, *phrases: str, job_id: int | None = None, **changes: Any) -> Searched:
-        commons = service.api_address if isinstance(service, CommonsStandIn) else ""
+    def search(
+        self,
+        service: FakeSearchService,
+        *phrases: str,
+        job_id: int | None = None,
+        progress: RecordingProgress | None = None,
+        **changes: Any,
+    ) -> SearchResult:
+        commons = service.api_address if isinstance(service, FakeCommons) else ""
         settings = Settings(
             home=self.home,
-            openverse_address=service.address,
+            openverse_address=service.url,
             commons_address=commons,
             contact="test@example.org",
         )
-        arguments = {
-            "count": 50,
-            "licences": frozenset(),
-            "min_side_px": 0,
-            "progress": self.bench.progress,
-            **changes,
-        }
-        visitor = Visitor(
+        name = "commons" if isinstance(service, FakeCommons) else "openverse"
+        request = SearchRequest(name, phrases or ("rose",), **{"count": 50, **changes})
+        fetcher = Fetcher(
             agent=settings.user_agent,
             allowed_hosts=frozenset({"127.0.0.1"}),
             delay_s=0,
-            limits=Limits(longest_wait_s=0.1, tries=2),
+            limits=FetchLimits(longest_wait_s=0.1, tries=2),
         )
         return search(
             self.bench.database,
-            visitor,
+            fetcher,
+            request,
             job_id=job_id or self.bench.job(),
-            service="commons" if isinstance(service, CommonsStandIn) else "openverse",
-            phrases=phrases or ["rose"],
             settings=settings,
-            **arguments,
+            progress=progress or self.bench.progress,
         )
 
-    def hits(self, job_id: int) -> tuple[FoundHit, ...]:
+    def hits(self, job_id: int) -> tuple[SearchHit, ...]:
         with self.bench.database.read() as session:
-            return hits(session, job_id)
+            return search_hits(session, job_id)
 
     def titles(self, job_id: int) -> list[str]:
         return [hit.provenance.title for hit in self.hits(job_id)]
@@ -86,87 +88,89 @@ class Searching:
 
 
 @pytest.fixture
-def searching(bench: Bench, home: Path) -> Searching:
-    return Searching(bench, home)
+def search_bench(bench: Bench, home: Path) -> SearchBench:
+    return SearchBench(bench, home)
 
 
-def test_hits_are_kept_in_order_with_provenance_and_previews_of_our_own(searching: Searching) -> None:
-    job_id = searching.bench.job()
-    with OpenverseStandIn({"rose": results(*range(30))}) as service:
-        assert searching.search(service, job_id=job_id, count=25) == Searched(25)
-        found = searching.hits(job_id)
+def test_hits_are_kept_in_order_with_provenance_and_previews_of_our_own(search_bench: SearchBench) -> None:
+    job_id = search_bench.bench.job()
+    with FakeOpenverse({"rose": results(*range(30))}) as service:
+        assert search_bench.search(service, job_id=job_id, count=25) == SearchResult(25)
+        found = search_bench.hits(job_id)
     assert [hit.position for hit in found] == list(range(25))
     assert [hit.provenance.title for hit in found] == [f"Image {number}" for number in range(25)]
     assert {(hit.phrase, hit.provenance.licence) for hit in found} == {("rose", "CC BY 2.0")}
-    assert {hit.preview for hit in found} == searching.files()
+    assert {hit.preview for hit in found} == search_bench.files()
     for hit in found:
-        with Image.open(searching.previews / hit.preview) as preview:
+        with Image.open(search_bench.previews / hit.preview) as preview:
             assert (preview.format, preview.size) == ("WEBP", (256, 192))
     # Two pages of twenty, and one preview for each hit that is kept.
     assert [request.query["page"] for request in service.searches] == ["1", "2"]
     assert len(service.log) == 2 + 25
-    assert searching.bench.progress.reports[-1] == ("Searching", 25, 25)
+    assert search_bench.bench.progress.reports[-1] == ("Searching", 25, 25)
 
 
-def test_commons_is_searched_and_its_previews_obey_robots_txt(searching: Searching) -> None:
-    job_id = searching.bench.job()
-    with CommonsStandIn({"rose": [commons_page(number) for number in range(3)]}, lagged=1) as service:
-        assert searching.search(service, job_id=job_id) == Searched(3)
-    found = searching.hits(job_id)
+def test_commons_is_searched_and_its_previews_obey_robots_txt(search_bench: SearchBench) -> None:
+    job_id = search_bench.bench.job()
+    with FakeCommons({"rose": [commons_page(number) for number in range(3)]}, lagged=1) as service:
+        assert search_bench.search(service, job_id=job_id) == SearchResult(3)
+    found = search_bench.hits(job_id)
     assert [hit.provenance.creator for hit in found] == ["C 0", "C 1", "C 2"]
-    assert {hit.preview for hit in found} == searching.files()
-    assert len(service.asked("/robots.txt")) == 1
+    assert {hit.preview for hit in found} == search_bench.files()
+    assert len(service.requests_to("/robots.txt")) == 1
 
 
-def test_phrases_share_the_count_and_a_image_belongs_to_the_first(searching: Searching) -> None:
-    job_id = searching.bench.job()
+def test_phrases_share_the_count_and_a_image_belongs_to_the_first(search_bench: SearchBench) -> None:
+    job_id = search_bench.bench.job()
     found = {
         "rose": results(1, 2),
         "red  rose": [],
         "red rose": results(2, 1, 3, 4, 5),
         "thorn": results(*range(5, 40)),
     }
-    with OpenverseStandIn(found) as service:
-        assert searching.search(
+    with FakeOpenverse(found) as service:
+        assert search_bench.search(
             service, " rose ", "red  rose", "rose", "thorn", job_id=job_id, count=12
-        ) == Searched(12)
-    by_phrase = [(hit.phrase, hit.provenance.title.removeprefix("Image ")) for hit in searching.hits(job_id)]
+        ) == SearchResult(12)
+    by_phrase = [
+        (hit.phrase, hit.provenance.title.removeprefix("Image ")) for hit in search_bench.hits(job_id)
+    ]
     assert by_phrase[:5] == [("rose", "1"), ("rose", "2"), *(("red rose", number) for number in "345")]
     # What the first two leave over falls to the third.
     assert by_phrase[5:] == [("thorn", str(number)) for number in range(6, 13)]
     assert [request.query["q"] for request in service.searches] == ["rose", "red rose", "thorn"]
 
 
-def test_even_shares(searching: Searching) -> None:
-    job_id = searching.bench.job()
+def test_even_shares(search_bench: SearchBench) -> None:
+    job_id = search_bench.bench.job()
     found = {words: results(*range(start, start + 30)) for start, words in ((0, "a"), (100, "b"), (200, "c"))}
-    with OpenverseStandIn(found) as service:
-        searching.search(service, "a", "b", "c", job_id=job_id, count=10)
-    phrases = [hit.phrase for hit in searching.hits(job_id)]
+    with FakeOpenverse(found) as service:
+        search_bench.search(service, "a", "b", "c", job_id=job_id, count=10)
+    phrases = [hit.phrase for hit in search_bench.hits(job_id)]
     assert phrases == ["a"] * 4 + ["b"] * 3 + ["c"] * 3
 
 
-def test_licences_and_sizes_are_chosen(searching: Searching) -> None:
-    job_id = searching.bench.job()
+def test_licences_and_sizes_are_chosen(search_bench: SearchBench) -> None:
+    job_id = search_bench.bench.job()
     found = [*results(1), *results(2, license="cc0"), *results(3, license="cc0", width=90, height=200)]
-    with OpenverseStandIn({"rose": found}) as service:
-        assert searching.search(
-            service, job_id=job_id, licences=frozenset({"cc0"}), min_side_px=100
-        ) == Searched(1)
-    assert searching.titles(job_id) == ["Image 2"]
+    with FakeOpenverse({"rose": found}) as service:
+        assert search_bench.search(
+            service, job_id=job_id, licences=("cc0",), min_side_px=100
+        ) == SearchResult(1)
+    assert search_bench.titles(job_id) == ["Image 2"]
 
 
-def test_a_preview_that_fails_leaves_the_hit(searching: Searching) -> None:
-    job_id = searching.bench.job()
+def test_a_preview_that_fails_leaves_the_hit(search_bench: SearchBench) -> None:
+    job_id = search_bench.bench.job()
     found = [*results(1, 2), *results(3, thumbnail=None), *results(4, thumbnail="{origin}/gone.jpg")]
-    with OpenverseStandIn({"rose": found}, broken_previews=[2]) as service:
-        assert searching.search(service, job_id=job_id) == Searched(4)
-    assert [bool(hit.preview) for hit in searching.hits(job_id)] == [True, False, False, False]
-    assert len(searching.files()) == 1
+    with FakeOpenverse({"rose": found}, broken_previews=[2]) as service:
+        assert search_bench.search(service, job_id=job_id) == SearchResult(4)
+    assert [bool(hit.preview) for hit in search_bench.hits(job_id)] == [True, False, False, False]
+    assert len(search_bench.files()) == 1
 
 
-def test_nothing_of_a_strangers_file_is_in_a_preview(searching: Searching) -> None:
-    job_id = searching.bench.job()
+def test_previews_contain_no_untrusted_bytes(search_bench: SearchBench) -> None:
+    job_id = search_bench.bench.job()
     hidden = b"<script>alert(1)</script>"
     file = io.BytesIO()
     Image.new("RGB", (100, 80), "red").save(
@@ -174,120 +178,120 @@ def test_nothing_of_a_strangers_file_is_in_a_preview(searching: Searching) -> No
     )
     assert file.getvalue().count(hidden) == 3
 
-    class Hostile(OpenverseStandIn):
+    class Hostile(FakeOpenverse):
         def _preview(self, number: int) -> Any:
             reply = super()._preview(number)
             reply.body = file.getvalue() + hidden
             return reply
 
     with Hostile({"rose": results(1)}) as service:
-        searching.search(service, job_id=job_id)
-    (hit,) = searching.hits(job_id)
-    assert b"script" not in (searching.previews / hit.preview).read_bytes()
+        search_bench.search(service, job_id=job_id)
+    (hit,) = search_bench.hits(job_id)
+    assert b"script" not in (search_bench.previews / hit.preview).read_bytes()
 
 
-def test_what_was_found_before_the_limit_is_kept_and_the_reason_said(searching: Searching) -> None:
-    job_id = searching.bench.job()
-    with OpenverseStandIn({"rose": results(*range(60))}, allowance=2) as service:
-        searched = searching.search(service, job_id=job_id, count=60)
+def test_hits_before_the_rate_limit_are_kept_with_the_reason(search_bench: SearchBench) -> None:
+    job_id = search_bench.bench.job()
+    with FakeOpenverse({"rose": results(*range(60))}, allowance=2) as service:
+        searched = search_bench.search(service, job_id=job_id, count=60)
     assert searched.hits == 40
     assert "5 requests an hour and 100 a day" in searched.cut_short
-    assert len(searching.hits(job_id)) == 40
-    assert all(hit.preview for hit in searching.hits(job_id))
+    assert len(search_bench.hits(job_id)) == 40
+    assert all(hit.preview for hit in search_bench.hits(job_id))
 
 
-def test_a_refusal_at_once_is_a_fault(searching: Searching) -> None:
+def test_an_immediate_refusal_is_an_error(search_bench: SearchBench) -> None:
     with (
-        OpenverseStandIn({"rose": results(1)}, allowance=0) as service,
+        FakeOpenverse({"rose": results(1)}, allowance=0) as service,
         pytest.raises(SearchFailed, match="an hour"),
     ):
-        searching.search(service)
+        search_bench.search(service)
 
 
-def test_a_job_taken_up_again_goes_on_and_repeats_nothing(searching: Searching) -> None:
-    job_id = searching.bench.job()
-    with OpenverseStandIn({"rose": results(*range(60))}, allowance=2) as service:
-        searching.search(service, job_id=job_id, count=60)
-    first = searching.hits(job_id)
+def test_a_job_taken_up_again_goes_on_and_repeats_nothing(search_bench: SearchBench) -> None:
+    job_id = search_bench.bench.job()
+    with FakeOpenverse({"rose": results(*range(60))}, allowance=2) as service:
+        search_bench.search(service, job_id=job_id, count=60)
+    first = search_bench.hits(job_id)
     # Elsewhere by now, so that its images would be others: the words find the same ones as before.
-    again = OpenverseStandIn({"rose": [
-        {**item, "url": item["url"].replace("{origin}", service.address)} for item in results(*range(60))
+    again = FakeOpenverse({"rose": [
+        {**item, "url": item["url"].replace("{origin}", service.url)} for item in results(*range(60))
     ]})  # fmt: skip
     with again:
-        assert searching.search(again, job_id=job_id, count=60) == Searched(60)
-    assert searching.hits(job_id)[:40] == first
-    assert searching.titles(job_id) == [f"Image {number}" for number in range(60)]
+        assert search_bench.search(again, job_id=job_id, count=60) == SearchResult(60)
+    assert search_bench.hits(job_id)[:40] == first
+    assert search_bench.titles(job_id) == [f"Image {number}" for number in range(60)]
     assert len(again.log) == 3 + 20
     with again.__class__({}) as idle:
-        assert searching.search(idle, job_id=job_id, count=60) == Searched(60)
+        assert search_bench.search(idle, job_id=job_id, count=60) == SearchResult(60)
         assert idle.log == []
 
 
-def test_hits_can_be_read_while_the_search_goes_on(searching: Searching) -> None:
-    job_id = searching.bench.job()
+def test_hits_can_be_read_while_the_search_goes_on(search_bench: SearchBench) -> None:
+    job_id = search_bench.bench.job()
     seen: list[int] = []
 
-    class Looking(Watched):
+    class Looking(RecordingProgress):
         def report(self, phase: str, done: int, total: int | None = None) -> None:
-            with searching.bench.database.read() as session:
+            with search_bench.bench.database.read() as session:
                 seen.append(session.scalar(select(func.count()).select_from(SearchHitRow)) or 0)
             assert seen[-1] == done
 
-    with OpenverseStandIn({"rose": results(*range(40))}) as service:
-        searching.search(service, job_id=job_id, count=40, progress=Looking())
+    with FakeOpenverse({"rose": results(*range(40))}) as service:
+        search_bench.search(service, job_id=job_id, count=40, progress=Looking())
     assert seen[0] == 0
     assert seen[-1] == 40
     assert len(set(seen)) > 2
 
 
-def test_stop_ends_a_slow_preview_and_leaves_nothing_half_written(searching: Searching) -> None:
-    job_id = searching.bench.job()
+def test_stop_ends_a_slow_preview_and_leaves_nothing_half_written(search_bench: SearchBench) -> None:
+    job_id = search_bench.bench.job()
     before = threading.active_count()
-    with OpenverseStandIn({"rose": results(*range(40))}, slow_previews=True) as service:
+    with FakeOpenverse({"rose": results(*range(40))}, slow_previews=True) as service:
         with pytest.raises(Stopped):
-            searching.search(service, job_id=job_id, progress=Watched(stop_at=3))
+            search_bench.search(service, job_id=job_id, progress=RecordingProgress(stop_at=3))
         assert len(service.searches) == 1
     deadline = time.monotonic() + 60
     while threading.active_count() > before and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not searching.previews.exists() or searching.files() == set()
-    with OpenverseStandIn({"rose": results(*range(40))}) as service:
-        assert searching.search(service, job_id=job_id, count=40) == Searched(40)
+    assert not search_bench.previews.exists() or search_bench.files() == set()
+    with FakeOpenverse({"rose": results(*range(40))}) as service:
+        assert search_bench.search(service, job_id=job_id, count=40) == SearchResult(40)
 
 
-def test_stop_ends_the_wait_that_commons_asks_for(searching: Searching) -> None:
-    with CommonsStandIn({"rose": [commons_page(1)]}, lagged=9, retry_after="50") as service:
+def test_stop_ends_the_wait_that_commons_asks_for(search_bench: SearchBench) -> None:
+    with FakeCommons({"rose": [commons_page(1)]}, lagged=9, retry_after="50") as service:
         began = time.monotonic()
         with pytest.raises(Stopped):
-            searching.search(service, progress=Watched(stop_at=3))
+            search_bench.search(service, progress=RecordingProgress(stop_at=3))
         assert time.monotonic() - began < 50  # what it asked for
 
 
-def test_a_newer_search_of_the_project_lets_older_previews_go_but_no_hits(searching: Searching) -> None:
-    older, newer = searching.bench.job(), searching.bench.job()
-    with OpenverseStandIn({"rose": results(1, 2), "thorn": results(3)}) as service:
-        searching.search(service, "rose", job_id=older)
-        for path in searching.previews.iterdir():  # as if it had been yesterday
+def test_a_newer_search_of_the_project_lets_older_previews_go_but_no_hits(search_bench: SearchBench) -> None:
+    older, newer = search_bench.bench.job(), search_bench.bench.job()
+    with FakeOpenverse({"rose": results(1, 2), "thorn": results(3)}) as service:
+        search_bench.search(service, "rose", job_id=older)
+        for path in search_bench.previews.iterdir():  # as if it had been yesterday
             os.utime(path, (path.stat().st_atime - 86400, path.stat().st_mtime - 86400))
-        searching.search(service, "thorn", job_id=newer)
-    assert [hit.preview for hit in searching.hits(older)] == ["", ""]
-    assert searching.titles(older) == ["Image 1", "Image 2"]
-    assert searching.files() == {hit.preview for hit in searching.hits(newer)}
+        search_bench.search(service, "thorn", job_id=newer)
+    assert [hit.preview for hit in search_bench.hits(older)] == ["", ""]
+    assert search_bench.titles(older) == ["Image 1", "Image 2"]
+    assert search_bench.files() == {hit.preview for hit in search_bench.hits(newer)}
 
 
-def test_clearing_spares_what_is_named_and_what_is_new(searching: Searching) -> None:
-    job_id = searching.bench.job()
-    previews = Previews(searching.previews)
-    previews.clear(searching.bench.database)  # there is no folder yet
-    with OpenverseStandIn({"rose": results(1)}) as service:
-        searching.search(service, job_id=job_id)
-    (named,) = searching.files()
+def test_clearing_spares_what_is_named_and_what_is_new(search_bench: SearchBench) -> None:
+    job_id = search_bench.bench.job()
+    previews = PreviewStore(search_bench.previews)
+    previews.clear(search_bench.bench.database)  # there is no folder yet
+    with FakeOpenverse({"rose": results(1)}) as service:
+        search_bench.search(service, job_id=job_id)
+    (named,) = search_bench.files()
     for name in (named, "old.webp"):
-        searching.previews.joinpath(name).touch()
-        os.utime(searching.previews / name, (0, 0))
-    searching.previews.joinpath("new.webp").touch()
-    previews.clear(searching.bench.database)
-    assert searching.files() == {named, "new.webp"}
+        search_bench.previews.joinpath(name).touch()
+        os.utime(search_bench.previews / name, (0, 0))
+    search_bench.previews.joinpath("new.webp").touch()
+    previews.clear(search_bench.bench.database)
+    assert search_bench.files() == {named, "new.webp"}
 
 
 @pytest.mark.parametrize(
@@ -299,8 +303,18 @@ def test_clearing_spares_what_is_named_and_what_is_new(searching: Searching) -> 
         ("openverse", ["rose"], ["by", "mit"], "expected licences among by, by-sa, .*pdm; got mit"),
     ],
 )
-def test_what_cannot_be_searched_is_said_before_anything_is_asked(
-    service: str, phrases: list[str], licences: list[str], said: str
+def test_invalid_requests_are_rejected_before_any_query(
+    service: str, phrases: list[str], licences: list[str], message: str
 ) -> None:
-    with pytest.raises(SearchFailed, match=said):
-        checked_phrases(service, phrases, licences)
+    with pytest.raises(SearchFailed, match=message):
+        SearchRequest(service, tuple(phrases), 50, tuple(licences)).checked()
+
+
+def test_every_service_is_a_kind_of_provenance_with_the_same_title() -> None:
+    titles = {name: service.title for name, service in SEARCH_SERVICES.items()}
+    assert titles == {name: PROVENANCE_KINDS[name].title for name in SEARCH_SERVICES}
+
+
+def test_a_request_survives_as_a_jobs_arguments() -> None:
+    request = SearchRequest("commons", ("red rose", "bud"), 20, ("by", "cc0"), 100)
+    assert SearchRequest.from_arguments(request.to_arguments()) == request

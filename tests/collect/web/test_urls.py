@@ -1,19 +1,19 @@
-"""Addresses in their normal form, and which IP addresses are public."""
+"""URL normalisation, and public IP addresses."""
 
 import ipaddress
 
 import pytest
 
-from studio.collect.web.urls import LONGEST, is_public, normal, origin, shown, site
+from studio.collect.web.urls import MAX_URL_CHARS, is_public, normalise_url, origin_of, printable, site_of
 from studio.errors import ImageRefused
-from studio.images.reasons import SkipReason
+from studio.images.skip_reasons import SkipReason
 
 WIDE_EXAMPLE = "".join(chr(ord(letter) + 0xFEE0) for letter in "example")
 PAGE = "https://example.org/a/b?c=d#e"
 
 
 @pytest.mark.parametrize(
-    ("address", "expected"),
+    ("url", "expected"),
     [
         ("http://Example.ORG", "http://example.org/"),
         ("HTTPS://example.org:443/x", "https://example.org/x"),
@@ -44,9 +44,9 @@ PAGE = "https://example.org/a/b?c=d#e"
         ("http://under_score.example.org/", "http://under_score.example.org/"),
     ],
 )
-def test_one_form_for_each_address(address: str, expected: str) -> None:
-    assert normal(address) == expected
-    assert normal(expected) == expected
+def test_urls_have_one_normal_form(url: str, expected: str) -> None:
+    assert normalise_url(url) == expected
+    assert normalise_url(expected) == expected
 
 
 @pytest.mark.parametrize(
@@ -60,59 +60,59 @@ def test_one_form_for_each_address(address: str, expected: str) -> None:
         ("http://other.example", "http://other.example/"),
     ],
 )
-def test_an_address_on_a_page(named: str, expected: str) -> None:
-    assert normal(named, PAGE) == expected
+def test_a_reference_on_a_page(named: str, expected: str) -> None:
+    assert normalise_url(named, PAGE) == expected
 
 
-@pytest.mark.parametrize("address", ["data:image/png;base64,AA", "javascript:alert(1)", "mailto:a@b.example"])
-def test_other_schemes_on_a_page_are_refused(address: str) -> None:
+@pytest.mark.parametrize("url", ["data:image/png;base64,AA", "javascript:alert(1)", "mailto:a@b.example"])
+def test_other_schemes_on_a_page_are_rejected(url: str) -> None:
     with pytest.raises(ImageRefused) as refusal:
-        normal(address, PAGE)
+        normalise_url(url, PAGE)
     assert refusal.value.why == SkipReason.ADDRESS
 
 
-def test_a_refusal_says_what_was_expected_and_why() -> None:
+def test_the_error_says_what_was_expected_and_why() -> None:
     with pytest.raises(ImageRefused) as refusal:
-        normal("ftp://example.org/\x1b[2Jx")
+        normalise_url("ftp://example.org/\x1b[2Jx")
     assert str(refusal.value) == (
-        "expected a public web address such as https://example.org/; ftp://example.org/�[2Jx is not asked: it"
+        "expected a public URL such as https://example.org/; ftp://example.org/�[2Jx is not fetched: it"
         " does not begin with http:// or https://."
     )
 
 
-def test_long_addresses() -> None:
+def test_long_urls() -> None:
     start = "http://example.org/"
-    assert len(normal(start + "a" * (LONGEST - len(start)))) == LONGEST
-    for longer in (start + "a" * (LONGEST - len(start) + 1), start + "꽃" * 500):
+    assert len(normalise_url(start + "a" * (MAX_URL_CHARS - len(start)))) == MAX_URL_CHARS
+    for longer in (start + "a" * (MAX_URL_CHARS - len(start) + 1), start + "꽃" * 500):
         with pytest.raises(ImageRefused, match="longer than 2,000") as refusal:
-            normal(longer)
+            normalise_url(longer)
         assert len(str(refusal.value)) < 400
 
 
 def test_site_and_origin() -> None:
-    assert site("http://example.org/a/b") == "example.org"
-    assert site("https://example.org:8443/") == "example.org:8443"
-    assert origin("https://example.org:8443/a/b") == "https://example.org:8443"
+    assert site_of("http://example.org/a/b") == "example.org"
+    assert site_of("https://example.org:8443/") == "example.org:8443"
+    assert origin_of("https://example.org:8443/a/b") == "https://example.org:8443"
 
 
 def test_shown_is_one_short_printable_line() -> None:
-    assert shown("a\r\nb\x1b[31m") == "a��b�[31m"
-    assert len(shown("x" * 10_000)) == 200
+    assert printable("a\r\nb\x1b[31m") == "a��b�[31m"
+    assert len(printable("x" * 10_000)) == 200
 
 
 @pytest.mark.parametrize(
-    "address",
+    "url",
     [
         "93.184.216.34", "1.1.1.1", "192.0.1.1", "2606:4700::1111", "2a00:1450:4001::1",
         "::ffff:8.8.8.8", "64:ff9b::808:808", "2002:808:808::1",
     ],
 )  # fmt: skip
-def test_public(address: str) -> None:
-    assert is_public(ipaddress.ip_address(address))
+def test_public(url: str) -> None:
+    assert is_public(ipaddress.ip_address(url))
 
 
 @pytest.mark.parametrize(
-    "address",
+    "url",
     [
         "0.0.0.0", "0.1.2.3", "127.0.0.1", "127.255.255.254", "10.0.0.1", "172.16.0.1", "172.31.255.255",
         "192.168.1.1", "169.254.169.254", "100.64.0.1", "100.100.100.200", "100.127.255.255", "192.0.0.1",
@@ -125,5 +125,5 @@ def test_public(address: str) -> None:
         "2001:0:53aa:64c:0:0:80ff:fffe", "2001:2::1",
     ],
 )  # fmt: skip
-def test_not_public(address: str) -> None:
-    assert not is_public(ipaddress.ip_address(address))
+def test_not_public(url: str) -> None:
+    assert not is_public(ipaddress.ip_address(url))

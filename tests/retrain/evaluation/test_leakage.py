@@ -11,9 +11,9 @@ from studio.backbones.bottleneck_cache import BottleneckCache
 from studio.backbones.embedding import embed
 from studio.errors import Stopped
 from studio.progress import Silent
-from studio.retrain.evaluation.leakage import CopiesOfFiles, copies_by
+from studio.retrain.evaluation.leakage import FileLeakageCheck, find_leaked_images
 from studio.retrain.snapshot import Example, Snapshot
-from tests.retrain.material import FLOWERS, ROOM, Watched, backbone, needs_flowers
+from tests.retrain.material import FLOWERS, ROOM, RecordingProgress, backbone, needs_flowers
 
 
 def example(path: Path, split: str, group: str = "") -> Example:
@@ -22,43 +22,43 @@ def example(path: Path, split: str, group: str = "") -> Example:
 
 
 @needs_flowers
-def test_edited_copies_of_training_photographs_are_found_and_others_are_not(tmp_path: Path) -> None:
+def test_edited_training_photographs_are_found_and_others_are_not(tmp_path: Path) -> None:
     photographs = [path for folder in sorted(FLOWERS.iterdir()) for path in sorted(folder.glob("*.jpg"))[:16]]
-    trained, fresh = photographs[::2], photographs[1::2]
-    examples = [example(path, "training") for path in trained] + [example(path, "testing") for path in fresh]
-    copies = []
+    training, test = photographs[::2], photographs[1::2]
+    examples = [example(path, "training") for path in training] + [example(path, "testing") for path in test]
+    duplicates = []
     edits: dict[str, Callable[[Image.Image], Image.Image]] = {
         "small": lambda image: image.resize((image.width // 2, image.height // 2)),
         "mirrored": ImageOps.mirror,
         "cropped": lambda image: image.crop((8, 8, image.width - 8, image.height - 8)),
         "poor": lambda image: image,
     }
-    for number, path in enumerate(trained[:20]):
+    for number, path in enumerate(training[:20]):
         edit = list(edits)[number % len(edits)]
         target = tmp_path / "사본" / f"{number} {edit}.jpg"
         target.parent.mkdir(exist_ok=True)
         with Image.open(path) as image:
             edits[edit](image).convert("RGB").save(target, quality=40)
-        copies.append(example(target, "testing"))
-    snapshot = Snapshot(tuple(sorted((*examples, *copies), key=lambda e: e.sha256)), ("daisy", "사본"))
+        duplicates.append(example(target, "testing"))
+    snapshot = Snapshot(tuple(sorted((*examples, *duplicates), key=lambda e: e.sha256)), ("daisy", "사본"))
     cache = BottleneckCache.of(ROOM / "bottlenecks", backbone())
     embed(snapshot.examples, backbone(), cache, threads=2, progress=Silent())
-    means = snapshot, backbone(), ROOM / "bottlenecks", tmp_path
-    found = copies_by(CopiesOfFiles(2, Silent()), *means)
+    arguments = snapshot, backbone(), ROOM / "bottlenecks", tmp_path
+    leaked = find_leaked_images(FileLeakageCheck(2, Silent()), *arguments)
     with pytest.raises(Stopped):
-        copies_by(CopiesOfFiles(2, Watched("Comparing images", 1)), *means)
-    assert found is not None
-    names = {e.path.name for e in copies if e.sha256 in found}
-    assert len(names) >= 19, {e.path.name for e in copies} - names
-    assert found <= {e.sha256 for e in copies}
-    assert [path.name for path in tmp_path.iterdir()] == ["사본"]  # the scratch file is gone
+        find_leaked_images(FileLeakageCheck(2, RecordingProgress("Comparing images", 1)), *arguments)
+    assert leaked is not None
+    names = {e.path.name for e in duplicates if e.sha256 in leaked}
+    assert len(names) >= 19, {e.path.name for e in duplicates} - names
+    assert leaked <= {e.sha256 for e in duplicates}
+    assert [path.name for path in tmp_path.iterdir()] == ["사본"]  # the scratch file is removed
 
 
 def vectors_of(angles: list[float]) -> np.ndarray:
     return np.array([[np.cos(a), np.sin(a)] for a in angles], np.float32)
 
 
-def test_one_of_a_group_that_was_trained_on_is_a_copy(tmp_path: Path) -> None:
+def test_a_test_image_of_a_training_image_s_duplicate_group_is_leaked(tmp_path: Path) -> None:
     files = []
     for at in range(4):
         files.append(tmp_path / f"{at}.png")
@@ -70,37 +70,37 @@ def test_one_of_a_group_that_was_trained_on_is_a_copy(tmp_path: Path) -> None:
         example(files[3], "validation", "another"),
     )
     snapshot = Snapshot(examples, ("a",))
-    # At right angles: by their bottlenecks none is like another.
-    found = CopiesOfFiles(1, Silent())(snapshot, vectors_of([0, 1.6, 1.6, 1.6]))
-    assert found == frozenset({examples[1].sha256})
-    # The last is like the third, and was not trained on.
-    assert CopiesOfFiles(1, Silent())(snapshot, vectors_of([0, 0.1, 1.6, 1.6])) == found
-    assert CopiesOfFiles(1, Silent())(snapshot, None) is None
-    assert CopiesOfFiles(1, Silent())(Snapshot(examples[:1], ("a",)), vectors_of([0])) == frozenset()
+    # At right angles: their bottlenecks are all different.
+    leaked = FileLeakageCheck(1, Silent())(snapshot, vectors_of([0, 1.6, 1.6, 1.6]))
+    assert leaked == frozenset({examples[1].sha256})
+    # The last equals the third, but is a validation image.
+    assert FileLeakageCheck(1, Silent())(snapshot, vectors_of([0, 0.1, 1.6, 1.6])) == leaked
+    assert FileLeakageCheck(1, Silent())(snapshot, None) is None
+    assert FileLeakageCheck(1, Silent())(Snapshot(examples[:1], ("a",)), vectors_of([0])) == frozenset()
 
 
-def test_a_image_that_is_gone_is_a_copy_of_nothing(tmp_path: Path) -> None:
+def test_a_removed_image_is_no_duplicate(tmp_path: Path) -> None:
     one, other = tmp_path / "하나.png", tmp_path / "둘.png"
     Image.effect_noise((64, 64), 40).save(one)
     shutil.copy(one, other)
     with other.open("ab") as file:
         file.write(b"another digest")
     snapshot = Snapshot((example(one, "training"), example(other, "testing")), ("a",))
-    leaning = vectors_of([0, 0.7])  # a cosine of 0.76: the files decide
-    copies = CopiesOfFiles(1, Silent())(snapshot, leaning)
-    assert copies == frozenset({snapshot.examples[1].sha256})
+    vectors = vectors_of([0, 0.7])  # a cosine of 0.76: the files decide
+    leaked = FileLeakageCheck(1, Silent())(snapshot, vectors)
+    assert leaked == frozenset({snapshot.examples[1].sha256})
     one.unlink()
-    assert CopiesOfFiles(1, Silent())(snapshot, leaning) == frozenset()
+    assert FileLeakageCheck(1, Silent())(snapshot, vectors) == frozenset()
 
 
-def test_bottlenecks_that_are_not_all_there_are_none(tmp_path: Path) -> None:
+def test_the_check_gets_no_vectors_if_bottlenecks_are_missing(tmp_path: Path) -> None:
     path = tmp_path / "그림.png"
     Image.effect_noise((64, 64), 40).save(path)
     snapshot = Snapshot((example(path, "training"),), ("a",))
-    told: list[object] = []
+    arguments: list[object] = []
 
-    def find(asked: Snapshot, vectors: object) -> None:
-        told.extend((asked, vectors))
+    def check(given: Snapshot, vectors: object) -> None:
+        arguments.extend((given, vectors))
 
-    assert copies_by(find, snapshot, backbone(), tmp_path / "none", tmp_path) is None
-    assert told == [snapshot, None]
+    assert find_leaked_images(check, snapshot, backbone(), tmp_path / "none", tmp_path) is None
+    assert arguments == [snapshot, None]

@@ -7,44 +7,50 @@ import pytest
 
 from studio.errors import Stopped
 from studio.retrain.curve import CurvePoint
-from studio.retrain.head.dataset import Draw, Lesson
-from studio.retrain.head.head import L2S, TrainedHead, choose_l2, merit, train_head
+from studio.retrain.head.dataset import BatchSampler, HeadDataset
+from studio.retrain.head.head import (
+    L2_CANDIDATES,
+    TrainedHead,
+    TrainingContext,
+    fit_head,
+    search_l2,
+    validation_score,
+)
 from studio.retrain.options import Optimizer, RunOptions
-from tests.retrain.material import Watched
+from tests.retrain.material import RecordingProgress
 
 FEATURES, CLASSES = 12, 3
 
 
-def lesson(validation: int = 60, spread: float = 1.0) -> Lesson:
+def make_dataset(validation: int = 60, spread: float = 1.0) -> HeadDataset:
     random = np.random.default_rng(0)
     labels = np.concatenate([np.zeros(200, np.intp), np.arange(160) % CLASSES])  # the first class has most
     centres = random.normal(size=(CLASSES, FEATURES)) * 2 + 5
     vectors = (centres[labels] + spread * random.normal(size=(len(labels), FEATURES))).astype(np.float32)
     rows = random.permutation(len(labels))
-    return Lesson(vectors, labels, rows[validation:], rows[:validation], CLASSES)
+    return HeadDataset(vectors, labels, rows[validation:], rows[:validation], CLASSES)
 
 
 def train(
     folder: Path,
     options: RunOptions,
     *,
-    on: Lesson | None = None,
+    dataset: HeadDataset | None = None,
     stop_after: int | None = None,
     points: list[CurvePoint] | None = None,
     identity: str = "this",
 ) -> TrainedHead:
-    progress = Watched() if stop_after is None else Watched("Training", stop_after)
-    return train_head(
-        on or lesson(),
+    progress = RecordingProgress() if stop_after is None else RecordingProgress("Training", stop_after)
+    return fit_head(
+        dataset or make_dataset(),
         options,
-        checkpoint=folder / "checkpoint.npz",
-        identity=identity,
-        progress=progress,
-        on_points=(points if points is not None else []).extend,
+        TrainingContext(
+            folder / "checkpoint.npz", identity, progress, (points if points is not None else []).extend
+        ),
     )
 
 
-def same(one: TrainedHead, other: TrainedHead) -> bool:
+def is_same_head(one: TrainedHead, other: TrainedHead) -> bool:
     return (
         np.array_equal(one.head.weights, other.head.weights)
         and np.array_equal(one.head.bias, other.head.bias)
@@ -52,26 +58,25 @@ def same(one: TrainedHead, other: TrainedHead) -> bool:
     )
 
 
-def test_learns_classes_and_tells_every_step_once(tmp_path: Path) -> None:
+def test_a_head_learns_classes_and_reports_each_step_once(tmp_path: Path) -> None:
     points: list[CurvePoint] = []
     trained = train(tmp_path, RunOptions(how_many_training_steps=105), points=points)
-    on = lesson()
-    right = trained.head.probabilities(on.vectors).argmax(axis=1) == on.labels
+    dataset = make_dataset()
+    right = trained.head.probabilities(dataset.vectors).argmax(axis=1) == dataset.labels
     assert right.mean() > 0.97
     assert [point.step for point in points if point.split == "training"] == list(range(1, 106))
     assert [p.step for p in points if p.split == "validation"] == [*range(10, 101, 10), 105]
     first, last = points[0], points[-2]
-    assert first.cross_entropy == pytest.approx(np.log(CLASSES), abs=1e-5)  # it begins knowing nothing
+    assert first.cross_entropy == pytest.approx(np.log(CLASSES), abs=1e-5)  # the first weights are zero
     assert last.cross_entropy < first.cross_entropy / 2
 
 
-def test_one_step_is_the_gradient_by_hand(tmp_path: Path) -> None:
-    # Everything in one class but one image: the draw is then known up to its order.
-    on = lesson(validation=0)
+def test_one_step_follows_the_gradient(tmp_path: Path) -> None:
+    dataset = make_dataset(validation=0)
     options = RunOptions(how_many_training_steps=1, learning_rate=0.5, train_batch_size=7, seed=3)
-    trained = train(tmp_path, options, on=on)
-    (vectors,), (labels,) = Draw(on, options)(range(1, 2))
-    training = on.vectors[on.training].astype(np.float64)
+    trained = train(tmp_path, options, dataset=dataset)
+    (vectors,), (labels,) = BatchSampler(dataset, options)(range(1, 2))
+    training = dataset.vectors[dataset.training].astype(np.float64)
     mean, deviation = training.mean(axis=0), np.sqrt(training.var(axis=0).mean())
     scaled = (vectors - mean) / deviation
     error = np.full((7, CLASSES), 1 / CLASSES) - np.eye(CLASSES)[labels]
@@ -80,16 +85,16 @@ def test_one_step_is_the_gradient_by_hand(tmp_path: Path) -> None:
     np.testing.assert_allclose(trained.head.bias, -0.5 * error.mean(axis=0) - mean @ weights, atol=1e-5)
 
 
-def test_classes_count_alike_however_many_images_they_have() -> None:
-    on = lesson()
-    _vectors, labels = Draw(on, RunOptions(train_batch_size=3000))(range(1, 3))
+def test_balanced_batches_draw_classes_equally_often() -> None:
+    dataset = make_dataset()
+    _vectors, labels = BatchSampler(dataset, RunOptions(train_batch_size=3000))(range(1, 3))
     shares = np.bincount(labels.ravel()) / labels.size
-    assert np.bincount(on.labels[on.training])[0] > 0.6 * len(on.training)
+    assert np.bincount(dataset.labels[dataset.training])[0] > 0.6 * len(dataset.training)
     np.testing.assert_allclose(shares, 1 / CLASSES, atol=0.03)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
-def test_what_goes_on_from_a_stop_ends_as_if_never_stopped(tmp_path: Path, optimizer: Optimizer) -> None:
+def test_a_resumed_training_gives_the_same_head(tmp_path: Path, optimizer: Optimizer) -> None:
     options = RunOptions(how_many_training_steps=137, eval_step_interval=9, optimizer=optimizer, l2=0.01)
     whole: list[CurvePoint] = []
     expected = train(tmp_path / "whole", options, points=whole)
@@ -97,25 +102,22 @@ def test_what_goes_on_from_a_stop_ends_as_if_never_stopped(tmp_path: Path, optim
         with pytest.raises(Stopped):
             train(tmp_path / "parts", options, stop_after=stop_after)
     points: list[CurvePoint] = []
-    progress = Watched()
-    trained = train_head(
-        lesson(),
+    progress = RecordingProgress()
+    trained = fit_head(
+        make_dataset(),
         options,
-        checkpoint=tmp_path / "parts" / "checkpoint.npz",
-        identity="this",
-        progress=progress,
-        on_points=points.extend,
+        TrainingContext(tmp_path / "parts" / "checkpoint.npz", "this", progress, points.extend),
     )
-    assert progress.told[0][1] >= 100  # it did go on
-    assert same(trained, expected)
+    assert progress.reports[0][1] >= 100  # it resumed
+    assert is_same_head(trained, expected)
     assert points == whole
     times = [point.elapsed_s for point in points]
     assert all(at is not None for at in times)
-    assert times == sorted(times, key=lambda at: at or 0.0)  # over all four times it was taken up
+    assert times == sorted(times, key=lambda at: at or 0.0)  # summed over all four calls
 
 
 @pytest.mark.parametrize("spoil", ["truncated", "garbage", "another run's"])
-def test_a_checkpoint_that_is_no_use_is_not_used(tmp_path: Path, spoil: str) -> None:
+def test_a_damaged_or_foreign_checkpoint_is_ignored(tmp_path: Path, spoil: str) -> None:
     options = RunOptions(how_many_training_steps=40)
     expected = train(tmp_path / "whole", options)
     with pytest.raises(Stopped):
@@ -125,43 +127,45 @@ def test_a_checkpoint_that_is_no_use_is_not_used(tmp_path: Path, spoil: str) -> 
         path.write_bytes(path.read_bytes()[:-200])
     elif spoil == "garbage":
         path.write_bytes(b"PK\3\4 garbage")
-    assert same(train(tmp_path, options), expected)
+    assert is_same_head(train(tmp_path, options), expected)
 
 
 def test_the_best_by_validation_is_kept(tmp_path: Path) -> None:
     # Large steps on mixed classes: the curve goes up and down.
     points: list[CurvePoint] = []
     options = RunOptions(how_many_training_steps=300, learning_rate=3.0, train_batch_size=5)
-    on = lesson(spread=4)
-    trained = train(tmp_path, options, on=on, points=points)
+    dataset = make_dataset(spread=4)
+    trained = train(tmp_path, options, dataset=dataset, points=points)
     validation = [point for point in points if point.split == "validation"]
     best = max(validation, key=lambda point: (point.accuracy, -point.cross_entropy))
     assert trained.validation == best
     assert trained.step == best.step < 300
-    answers = trained.head.probabilities(on.vectors[on.validation]).argmax(axis=1)
-    assert np.mean(answers == on.labels[on.validation]) == pytest.approx(best.accuracy)
+    answers = trained.head.probabilities(dataset.vectors[dataset.validation]).argmax(axis=1)
+    assert np.mean(answers == dataset.labels[dataset.validation]) == pytest.approx(best.accuracy)
 
 
-def test_without_validation_images_the_last_head_stands(tmp_path: Path) -> None:
-    trained = train(tmp_path, RunOptions(how_many_training_steps=25), on=lesson(validation=0))
+def test_without_validation_images_the_last_head_is_returned(tmp_path: Path) -> None:
+    trained = train(tmp_path, RunOptions(how_many_training_steps=25), dataset=make_dataset(validation=0))
     assert (trained.step, trained.validation) == (25, None)
 
 
-def test_features_that_never_vary_do_no_harm(tmp_path: Path) -> None:
-    flat = Lesson(np.ones((4, FEATURES), np.float32), np.array([0, 1, 0, 1]), np.arange(4), np.arange(0), 2)
-    trained = train(tmp_path, RunOptions(how_many_training_steps=5), on=flat)
+def test_constant_features_give_finite_weights(tmp_path: Path) -> None:
+    flat = HeadDataset(
+        np.ones((4, FEATURES), np.float32), np.array([0, 1, 0, 1]), np.arange(4), np.arange(0), 2
+    )
+    trained = train(tmp_path, RunOptions(how_many_training_steps=5), dataset=flat)
     assert np.isfinite(trained.head.weights).all()
 
 
 @pytest.mark.parametrize("optimizer", ["momentum", "adam"])
 def test_optimizers_are_those_of_keras(tmp_path: Path, optimizer: Optimizer) -> None:
-    on = lesson(validation=0)
+    dataset = make_dataset(validation=0)
     options = RunOptions(
         how_many_training_steps=25, learning_rate=0.02, train_batch_size=20, optimizer=optimizer, l2=0.05
     )
-    trained = train(tmp_path, options, on=on)
-    vectors, labels = Draw(on, options)(range(1, 26))
-    training = on.vectors[on.training].astype(np.float64)
+    trained = train(tmp_path, options, dataset=dataset)
+    vectors, labels = BatchSampler(dataset, options)(range(1, 26))
+    training = dataset.vectors[dataset.training].astype(np.float64)
     scaled = (vectors - training.mean(axis=0)) / np.sqrt(training.var(axis=0).mean())
     theirs = (
         keras.optimizers.SGD(0.02, momentum=0.9) if optimizer == "momentum" else keras.optimizers.Adam(0.02)
@@ -170,65 +174,73 @@ def test_optimizers_are_those_of_keras(tmp_path: Path, optimizer: Optimizer) -> 
     for step in range(25):
         weights, bias = (variable.numpy() for variable in layer)
         logits = scaled[step] @ weights + bias
-        chances = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-        error = (chances - np.eye(CLASSES)[labels[step]]) / 20
-        slopes = [scaled[step].T @ error + 0.05 * weights, error.sum(axis=0)]
-        theirs.apply([keras.ops.convert_to_tensor(slope.astype(np.float32)) for slope in slopes], layer)
+        probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        error = (probabilities - np.eye(CLASSES)[labels[step]]) / 20
+        gradients = [scaled[step].T @ error + 0.05 * weights, error.sum(axis=0)]
+        theirs.apply(
+            [keras.ops.convert_to_tensor(gradient.astype(np.float32)) for gradient in gradients], layer
+        )
     deviation = np.sqrt(training.var(axis=0).mean())
     np.testing.assert_allclose(trained.head.weights * deviation, layer[0].numpy(), rtol=1e-3, atol=1e-4)
 
 
-def test_without_class_weighting_images_count_alike() -> None:
-    on = lesson()
-    vectors, labels = Draw(on, RunOptions(train_batch_size=3000, class_weighting="none"))(range(1, 3))
-    shares = np.bincount(on.labels[on.training]) / len(on.training)
+def test_without_class_weighting_images_are_drawn_equally_often() -> None:
+    dataset = make_dataset()
+    vectors, labels = BatchSampler(dataset, RunOptions(train_batch_size=3000, class_weighting="none"))(
+        range(1, 3)
+    )
+    shares = np.bincount(dataset.labels[dataset.training]) / len(dataset.training)
     np.testing.assert_allclose(np.bincount(labels.ravel()) / labels.size, shares, atol=0.03)
-    assert len(np.unique(vectors.reshape(-1, FEATURES), axis=0)) == len(on.training)
+    assert len(np.unique(vectors.reshape(-1, FEATURES), axis=0)) == len(dataset.training)
 
 
-def test_of_a_image_with_views_one_is_drawn_and_all_are() -> None:
-    on = lesson()
-    distorted = on.vectors[on.training] + 100
-    rows = np.stack([on.training, len(on.vectors) + np.arange(len(on.training))], axis=1)
+def test_batches_draw_one_of_the_views_of_an_image() -> None:
+    dataset = make_dataset()
+    distorted = dataset.vectors[dataset.training] + 100
+    rows = np.stack([dataset.training, len(dataset.vectors) + np.arange(len(dataset.training))], axis=1)
     seen = replace(
-        on,
-        vectors=np.concatenate([on.vectors, distorted]),
-        labels=np.concatenate([on.labels, on.labels[on.training]]),
+        dataset,
+        vectors=np.concatenate([dataset.vectors, distorted]),
+        labels=np.concatenate([dataset.labels, dataset.labels[dataset.training]]),
         views=rows,
     )
-    vectors, labels = Draw(seen, RunOptions(train_batch_size=2000))(range(1, 2))
+    vectors, labels = BatchSampler(seen, RunOptions(train_batch_size=2000))(range(1, 2))
     far = vectors[0].mean(axis=1) > 50
     assert 0.4 < far.mean() < 0.6
     plain = {vector.tobytes(): label for vector, label in zip(seen.vectors, seen.labels, strict=True)}
     assert [plain[vector.tobytes()] for vector in vectors[0]] == labels[0].tolist()
 
 
-def test_patience_ends_training_and_a_resumed_run_keeps_to_it(tmp_path: Path) -> None:
+def test_patience_stops_training_early_also_after_a_resume(tmp_path: Path) -> None:
     options = RunOptions(how_many_training_steps=2000, learning_rate=3.0, train_batch_size=5, patience=4)
-    on = lesson(spread=4)
-    trained = train(tmp_path, options, on=on)
+    dataset = make_dataset(spread=4)
+    trained = train(tmp_path, options, dataset=dataset)
     assert trained.stopped_early
     assert trained.steps == trained.step + 4 * options.eval_step_interval < 2000
     points: list[CurvePoint] = []
-    again = train(tmp_path, options, on=on, points=points)
-    assert same(again, trained)
+    again = train(tmp_path, options, dataset=dataset, points=points)
+    assert is_same_head(again, trained)
     assert again.steps == trained.steps == points[-1].step
 
 
-def test_l2_holds_weights_down_and_the_validation_images_choose_it(tmp_path: Path) -> None:
-    on = lesson(spread=4)
+def test_l2_is_chosen_on_validation_images_and_keeps_weights_small(tmp_path: Path) -> None:
+    dataset = make_dataset(spread=4)
     options = RunOptions(how_many_training_steps=300, learning_rate=0.5, l2=None, train_batch_size=20)
     points: list[CurvePoint] = []
-    arguments = {"checkpoint": tmp_path / "checkpoint.npz", "identity": "this", "progress": Watched()}
-    best, heads = choose_l2(on, options, on_points=points.extend, **arguments)  # type: ignore[arg-type]
-    assert tuple(head.l2 for head in heads) == L2S
-    assert merit(best.validation) == max(merit(head.validation) for head in heads)
-    alone = train(tmp_path / "alone", replace(options, l2=best.l2), on=on)
-    assert same(alone, best)
+    context = TrainingContext(tmp_path / "checkpoint.npz", "this", RecordingProgress(), points.extend)
+    best, heads = search_l2(dataset, options, context)
+    assert tuple(head.l2 for head in heads) == L2_CANDIDATES
+    assert validation_score(best.validation) == max(validation_score(head.validation) for head in heads)
+    alone = train(tmp_path / "alone", replace(options, l2=best.l2), dataset=dataset)
+    assert is_same_head(alone, best)
     assert best.validation in points
     assert len([point for point in points if point.split == "training"]) == 300  # of one head only
     strong, none = (
-        train(tmp_path / f"{l2}", replace(options, l2=l2), on=replace(on, validation=on.validation[:0]))
+        train(
+            tmp_path / f"{l2}",
+            replace(options, l2=l2),
+            dataset=replace(dataset, validation=dataset.validation[:0]),
+        )
         for l2 in (1.0, 0.0)
     )
     assert np.linalg.norm(strong.head.weights) < np.linalg.norm(none.head.weights) / 2

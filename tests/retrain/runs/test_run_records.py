@@ -1,4 +1,4 @@
-"""Runs in the database: what lists show, what is kept apart, names, deleting, curves, slices."""
+"""Runs in the database: lists, large parts, names, deletion, states, curves, comparisons, slices."""
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -16,13 +16,13 @@ from db.engine import Database
 from studio.errors import ProjectError
 from studio.images.store import ImageStore
 from studio.retrain.curve import CurvePoint
-from studio.retrain.evaluation.evaluation import Evaluation, Tally
-from studio.retrain.evaluation.slices import slices
+from studio.retrain.evaluation.evaluation import AccuracyEstimate, Evaluation
+from studio.retrain.evaluation.slices import source_slices
 from studio.retrain.options import RunOptions
 from studio.retrain.run import RunResult
 from studio.retrain.runs import run_records, snapshot_records
-from studio.retrain.runs.compare import Outcome
-from studio.retrain.snapshot import Labelled, Snapshot
+from studio.retrain.runs.compare import RunOutcome
+from studio.retrain.snapshot import LabelledImage, Snapshot
 from tests.conftest import NOW
 from tests.curate.material import small
 from tests.retrain.material import changes
@@ -51,28 +51,28 @@ class Bench:
 
     def snapshot(self) -> Snapshot:
         with self.database.read() as session:
-            return snapshot_records.snapshot_of(session, self.project_id, RunOptions(), self.store)
+            return snapshot_records.current_snapshot(session, self.project_id, RunOptions(), self.store)
 
-    def run(self, **given: Any) -> int:
-        """Ask for a run on the labels as they are."""
+    def run(self, **values: Any) -> int:
+        """Create a run on the current labels."""
         with self.database.write() as session:
-            snapshot = snapshot_records.snapshot_of(session, self.project_id, RunOptions(), self.store)
-            snapshot_id = snapshot_records.freeze(session, self.project_id, snapshot, NOW)
-            return run_records.create_run(session, self.project_id, snapshot_id, RunOptions(), NOW, **given)
+            snapshot = snapshot_records.current_snapshot(session, self.project_id, RunOptions(), self.store)
+            snapshot_id = snapshot_records.freeze_snapshot(session, self.project_id, snapshot, NOW)
+            return run_records.create_run(session, self.project_id, snapshot_id, RunOptions(), NOW, **values)
 
-    def finished(self, right: Callable[[int], bool] = lambda _at: True, **given: Any) -> int:
-        """Make a run that has ended, with answers as `right` has them for each test image."""
-        run_id = self.run(**given)
+    def finished(self, is_correct: Callable[[int], bool] = lambda _number: True, **values: Any) -> int:
+        """Create a finished run whose predictions are correct for the test images that `is_correct` names."""
+        run_id = self.run(**values)
         folder = self.home / "runs" / str(run_id)
         folder.mkdir(parents=True)
         (folder / "model.tflite").write_bytes(b"model")
         snapshot = self.snapshot()
         tested = snapshot.of_split("testing")
-        answers = np.full((len(tested), 2), 0.2, np.float32)
-        for at, example in enumerate(tested):
+        probabilities = np.full((len(tested), 2), 0.2, np.float32)
+        for number, example in enumerate(tested):
             true = snapshot.classes.index(example.label)
-            answers[at, true if right(at) else 1 - true] = 0.8
-        evaluation = Evaluation.of(tested, answers, snapshot.classes, frozenset({tested[0].sha256}))
+            probabilities[number, true if is_correct(number) else 1 - true] = 0.8
+        evaluation = Evaluation.of(tested, probabilities, snapshot.classes, frozenset({tested[0].sha256}))
         facts = {"steps": 3, "versions": {"numpy": "2"}}
         result = RunResult(
             folder, snapshot, RunOptions(), evaluation, 3, None, f"sha of {run_id}", (), (), facts
@@ -94,16 +94,16 @@ class Bench:
             session.add(job)
             session.flush()
             for run_id in run_ids:
-                run_records.give_job(session, run_id, job.id)
+                run_records.set_job(session, run_id, job.id)
             return job.id
 
     def of(self, run_id: int) -> run_records.RunSummary:
         with self.database.read() as session:
-            return run_records.run(session, run_id)
+            return run_records.get_run(session, run_id)
 
     def listed(self, *, deleted: bool = False) -> list[int]:
         with self.database.read() as session:
-            return [run.id for run in run_records.runs(session, self.project_id, deleted=deleted)]
+            return [run.id for run in run_records.list_runs(session, self.project_id, deleted=deleted)]
 
 
 @pytest.fixture
@@ -111,11 +111,11 @@ def bench(database: Database, home: Path) -> Bench:
     return Bench(database, home)
 
 
-def test_a_list_has_results_and_one_run_has_its_answers(bench: Bench) -> None:
+def test_lists_have_metrics_and_single_runs_predictions(bench: Bench) -> None:
     run_id = bench.finished(lambda at: at != 1)
     whole = bench.of(run_id)
     with bench.database.read() as session:
-        (listed,) = run_records.runs(session, bench.project_id)
+        (listed,) = run_records.list_runs(session, bench.project_id)
         assert run_records.newest_accuracy(session, bench.project_id) == listed.evaluation.accuracy  # type: ignore[union-attr]
     assert whole.evaluation is not None
     assert listed.evaluation is not None
@@ -125,33 +125,35 @@ def test_a_list_has_results_and_one_run_has_its_answers(bench: Bench) -> None:
     for run in (listed, whole):
         assert run.evaluation is not None
         assert run.evaluation.accuracy == 1 - 1 / whole.evaluation.n
-        assert run.evaluation.without_copies == Tally.of(whole.evaluation.n - 2, whole.evaluation.n - 1)
+        assert run.evaluation.without_leakage == AccuracyEstimate.of(
+            whole.evaluation.n - 2, whole.evaluation.n - 1
+        )
         assert (run.images, run.facts, run.job_state) == (
             IMAGES,
             {"steps": 3, "versions": {"numpy": "2"}},
             "done",
         )
     with bench.database.read() as session:
-        found = run_records.outcome(session, run_id)
-        assert found == Outcome(whole.evaluation, f"sha of {run_id}", {"numpy": "2"})
+        found = run_records.run_outcome(session, run_id)
+        assert found == RunOutcome(whole.evaluation, f"sha of {run_id}", {"numpy": "2"})
         assert (
-            run_records.outcome(session, bench_run := session.scalar(select(models.RunRow.id)) or 0)
+            run_records.run_outcome(session, bench_run := session.scalar(select(models.RunRow.id)) or 0)
             is not None
         )
         assert bench_run == run_id
 
 
-def test_a_list_does_not_read_the_answers(bench: Bench) -> None:
+def test_a_list_does_not_read_the_large_parts(bench: Bench) -> None:
     bench.finished()
-    asked: list[str] = []
+    statements: list[str] = []
 
-    def note(*given: Any) -> None:
-        asked.append(given[2])
+    def record(*arguments: Any) -> None:
+        statements.append(arguments[2])
 
-    event.listen(bench.database.engine, "before_cursor_execute", note)
+    event.listen(bench.database.engine, "before_cursor_execute", record)
     bench.listed()
-    assert asked
-    assert not any("answers" in text for text in asked)
+    assert statements
+    assert not any("answers" in text for text in statements)
 
 
 def test_names_and_notes(bench: Bench) -> None:
@@ -159,13 +161,13 @@ def test_names_and_notes(bench: Bench) -> None:
     assert bench.of(run_id).name == "첫 run"
     with bench.database.write() as session:
         run_records.rename(session, run_id, "더  나은\n하나 ")
-        run_records.annotate(session, run_id, " two\nlines ")
+        run_records.set_note(session, run_id, " two\nlines ")
     assert (bench.of(run_id).name, bench.of(run_id).note) == ("더 나은 하나", "two\nlines")
     with bench.database.write() as session, pytest.raises(ProjectError):
         run_records.rename(session, run_id + 100, "x")
 
 
-def test_what_was_deleted_comes_back_as_it_was(bench: Bench) -> None:
+def test_deleted_runs_are_restored_unchanged(bench: Bench) -> None:
     first, second, third = (bench.finished(partial(le, wrong)) for wrong in range(3))
     with bench.database.write() as session:
         run_records.delete(session, [second, third], NOW)
@@ -175,17 +177,17 @@ def test_what_was_deleted_comes_back_as_it_was(bench: Bench) -> None:
     assert bench.of(third).deleted_at == NOW
     with bench.database.write() as session:
         assert run_records.newest_accuracy(session, bench.project_id) == 1
-        assert run_records.previous(session, third) == first
-        run_records.bring_back(session, [second, third])
+        assert run_records.previous_run_id(session, third) == first
+        run_records.restore(session, [second, third])
     assert bench.listed() == [third, second, first]
     assert bench.of(third).deleted_at is None
     with bench.database.read() as session:
         assert (run_records.newest_accuracy(session, bench.project_id) or 1) < 1
-        assert run_records.previous(session, third) == second
-        assert run_records.previous(session, first) is None
+        assert run_records.previous_run_id(session, third) == second
+        assert run_records.previous_run_id(session, first) is None
 
 
-def test_each_run_of_a_job_says_how_it_stands(bench: Bench) -> None:
+def test_each_run_of_a_job_has_its_own_state(bench: Bench) -> None:
     done, failed, current, waiting = bench.finished(), bench.run(), bench.run(), bench.run()
     alone = bench.run()
     job_id = bench.job(done, failed, current, waiting)
@@ -197,7 +199,7 @@ def test_each_run_of_a_job_says_how_it_stands(bench: Bench) -> None:
     assert states() == ["done", "queued", "queued", "queued", None]
     with bench.database.write() as session:
         session.execute(update(models.JobRow).filter_by(id=job_id).values(state="running"))
-        run_records.fail(session, failed, "It was too dark.")
+        run_records.set_error(session, failed, "It was too dark.")
     assert states() == ["done", "failed", "running", "queued", None]
     assert (bench.of(failed).error, bench.of(failed).facts) == ("It was too dark.", {})
     with bench.database.write() as session:
@@ -208,7 +210,7 @@ def test_each_run_of_a_job_says_how_it_stands(bench: Bench) -> None:
     assert states() == ["done", "failed", "failed", "failed", None]
     assert bench.of(waiting).error == "No room."
     with bench.database.write() as session:
-        run_records.fail(session, failed, None)
+        run_records.set_error(session, failed, None)
         session.execute(update(models.JobRow).filter_by(id=job_id).values(state="running", error=None))
     assert states() == ["done", "running", "queued", "queued", None]
 
@@ -220,22 +222,22 @@ def test_curves_from_a_step_on(bench: Bench) -> None:
     with bench.database.write() as session:
         for run_id in (first, second):
             run_records.add_points(session, run_id, points)
-        run_records.add_points(session, first, points)  # told again, as after a kill
+        run_records.add_points(session, first, points)  # again, as after a resume
     with bench.database.read() as session:
-        found = run_records.curves(session, [first, second, 999], {first: 4})
-        assert run_records.curve(session, second) == found[second]
+        found = run_records.get_curves(session, [first, second, 999], {first: 4})
+        assert run_records.get_curve(session, second) == found[second]
     assert sorted((p.step, p.split) for p in found[first]) == [(5, "training"), (5, "validation")]
     assert [p.step for p in found[second]] == [0, 0, 1, 2, 3, 4, 5, 5]
     assert [p.elapsed_s for p in found[second] if p.split == "training"] == [0, 0.5, 1, 1.5, 2, 2.5]
     assert found[999] == ()
 
 
-def test_the_database_finds_the_changes_that_two_snapshots_show(bench: Bench) -> None:
+def test_snapshots_are_compared_in_the_database_as_in_memory(bench: Bench) -> None:
     before, first = bench.snapshot(), bench.run()
     bench.label({1: 1, 2: 2, 3: None, 4: None})
     with bench.database.write() as session:
-        given = update(models.LabelRow).where(models.LabelRow.image_id.in_([5, 6, 7]))
-        session.execute(given.values(split="testing"))
+        query = update(models.LabelRow).where(models.LabelRow.image_id.in_([5, 6, 7]))
+        session.execute(query.values(split="testing"))
     small(bench.database, 3, "다른 정원", first=IMAGES + 1)
     with bench.database.write() as session:
         session.execute(
@@ -253,23 +255,23 @@ def test_the_database_finds_the_changes_that_two_snapshots_show(bench: Bench) ->
         )
     after, second = bench.snapshot(), bench.run()
     with bench.database.read() as session:
-        found = snapshot_records.changes_between(session, first, second)
-        back = snapshot_records.changes_between(session, second, first)
-        none = snapshot_records.changes_between(session, second, second)
+        found = snapshot_records.compare_snapshots(session, first, second)
+        back = snapshot_records.compare_snapshots(session, second, first)
+        none = snapshot_records.compare_snapshots(session, second, second)
     assert found == changes(before, after)
     assert (len(found.added), len(found.removed), len(found.relabelled)) == (3, 2, 2)
-    assert found.moved
+    assert found.split_changed
     assert back == changes(after, before)
     assert not none
     assert sum(each.after for each in none.by_class) == len(after.examples)
 
 
-def test_copies_on_both_sides_are_found_by_their_groups(bench: Bench) -> None:
+def test_leaked_test_images_are_found_by_duplicate_groups(bench: Bench) -> None:
     run_id, other = bench.run(), bench.run()
     snapshot = bench.snapshot()
     with bench.database.read() as session:
-        ids = run_records.image_ids(session, [example.sha256 for example in snapshot.examples])
-        assert snapshot_records.copies_tested(session, run_id) == frozenset()
+        ids = run_records.image_ids_by_sha256(session, [example.sha256 for example in snapshot.examples])
+        assert snapshot_records.leaked_test_images(session, run_id) == frozenset()
     tested, trained = snapshot.of_split("testing"), snapshot.of_split("training")
     validated = snapshot.of_split("validation")
     pairs = [(tested[0], trained[0]), (tested[1], validated[0]), (trained[1], trained[2])]
@@ -285,24 +287,24 @@ def test_copies_on_both_sides_are_found_by_their_groups(bench: Bench) -> None:
                     )
                 )
     with bench.database.read() as session:
-        assert snapshot_records.copies_tested(session, run_id) == {tested[0].sha256}
-        assert snapshot_records.copies_tested(session, other) == {tested[0].sha256}
+        assert snapshot_records.leaked_test_images(session, run_id) == {tested[0].sha256}
+        assert snapshot_records.leaked_test_images(session, other) == {tested[0].sha256}
 
 
 def test_accuracy_by_source(bench: Bench) -> None:
     snapshot = bench.snapshot()
     tested = snapshot.of_split("testing")
     with bench.database.write() as session:
-        ids = run_records.image_ids(session, [example.sha256 for example in tested])
+        ids = run_records.image_ids_by_sha256(session, [example.sha256 for example in tested])
         for at, example in enumerate(tested[:3]):
-            place = select(models.ProvenanceRow.id).filter_by(image_id=ids[example.sha256])
+            provenance_id = select(models.ProvenanceRow.id).filter_by(image_id=ids[example.sha256])
             page = "https://www.flickr.example/꽃" if at < 2 else ""
             session.execute(
                 update(models.ProvenanceRow)
-                .where(models.ProvenanceRow.id == session.scalar(place))
+                .where(models.ProvenanceRow.id == session.scalar(provenance_id))
                 .values(kind="crawl", page_address=page, address=f"https://media.example:8000/{at}.jpg")
             )
-        # Found again elsewhere: it counts where it was found first.
+        # A second provenance: the image counts for the first.
         session.add(
             models.ProvenanceRow(
                 project_id=bench.project_id,
@@ -314,8 +316,8 @@ def test_accuracy_by_source(bench: Bench) -> None:
         )
     run_id, waiting = bench.finished(lambda at: at != 1), bench.run()
     with bench.database.read() as session:
-        found = {each.name: each for each in slices(session, run_id)}
-        assert slices(session, waiting) == ()
+        found = {each.name: each for each in source_slices(session, run_id)}
+        assert source_slices(session, waiting) == ()
     assert {name: (each.kind, each.n, each.accuracy) for name, each in found.items()} == {
         "flickr.example": ("crawl", 2, 0.5),
         "media.example": ("crawl", 1, 1.0),
@@ -333,6 +335,6 @@ def test_a_snapshot_is_stored_once(bench: Bench) -> None:
     with bench.database.read() as session:
         loaded = snapshot_records.load_snapshot(session, again.id, bench.store)
     assert loaded.hash == bench.snapshot().hash
-    assert {Labelled(e.sha256, e.path, e.label) for e in loaded.examples} == {
-        Labelled(e.sha256, e.path, e.label) for e in bench.snapshot().examples
+    assert {LabelledImage(e.sha256, e.path, e.label) for e in loaded.examples} == {
+        LabelledImage(e.sha256, e.path, e.label) for e in bench.snapshot().examples
     }

@@ -44,10 +44,10 @@ def test_every_place_with_its_provenance(bench: Bench) -> None:  # noqa: F811
     assert first["Author"] == ("Anna & Söhne", "")
     assert first["Licence"] == ("CC BY 2.0", "https://creativecommons.org/licenses/by/2.0/")
     assert first["Robots rules"] == ("robots.txt allows", "")
-    assert first["Came"][0].endswith("found by a crawl")
+    assert first["Added"][0].endswith("crawled from web pages")
     assert second["Found at"] == ("꽃/rose.jpg", "")
     assert second["Licence"] == ("unknown", "")
-    assert set(second) == {"Found at", "Licence", "Came"}
+    assert set(second) == {"Found at", "Licence", "Added"}
 
 
 def test_only_addresses_of_the_web_become_links(bench: Bench) -> None:  # noqa: F811

@@ -25,7 +25,7 @@ def served(database: Database, home: Path) -> tuple[TestClient, Project, Path]:
     """A client, the project, and the file of an export of it."""
     settings = Settings(home=home, database_url=database.url.render_as_string(hide_password=False))
     project = fill(database, ImageStore(settings.images_dir))
-    job_id = tasks.export(database, project.id, "csv", NOW)
+    job_id = tasks.enqueue_export(database, project.id, "csv", NOW)
     with database.write() as session:
         queue.claim_one(session, job_id, "me", NOW)
     perform(database, settings, job_id, "me", Silent())

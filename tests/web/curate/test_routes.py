@@ -1,4 +1,4 @@
-"""The routes of curating as a browser asks them: what comes back, and what is refused in plain words."""
+"""The routes of curating as a browser requests them: contents, and errors for people."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 
 from db.engine import Database
 from db.models import JobRow, LabelOperationRow
-from studio.curate.findings import Found, Kind, write_study
+from studio.curate.analysis_results import AnalysisResult, write_analysis
 from studio.settings import Settings
 from studio.web.routes import routes
 from tests.conftest import NOW
@@ -74,9 +74,9 @@ def test_labels_there_and_back(grid: Grid) -> None:
         {"id": "b", "kind": "undo"},
         {"id": "c", "kind": "redo"},
     ]
-    said = grid.label(*asked)
+    content = grid.label(*asked)
     changes = [[n, "labelled", 1] for n in (1, 2, 3, 5)] + [[7, "labelled", 3], [8, "rejected", None]]
-    assert said == {
+    assert content == {
         "number": 4,
         "results": [
             {"id": "a", "number": 2, "changes": changes, "clashes": [], "error": None, "about": None},
@@ -84,7 +84,7 @@ def test_labels_there_and_back(grid: Grid) -> None:
             {"id": "c", "number": 4, "changes": changes, "clashes": [], "error": None, "about": "a"},
         ],
     }
-    assert grid.label(*asked) == said
+    assert grid.label(*asked) == content
     followed = grid.get("changes?after=3")
     assert followed["changes"] == changes
     assert [(each["name"], each["count"]) for each in followed["classes"]] == [
@@ -102,7 +102,7 @@ def test_a_clash(grid: Grid) -> None:
     assert grid.get("items?ids=2")["items"][0]["clash"] == ["labelled", 1]
 
 
-def test_what_is_not_understood_is_told_beside_what_was_done(grid: Grid) -> None:
+def test_invalid_operations_have_errors_and_the_others_are_done(grid: Grid) -> None:
     results = grid.label(
         {"id": "kind", "kind": "paint"},
         {"id": "no sets".replace(" ", "-"), "kind": "set"},
@@ -124,11 +124,11 @@ def test_what_is_not_understood_is_told_beside_what_was_done(grid: Grid) -> None
         a_set("good", "1", **{"class": 1}),
     )["results"]
     assert [bool(result["error"]) for result in results] == [True] * 13 + [False]
-    said = {result["id"]: result["error"] for result in results}
-    assert "at most 200,000 images" in said["huge"]
-    assert "ascending ranges" in said["backwards"]
-    assert "no such class" in said["gone"]
-    assert all(len(error) < 300 for error in said.values() if error)
+    errors = {result["id"]: result["error"] for result in results}
+    assert "at most 200,000 images" in errors["huge"]
+    assert "ascending ranges" in errors["backwards"]
+    assert "no such class" in errors["gone"]
+    assert all(len(error) < 300 for error in errors.values() if error)
     assert grid.get("changes?after=1")["changes"] == [[1, "labelled", 1]]
 
 
@@ -138,7 +138,7 @@ def test_what_is_not_understood_is_told_beside_what_was_done(grid: Grid) -> None
      '{"author": "a", "operations": [{"kind": "undo"}]}', '{"author": "a\\u0000", "operations": []}',
      '{"author": "' + "a" * 65 + '", "operations": []}', b"\xff\xfe", "[" * 100_000],
 )  # fmt: skip
-def test_nonsense_is_refused(grid: Grid, body: str | bytes) -> None:
+def test_invalid_bodies_are_errors(grid: Grid, body: str | bytes) -> None:
     for what in ("labels", "classes"):
         answer = grid.post(what, body)
         assert answer.status_code == 400
@@ -172,9 +172,9 @@ def test_only_our_own_pages_may_label(grid: Grid, headers: dict[str, str]) -> No
 
 
 def test_classes(grid: Grid) -> None:
-    said = grid.act("1", "add", name="데이지").json()
-    assert [each["name"] for each in said["classes"]] == ["장미", "튤립", "데이지"]
-    assert grid.act("1", "add", name="데이지").json() == said
+    content = grid.act("1", "add", name="데이지").json()
+    assert [each["name"] for each in content["classes"]] == ["장미", "튤립", "데이지"]
+    assert grid.act("1", "add", name="데이지").json() == content
     grid.label(a_set("a", "1-4", **{"class": 1}))
     grid.act("2", "rename", **{"class": 1}, name="Rose")
     grid.act("3", "recolour", **{"class": 1}, colour="#112233")
@@ -193,7 +193,7 @@ def test_classes(grid: Grid) -> None:
 
 
 @pytest.mark.parametrize(
-    ("act", "fields", "status", "said"),
+    ("act", "fields", "status", "message"),
     [
         ("add", {"name": ""}, 409, "1 to 80"),
         ("add", {"name": "장미"}, 409, "already"),
@@ -209,15 +209,15 @@ def test_classes(grid: Grid) -> None:
         ("remove", {"class": 2**31}, 400, "Reload the page"),
     ],
 )
-def test_acts_that_cannot_be_done(
-    grid: Grid, act: str, fields: dict[str, Any], status: int, said: str
+def test_invalid_class_changes(
+    grid: Grid, act: str, fields: dict[str, Any], status: int, message: str
 ) -> None:
     answer = grid.act("1", act, **fields)
-    assert (answer.status_code, said in answer.json()["error"]) == (status, True), answer.text
+    assert (answer.status_code, message in answer.json()["error"]) == (status, True), answer.text
     assert grid.get("changes?after=0")["number"] == 1
 
 
-def test_walking_and_tiles(grid: Grid) -> None:
+def test_pages_and_tiles(grid: Grid) -> None:
     first = grid.get("walk?order=oldest&limit=4")
     assert first["ids"] == [1, 2, 3, 4]
     assert grid.get(f"walk?order=oldest&limit=400&after={first['next']}") == {
@@ -236,13 +236,13 @@ def test_walking_and_tiles(grid: Grid) -> None:
     }  # fmt: skip
 
 
-def test_what_the_studio_found(grid: Grid) -> None:
+def test_analysis_results(grid: Grid) -> None:
     with grid.database.write() as session:
-        found: dict[Kind, Found] = {
-            "suggestion": Found(np.array([3, 4]), np.array([0.75, 0.5]), np.array([2, 1])),
-            "far": Found(np.array([3]), np.array([0.9])),
+        found: dict[str, AnalysisResult] = {
+            "suggestion": AnalysisResult(np.array([3, 4]), np.array([0.75, 0.5]), np.array([2, 1])),
+            "far": AnalysisResult(np.array([3]), np.array([0.9])),
         }
-        write_study(
+        write_analysis(
             session,
             grid.project,
             "review",
@@ -255,21 +255,21 @@ def test_what_the_studio_found(grid: Grid) -> None:
     assert grid.get("walk?suggested=1")["ids"] == [4]
     item = grid.get("items?ids=3")["items"][0]
     assert (item["suggestion"], item["odd"]) == ([2, 0.75], ["far"])
-    said = grid.get("classes")
-    assert said["findings"] == {"suggestion": 2, "far": 1}
-    assert said["studies"]["review"]["judged"] == 9
-    assert (said["sources"], said["licences"]) == (["folder"], [])
+    content = grid.get("classes")
+    assert content["findings"] == {"suggestion": 2, "far": 1}
+    assert content["studies"]["review"]["judged"] == 9
+    assert (content["sources"], content["licences"]) == (["folder"], [])
 
 
-def test_the_map_and_what_is_alike(grid: Grid) -> None:
+def test_the_map_and_similar_images(grid: Grid) -> None:
     assert "no map" in grid.get("map", 404)["error"]
-    assert "not compared" in grid.get("walk?order=alike&like=2", 400)["error"]
+    assert "not been compared" in grid.get("walk?order=alike&like=2", 400)["error"]
     folder = grid.home / "studies" / str(grid.project)
     folder.mkdir(parents=True)
-    turns = np.linspace(0, 1, 8)
-    np.save(folder / "vectors.npy", np.stack([np.cos(turns), np.sin(turns)], 1).astype(np.float32))
+    orders = np.linspace(0, 1, 8)
+    np.save(folder / "vectors.npy", np.stack([np.cos(orders), np.sin(orders)], 1).astype(np.float32))
     np.save(folder / "ids.npy", np.arange(1, 9))
-    np.save(folder / "map.npy", np.stack([turns, 1 - turns], 1).astype(np.float32))
+    np.save(folder / "map.npy", np.stack([orders, 1 - orders], 1).astype(np.float32))
     grid.label(a_set("a", "2", **{"class": 1}), {"id": "b", "kind": "set", "sets": [
         {"images": "3", "state": "rejected"}]})  # fmt: skip
     answer = grid.client.get(f"/studio/projects/{grid.project}/map")
@@ -280,8 +280,8 @@ def test_the_map_and_what_is_alike(grid: Grid) -> None:
     assert len(answer.content) == 4 + 16 * count
     assert ids.tolist() == list(range(1, 9))
     assert classes.tolist() == [0, 1, -1, 0, 0, 0, 0, 0]
-    assert np.allclose(x, turns)
-    assert np.allclose(y, 1 - turns)
+    assert np.allclose(x, orders)
+    assert np.allclose(y, 1 - orders)
     assert grid.get("walk?order=alike&like=2")["ids"][0] == 2
     # `to` may be the image, and be a day beside it.
     assert grid.get("walk?order=alike&to=8&limit=3")["ids"] == [8, 7, 6]
@@ -289,12 +289,12 @@ def test_the_map_and_what_is_alike(grid: Grid) -> None:
 
 
 @pytest.mark.parametrize(
-    ("what", "said"),
+    ("what", "message"),
     [
         ("walk?order=best", "expected one of newest"),
-        ("walk?order=alike", "expected the image"),
+        ("walk?order=alike", "expected an image"),
         ("walk?state=x", "expected one of unlabelled"),
-        ("walk?from=1.1.2026", "expected a day"),
+        ("walk?from=1.1.2026", "expected a date"),
         ("walk?limit=x", "expected a whole number"),
         ("walk?after=9:9", "Reload the page"),
         ("walk?class=2147483648", "expected a whole number"),
@@ -305,11 +305,11 @@ def test_the_map_and_what_is_alike(grid: Grid) -> None:
         ("history?before=99999999999", "expected a whole number"),
     ],
 )
-def test_questions_that_make_no_sense(grid: Grid, what: str, said: str) -> None:
-    assert said in grid.get(what, 400)["error"]
+def test_questions_that_make_no_sense(grid: Grid, what: str, message: str) -> None:
+    assert message in grid.get(what, 400)["error"]
 
 
-def test_odd_questions_have_answers(grid: Grid) -> None:
+def test_unusual_requests_have_answers(grid: Grid) -> None:
     for what in (
         "walk?text=%00&source=%00",
         "walk?licence=%FF",
@@ -330,9 +330,9 @@ def test_no_such_project(grid: Grid, project: int) -> None:
     assert grid.act("1", "add", name="x").status_code == 404
 
 
-def test_a_review_is_asked_for_where_one_is_due(grid: Grid) -> None:
+def test_a_label_analysis_is_requested_when_due(grid: Grid) -> None:
     with grid.database.write() as session:
-        write_study(session, grid.project, "survey", {}, operation_number=1, facts={}, now=NOW)
+        write_analysis(session, grid.project, "survey", {}, operation_number=1, facts={}, now=NOW)
     grid.label(a_set("a", "1-10", **{"class": 1}))
     with grid.database.read() as session:
         assert session.scalars(select(JobRow.kind)).all() == ["review"]
@@ -344,7 +344,7 @@ def test_nothing_of_a_batch_is_kept_where_it_cannot_be_written(
     def broken(*_arguments: object) -> None:
         raise OSError("the disk is full")
 
-    monkeypatch.setattr("studio.web.curate.label_routes.newest_number", broken)
+    monkeypatch.setattr("studio.web.curate.label_routes.latest_operation_number", broken)
     with pytest.raises(OSError, match="full"):
         grid.label(a_set("a", "1", **{"class": 1}))
     with grid.database.read() as session:

@@ -1,4 +1,4 @@
-"""The real TensorBoard: started on a project's runs, asked over HTTP, and gone when it should be."""
+"""TensorBoard processes: started on a project's runs, read over HTTP, ended with the studio."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ import pytest
 
 from studio.errors import ServerError
 from studio.retrain.curve import CurvePoint
-from studio.retrain.run_folder import SUMMARIES
+from studio.retrain.run_folder import SUMMARIES_DIR
 from studio.retrain.tensorboard import SummaryWriter
 from studio.settings import Settings
 from studio.web.retrain.tensorboard import TensorBoards
@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @pytest.fixture
 def awkward(tmp_path: Path) -> Settings:
-    """A data folder whose name has what parts runs from each other in TensorBoard's arguments."""
+    """Settings with a data folder whose path has the separators of --logdir_spec."""
     return Settings(home=tmp_path / "내 data, a,b studio")
 
 
@@ -41,37 +41,37 @@ def write(settings: Settings, folder: str) -> None:
         for step in (1, 2, 3)
         for split in ("training", "validation")
     ]
-    with SummaryWriter(settings.runs_dir / folder / SUMMARIES) as summaries:
+    with SummaryWriter(settings.runs_dir / folder / SUMMARIES_DIR) as summaries:
         summaries.write(points)
 
 
-def asked(address: str, what: str) -> Any:
+def get_json(address: str, what: str) -> Any:
     with urllib.request.urlopen(address + what, timeout=60) as answer:
         return json.load(answer)
 
 
 def runs_of(address: str, count: int) -> list[str]:
-    """Return its runs once there are so many."""
-    until(lambda: len(asked(address, "data/runs")) >= count)
-    return sorted(asked(address, "data/runs"))
+    """Return the runs that TensorBoard shows, once there are `count`."""
+    until(lambda: len(get_json(address, "data/runs")) >= count)
+    return sorted(get_json(address, "data/runs"))
 
 
-def test_it_shows_the_runs_by_their_names_and_no_others(awkward: Settings, boards: TensorBoards) -> None:
+def test_it_shows_only_the_given_runs_by_their_titles(awkward: Settings, boards: TensorBoards) -> None:
     folders = [f"{NOW:%Y%m%d-%H%M%S-%f}-1-{number}" for number in (1, 2, 3)]
     for folder in folders:
         write(awkward, folder)
     shown = [("Run 2 빠른, a:b/c", folders[1]), ("Run 1", folders[0])]
-    address = boards.address(1, shown)
+    address = boards.url(1, shown)
     assert address.startswith("http://127.0.0.1:")
     expected = [f"{run}/{part}" for run in ("Run 1", "Run 2 빠른 a b c") for part in ("train", "validation")]
     assert set(expected) <= set(runs_of(address, 4))
     assert not any(run.startswith("Run 3") for run in runs_of(address, 4))
-    tags = asked(address, "data/plugin/scalars/tags")
+    tags = get_json(address, "data/plugin/scalars/tags")
     assert all({"accuracy", "cross_entropy"} <= set(tags[run]) for run in expected)
-    # Asked again it is the same; with another run it begins anew.
-    assert boards.address(1, shown) == address
+    # The same runs: the same process; another run: a new process.
+    assert boards.url(1, shown) == address
     (child,) = board_processes()
-    more = boards.address(1, [("Run 3", folders[2])])
+    more = boards.url(1, [("Run 3", folders[2])])
     assert {"Run 3/train", "Run 3/validation"} <= set(runs_of(more, 2))
     assert not any(run.startswith("Run 1") for run in runs_of(more, 2))
     assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
@@ -79,11 +79,11 @@ def test_it_shows_the_runs_by_their_names_and_no_others(awkward: Settings, board
     assert board_processes() == []
 
 
-def test_without_a_run_there_is_nothing_to_show(boards: TensorBoards) -> None:
+def test_without_a_run_it_does_not_start(boards: TensorBoards) -> None:
     with pytest.raises(ServerError, match="nothing"):
-        boards.address(1, [])
+        boards.url(1, [])
     with pytest.raises(ServerError, match="nothing"):
-        boards.address(1, [("Run 1", "not-there")])
+        boards.url(1, [("Run 1", "not-there")])
 
 
 def test_it_ends_when_the_studio_is_killed(awkward: Settings) -> None:
@@ -92,7 +92,7 @@ def test_it_ends_when_the_studio_is_killed(awkward: Settings) -> None:
         "import sys, time; from pathlib import Path; from studio.settings import Settings;"
         "from studio.web.retrain.tensorboard import TensorBoards;"
         "boards = TensorBoards(Settings(home=Path(sys.argv[1])));"
-        "print(boards.address(1, [('Run 1', '20260101-1-1')]), flush=True); time.sleep(600)"
+        "print(boards.url(1, [('Run 1', '20260101-1-1')]), flush=True); time.sleep(600)"
     )
     studio = subprocess.Popen(
         [sys.executable, "-c", code, str(awkward.home)],
@@ -114,7 +114,7 @@ def test_it_ends_when_the_studio_is_killed(awkward: Settings) -> None:
 
 
 def board_processes() -> list[psutil.Process]:
-    """Return our own children that run TensorBoard."""
+    """Return the child processes that run TensorBoard."""
     return [
         child
         for child in psutil.Process().children()

@@ -1,13 +1,13 @@
-"""Where links begin, and who can come there."""
+"""The base URL of share links, and whether other machines can reach it."""
 
 import pytest
 
 from studio.web.share import links
-from studio.web.share.links import base_of
+from studio.web.share.links import share_base_url
 
 
 @pytest.mark.parametrize(
-    ("told", "visited", "listening", "expected", "open_to_others"),
+    ("configured", "visited", "listening", "expected", "open_to_others"),
     [
         ("", "http://127.0.0.1:8501/share?project=x", "127.0.0.1", "http://127.0.0.1:8501", False),
         ("", "http://localhost:8501/share", "", "http://localhost:8501", False),
@@ -25,15 +25,15 @@ from studio.web.share.links import base_of
         ("", "", "", "http://localhost", False),
     ],
 )
-def test_links_begin_where_others_can_come(
-    told: str,
+def test_base_url_of_links(
+    configured: str,
     visited: str,
     listening: str,
     expected: str,
     open_to_others: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(links, "_own_address", lambda: "192.168.1.7")
-    base = base_of(told, visited, listening)
+    monkeypatch.setattr(links, "_lan_address", lambda: "192.168.1.7")
+    base = share_base_url(configured, visited, listening)
     assert (base.address, base.open_to_others) == (expected, open_to_others)
     assert base.link("T") == f"{expected}/share/T"

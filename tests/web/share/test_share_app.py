@@ -1,4 +1,4 @@
-"""What is behind a link: the page, its model, answers; and for all that is wrong, a clean refusal."""
+"""The sharing application: page, model, predictions, feedback, and a clean error for bad requests."""
 
 import asyncio
 import csv
@@ -25,20 +25,21 @@ from starlette.types import Receive, Scope, Send
 from db.engine import Database
 from db.migrate import migrate
 from studio.collect.importers import ingest_path
+from studio.collect.ingest import ImportContext
 from studio.curate import filters
-from studio.curate.items import items
+from studio.curate.items import grid_items
 from studio.curate.overview import overview
-from studio.curate.paging import walk
+from studio.curate.paging import next_page
 from studio.images.provenance import VISITOR, provenance_of
 from studio.images.store import ImageStore
 from studio.predict.model import Model
 from studio.progress import Silent
 from studio.share import feedback, links
-from studio.share.examples import PER_CLASS
-from studio.share.web_demo.runtime import COMPAT, VERSION, runtime
-from studio.web.middleware import Full, Queue, Rate, Room
-from studio.web.share import app
-from studio.web.share.app import Apart, sharing_app
+from studio.share.examples import EXAMPLES_PER_CLASS
+from studio.share.web_demo.runtime import COMPAT, VERSION, ensure_runtime
+from studio.web.middleware import ConcurrencyLimit, MemoryBudget, Overloaded, RateLimiter
+from studio.web.share import request_body
+from studio.web.share.app import ShareMiddleware, share_app
 from studio.web.state import now
 from tests.conftest import NOW
 from tests.retrain.material import ROOM
@@ -47,7 +48,7 @@ from tests.share.links_material import Studio, in_a_day, studio
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     home = tmp_path_factory.mktemp("나눔 studio")
     database = Database(f"sqlite:///{(home / 'studio.sqlite3').as_posix()}")
     migrate(database)
@@ -56,56 +57,58 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
 
 
 @pytest.fixture(scope="module")
-def token(made: Studio) -> str:
-    return made.link(keeps_images=True)[1]
+def token(shared: Studio) -> str:
+    return shared.link(keeps_images=True)[1]
 
 
 @pytest.fixture(scope="module")
-def drawing(made: Studio) -> bytes:
+def drawing(shared: Studio) -> bytes:
     return (ROOM / "drawings" / "square" / "그림 003.png").read_bytes()
 
 
-def test_a_visitor_sees_the_page_and_gets_the_model(made: Studio) -> None:
-    link_id, token = made.link()
-    page = made.client.get(f"/share/{token}")
+def test_a_link_serves_the_page_and_the_model(shared: Studio) -> None:
+    link_id, token = shared.link()
+    page = shared.client.get(f"/share/{token}")
     assert page.status_code == 200
     assert "도형 demo" in page.text
     assert page.headers["referrer-policy"] == "no-referrer"
     assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
-    assert made.client.head(f"/share/{token}").status_code == 200
-    model = made.client.get(f"/share/{token}/model.tflite")
-    expected = (made.folder / "model.tflite").read_bytes()
+    assert shared.client.head(f"/share/{token}").status_code == 200
+    model = shared.client.get(f"/share/{token}/model.tflite")
+    expected = (shared.folder / "model.tflite").read_bytes()
     assert sha256(model.content).digest() == sha256(expected).digest()
-    again = made.client.get(f"/share/{token}/model.tflite", headers={"If-None-Match": model.headers["etag"]})
+    again = shared.client.get(
+        f"/share/{token}/model.tflite", headers={"If-None-Match": model.headers["etag"]}
+    )
     assert (again.status_code, again.content) == (304, b"")
-    made.tally.write()
-    assert made.seen(link_id).opened == 1
+    shared.counters.write()
+    assert shared.find_link(link_id).page_views == 1
 
 
-def test_an_answer_is_the_models_own(made: Studio, drawing: bytes) -> None:
-    link_id, token = made.link()
-    answer = made.client.post(
+def test_a_prediction_is_the_models_own(shared: Studio, drawing: bytes) -> None:
+    link_id, token = shared.link()
+    answer = shared.client.post(
         f"/share/{token}/answer", content=drawing, headers={"Content-Type": "image/png"}
     )
-    expected = Model.open(made.folder).classify_file(drawing, "x")
+    expected = Model.open(shared.folder).classify_file(drawing, "x")
     assert answer.json()["probabilities"] == [
         next(each.score for each in expected if each.label == label)
-        for label in Model.open(made.folder).labels
+        for label in Model.open(shared.folder).labels
     ]
     assert answer.headers["cache-control"] == "no-store"
-    made.tally.write()
-    assert made.seen(link_id).answered == 1
+    shared.counters.write()
+    assert shared.find_link(link_id).server_predictions == 1
 
 
-def test_unknown_expired_and_revoked_are_one_and_the_same(made: Studio, drawing: bytes) -> None:
-    expired, revoked = made.link(expires_at=NOW)[1], made.link()
-    with made.database.write() as session:
+def test_unknown_expired_and_revoked_links_give_the_same_404(shared: Studio, drawing: bytes) -> None:
+    expired, revoked = shared.link(expires_at=NOW)[1], shared.link()
+    with shared.database.write() as session:
         links.revoke(session, revoked[0], now())
-    open_one = made.link(expires_at=in_a_day())[1]
+    open_one = shared.link(expires_at=in_a_day())[1]
     guessed = links.new_token()
-    told = set()
-    for what in ("", "/model.tflite", "/papers", "/answer", "/wrong"):
-        method = "POST" if what.startswith(("/answer", "/wrong")) else "GET"
+    responses = set()
+    for path in ("", "/model.tflite", "/papers", "/answer", "/wrong"):
+        method = "POST" if path.startswith(("/answer", "/wrong")) else "GET"
         for token in (
             expired,
             revoked[1],
@@ -116,19 +119,19 @@ def test_unknown_expired_and_revoked_are_one_and_the_same(made: Studio, drawing:
             "%00",
             "A" * 9_000,
         ):
-            answer = made.client.request(method, f"/share/{token}{what}", content=drawing)
+            answer = shared.client.request(method, f"/share/{token}{path}", content=drawing)
             headers = [(name, value) for name, value in answer.headers.items() if name != "date"]
-            told.add((answer.status_code, answer.content, tuple(headers)))
-    assert len(told) == 1
-    assert next(iter(told))[0] == 404
-    assert made.client.get(f"/share/{open_one}").status_code == 200
+            responses.add((answer.status_code, answer.content, tuple(headers)))
+    assert len(responses) == 1
+    assert next(iter(responses))[0] == 404
+    assert shared.client.get(f"/share/{open_one}").status_code == 200
 
 
-def test_a_model_that_is_damaged_is_not_shown(made: Studio) -> None:
-    _link, token = made.link()
-    model = made.folder / "model.tflite"
+def test_a_model_that_is_damaged_is_not_shown(shared: Studio) -> None:
+    _link, token = shared.link()
+    model = shared.folder / "model.tflite"
     content = model.read_bytes()
-    fresh = sharing_app(made.settings, made.database, made.tally)
+    fresh = share_app(shared.settings, shared.database, shared.counters)
     from starlette.testclient import TestClient
 
     try:
@@ -139,33 +142,34 @@ def test_a_model_that_is_damaged_is_not_shown(made: Studio) -> None:
     assert TestClient(fresh).get(f"/share/{token}").status_code == 200
 
 
-def test_the_page_shows_training_images_only_where_its_owner_wants(made: Studio) -> None:
-    store = ImageStore(made.settings.images_dir)
+def test_the_page_shows_training_images_only_if_the_owner_wants(shared: Studio) -> None:
+    store = ImageStore(shared.settings.images_dir)
     ingest_path(
-        made.database, store, made.project_id, ROOM / "drawings", progress=Silent(), clock=lambda: NOW
+        ImportContext(database=shared.database, store=store, project_id=shared.project_id, clock=lambda: NOW),
+        ROOM / "drawings",
     )
-    _link, shown = made.link(shows_examples=True)
-    _link, hidden = made.link()
-    page = made.client.get(f"/share/{shown}").text
+    _link, shown = shared.link(shows_examples=True)
+    _link, hidden = shared.link()
+    page = shared.client.get(f"/share/{shown}").text
     addresses = re.findall(r'src="(/share/[^"]+/examples/[^"]+)"', page)
-    assert len(addresses) == 2 * PER_CLASS
-    with (made.folder / "snapshot.csv").open(encoding="utf-8", newline="") as file:
+    assert len(addresses) == 2 * EXAMPLES_PER_CLASS
+    with (shared.folder / "snapshot.csv").open(encoding="utf-8", newline="") as file:
         rows = {row["sha256"]: row for row in csv.DictReader(file)}
     for address in addresses:
-        answer = made.client.get(address)
+        answer = shared.client.get(address)
         assert Image.open(io.BytesIO(answer.content)).format == "JPEG"
         assert "sandbox" in answer.headers["content-security-policy"]
         assert rows[address.rpartition("/")[2].removesuffix(".jpg")]["split"] == "training"
-        assert made.client.get(address.replace(shown, hidden)).status_code == 404
-    assert "/examples/" not in made.client.get(f"/share/{hidden}").text
+        assert shared.client.get(address.replace(shown, hidden)).status_code == 404
+    assert "/examples/" not in shared.client.get(f"/share/{hidden}").text
     another = next(each for each in rows if not any(each in address for address in addresses))
-    assert made.client.get(f"/share/{shown}/examples/{another}.jpg").status_code == 404
+    assert shared.client.get(f"/share/{shown}/examples/{another}.jpg").status_code == 404
 
 
-def test_the_pages_files_are_kept_for_ever_and_no_others_are_served(made: Studio, token: str) -> None:
-    page = made.client.get(f"/share/{token}").text
+def test_page_files_are_immutable_and_no_others_are_served(shared: Studio, token: str) -> None:
+    page = shared.client.get(f"/share/{token}").text
     script = re.findall(r'src="(/share/files/[^"]+/app.js)"', page)[0]
-    answer = made.client.get(script)
+    answer = shared.client.get(script)
     assert answer.headers["content-type"].startswith("text/javascript")
     assert "immutable" in answer.headers["cache-control"]
     folder = script.rpartition("/")[0]
@@ -175,36 +179,36 @@ def test_the_pages_files_are_kept_for_ever_and_no_others_are_served(made: Studio
         f"{folder}/index.html",
         f"{folder}/../page.py",
         f"{folder}/%2e%2e/page.py",
-        f"/share/files/litertjs-{VERSION}/core.js",  # which is not here
+        f"/share/files/litertjs-{VERSION}/core.js",  # not installed
     ):
-        assert made.client.get(other).status_code == 404
+        assert shared.client.get(other).status_code == 404
     config = json.loads(re.findall(r'id="config">(.+?)</script>', page)[0])
     assert config["model"] is None
     assert config["server"] == f"/share/{token}/answer"
 
 
-def test_the_runtime_comes_packed_where_it_is_here(made: Studio, token: str) -> None:
-    folder = made.settings.downloads_dir
+def test_an_installed_runtime_is_served_with_gzip(shared: Studio, token: str) -> None:
+    folder = shared.settings.downloads_dir
     pack_into(folder)
-    runtime(folder, Silent())
+    ensure_runtime(folder, Silent())
     try:
         config = json.loads(
-            re.findall(r'id="config">(.+?)</script>', made.client.get(f"/share/{token}").text)[0]
+            re.findall(r'id="config">(.+?)</script>', shared.client.get(f"/share/{token}").text)[0]
         )
         assert config["model"]["address"] == f"/share/{token}/model.tflite"
         wasm = f"{config['runtime']}wasm/{COMPAT}.wasm"
-        plain = made.client.get(wasm, headers={"Accept-Encoding": "identity"})
-        packed = made.client.get(wasm, headers={"Accept-Encoding": "gzip"})
-        assert plain.headers["content-type"] == packed.headers["content-type"] == "application/wasm"
+        plain = shared.client.get(wasm, headers={"Accept-Encoding": "identity"})
+        compressed = shared.client.get(wasm, headers={"Accept-Encoding": "gzip"})
+        assert plain.headers["content-type"] == compressed.headers["content-type"] == "application/wasm"
         assert "content-encoding" not in plain.headers
-        assert int(packed.headers["content-length"]) < 0.5 * len(plain.content)
-        assert packed.content == plain.content  # the client unpacks it
+        assert int(compressed.headers["content-length"]) < 0.5 * len(plain.content)
+        assert compressed.content == plain.content  # the client decompresses it
     finally:
         shutil.rmtree(folder)
 
 
 def png_of(width: int, height: int, pixels: bytes = b"") -> bytes:
-    """A PNG that says it has so many pixels."""
+    """Return a PNG whose header states a size."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
@@ -214,15 +218,15 @@ def png_of(width: int, height: int, pixels: bytes = b"") -> bytes:
 
 
 def bomb() -> bytes:
-    """A few kilobytes that would be 300 megabytes of pixels."""
+    """Return a few kilobytes that would decode to 300 megabytes of pixels."""
     return png_of(10_000, 10_000, zlib.compress(bytes(3_000_000), 9))
 
 
 def form(**fields: str | bytes) -> bytes:
-    """What the page sends of a mark, with other fields than it should have."""
-    told: dict[str, str | bytes] = {"said": "square", "right": "", "probabilities": "[0.3, 0.7]", **fields}
+    """Return a feedback form as the page sends it, with some fields replaced."""
+    values: dict[str, str | bytes] = {"said": "square", "right": "", "probabilities": "[0.3, 0.7]", **fields}
     body = b""
-    for name, value in told.items():
+    for name, value in values.items():
         file = f'; filename="{name}.jpg"\r\nContent-Type: image/jpeg' if isinstance(value, bytes) else ""
         content = value if isinstance(value, bytes) else value.encode()
         body += (
@@ -246,20 +250,20 @@ BAD: dict[str, tuple[str, str, bytes, dict[str, str], set[int]]] = {
     "multipart": ("POST", "/answer", b"--x--", {"Content-Type": "multipart/form-data; boundary=x"}, {415}),
     "json": ("POST", "/answer", b"{}", {"Content-Type": "application/json"}, {415}),
     "packed": ("POST", "/answer", zlib.compress(b"x"), {**IMAGE, "Content-Encoding": "gzip"}, {415}),
-    "too large": ("POST", "/answer", b"\xff" * (app.MOST_BYTES + 1), IMAGE, {413}),
+    "too large": ("POST", "/answer", b"\xff" * (request_body.MAX_BYTES + 1), IMAGE, {413}),
     "a length of many digits": ("POST", "/answer", b"x", {**IMAGE, "Content-Length": "9" * 5_000}, {413}),
     "bomb": ("POST", "/answer", bomb(), IMAGE, {413}),
     "a billion pixels": ("POST", "/answer", png_of(60_000, 60_000), IMAGE, {413}),
     "no pixels": ("POST", "/answer", png_of(0, 0), IMAGE, {415, 422}),
     "cut short": ("POST", "/answer", b"\xff\xd8\xff\xe0" + b"\x00" * 300, IMAGE, {415, 422}),
-    "elsewhere": ("POST", "/answer", b"x", {**IMAGE, "Origin": "https://elsewhere.example"}, {403}),
-    "odd origin": ("POST", "/answer", b"x", {**IMAGE, "Origin": "http://[::1"}, {403}),
+    "foreign origin": ("POST", "/answer", b"x", {**IMAGE, "Origin": "https://elsewhere.example"}, {403}),
+    "malformed origin": ("POST", "/answer", b"x", {**IMAGE, "Origin": "http://[::1"}, {403}),
     "cross-site": ("POST", "/answer", b"x", {**IMAGE, "Sec-Fetch-Site": "cross-site"}, {403}),
-    "looking at answers": ("GET", "/answer", b"", {}, {404}),
+    "GET of predictions": ("GET", "/answer", b"", {}, {404}),
     "posting the page": ("POST", "", b"x", IMAGE, {404}),
     "deleting": ("DELETE", "", b"", {}, {404}),
     "putting a model": ("PUT", "/model.tflite", b"TFL3", {}, {404}),
-    "an odd method": ("BREW", "/answer", b"", {}, {404}),
+    "an unknown method": ("BREW", "/answer", b"", {}, {404}),
     "another file": ("GET", "/model.json", b"", {}, {404}),
     "the snapshot": ("GET", "/snapshot.csv", b"", {}, {404}),
     "up": ("GET", "/../../studio.sqlite3", b"", {}, {404}),
@@ -268,49 +272,49 @@ BAD: dict[str, tuple[str, str, bytes, dict[str, str], set[int]]] = {
     "a line break": ("GET", "/%0a", b"", {}, {404}),
     "nothing in it": ("GET", "/model.tflite%00", b"", {}, {404}),
     "a slash too many": ("GET", "/", b"", {}, {404}),
-    "marks of no class": ("POST", "/wrong", form(said="cat"), FORM, {400}),
-    "marks for no class": ("POST", "/wrong", form(right="cat"), FORM, {400}),
-    "marks without numbers": ("POST", "/wrong", form(probabilities=""), FORM, {400}),
-    "marks that are no number": ("POST", "/wrong", form(probabilities="[NaN, 0.5]"), FORM, {400}),
-    "marks beyond all measure": ("POST", "/wrong", form(probabilities="[1e999, 0.5]"), FORM, {400}),
-    "marks for too few": ("POST", "/wrong", form(probabilities="[1]"), FORM, {400}),
-    "marks in the deep": ("POST", "/wrong", form(probabilities="[" * 5_000), FORM, {400}),
-    "marks of nothing": ("POST", "/wrong", b"", FORM, {400}),
-    "marks without a form": ("POST", "/wrong", b"hello", IMAGE, {400}),
-    "marks without an end": ("POST", "/wrong", form()[:-20], FORM, {400}),
-    "marks without a boundary": ("POST", "/wrong", form(), {"Content-Type": "multipart/form-data"}, {400}),
-    "marks as JSON": ("POST", "/wrong", b"{}", {"Content-Type": "application/json"}, {400}),
-    "marks with text": ("POST", "/wrong", form(image=b"hello"), FORM, {415}),
-    "marks with a bomb": ("POST", "/wrong", form(image=bomb()), FORM, {413}),
-    "marks with two images": ("POST", "/wrong", form(image=b"x", another=b"y"), FORM, {400}),
-    "marks with much else": ("POST", "/wrong", form(**{f"f{n}": "x" for n in range(50)}), FORM, {400}),
+    "feedback of no class": ("POST", "/wrong", form(said="cat"), FORM, {400}),
+    "feedback for no class": ("POST", "/wrong", form(right="cat"), FORM, {400}),
+    "feedback without numbers": ("POST", "/wrong", form(probabilities=""), FORM, {400}),
+    "feedback that are no number": ("POST", "/wrong", form(probabilities="[NaN, 0.5]"), FORM, {400}),
+    "feedback beyond all measure": ("POST", "/wrong", form(probabilities="[1e999, 0.5]"), FORM, {400}),
+    "feedback for too few": ("POST", "/wrong", form(probabilities="[1]"), FORM, {400}),
+    "feedback in the deep": ("POST", "/wrong", form(probabilities="[" * 5_000), FORM, {400}),
+    "feedback of nothing": ("POST", "/wrong", b"", FORM, {400}),
+    "feedback without a form": ("POST", "/wrong", b"hello", IMAGE, {400}),
+    "feedback without an end": ("POST", "/wrong", form()[:-20], FORM, {400}),
+    "feedback without a boundary": ("POST", "/wrong", form(), {"Content-Type": "multipart/form-data"}, {400}),
+    "feedback as JSON": ("POST", "/wrong", b"{}", {"Content-Type": "application/json"}, {400}),
+    "feedback with text": ("POST", "/wrong", form(image=b"hello"), FORM, {415}),
+    "feedback with a bomb": ("POST", "/wrong", form(image=bomb()), FORM, {413}),
+    "feedback with two images": ("POST", "/wrong", form(image=b"x", another=b"y"), FORM, {400}),
+    "feedback with much else": ("POST", "/wrong", form(**{f"f{n}": "x" for n in range(50)}), FORM, {400}),
 }
 
 
 @pytest.mark.parametrize("bad", BAD)
-def test_bad_requests_get_a_clean_refusal(made: Studio, token: str, bad: str) -> None:
-    method, what, body, headers, expected = BAD[bad]
-    answer = made.client.request(method, f"/share/{token}{what}", content=body, headers=headers)
+def test_bad_requests_get_a_clean_refusal(shared: Studio, token: str, bad: str) -> None:
+    method, path, body, headers, expected = BAD[bad]
+    answer = shared.client.request(method, f"/share/{token}{path}", content=body, headers=headers)
     assert answer.status_code in expected, answer.text
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["cache-control"] == "no-store"
     assert "Traceback" not in answer.text
-    assert str(made.settings.home) not in answer.text
-    with made.database.read() as session:
-        (link,) = (each for each in links.links(session, made.project_id) if each.keeps_images)
-    assert (link.marked, link.images) == (0, 0)
+    assert str(shared.settings.home) not in answer.text
+    with shared.database.read() as session:
+        (link,) = (each for each in links.list_links(session, shared.project_id) if each.keeps_images)
+    assert (link.feedback_count, link.feedback_images) == (0, 0)
 
 
 async def _studio_itself(scope: Scope, _receive: Receive, send: Send) -> None:
-    """What no visitor may reach."""
+    """The studio, which no request under /share/ may reach."""
     if scope["type"] == "http":
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"INSIDE"})
 
 
 @contextmanager
-def listening(made: Studio) -> Iterator[int]:
-    app = Apart(_studio_itself, sharing_app(made.settings, made.database, made.tally))
+def listening(shared: Studio) -> Iterator[int]:
+    app = ShareMiddleware(_studio_itself, share_app(shared.settings, shared.database, shared.counters))
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical", lifespan="off"))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -323,22 +327,24 @@ def listening(made: Studio) -> Iterator[int]:
         thread.join()
 
 
-def said(port: int, request: bytes) -> bytes:
-    """Send bytes as they are and return all that is answered."""
-    found = b""
-    # Whoever is cut off while still sending is refused as well.
+def send_raw(port: int, request: bytes) -> bytes:
+    """Send raw bytes and return the whole response."""
+    response = b""
+    # A connection closed while sending is a refusal, too.
     with (
         suppress(ConnectionError),
         socket.create_connection(("127.0.0.1", port), timeout=60) as connection,
     ):
         connection.sendall(request)
         while part := connection.recv(65_536):
-            found += part
-    return found or b"HTTP/1.1 400 cut off"
+            response += part
+    return response or b"HTTP/1.1 400 cut off"
 
 
-def test_raw_tricks_reach_nothing(made: Studio, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "_SILENCE_S", 0.3)
+def test_malformed_http_never_reaches_the_studio(
+    shared: Studio, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(request_body, "_IDLE_TIMEOUT_S", 0.3)
     share = f"/share/{token}".encode()
     host = b"Host: x\r\nConnection: close\r\n"
     image = b"Content-Type: image/png\r\n"
@@ -386,9 +392,9 @@ def test_raw_tricks_reach_nothing(made: Studio, token: str, monkeypatch: pytest.
             b"403",
         ),
     }  # fmt: skip
-    with listening(made) as port:
+    with listening(shared) as port:
         for trick, (request, status) in tricks.items():
-            answer = said(port, request)
+            answer = send_raw(port, request)
             assert answer.split(b" ", 2)[1] == status, (trick, answer[:300])
             assert b"INSIDE" not in answer
         # In pieces and without a length, more than is allowed: refused before all of it has come.
@@ -407,15 +413,15 @@ def test_raw_tricks_reach_nothing(made: Studio, token: str, monkeypatch: pytest.
             except OSError:
                 answer = b""
         assert answer.startswith(b"HTTP/1.1 413") or sent_chunks < 100
-        assert b"INSIDE" in said(port, b"GET /share HTTP/1.1\r\n" + host + b"\r\n")
-        assert said(port, b"GET " + share + b" HTTP/1.1\r\n" + host + b"\r\n").split(b" ", 2)[1] == b"200"
+        assert b"INSIDE" in send_raw(port, b"GET /share HTTP/1.1\r\n" + host + b"\r\n")
+        assert send_raw(port, b"GET " + share + b" HTTP/1.1\r\n" + host + b"\r\n").split(b" ", 2)[1] == b"200"
 
 
-def test_who_asks_too_often_is_told_when_to_come_again(made: Studio, token: str, drawing: bytes) -> None:
+def test_too_many_requests_get_429_with_retry_after(shared: Studio, token: str, drawing: bytes) -> None:
     from starlette.testclient import TestClient
 
     at = [0.0]
-    fresh = TestClient(sharing_app(made.settings, made.database, made.tally, clock=lambda: at[0]))
+    fresh = TestClient(share_app(shared.settings, shared.database, shared.counters, clock=lambda: at[0]))
     answers = [fresh.post(f"/share/{token}/answer", content=b"x") for _each in range(101)]
     assert [answer.status_code for answer in answers] == [415] * 100 + [429]
     assert answers[-1].headers["retry-after"] == "1"
@@ -426,46 +432,46 @@ def test_who_asks_too_often_is_told_when_to_come_again(made: Studio, token: str,
 
 def test_a_rate_fills_up_again_and_remembers_only_so_many() -> None:
     at = [0.0]
-    rate = Rate(2, 0.5, clock=lambda: at[0])
+    rate = RateLimiter(2, 0.5, clock=lambda: at[0])
     assert [rate.wait_s("a") for _each in range(3)] == [0, 0, 2]
     assert rate.wait_s("b") == 0
     at[0] = 2
     assert [rate.wait_s("a") for _each in range(2)] == [0, 2]
     for visitor in range(20_000):
         rate.wait_s(str(visitor))
-    assert len(rate._known) == 10_000
+    assert len(rate._buckets) == 10_000
 
 
 async def _crowd() -> list[str]:
-    queue, told = Queue(1, 2), []
+    limit, outcomes = ConcurrencyLimit(1, 2), []
 
     async def one() -> None:
         try:
-            async with queue.turn():
+            async with limit.slot():
                 await asyncio.sleep(0.01)
-            told.append("done")
-        except Full:
-            told.append("full")
+            outcomes.append("done")
+        except Overloaded:
+            outcomes.append("full")
 
     await asyncio.gather(*(one() for _each in range(5)))
-    return told
+    return outcomes
 
 
 def test_a_queue_and_a_room_have_an_end() -> None:
     # In a thread of its own: a browser's test may have left a loop running in this one.
     with ThreadPoolExecutor(1) as thread:
-        told = thread.submit(asyncio.run, _crowd()).result(30)
-    assert sorted(told) == ["done", "done", "done", "full", "full"]
-    room = Room(10)
-    room.take(6)
-    with pytest.raises(Full):
-        room.take(5)
-    room.give_back(6)
-    room.take(10)
+        outcomes = thread.submit(asyncio.run, _crowd()).result(30)
+    assert sorted(outcomes) == ["done", "done", "done", "full", "full"]
+    room = MemoryBudget(10)
+    room.reserve(6)
+    with pytest.raises(Overloaded):
+        room.reserve(5)
+    room.release(6)
+    room.reserve(10)
 
 
 def photograph(seed: int) -> bytes:
-    """A photograph as a telephone might write it: with a place, a time and a comment."""
+    """Return a JPEG as a phone writes it, with GPS position, maker and comment."""
     written = io.BytesIO()
     pixels = np.random.default_rng(seed).integers(0, 255, (40, 50, 3), np.uint8)
     exif = Image.Exif()
@@ -476,27 +482,37 @@ def photograph(seed: int) -> bytes:
     return written.getvalue()
 
 
-def test_a_mark_with_its_image_is_found_in_curate_without_its_secrets(made: Studio) -> None:
-    link_id, token = made.link(keeps_images=True)
+def test_feedback_with_an_image_is_in_curate_without_metadata(shared: Studio) -> None:
+    link_id, token = shared.link(keeps_images=True)
     content = photograph(1)
     assert b"my home" in content
-    circle = made_labels(made)[1]
+    circle = model_labels(shared)[1]
     body = form(right=circle, image=content)
-    assert made.client.post(f"/share/{token}/wrong", content=body, headers=FORM).status_code == 204
-    assert (made.seen(link_id).marked, made.seen(link_id).images) == (1, 1)
-    with made.database.read() as session:
-        first = feedback.marks(session, made.project_id)[0]
-        found = walk(session, made.project_id, "newest", filters.parse({"source": VISITOR}), limit=10)
-        (image_id,) = found.ids
-        (item,) = items(session, made.project_id, [image_id])
-        provenance = provenance_of(session, made.project_id, [image_id])[image_id]
-    assert (first.answered, first.score, first.meant, first.link) == ("square", 0.3, circle, "도형 demo")
+    assert shared.client.post(f"/share/{token}/wrong", content=body, headers=FORM).status_code == 204
+    assert (shared.find_link(link_id).feedback_count, shared.find_link(link_id).feedback_images) == (
+        1,
+        1,
+    )
+    with shared.database.read() as session:
+        first = feedback.list_feedback(session, shared.project_id)[0]
+        page = next_page(
+            session, shared.project_id, "newest", filters.parse_filter({"source": VISITOR}), limit=10
+        )
+        (image_id,) = page.ids
+        (item,) = grid_items(session, shared.project_id, [image_id])
+        provenance = provenance_of(session, shared.project_id, [image_id])[image_id]
+    assert (first.predicted, first.score, first.correct, first.link_name) == (
+        "square",
+        0.3,
+        circle,
+        "도형 demo",
+    )
     assert item.state == "unlabelled"
-    with made.database.read() as session:
-        assert overview(session, made.project_id).marked_wrong == 1
+    with shared.database.read() as session:
+        assert overview(session, shared.project_id).marked_wrong == 1
     assert provenance[0].title == f"marked wrong by a visitor: answered square, meant {circle}"
     assert first.sha256 is not None
-    kept = ImageStore(made.settings.images_dir).original(first.sha256, "JPEG")
+    kept = ImageStore(shared.settings.images_dir).original(first.sha256, "JPEG")
     content = kept.read_bytes()
     assert b"my home" not in content
     assert b"telephone" not in content
@@ -505,24 +521,30 @@ def test_a_mark_with_its_image_is_found_in_curate_without_its_secrets(made: Stud
         assert dict(image.getexif()) == {}
 
 
-def test_a_image_that_was_not_asked_for_is_not_kept(made: Studio) -> None:
-    link_id, token = made.link()
-    answer = made.client.post(f"/share/{token}/wrong", content=form(image=photograph(2)), headers=FORM)
+def test_an_image_is_not_stored_unless_the_owner_asked(shared: Studio) -> None:
+    link_id, token = shared.link()
+    answer = shared.client.post(f"/share/{token}/wrong", content=form(image=photograph(2)), headers=FORM)
     assert answer.status_code == 204
-    assert (made.seen(link_id).marked, made.seen(link_id).images) == (1, 0)
+    assert (shared.find_link(link_id).feedback_count, shared.find_link(link_id).feedback_images) == (
+        1,
+        0,
+    )
 
 
-def test_a_link_takes_only_so_many_marks(made: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
-    link_id, token = made.link(keeps_images=True)
-    monkeypatch.setattr(feedback, "MOST_PICTURES", 1)
-    monkeypatch.setattr(feedback, "MOST_MARKS", 2)
-    sent_ = [form(image=photograph(3)), form(image=photograph(4)), form(), form()]
+def test_feedback_of_a_link_is_limited(shared: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    link_id, token = shared.link(keeps_images=True)
+    monkeypatch.setattr(feedback, "MAX_IMAGES", 1)
+    monkeypatch.setattr(feedback, "MAX_FEEDBACK", 2)
+    bodies = [form(image=photograph(3)), form(image=photograph(4)), form(), form()]
     statuses = [
-        made.client.post(f"/share/{token}/wrong", content=body, headers=FORM).status_code for body in sent_
+        shared.client.post(f"/share/{token}/wrong", content=body, headers=FORM).status_code for body in bodies
     ]
     assert statuses == [204, 409, 204, 409]
-    assert (made.seen(link_id).marked, made.seen(link_id).images) == (2, 1)
+    assert (shared.find_link(link_id).feedback_count, shared.find_link(link_id).feedback_images) == (
+        2,
+        1,
+    )
 
 
-def made_labels(made: Studio) -> tuple[str, ...]:
-    return Model.open(made.folder).labels
+def model_labels(shared: Studio) -> tuple[str, ...]:
+    return Model.open(shared.folder).labels

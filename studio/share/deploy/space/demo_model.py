@@ -1,7 +1,6 @@
-"""A model with its classes, asked on one image at a time, with LiteRT, Pillow and NumPy.
+"""A model with its classes, run on one image at a time with LiteRT, Pillow and NumPy.
 
-It answers as Retrain Studio does, which wrote this folder: it makes of an image the very pixels that the
-model was trained on.
+The preprocessing is that of Retrain Studio, which wrote this folder, so that the predictions are the same.
 """
 
 import io
@@ -17,28 +16,29 @@ from ai_edge_litert.interpreter import Interpreter
 from PIL import Image, ImageOps
 from pillow_heif import register_heif_opener
 
-MOST_PIXELS = 50_000_000
+MAX_PIXELS = 50_000_000
 register_heif_opener(thumbnails=False)
-Image.MAX_IMAGE_PIXELS = MOST_PIXELS
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 
 
-class NotAImage(Exception):
-    """What came cannot be read as an image, or is too large to be."""
+class NotAnImage(Exception):
+    """The file cannot be read as an image, or the image is too large."""
 
 
 @dataclass(frozen=True)
-class Answer:
-    """Every class with its probability, likeliest first.
+class Prediction:
+    """All classes with their probabilities, highest first.
 
-    doubt: `unlikely` or `strange`; empty where it is sure.
+    abstention: why the model is not sure, `unlikely` (low probability) or `strange` (out of distribution);
+    empty if it is sure.
     """
 
     classes: list[tuple[str, float]]
-    doubt: str
+    abstention: str
 
 
 class DemoModel:
-    """The model in a folder, ready to answer; safe in threads."""
+    """The model in a folder; thread-safe."""
 
     def __init__(self, folder: Path) -> None:
         self.about: dict[str, Any] = json.loads((folder / "demo.json").read_text(encoding="utf-8"))
@@ -48,9 +48,9 @@ class DemoModel:
         self._interpreter.allocate_tensors()
         self._lock = threading.Lock()
 
-    def answer(self, file: bytes) -> Answer:
-        """Say what an image's file shows. Raises NotAImage."""
-        pixels = self._pixels(self.image(file))
+    def predict(self, file: bytes) -> Prediction:
+        """Classify an image file. Raises NotAnImage."""
+        pixels = self._pixels(self.read_image(file))
         with self._lock:
             self._interpreter.set_tensor(
                 self._interpreter.get_input_details()[0]["index"], pixels[np.newaxis]
@@ -63,19 +63,19 @@ class DemoModel:
         probabilities = self._calibrated(outputs[0])
         order = np.argsort(-probabilities, kind="stable")
         best = float(probabilities[order[0]])
-        strangeness = float(outputs[1][0]) if len(outputs) > 1 else None
+        ood_score = float(outputs[1][0]) if len(outputs) > 1 else None
         classes = [(self.about["labels"][at], float(probabilities[at])) for at in order]
-        return Answer(classes, self._doubt(best, strangeness))
+        return Prediction(classes, self._abstention(best, ood_score))
 
-    def image(self, file: bytes) -> Image.Image:
-        """Return a file's image, upright, red, green and blue, on white. Raises NotAImage."""
+    def read_image(self, file: bytes) -> Image.Image:
+        """Decode an image to RGB, rotated by its EXIF orientation, on white. Raises NotAnImage."""
         size = self.about["preprocessing"]
         at_least_px = 2 * max(size["width_px"], size["height_px"])
         try:
             with Image.open(io.BytesIO(file)) as opened:
-                if opened.width * opened.height > MOST_PIXELS:
-                    raise NotAImage(f"{opened.width} x {opened.height} px")
-                # A large JPEG is decoded at a smaller scale, as it was for training.
+                if opened.width * opened.height > MAX_PIXELS:
+                    raise NotAnImage(f"{opened.width} x {opened.height} px")
+                # Decode a large JPEG at a smaller scale, as for training.
                 opened.draft(opened.mode, (at_least_px, at_least_px))
                 upright = ImageOps.exif_transpose(opened)
                 if not upright.has_transparency_data:
@@ -84,10 +84,10 @@ class DemoModel:
                 white = Image.new("RGB", rgba.size, "white")
                 white.paste(rgba, mask=rgba.getchannel("A"))
                 return white
-        except NotAImage:
+        except NotAnImage:
             raise
-        except Exception as error:  # what decoders raise on bad bytes has no common ancestor
-            raise NotAImage(str(error)) from error
+        except Exception as error:  # the exceptions of decoders have no common base class
+            raise NotAnImage(str(error)) from error
 
     def _pixels(self, image: Image.Image) -> Any:
         size = self.about["preprocessing"]
@@ -96,12 +96,12 @@ class DemoModel:
 
     def _calibrated(self, probabilities: Any) -> Any:
         logarithms = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
-        raised = np.exp((logarithms - logarithms.max()) / self.about["sureness"]["temperature"])
-        return raised / raised.sum()
+        scaled = np.exp((logarithms - logarithms.max()) / self.about["sureness"]["temperature"])
+        return scaled / scaled.sum()
 
-    def _doubt(self, best: float, strangeness: float | None) -> str:
-        sureness = self.about["sureness"]
-        most = sureness["most_strangeness"]
-        if most is not None and strangeness is not None and not strangeness <= most:
+    def _abstention(self, best: float, ood_score: float | None) -> str:
+        thresholds = self.about["sureness"]
+        max_ood_score = thresholds["most_strangeness"]
+        if max_ood_score is not None and ood_score is not None and not ood_score <= max_ood_score:
             return "strange"
-        return "" if best >= sureness["least_probability"] else "unlikely"
+        return "" if best >= thresholds["least_probability"] else "unlikely"

@@ -1,104 +1,136 @@
-// The page: a model that answers on images from files, from the clipboard and from the camera.
-import { answerView } from "demo/answer.js";
-import { cameraView } from "demo/camera.js";
-import { byId, filled, make } from "demo/dom.js";
-import { feedbackView } from "demo/feedback.js";
-import { openNetwork } from "demo/network.js";
-import { close, fileOf, imageOf } from "demo/picture.js";
-import { openServer } from "demo/server.js";
-import { verdict } from "demo/sureness.js";
+// The page: a model that predicts the class of images from files, from the clipboard and from the camera.
+import { setUpCamera } from "demo/camera.js";
+import { interpret } from "demo/confidence.js";
+import { byId, element, fillText, messageOf } from "demo/dom.js";
+import { feedbackForm } from "demo/feedback.js";
+import { decodeFile, fileOf, release } from "demo/image_decoding.js";
+import { loadModel, remoteModel } from "demo/model.js";
+import { predictionView } from "demo/prediction_view.js";
 
-const config = JSON.parse(byId("config").textContent);
-const { texts, model, server } = config;
+/** @import { DecodedImage, Model, PageConfig } from "./types.js" */
+
+/** @type {PageConfig} */
+const config = JSON.parse(byId("config", HTMLElement).textContent ?? "");
+const { texts, server, feedback } = config;
 const megabytes = new Intl.NumberFormat(config.language, { maximumFractionDigits: 1 });
-const status = byId("status");
+const status = byId("status", HTMLElement);
 const times = { images: 0, total_ms: 0 };
-let last = Promise.resolve(); // the image before is answered
-let network = null;
+/** @type {Promise<void>} */
+let previous = Promise.resolve(); // the image before has its prediction
 
-async function open() {
-  const bar = byId("loading");
-  const told = (done) => {
-    bar.value = done / model.size_bytes;
-    const [come, all] = [done, model.size_bytes].map((size) => megabytes.format(size / 1e6));
-    status.textContent = filled(texts.loading, { done: come, total: all });
-  };
-  let fault = null;
+async function openModel() {
+  const bar = byId("loading", HTMLProgressElement);
+  const { model } = config;
+  /** @type {unknown} */
+  let failure;
+  /** @type {Model | null} */
   let opened = null;
   if (model) {
     bar.hidden = false;
-    opened = await openNetwork(config, told).catch((error) => { fault = error; });
+    opened = await loadModel({ ...config, model }, (done) => {
+      bar.value = done / model.size_bytes;
+      const [come, all] = [done, model.size_bytes].map((size) => megabytes.format(size / 1e6));
+      status.textContent = fillText(texts.loading, { done: come, total: all });
+    }).catch((error) => {
+      failure = error;
+      return null;
+    });
     bar.hidden = true;
   }
-  opened ??= server ? openServer(server) : null;
-  if (fault) console.error(fault);
-  status.textContent = opened ? (opened.here ? texts.here : texts.at_server) : filled(texts.fault, { why: fault?.message });
+  opened ??= server ? remoteModel(server) : null;
+  if (failure) console.error(failure);
+  status.textContent = opened ? (opened.runsHere ? texts.here : texts.at_server)
+    : fillText(texts.fault, { why: messageOf(failure) });
   status.classList.toggle("fault", !opened);
-  document.body.dataset.state = opened ? (opened.here ? "here" : "server") : "fault";
+  document.body.dataset.state = opened ? (opened.runsHere ? "here" : "server") : "fault";
   return opened;
 }
 
-function begin() {
-  const files = byId("files");
-  byId("choose").onclick = () => files.click();
-  files.onchange = () => { lookAt([...files.files]); files.value = ""; };
-  addEventListener("paste", (event) => lookAt([...event.clipboardData.files]));
+/** @param {Model} model */
+function start(model) {
+  const files = byId("files", HTMLInputElement);
+
+  /**
+   * Predict the class of an image, and show the mean time.
+   * @param {DecodedImage} image
+   */
+  async function predict(image) {
+    const begun = performance.now();
+    const output = await model.predict(image);
+    times.total_ms += performance.now() - begun;
+    times.images++;
+    const mean = times.total_ms / times.images;
+    byId("speed", HTMLElement).textContent = fillText(texts.speed, { ms: Math.round(mean), images: times.images });
+    return output;
+  }
+
+  /**
+   * Show the prediction for an image once those before it are done.
+   * @param {string} name
+   * @param {() => DecodedImage | Promise<DecodedImage>} decode  throws where the browser cannot
+   */
+  function enqueue(name, decode) {
+    previous = previous.then(async () => {
+      let complaint = texts.unreadable;
+      try {
+        const image = await decode();
+        complaint = texts.unanswered;
+        await show(image, name);
+      } catch (error) {
+        console.error(error);
+        showError(fillText(complaint, { name, why: messageOf(error) }));
+      }
+    });
+  }
+
+  /**
+   * @param {DecodedImage} image
+   * @param {string} name
+   */
+  async function show(image, name) {
+    const file = await fileOf(image);
+    const prediction = interpret(await predict(image), config.sureness);
+    release(image);
+    const view = predictionView(config);
+    view.draw(prediction);
+    const shown = element("img", { src: URL.createObjectURL(file), alt: name });
+    const beside = element("div", {}, view.element, element("p", { className: "name", textContent: name }));
+    const card = element("article", { className: "card" }, shown, beside);
+    card.dataset.name = name;
+    if (feedback) beside.append(feedbackForm({ ...config, feedback }, prediction, file));
+    byId("answers", HTMLElement).prepend(card);
+    announce(`${name}: ${view.summary(prediction)}`);
+  }
+
+  /** @param {Iterable<File>} given */
+  const enqueueFiles = (given) => [...given].forEach((file) => { enqueue(file.name, () => decodeFile(file)); });
+  byId("choose", HTMLButtonElement).onclick = () => files.click();
+  files.onchange = () => {
+    enqueueFiles(files.files ?? []);
+    files.value = "";
+  };
+  addEventListener("paste", (event) => enqueueFiles(event.clipboardData?.files ?? []));
   addEventListener("dragover", (event) => event.preventDefault());
-  addEventListener("drop", (event) => { event.preventDefault(); lookAt([...event.dataTransfer.files]); });
-  cameraView(config, { look, live: network.here, took: (image) => answerOn(texts.photo, () => image), say });
-  byId("ways").hidden = false;
-}
-
-// Answers on an image, and keeps count of how long it takes.
-async function look(image) {
-  const start = performance.now();
-  const found = await network.answer(image);
-  times.total_ms += performance.now() - start;
-  times.images++;
-  const mean = times.total_ms / times.images;
-  byId("speed").textContent = filled(texts.speed, { ms: Math.round(mean), images: times.images });
-  return found;
-}
-
-const lookAt = (files) => files.forEach((file) => answerOn(file.name, () => imageOf(file)));
-
-// Answers on an image once those before it are done. opened: returns it, or throws where the browser cannot.
-function answerOn(name, opened) {
-  last = last.then(async () => {
-    let complaint = texts.unreadable;
-    try {
-      const image = await opened();
-      complaint = texts.unanswered;
-      await show(image, name);
-    } catch (error) {
-      console.error(error);
-      lament(filled(complaint, { name, why: error.message }));
-    }
+  addEventListener("drop", (event) => {
+    event.preventDefault();
+    enqueueFiles(event.dataTransfer?.files ?? []);
   });
+  setUpCamera(config, {
+    predict, isLive: model.runsHere, onCapture: (image) => enqueue(texts.photo, () => image), announce,
+  });
+  byId("ways", HTMLElement).hidden = false;
 }
 
-async function show(image, name) {
-  const file = await fileOf(image);
-  const given = verdict(await look(image), config.sureness);
-  close(image);
-  const answer = answerView(config);
-  answer.draw(given);
-  const image = make("img", { src: URL.createObjectURL(file), alt: name });
-  const card = make("article", { className: "card" }, image, make("div", {}, answer.element, make("p", { className: "name", textContent: name })));
-  card.dataset.name = name;
-  if (config.feedback) card.lastChild.append(feedbackView(config, given, file));
-  byId("answers").prepend(card);
-  say(`${name}: ${answer.sentence(given)}`);
+/** @param {string} text */
+function showError(text) {
+  byId("answers", HTMLElement).prepend(element("p", { className: "fault", textContent: text }));
+  announce(text);
 }
 
-function lament(text) {
-  byId("answers").prepend(make("p", { className: "fault", textContent: text }));
-  say(text);
+/** @param {string} text */
+function announce(text) {
+  byId("said", HTMLElement).textContent = text;
 }
 
-function say(text) {
-  byId("said").textContent = text;
-}
-
-network = await open();
-if (network) begin();
+const opened = await openModel();
+if (opened) start(opened);

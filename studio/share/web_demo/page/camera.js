@@ -1,42 +1,60 @@
-// What the camera sees, answered image after image for as long as it is on.
-import { answerView } from "demo/answer.js";
+// The camera: a prediction for frame after frame for as long as it is on.
+import { captureFrame, release } from "demo/image_decoding.js";
+import { interpret } from "demo/confidence.js";
 import { byId } from "demo/dom.js";
-import { close, frameOf } from "demo/picture.js";
-import { verdict } from "demo/sureness.js";
+import { predictionView } from "demo/prediction_view.js";
 
-const WANTED = { width: { ideal: 640 }, height: { ideal: 480 } };
-const SETTLED = 4; // so many images in a row say the same before it is read out
+/** @import { DecodedImage, ModelOutput, PageConfig } from "./types.js" */
 
-// look(image): answers one. took(image): a person keeps what is seen. say(text): read out by screen readers.
-export function cameraView(config, { look, live, took, say }) {
+const VIDEO = { width: { ideal: 640 }, height: { ideal: 480 } };
+const STABLE_FRAMES = 4; // so many frames in a row give the same before it is read out
+
+/**
+ * Wire up the camera's section of the page.
+ * @param {PageConfig} config
+ * @param {{
+ *   predict: (image: DecodedImage) => Promise<ModelOutput>,
+ *   isLive: boolean,
+ *   onCapture: (image: DecodedImage) => void,
+ *   announce: (text: string) => void,
+ * }} options  isLive: predict while the camera is on; announce: read out by screen readers
+ */
+export function setUpCamera(config, { predict, isLive, onCapture, announce }) {
   const { texts } = config;
-  const [section, video, on, other, shutter, off, fault] =
-    ["live", "video", "camera-on", "camera-other", "camera-take", "camera-off", "camera-fault"].map(byId);
-  const answer = answerView(config);
-  byId("live-answer").replaceChildren(answer.element);
-  answer.element.hidden = true;
+  const section = byId("live", HTMLElement), video = byId("video", HTMLVideoElement);
+  const [on, other, shutter, off] = ["camera-on", "camera-other", "camera-take", "camera-off"]
+    .map((id) => byId(id, HTMLButtonElement));
+  const message = byId("camera-fault", HTMLElement);
+  const view = predictionView(config);
+  byId("live-answer", HTMLElement).replaceChildren(view.element);
+  view.element.hidden = true;
+  /** @type {MediaStream | null} */
   let stream = null;
   let facing = "environment";
 
   on.onclick = turnOn;
   off.onclick = turnOff;
-  other.onclick = () => { facing = facing === "environment" ? "user" : "environment"; turnOn(); };
-  shutter.onclick = async () => took(await frameOf(video));
-  // Out of sight it sees nothing: neither the battery nor the person should wonder.
+  other.onclick = () => {
+    facing = facing === "environment" ? "user" : "environment";
+    turnOn();
+  };
+  shutter.onclick = async () => onCapture(await captureFrame(video));
+  // Out of sight it is off: neither the battery nor the person should wonder.
   document.addEventListener("visibilitychange", () => { if (document.hidden) turnOff(); });
 
   async function turnOn() {
     turnOff();
-    fault.textContent = "";
+    message.textContent = "";
     if (!navigator.mediaDevices) {
-      fault.textContent = texts.camera_insecure;
+      message.textContent = texts.camera_insecure;
       return;
     }
     try {
-      stream = await navigator.mediaDevices.getUserMedia({ video: { ...WANTED, facingMode: facing } });
+      stream = await navigator.mediaDevices.getUserMedia({ video: { ...VIDEO, facingMode: facing } });
     } catch (error) {
+      /** @type {Record<string, string>} */
       const known = { NotAllowedError: texts.camera_refused, NotFoundError: texts.camera_missing };
-      fault.textContent = known[error.name] ?? texts.camera_fault;
+      message.textContent = known[error instanceof Error ? error.name : ""] ?? texts.camera_fault;
       return;
     }
     video.srcObject = stream;
@@ -46,35 +64,42 @@ export function cameraView(config, { look, live, took, say }) {
     on.hidden = true;
     const cameras = (await navigator.mediaDevices.enumerateDevices()).filter(({ kind }) => kind === "videoinput");
     other.hidden = cameras.length < 2;
-    if (live) run(stream).catch((error) => { console.error(error); turnOff(); fault.textContent = texts.camera_fault; });
+    if (isLive) {
+      predictFrames(stream).catch((error) => {
+        console.error(error);
+        turnOff();
+        message.textContent = texts.camera_fault;
+      });
+    }
     shutter.focus({ preventScroll: true });
     section.scrollIntoView({ block: "nearest" });
   }
 
   function turnOff() {
     if (!stream) return;
-    stream.getTracks().forEach((track) => track.stop());
+    stream.getTracks().forEach((track) => { track.stop(); });
     stream = video.srcObject = null;
     section.hidden = true;
     on.hidden = false;
     on.focus();
   }
 
-  async function run(mine) {
+  /** @param {MediaStream} own */
+  async function predictFrames(own) {
     let before = "";
-    let times = 0;
-    while (stream === mine) {
-      const image = await frameOf(video);
-      const found = await look(image);
-      close(image);
-      if (stream !== mine) return;
-      const given = verdict(found, config.sureness);
-      answer.draw(given);
-      answer.element.hidden = false;
-      const now = `${given.order[0]} ${given.sure}`;
-      times = now === before ? times + 1 : 1;
+    let count = 0;
+    while (stream === own) {
+      const image = await captureFrame(video);
+      const output = await predict(image);
+      release(image);
+      if (stream !== own) return;
+      const prediction = interpret(output, config.sureness);
+      view.draw(prediction);
+      view.element.hidden = false;
+      const now = `${prediction.order[0]} ${prediction.isConfident}`;
+      count = now === before ? count + 1 : 1;
       before = now;
-      if (times === SETTLED) say(answer.sentence(given));
+      if (count === STABLE_FRAMES) announce(view.summary(prediction));
       await new Promise(requestAnimationFrame); // so that the page is drawn, and pressed, in between
     }
   }

@@ -1,184 +1,242 @@
-// One view a key, as in uploader.js: neither the image nor a burst that is being sent stops when the page runs
-// again. The camera itself is camera_stream.js.
-const views = new Map();
-const QUALITY = 0.92;
-const WANTED = { width: { ideal: 1920 }, height: { ideal: 1080 } };
-const SHOWN = 24;
-const THUMBNAIL_PX = 96;
-const AT_WORK = 3; // so many images are compressed at once; a slow machine takes fewer rather than run full
+// Images from a camera, many while a button is held. One view a key, as in uploader.js: neither the camera's image nor a
+// burst that is being sent stops when the page runs again.
+import { cameraStream, isCameraAvailable } from "../../components/camera_stream.js";
+import { button, element, fillText, formatNumber } from "../../../share/web_demo/page/dom.js";
+import { UploadSession } from "./upload_session.js";
 
+/** @import { CameraView, ComponentArgs } from "../../components/types.js" */
+/** @import { CameraData } from "./types.js" */
+
+/** @typedef {{ name: string, file: Blob | null }} Frame */
+/**
+ * The images of one hold of the button. encoding: how many are being compressed.
+ * @typedef {{
+ *   className: string, at: string, frames: Frame[], count: number, encoding: number, hasEnded: boolean,
+ *   isSettled: boolean, timer?: ReturnType<typeof setTimeout>,
+ * }} Burst
+ */
+
+/** @type {Map<string, ReturnType<typeof makeCamera>>} */
+const views = new Map();
+const JPEG_QUALITY = 0.92;
+const CONSTRAINTS = { width: { ideal: 1920 }, height: { ideal: 1080 } };
+const STRIP_IMAGES = 24;
+const THUMBNAIL_PX = 96;
+const INTERVAL_MS = { min: 100, max: 2000, step: 50 };
+const MAX_ENCODING = 3; // so many images are compressed at once; a slow machine takes fewer rather than run full
+
+/** @param {ComponentArgs<CameraData>} args */
 export default function ({ data, parentElement, setTriggerValue }) {
-  const view = views.get(data.key) ?? build(data);
+  const view = views.get(data.key) ?? makeCamera(data);
   views.set(data.key, view);
   view.data = data;
-  view.finished = (job) => setTriggerValue("finished", job);
+  view.onFinished = (job) => setTriggerValue("finished", job);
   const place = parentElement.querySelector(".place");
-  if (view.element.parentNode !== place) {
+  if (place && view.element.parentNode !== place) {
     place.replaceChildren(view.element);
     view.resume();
   }
   view.draw();
 }
 
-function build({ texts, interval_ms: firstInterval }) {
-  const view = {
-    burst: null, held: null, sendings: [], running: false, sent: 0,
-  };
-  const button = (text, onclick) => make("button", { type: "button", textContent: text, onclick });
+/** @param {CameraData} data */
+function makeCamera(data) {
+  const { texts, interval_ms: firstInterval } = data;
+  /** @type {Burst | null} */
+  let burst = null;
+  /**
+   * A burst that waits to be looked through.
+   * @type {Burst | null}
+   */
+  let heldBurst = null;
+  /** @type {UploadSession[]} */
+  const sessions = [];
+  let isSending = false, sentFiles = 0;
 
-  const video = make("video", { muted: true, playsInline: true, autoplay: true, ariaLabel: texts.live });
-  const counter = make("span", { className: "counter", ariaHidden: "true" });
-  const stage = make("div", { className: "stage" }, video, counter);
+  const video = element("video", { muted: true, playsInline: true, autoplay: true, ariaLabel: texts.live });
+  const counter = element("span", { className: "counter", ariaHidden: "true" });
+  const stage = element("div", { className: "stage" }, video, counter);
   const power = button(texts.on, () => (view.stream ? stream.turnOff() : stream.turnOn()));
-  const cameras = make("select", {});
-  const camerasLabel = make("label", {}, texts.which, cameras);
-  const every = make("input", { type: "number", min: 100, max: 2000, step: 50, value: firstInterval });
-  every.onchange = () => { every.value = interval(); };
-  const review = make("input", { type: "checkbox" });
-  const settings = make("div", { className: "settings" }, power, camerasLabel,
-    make("label", {}, texts.every, every), make("label", {}, review, texts.review));
-  const shutter = make("button", { type: "button", className: "shutter" });
-  const strip = make("ul", { className: "strip", ariaLabel: texts.strip });
-  const send = button("", () => { release(view.held); view.held = null; });
-  const discard = button(texts.discard, () => { view.held = null; strip.replaceChildren(); view.draw(); });
-  const held = make("div", { className: "row" }, send, discard);
-  const again = button(texts.again, () => next());
-  const drop = button(texts.discard, () => { view.sendings.shift().cancel(); next(); });
-  const failed = make("div", { className: "row" }, again, drop);
-  const hint = make("p", { className: "hint", role: "status" });
-  const status = make("p", { className: "status", role: "status" });
-  view.element = make("section", { className: "camera", ariaLabel: texts.camera },
-    hint, stage, shutter, strip, held, status, failed, settings);
-  const canvas = document.createElement("canvas");
+  const cameras = element("select");
+  const camerasLabel = element("label", {}, texts.which, cameras);
+  const every = element("input", { type: "number", ...INTERVAL_MS, value: firstInterval });
+  every.onchange = () => { every.value = `${interval()}`; };
+  const review = element("input", { type: "checkbox" });
+  const settings = element("div", { className: "settings" }, power, camerasLabel,
+    element("label", {}, texts.every, every), element("label", {}, review, texts.review));
+  const shutter = element("button", { type: "button", className: "shutter" });
+  const strip = element("ul", { className: "strip", ariaLabel: texts.strip });
+  const send = button("", () => {
+    if (heldBurst) enqueue(heldBurst);
+    heldBurst = null;
+  });
+  const discard = button(texts.discard, () => {
+    heldBurst = null;
+    strip.replaceChildren();
+    draw();
+  });
+  const heldButtons = element("div", { className: "row" }, send, discard);
+  const again = button(texts.again, () => sendNext());
+  const drop = button(texts.discard, () => {
+    sessions.shift()?.cancel();
+    sendNext();
+  });
+  const failedButtons = element("div", { className: "row" }, again, drop);
+  const hint = element("p", { className: "hint", role: "status" });
+  const status = element("p", { className: "status", role: "status" });
+  const root = element("section", { className: "camera", ariaLabel: texts.camera },
+    hint, stage, shutter, strip, heldButtons, status, failedButtons, settings);
+  const canvas = element("canvas");
+  /** @type {CameraView & { data: CameraData, resume: () => void, onFinished: (job: number | null) => void }} */
+  const view = {
+    data, element: root, stream: null, starting: false, error: "", draw, resume: () => stream.resume(), onFinished: () => {},
+  };
 
   function interval() {
-    return Math.min(2000, Math.max(100, Math.round(Number(every.value)) || firstInterval));
+    return Math.min(INTERVAL_MS.max, Math.max(INTERVAL_MS.min, Math.round(Number(every.value)) || firstInterval));
   }
 
-  // A burst: { class_name, at, frames: [{ name, file }], timer, working }.
   function beginBurst() {
-    if (view.burst || shutter.disabled) return;
-    if (view.held) release(view.held);
-    view.held = null;
+    if (burst || shutter.disabled) return;
+    if (heldBurst) enqueue(heldBurst);
+    heldBurst = null;
     strip.replaceChildren();
-    const at = new Date().toISOString().replaceAll(":", "-"); // no system minds it in a file's name
-    view.burst = { class_name: view.data.class_name, at, frames: [], count: 0, working: 0, ended: false };
-    const burst = view.burst;
+    const at = new Date().toISOString().replaceAll(":", "-"); // allowed in file names on all systems
+    /** @type {Burst} */
+    const begun = {
+      className: view.data.class_name ?? "", at, frames: [], count: 0, encoding: 0, hasEnded: false, isSettled: false,
+    };
+    burst = begun;
     let due = performance.now();
     const tick = () => {
-      snap(burst);
+      takeFrame(begun);
       due = Math.max(due + interval(), performance.now());
-      burst.timer = setTimeout(tick, due - performance.now());
+      begun.timer = setTimeout(tick, due - performance.now());
     };
     tick();
-    view.draw();
+    draw();
   }
 
   function endBurst() {
-    const { burst } = view;
     if (!burst) return;
-    clearTimeout(burst.timer);
-    view.burst = null;
-    burst.ended = true;
-    settle(burst);
-    view.draw();
+    const ended = burst;
+    clearTimeout(ended.timer);
+    burst = null;
+    ended.hasEnded = true;
+    settle(ended);
+    draw();
   }
 
-  function snap(burst) {
-    if (video.readyState < 2 || burst.working >= AT_WORK) return;
+  /** @param {Burst} current */
+  function takeFrame(current) {
+    if (video.readyState < 2 || current.encoding >= MAX_ENCODING) return;
     [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
-    canvas.getContext("2d").drawImage(video, 0, 0);
-    const name = `camera-${burst.at}-${String(++burst.count).padStart(4, "0")}.jpg`;
-    const frame = { name, file: null };
-    burst.frames.push(frame);
-    burst.working++;
+    canvas.getContext("2d")?.drawImage(video, 0, 0);
+    current.count++;
+    /** @type {Frame} */
+    const frame = { name: `camera-${current.at}-${`${current.count}`.padStart(4, "0")}.jpg`, file: null };
+    current.frames.push(frame);
+    current.encoding++;
     canvas.toBlob((blob) => {
       frame.file = blob;
-      burst.working--;
-      settle(burst);
-    }, "image/jpeg", QUALITY);
-    strip.append(thumbnail(burst, frame));
-    if (!review.checked && strip.childElementCount > SHOWN) strip.firstChild.remove();
+      current.encoding--;
+      settle(current);
+    }, "image/jpeg", JPEG_QUALITY);
+    strip.append(thumbnail(current, frame));
+    if (!review.checked && strip.childElementCount > STRIP_IMAGES) strip.firstChild?.remove();
     strip.scrollLeft = strip.scrollWidth;
-    view.draw();
+    draw();
   }
 
-  function thumbnail(burst, frame) {
-    const small = make("canvas", { width: THUMBNAIL_PX * canvas.width / canvas.height, height: THUMBNAIL_PX });
-    small.getContext("2d").drawImage(canvas, 0, 0, small.width, small.height);
-    const item = make("li", {}, small);
+  /**
+   * @param {Burst} current
+   * @param {Frame} frame
+   */
+  function thumbnail(current, frame) {
+    const small = element("canvas", { width: THUMBNAIL_PX * canvas.width / canvas.height, height: THUMBNAIL_PX });
+    small.getContext("2d")?.drawImage(canvas, 0, 0, small.width, small.height);
+    const item = element("li", {}, small);
     if (!review.checked) return item;
-    const leave = button("×", () => {
-      burst.frames.splice(burst.frames.indexOf(frame), 1);
-      const beside = item.nextElementSibling ?? item.previousElementSibling;
+    item.append(button("×", () => {
+      current.frames.splice(current.frames.indexOf(frame), 1);
+      const neighbour = item.nextElementSibling ?? item.previousElementSibling;
       item.remove();
-      beside?.querySelector("button").focus();
-      view.draw();
-    });
-    leave.ariaLabel = filled(texts.leave_out, { number: burst.count });
-    item.append(leave);
+      neighbour?.querySelector("button")?.focus();
+      draw();
+    }, { ariaLabel: fillText(texts.leave_out, { number: current.count }) }));
     return item;
   }
 
-  // Once the last image of an ended burst is compressed, it is sent, or held for its owner to look through.
-  function settle(burst) {
-    if (!burst.ended || burst.working || burst.settled) return;
-    burst.settled = true;
-    if (review.checked) view.held = burst;
-    else release(burst);
-    view.draw();
+  /**
+   * Send an ended burst once its last image is compressed, or hold it to be looked through.
+   * @param {Burst} ended
+   */
+  function settle(ended) {
+    if (!ended.hasEnded || ended.encoding || ended.isSettled) return;
+    ended.isSettled = true;
+    if (review.checked) heldBurst = ended;
+    else enqueue(ended);
+    draw();
   }
 
-  function release({ frames, class_name }) {
-    if (!frames.length) return;
-    const aim = { project: view.data.project, class_name, kind: "camera" };
-    view.sendings.push(new Sending(frames, aim, texts, () => view.draw()));
-    if (view.sendings.length === 1) next();
+  /** @param {Burst} ended */
+  function enqueue({ frames, className }) {
+    const files = frames.flatMap(({ name, file }) => (file ? [{ name, file }] : []));
+    if (!files.length) return;
+    const destination = { project: view.data.project, class_name: className, kind: /** @type {const} */ ("camera") };
+    sessions.push(new UploadSession(files, destination, texts, draw));
+    if (sessions.length === 1) sendNext();
     if (review.checked) strip.replaceChildren();
   }
 
-  // Bursts are sent one after the other, and stay in memory until the studio has said that it has them.
-  async function next() {
-    while (view.sendings.length && !view.running) {
-      const [sending] = view.sendings;
-      view.running = true;
-      await sending.run();
-      view.running = false;
-      if (sending.state === "failed") break; // its owner tries again or discards it
-      view.sendings.shift();
-      view.sent += sending.sentFiles;
-      if (view.element.isConnected) view.finished(sending.job);
+  /** Send bursts one after the other; each stays in memory until the studio has answered that it has it. */
+  async function sendNext() {
+    while (sessions.length && !isSending) {
+      const [session] = sessions;
+      isSending = true;
+      await session.run();
+      isSending = false;
+      if (session.state === "failed") break; // a person tries again or discards it
+      sessions.shift();
+      sentFiles += session.sentFiles;
+      if (root.isConnected) view.onFinished(session.job);
     }
-    view.draw();
+    draw();
   }
 
-  view.draw = () => {
+  function draw() {
     const { class_name } = view.data;
-    const { burst, sendings: [sending] } = view;
-    const possible = Boolean(navigator.mediaDevices?.getUserMedia); // hidden from pages that are not safe
-    const failing = sending?.state === "failed";
-    hint.textContent = view.fault || (!possible ? texts.insecure : !class_name ? texts.class_first : "");
-    hint.classList.toggle("fault", Boolean(view.fault) || !possible);
-    settings.hidden = !possible;
+    const [session] = sessions;
+    const isAvailable = isCameraAvailable();
+    const hasFailed = session?.state === "failed";
+    hint.textContent = view.error || (!isAvailable ? texts.insecure : !class_name ? texts.class_first : "");
+    hint.classList.toggle("error", Boolean(view.error) || !isAvailable);
+    settings.hidden = !isAvailable;
     stage.hidden = shutter.hidden = !view.stream;
     power.textContent = view.stream ? texts.off : texts.on;
     power.disabled = cameras.disabled = view.starting;
     camerasLabel.hidden = !view.stream || cameras.length < 2;
-    shutter.textContent = class_name ? filled(texts.hold, { class_name }) : texts.hold_any;
+    shutter.textContent = class_name ? fillText(texts.hold, { class_name }) : texts.hold_any;
     shutter.disabled = !class_name && !burst;
     shutter.classList.toggle("pressed", Boolean(burst));
-    counter.textContent = burst ? number(burst.frames.length) : "";
-    held.hidden = !view.held;
-    if (view.held) send.textContent = filled(texts.send, { count: number(view.held.frames.length) });
-    failed.hidden = !failing;
-    status.classList.toggle("fault", failing);
-    say(failing ? sending.fault.message : sending?.waiting ? texts.waiting
-      : sending ? filled(texts.sending, { count: number(sending.files.length), class_name: sending.aim.class_name })
-      : view.sent ? filled(texts.sent, { count: number(view.sent) }) : "");
-  };
-
-  function say(text) {
+    counter.textContent = burst ? formatNumber(burst.frames.length) : "";
+    heldButtons.hidden = !heldBurst;
+    if (heldBurst) send.textContent = fillText(texts.send, { count: formatNumber(heldBurst.frames.length) });
+    failedButtons.hidden = !hasFailed;
+    status.classList.toggle("error", hasFailed);
+    const text = statusText(session);
     if (status.textContent !== text) status.textContent = text; // a screen reader reads each change
+  }
+
+  /** @param {UploadSession | undefined} session */
+  function statusText(session) {
+    if (session?.state === "failed") return session.error?.message ?? "";
+    if (session?.waiting) return texts.waiting;
+    if (session) {
+      const { files, destination } = session;
+      return fillText(texts.sending, { count: formatNumber(files.length), class_name: destination.class_name });
+    }
+    return sentFiles ? fillText(texts.sent, { count: formatNumber(sentFiles) }) : "";
   }
 
   shutter.onpointerdown = (event) => {
@@ -204,6 +262,6 @@ function build({ texts, interval_ms: firstInterval }) {
     endBurst();
   };
   document.addEventListener("visibilitychange", () => { if (document.hidden) endBurst(); });
-  const stream = cameraStream(view, { video, cameras, texts, wanted: WANTED, ending: endBurst });
+  const stream = cameraStream(view, { video, cameras, texts, constraints: CONSTRAINTS, onStop: endBurst });
   return view;
 }

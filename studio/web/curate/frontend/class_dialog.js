@@ -1,51 +1,70 @@
-// The dialog in which classes are named, coloured, ordered, merged and removed. All of it works by keyboard.
+// The dialog in which classes are renamed, coloured, ordered, merged and removed. All of it works by keyboard.
+import { button, element, fillText, formatNumber, messageOf, rootOf } from "../../../share/web_demo/page/dom.js";
+import { makeClassRow } from "./class_row.js";
+import { keyOfClass } from "./keyboard_shortcuts.js";
 
-// act({ act, …fields }) does an act of POST classes; it rejects with an Error whose message is for people.
-function makeClassDialog({ texts: { classes: texts }, classes, act }) {
+/** @import { ClassRow } from "./class_row.js" */
+/** @import { CurateTexts } from "./texts.js" */
+/** @import { ClassChange, ClassInfo } from "./types.js" */
+
+/**
+ * @param {{
+ *   texts: CurateTexts["classes"], classes: () => ClassInfo[], change: (change: ClassChange) => Promise<void>,
+ * }} options  change: rejects with an Error whose message is for people
+ */
+export function makeClassDialog({ texts, classes, change }) {
+  /** @type {Map<number, ClassRow>} */
   const rows = new Map();
-  let waiting = Promise.resolve(); // acts are done one after the other, in the order in which they were asked
-  let moving = 0; // while rows are moved by hand, and until the studio has heard of it, they stay where they are
+  /**
+   * Changes are made one after the other, in the order in which they were asked for.
+   * @type {Promise<void>}
+   */
+  let waiting = Promise.resolve();
+  let reordering = 0; // while rows are moved by hand, and until the studio has answered, they stay where they are
 
   const list = element("ol", { className: "classes-list" });
   const status = element("p", { className: "classes-status", role: "status" });
   const newName = element("input", {
     type: "text", maxLength: 80, autocomplete: "off", placeholder: texts.new_name, "aria-label": texts.new_name,
   });
-  const fault = element("p", { className: "classes-fault", role: "alert" });
+  const errorText = element("p", { className: "classes-error", role: "alert" });
   const form = element("form", { className: "classes-new" }, newName,
     element("button", { type: "submit", className: "classes-strong" }, texts.add));
   const close = button("×", () => dialog.close(), { className: "classes-close", "aria-label": texts.close, title: texts.close });
   const head = element("div", { className: "classes-head", "aria-hidden": "true" },
-    ...["colour", "name", "key", "count"].map((each) => element("span", { className: `classes-head-${each}` }, texts[each])));
+    .../** @type {const} */ (["colour", "name", "key", "count"]).map((each) => (
+      element("span", { className: `classes-head-${each}` }, texts[each]))));
   const dialog = element("dialog", { className: "classes", "aria-label": texts.classes },
     element("header", {}, element("h2", {}, texts.classes), close),
     element("p", { className: "classes-about" }, texts.about),
-    head, list, form, fault, status);
+    head, list, form, errorText, status);
 
   dialog.onclick = (event) => { if (event.target === dialog && isOutside(event)) dialog.close(); };
-  dialog.addEventListener("keydown", (event) => event.stopPropagation()); // the grid's keys are not meant here
+  dialog.addEventListener("keydown", (event) => event.stopPropagation()); // the grid's shortcuts are not meant here
   form.onsubmit = async (event) => {
     event.preventDefault();
-    fault.textContent = "";
+    errorText.textContent = "";
     try {
-      await ask({ act: "add", name: newName.value });
+      await submit({ act: "add", name: newName.value });
       newName.value = "";
       list.lastElementChild?.scrollIntoView({ block: "nearest" });
     } catch (error) {
-      fault.textContent = error.message;
+      errorText.textContent = messageOf(error);
     }
     newName.focus();
   };
 
-  function ask(fields) {
-    const done = waiting.then(() => act(fields)).then(() => {
+  /** @param {ClassChange} asked */
+  function submit(asked) {
+    const done = waiting.then(() => change(asked)).then(() => {
       draw();
-      status.textContent = texts[`done_${fields.act}`];
+      status.textContent = texts[`done_${asked.act}`];
     });
     waiting = done.catch(() => draw());
     return done;
   }
 
+  /** @param {MouseEvent} event */
   function isOutside({ clientX, clientY }) {
     const box = dialog.getBoundingClientRect();
     return clientX < box.left || clientX > box.right || clientY < box.top || clientY > box.bottom;
@@ -53,107 +72,126 @@ function makeClassDialog({ texts: { classes: texts }, classes, act }) {
 
   function draw() {
     const all = classes();
-    const had = [...list.children].indexOf(list.getRootNode().activeElement?.closest?.("li"));
+    const focusedRow = rootOf(list).activeElement?.closest("li");
+    const focused = focusedRow ? rowElements().indexOf(focusedRow) : -1;
     for (const [id, row] of rows) {
       if (!all.some((each) => each.id === id)) {
         row.element.remove();
         rows.delete(id);
       }
     }
-    all.forEach((aClass, at) => {
-      if (!rows.has(aClass.id)) {
-        rows.set(aClass.id, makeClassRow({ texts, ask, classes, move, drag }));
-      }
-      const row = rows.get(aClass.id);
-      row.draw(aClass, {
-        first: at === 0, last: at === all.length - 1, alone: all.length === 1, automatic: keyOf(all, aClass),
+    all.forEach((each, at) => {
+      const row = rows.get(each.id) ?? makeClassRow({ texts, submit, classes, move, drag });
+      rows.set(each.id, row);
+      row.draw(each, {
+        isFirst: at === 0, isLast: at === all.length - 1, isOnly: all.length === 1, automaticKey: keyOfClass(all, each),
       });
-      if (!row.element.isConnected || (!moving && list.children[at] !== row.element)) putAt(row.element, at);
+      if (!row.element.isConnected || (!reordering && list.children[at] !== row.element)) insertAt(row.element, at);
     });
     head.hidden = !all.length;
     // Where the class with the focus is gone, its neighbour has it.
-    if (had >= 0 && !list.contains(list.getRootNode().activeElement)) {
-      (rowAt(Math.min(had, all.length - 1))?.name ?? newName).focus();
+    if (focused >= 0 && !list.contains(rootOf(list).activeElement)) {
+      (rowAt(Math.min(focused, all.length - 1))?.name ?? newName).focus();
     }
   }
 
-  // An element that is moved loses the focus, so it is given back.
-  function putAt(element_, at) {
-    const active = list.getRootNode().activeElement;
-    list.insertBefore(element_, list.children[at] ?? null);
-    if (element_.contains(active)) active.focus();
+  /**
+   * Insert a row; an element that is moved loses the focus, so it is given back.
+   * @param {HTMLElement} row
+   * @param {number} at
+   */
+  function insertAt(row, at) {
+    const { activeElement } = rootOf(list);
+    list.insertBefore(row, list.children[at] ?? null);
+    if (activeElement instanceof HTMLElement && row.contains(activeElement)) activeElement.focus();
   }
 
+  /** @returns {HTMLElement[]} */
+  function rowElements() {
+    return /** @type {HTMLElement[]} */ ([...list.children]);
+  }
+
+  /** @param {number} at */
   function rowAt(at) {
-    return rows.get(Number(list.children[at]?.dataset.id));
+    return rows.get(Number(rowElements()[at]?.dataset.id));
   }
 
-  // Moves a class by a step, at once, and says where it now is.
+  /**
+   * Move a class by a step, at once, and announce where it now is.
+   * @param {number} id
+   * @param {number} step
+   */
   async function move(id, step) {
-    const row = rows.get(id).element;
-    const to = [...list.children].indexOf(row) + step;
+    const row = rows.get(id)?.element;
+    if (!row) return;
+    const to = rowElements().indexOf(row) + step;
     if (to < 0 || to >= list.children.length) return;
-    putAt(row, step > 0 ? to + 1 : to);
+    insertAt(row, step > 0 ? to + 1 : to);
     row.scrollIntoView({ block: "nearest" });
     await reorder();
-    status.textContent = filled(texts.moved, { place: formatted(to + 1), count: formatted(list.children.length) });
+    status.textContent = fillText(texts.moved, { place: formatNumber(to + 1), count: formatNumber(list.children.length) });
   }
 
-  // Asks for the order in which the rows stand.
+  /** Submit the order in which the rows stand. */
   async function reorder() {
-    moving += 1;
-    fault.textContent = "";
+    reordering += 1;
+    errorText.textContent = "";
     try {
-      await ask({ act: "reorder", order: [...list.children].map((each) => Number(each.dataset.id)) });
+      await submit({ act: "reorder", order: rowElements().map((each) => Number(each.dataset.id)) });
     } catch (error) {
-      fault.textContent = error.message;
+      errorText.textContent = messageOf(error);
     }
-    moving -= 1;
+    reordering -= 1;
     draw();
   }
 
-  // Rows follow the finger or the mouse; what came of it is asked for when it is let go.
-  function drag(event, row) {
+  /**
+   * Let a row follow the finger or the mouse; the order is submitted when it is let go.
+   * @param {PointerEvent} event
+   * @param {HTMLElement} handle
+   * @param {HTMLElement} row
+   */
+  function drag(event, handle, row) {
     if (event.button !== 0) return;
     event.preventDefault();
-    const handle = event.currentTarget;
     const before = [...list.children];
-    moving += 1;
+    reordering += 1;
     handle.setPointerCapture(event.pointerId);
     row.classList.add("classes-dragged");
     handle.onpointermove = ({ clientY }) => {
+      /** @param {Element} each */
       const middle = (each) => {
         const box = each.getBoundingClientRect();
         return box.top + box.height / 2;
       };
       // The others step over the row: moved itself, it would lose the pointer.
-      for (let next; (next = row.nextElementSibling) && middle(next) < clientY;) row.before(next);
-      for (let last; (last = row.previousElementSibling) && middle(last) > clientY;) row.after(last);
+      for (let next = row.nextElementSibling; next && middle(next) < clientY; next = row.nextElementSibling) {
+        row.before(next);
+      }
+      for (let last = row.previousElementSibling; last && middle(last) > clientY; last = row.previousElementSibling) {
+        row.after(last);
+      }
       row.scrollIntoView({ block: "nearest" });
     };
     handle.onlostpointercapture = () => {
       handle.onpointermove = handle.onlostpointercapture = null;
       row.classList.remove("classes-dragged");
-      moving -= 1;
+      reordering -= 1;
       if (before.some((each, at) => list.children[at] !== each)) reorder();
     };
   }
 
   return {
     element: dialog,
-    // classId: the class whose name is wanted, or nothing.
-    open(classId) {
-      fault.textContent = status.textContent = "";
+    open() {
+      errorText.textContent = status.textContent = "";
       rows.clear();
       list.replaceChildren();
       draw();
       dialog.showModal();
-      const row = rows.get(classId);
-      row?.element.scrollIntoView({ block: "center" });
-      (row?.name ?? close).focus();
-      row?.name.select();
+      close.focus();
     },
-    // To be called when the classes are not what they were.
+    /** To be called when the classes have changed. */
     refresh() {
       if (dialog.open) draw();
     },

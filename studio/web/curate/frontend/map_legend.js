@@ -1,92 +1,106 @@
 // The map's legend, which is its filter too: a class is hidden and shown by its row, pointing at it makes all others
 // faint, and its mark says what its colour says.
+import { classMark } from "../../components/class_appearance.js";
+import { button, element, fillText, formatNumber, rootOf } from "../../../share/web_demo/page/dom.js";
 
-// onHide(hidden: Set of class ids), onPoint(class id or null).
-function makeLegend({ texts, onHide, onPoint }) {
+/** @import { Appearance } from "../../components/class_appearance.js" */
+/** @import { CurateTexts } from "./texts.js" */
+
+/** @typedef {Appearance & { id: number, count: number }} LegendEntry */
+
+/**
+ * @param {{
+ *   texts: CurateTexts["map"], onHide: (hidden: Set<number>) => void, onPoint: (classId: number | null) => void,
+ * }} options
+ */
+export function makeLegend({ texts, onHide, onPoint }) {
+  /** @type {Set<number>} */
   const hidden = new Set();
   const list = element("ul", { className: "map-classes" });
-  const all = button(texts.all, () => { hidden.clear(); told(); }, { className: "map-all" });
+  const all = button(texts.all, () => {
+    hidden.clear();
+    publish();
+  }, { className: "map-all" });
   const legend = element("section", { className: "map-legend", "aria-label": texts.legend },
     element("header", {}, element("h3", {}, texts.legend), all), list,
     element("p", { className: "map-hint" }, texts.legend_help));
-  let rows = [], drawn = "", drawnLooks = "";
+  /** @type {LegendEntry[]} */
+  let entries = [];
+  /** @type {{ toggle: HTMLButtonElement, count: HTMLElement }[]} */
+  let rows = [];
+  let drawn = "", drawnRows = "";
 
-  function told() {
-    mark();
+  function publish() {
+    drawHidden();
     onHide(hidden);
   }
 
+  /** @param {number} id */
   function toggle(id) {
     if (!hidden.delete(id)) hidden.add(id);
-    told();
+    publish();
   }
 
-  function only(id) {
-    const others = rows.filter((row) => row.id !== id);
-    const alone = !hidden.has(id) && others.every((row) => hidden.has(row.id));
+  /**
+   * Hide all other classes, or show them again.
+   * @param {number} id
+   */
+  function showOnly(id) {
+    const others = entries.filter((entry) => entry.id !== id);
+    const isAlone = !hidden.has(id) && others.every((entry) => hidden.has(entry.id));
     hidden.clear();
-    if (!alone) others.forEach((row) => hidden.add(row.id));
-    told();
+    if (!isAlone) for (const entry of others) hidden.add(entry.id);
+    publish();
   }
 
-  function mark() {
+  function drawHidden() {
     all.disabled = hidden.size === 0;
-    rows.forEach((row, at) => {
-      const [toggler] = list.children[at].children;
-      toggler.setAttribute("aria-pressed", !hidden.has(row.id));
-    });
+    rows.forEach((row, at) => { row.toggle.setAttribute("aria-pressed", `${!hidden.has(entries[at].id)}`); });
   }
 
-  // rows: [{ id, name, path, colour, hollow, faint, count }] in their order. Is called for every frame.
-  function draw(newRows) {
-    const signature = JSON.stringify(newRows);
+  /**
+   * Draw entries in their order. Is called for every frame.
+   * @param {LegendEntry[]} newEntries
+   */
+  function draw(newEntries) {
+    const signature = JSON.stringify(newEntries);
     if (signature === drawn) return;
-    const looks = JSON.stringify(newRows.map((row) => ({ ...row, count: 0 })));
-    rows = newRows;
+    const withoutCounts = JSON.stringify(newEntries.map((entry) => ({ ...entry, count: 0 })));
+    entries = newEntries;
     drawn = signature;
-    if (looks !== drawnLooks) {
-      drawnLooks = looks;
-      const focused = [...list.querySelectorAll("button")].indexOf(legend.getRootNode().activeElement);
-      list.replaceChildren(...rows.map(item));
-      for (const id of hidden) if (!rows.some((row) => row.id === id)) hidden.delete(id);
+    if (withoutCounts !== drawnRows) {
+      drawnRows = withoutCounts;
+      const { activeElement } = rootOf(legend);
+      const focused = activeElement instanceof HTMLButtonElement
+        ? [...list.querySelectorAll("button")].indexOf(activeElement) : -1;
+      rows = [];
+      list.replaceChildren(...entries.map(makeRow));
+      for (const id of hidden) if (!entries.some((entry) => entry.id === id)) hidden.delete(id);
       list.querySelectorAll("button")[focused]?.focus();
     }
-    rows.forEach((row, at) => {
-      list.children[at].querySelector(".map-count").textContent = formatted(row.count);
-    });
-    mark();
+    rows.forEach((row, at) => { row.count.textContent = formatNumber(entries[at].count); });
+    drawHidden();
   }
 
-  function item(row) {
-    const toggler = button("", () => toggle(row.id), { className: "map-class", title: row.name });
-    toggler.append(
-      markOf(row),
-      element("span", { className: "map-name" }, row.name),
-      element("span", { className: "map-count" }),
-    );
-    const alone = button(texts.only, () => only(row.id), {
-      className: "map-only", "aria-label": filled(texts.only_class, { name: row.name }),
+  /** @param {LegendEntry} entry */
+  function makeRow(entry) {
+    const count = element("span", { className: "map-count" });
+    const toggler = element("button", {
+      type: "button", className: "map-class", title: entry.name, onclick: () => toggle(entry.id),
+    }, classMark(entry), element("span", { className: "map-name" }, entry.name), count);
+    rows.push({ toggle: toggler, count });
+    const only = button(texts.only, () => showOnly(entry.id), {
+      className: "map-only", "aria-label": fillText(texts.only_class, { name: entry.name }),
     });
-    const made = element("li", {}, toggler, alone);
-    made.onpointerenter = ({ pointerType }) => { if (pointerType === "mouse") onPoint(row.id); };
-    made.onpointerleave = () => onPoint(null);
-    made.onfocusin = ({ target }) => { if (target.matches(":focus-visible")) onPoint(row.id); };
-    made.onfocusout = () => onPoint(null);
-    return made;
+    const row = element("li", {}, toggler, only);
+    row.onpointerenter = ({ pointerType }) => { if (pointerType === "mouse") onPoint(entry.id); };
+    row.onpointerleave = () => onPoint(null);
+    row.addEventListener("focusin", ({ target }) => {
+      if (target instanceof Element && target.matches(":focus-visible")) onPoint(entry.id);
+    });
+    row.addEventListener("focusout", () => onPoint(null));
+    return row;
   }
 
-  return { element: legend, draw, hidden };
-}
-
-// A class's mark as a small image, for legends and labels.
-function markOf({ path, colour, hollow = false, faint = false }) {
-  const made = (name, attributes) => {
-    const node = document.createElementNS("http://www.w3.org/2000/svg", name);
-    for (const [each, value] of Object.entries(attributes)) node.setAttribute(each, value);
-    return node;
-  };
-  const svg = made("svg", { viewBox: "-1.5 -1.5 3 3", class: "map-mark", "aria-hidden": "true" });
-  const look = hollow ? { fill: "none", stroke: colour, "stroke-width": 0.4 } : { fill: colour };
-  svg.append(made("path", { d: path, opacity: faint ? 0.5 : 1, ...look }));
-  return svg;
+  return { element: legend, draw };
 }

@@ -1,25 +1,40 @@
-// Which images are selected: one byte a place of the index, so that a hundred thousand are as quick as one.
+// The selected images: one byte a position of the index, so that a hundred thousand are as quick as one.
 
-class Selection {
+/** @import { ImageIndex } from "./image_index.js" */
+
+export class Selection {
+  /** @param {ImageIndex} index */
   constructor(index) {
-    this.begin(index);
+    this.index = index;
+    this.count = 0;
+    this.anchor = -1;
+    this.bytes = new Uint8Array(index.ids.length);
   }
 
-  begin(index) {
-    Object.assign(this, { index, count: 0, anchor: -1, bytes: new Uint8Array(index.ids.length) });
+  /**
+   * Start over with another index.
+   * @param {ImageIndex} index
+   */
+  reset(index) {
+    this.index = index;
+    this.count = 0;
+    this.anchor = -1;
+    this.bytes = new Uint8Array(index.ids.length);
   }
 
+  /** @param {number} at */
   has(at) {
     return this.bytes[at] === 1;
   }
 
-  set(at, on) {
-    this.setRange(at, at, on);
-  }
-
-  // from and to in either order, both included.
+  /**
+   * Select or deselect from one position to another, in either order, both included.
+   * @param {number} from
+   * @param {number} to
+   * @param {boolean} on
+   */
   setRange(from, to, on) {
-    this.fit();
+    this.#grow();
     const [first, last] = [Math.max(0, Math.min(from, to)), Math.min(this.index.length - 1, Math.max(from, to))];
     for (let at = first; at <= last; at++) {
       if (this.has(at) !== on) this.count += on ? 1 : -1;
@@ -27,13 +42,18 @@ class Selection {
     }
   }
 
+  /** @param {number} at */
   toggle(at) {
-    this.fit();
-    this.set(at, !this.has(at));
+    this.#grow();
+    this.setRange(at, at, !this.has(at));
     this.anchor = at;
   }
 
-  // Selects from the anchor to a place, and nothing else.
+  /**
+   * Select from the anchor to a position, and nothing else.
+   * @param {number} from  the anchor where there is none yet
+   * @param {number} to
+   */
   extend(from, to) {
     if (this.anchor < 0) this.anchor = from;
     const { anchor } = this;
@@ -42,28 +62,30 @@ class Selection {
     this.setRange(anchor, to, true);
   }
 
-  all() {
+  selectAll() {
     this.setRange(0, this.index.length - 1, true);
   }
 
   clear() {
     this.bytes.fill(0);
-    Object.assign(this, { count: 0, anchor: -1 });
+    this.count = 0;
+    this.anchor = -1;
   }
 
-  // What is selected, as it is, to be taken up again with restore().
+  /** Return the selection as it is, for restore(). */
   copy() {
     return this.bytes.slice();
   }
 
+  /** @param {Uint8Array} bytes */
   restore(bytes) {
-    this.fit();
+    this.#grow();
     this.bytes.fill(0);
     this.bytes.set(bytes);
     this.count = bytes.reduce((sum, each) => sum + each, 0);
   }
 
-  // Ids ascending.
+  /** Return the ids of the selected images in ascending order. */
   ids() {
     const found = new Int32Array(this.count);
     let next = 0;
@@ -71,7 +93,7 @@ class Selection {
     return found.sort();
   }
 
-  fit() {
+  #grow() {
     if (this.bytes.length >= this.index.ids.length) return;
     const larger = new Uint8Array(this.index.ids.length);
     larger.set(this.bytes);

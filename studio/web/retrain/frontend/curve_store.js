@@ -1,57 +1,85 @@
-// The points of runs' curves as they have come so far. A point may come twice, after a run was taken up again: it is kept
+// The points of runs' curves as they have come so far. A point may come twice, after a run was resumed: it is kept once,
 // by its split and step.
-const CURVE_SPLITS = ["training", "validation"];
-const MOST_AT_ONCE = 100; // runs in one question
 
-class CurveStore {
+/** @import { Curve, CurvePoint, Split } from "./types.js" */
+
+/** @type {Split[]} */
+export const SPLITS = ["training", "validation"];
+const MAX_RUNS_A_REQUEST = 100;
+
+export class CurveStore {
+  /** @param {string} base  the address of the project's routes */
   constructor(base) {
-    Object.assign(this, { base, runs: new Map() });
+    this.base = base;
+    /** @type {Map<number, Record<Split, Curve>>} */
+    this.curves = new Map();
   }
 
-  // Points of a run and a split: { steps, seconds, accuracy, cross_entropy }, lists of equal length by rising step.
-  of(run, split) {
-    return this.runs.get(run)?.[split] ?? EMPTY_CURVE;
+  /**
+   * @param {number} run
+   * @param {Split} split
+   */
+  curveOf(run, split) {
+    return this.curves.get(run)?.[split] ?? EMPTY_CURVE;
   }
 
-  // Asks for what is new of these runs; says whether anything was.
+  /**
+   * Fetch the new points of these runs; return whether there were any.
+   * @param {number[]} runs
+   * @returns {Promise<boolean>}
+   */
   async refresh(runs) {
     if (!runs.length) return false;
-    if (runs.length > MOST_AT_ONCE) await this.refresh(runs.slice(MOST_AT_ONCE));
+    if (runs.length > MAX_RUNS_A_REQUEST) await this.refresh(runs.slice(MAX_RUNS_A_REQUEST));
     // The last step is asked for again: one split's point may have been written before the other's.
-    const asked = runs.slice(0, MOST_AT_ONCE).map((run) => `${run}:${Math.max(0, this.lastStep(run) - 1)}`).join(",");
-    const answer = await fetch(`${this.base}/curves?after=${asked}`);
-    if (!answer.ok) throw new Error(answer.status);
-    const { curves } = await answer.json();
-    let grown = false;
+    const after = runs.slice(0, MAX_RUNS_A_REQUEST).map((run) => `${run}:${Math.max(0, this.lastStep(run) - 1)}`).join(",");
+    const response = await fetch(`${this.base}/curves?after=${after}`);
+    if (!response.ok) throw new Error(`${response.status}`);
+    /** @type {{ curves: Record<string, Record<Split, CurvePoint[]>> }} */
+    const { curves } = await response.json();
+    let hasGrown = false;
     for (const [run, splits] of Object.entries(curves)) {
-      for (const [split, points] of Object.entries(splits)) grown = this.add(Number(run), split, points) || grown;
+      for (const split of SPLITS) if (splits[split]) hasGrown = this.add(Number(run), split, splits[split]) || hasGrown;
     }
-    return grown;
+    return hasGrown;
   }
 
-  // points: [[step, accuracy, cross_entropy, seconds or null], …] by rising step.
+  /**
+   * Add points by rising step; return whether any were new.
+   * @param {number} run
+   * @param {Split} split
+   * @param {CurvePoint[]} points
+   */
   add(run, split, points) {
-    if (!this.runs.has(run)) this.runs.set(run, Object.fromEntries(CURVE_SPLITS.map((each) => [each, emptyCurve()])));
-    const curve = this.runs.get(run)[split];
-    let grown = false;
-    for (const [step, accuracy, cross_entropy, seconds] of points) {
-      if (step <= (curve.steps.at(-1) ?? 0)) continue;
+    const curves = this.curves.get(run) ?? { training: emptyCurve(), validation: emptyCurve() };
+    this.curves.set(run, curves);
+    const curve = curves[split];
+    let hasGrown = false;
+    for (const [step, accuracy, crossEntropy, seconds] of points) {
+      if (step <= lastOf(curve.steps)) continue;
       curve.steps.push(step);
       curve.accuracy.push(accuracy);
-      curve.cross_entropy.push(cross_entropy);
+      curve.cross_entropy.push(crossEntropy);
       curve.seconds.push(seconds);
-      grown = true;
+      hasGrown = true;
     }
-    return grown;
+    return hasGrown;
   }
 
+  /** @param {number} run */
   lastStep(run) {
-    return Math.max(0, ...CURVE_SPLITS.map((split) => this.of(run, split).steps.at(-1) ?? 0));
+    return Math.max(...SPLITS.map((split) => lastOf(this.curveOf(run, split).steps)));
   }
 }
 
+/** @returns {Curve} */
 function emptyCurve() {
   return { steps: [], seconds: [], accuracy: [], cross_entropy: [] };
+}
+
+/** @param {number[]} steps */
+function lastOf(steps) {
+  return steps[steps.length - 1] ?? 0;
 }
 
 const EMPTY_CURVE = emptyCurve();

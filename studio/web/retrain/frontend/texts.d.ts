@@ -1,0 +1,132 @@
+// The component's texts by part, as Python gives them: see tests/web/test_text_types.py.
+import type { Plural } from "../../../share/web_demo/page/types.js";
+
+export interface RunsTexts {
+  acts: {
+    away: string;
+    close: string;
+    deleted: string;
+    rerun: string;
+    undo: string;
+  };
+  curves: {
+    accuracy: string;
+    at_step: string;
+    at_time: string;
+    axis: string;
+    cross_entropy: string;
+    curves: string;
+    help: string;
+    hours: string;
+    latest: string;
+    minutes: string;
+    nothing: string;
+    raw: string;
+    run: string;
+    seconds: string;
+    smooth_value: string;
+    smoothing: string;
+    step: string;
+    time: string;
+    training: string;
+    untimed: string;
+    validation: string;
+    whole: string;
+  };
+  difference: {
+    added: Plural;
+    alike: Plural;
+    all_alike: string;
+    broken: Plural;
+    class: string;
+    each_class: string;
+    images: string;
+    mended: Plural;
+    moved: Plural;
+    points: string;
+    precision: string;
+    recall: string;
+    relabelled: Plural;
+    removed: Plural;
+    results: string;
+    same_images: string;
+    settings: string;
+  };
+  naming: {
+    cancel: string;
+    name: string;
+    note: string;
+    rename: string;
+    save: string;
+  };
+  results: {
+    accuracy: string;
+    all_wrong: Plural;
+    average: string;
+    axes: string;
+    between: string;
+    bin: string;
+    calibration: string;
+    calibration_help: string;
+    cell_right: string;
+    cell_wrong: string;
+    class: string;
+    classes: string;
+    clean: string;
+    clean_of: Plural;
+    compare: string;
+    confidence: string;
+    confusion: string;
+    confusion_help: string;
+    facts: string;
+    images: string;
+    interval: string;
+    loading: string;
+    mistake: string;
+    none_wrong: string;
+    nothing: string;
+    precision: string;
+    precision_recall: string;
+    precision_recall_help: string;
+    recall: string;
+    reliability: string;
+    reliability_help: string;
+    remove: string;
+    rename: string;
+    rerun: string;
+    rerun_help: string;
+    results: string;
+    right: string;
+    slices: string;
+    source: string;
+    tested: string;
+    truly: string;
+    unfinished: {
+      failed: string;
+      queued: string;
+      running: string;
+      stopped: string;
+    };
+    wrong: string;
+    wrong_count: Plural;
+    wrong_help: string;
+  };
+  table: {
+    bring_back: string;
+    count: Plural;
+    deleted: Plural;
+    draw: string;
+    draw_run: string;
+    filter: string;
+    run: string;
+    runs: string;
+    same: string;
+    some: string;
+  };
+  tensorboard: {
+    at: string;
+    help: string;
+    open: string;
+    starting: string;
+  };
+}
