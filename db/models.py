@@ -198,7 +198,7 @@ class IngestOutcomeRow(Base):
     outcome: Mapped[str]
     """added, copy (a duplicate), refused (skipped), or page (a web page that was read)."""
     reason: Mapped[str] = mapped_column(default="")
-    why: Mapped[str] = mapped_column(String(16), default="", server_default="")
+    skip_reason: Mapped[str] = mapped_column("why", String(16), default="", server_default="")
     """Why it was skipped, as `studio.images.skip_reasons.SkipReason`."""
     page_address: Mapped[str] = mapped_column(default="", server_default="")
     """The page that linked to it."""

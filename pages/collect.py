@@ -36,7 +36,7 @@ class_name = st.selectbox(
     _("Class for these images (optional)"),
     list(count.by_class),
     index=None,
-    placeholder=_("None: folder names become classes. Choose or type a class"),
+    placeholder=_("Use folder names, or type a class"),
     accept_new_options=True,
     key=f"class-{project.id}",
 )

@@ -25,12 +25,12 @@ class StudioError(Exception):
 class ImageRefused(StudioError):
     """A file that cannot be used as an image; other files are not affected.
 
-    why: one of `studio.images.skip_reasons.SkipReason`.
+    skip_reason: one of `studio.images.skip_reasons.SkipReason`.
     """
 
-    def __init__(self, message: str, why: str = "other") -> None:
+    def __init__(self, message: str, skip_reason: str = "other") -> None:
         super().__init__(message)
-        self.why = why
+        self.skip_reason = skip_reason
 
 
 class ArchiveRefused(StudioError):
@@ -60,12 +60,12 @@ class ModelUnreadable(StudioError):
 class DownloadFailed(StudioError):
     """A download that failed; a repeated request resumes it.
 
-    why: the cause alone, for messages with advice of their own.
+    cause: the cause alone, for messages with advice of their own.
     """
 
-    def __init__(self, message: str, why: str = "") -> None:
+    def __init__(self, message: str, cause: str = "") -> None:
         super().__init__(message)
-        self.why = why or message
+        self.cause = cause or message
 
 
 class OutputRefused(StudioError):

@@ -89,7 +89,7 @@ class KerasWeights:
                 _(
                     "{title} needs {file}, and its download failed: {reason}. Try again later to "
                     "resume it, or download {url} elsewhere and put it at {path}."
-                ).format(title=self.title, file=self.file, reason=error.why, url=self.url, path=self.path)
+                ).format(title=self.title, file=self.file, reason=error.cause, url=self.url, path=self.path)
             ) from error
 
     def network(self, size_px: int, *, classifier: bool = False) -> Any:

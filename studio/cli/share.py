@@ -14,14 +14,16 @@ from studio.share.exports.parity import Parity
 _POINTS = 100
 
 
-_EPILOG = "\b\n" + "\n".join(f"{form.name:<18} {form.purpose}" for form in EXPORT_FORMATS.values())
+_EPILOG = "\b\n" + "\n".join(
+    f"{format_name.name:<18} {format_name.purpose}" for format_name in EXPORT_FORMATS.values()
+)
 
 
 @click.command("export", help=_("Export the model of a run."), epilog=_EPILOG)
-@click.option("--run", "named", required=True, help=_("A run: folder, name or number."))
+@click.option("--run", "run_name", required=True, help=_("A run: folder, name or number."))
 @click.option(
     "--format",
-    "form",
+    "format_name",
     type=click.Choice(list(EXPORT_FORMATS)),
     required=True,
     help=_("Export format; see below."),
@@ -34,7 +36,7 @@ _EPILOG = "\b\n" + "\n".join(f"{form.name:<18} {form.purpose}" for form in EXPOR
 )
 @click.option("--name", help=_("Name of the model (default: that of the project or folder)."))
 @options.as_json
-def export(named: str, form: str, output: Path, name: str | None, as_json: bool) -> None:
+def export(run_name: str, format_name: str, output: Path, name: str | None, as_json: bool) -> None:
     """Write the export and print its parity with the run's own model."""
     from studio.cli.runs import find_run
     from studio.cli.terminal import terminal_progress
@@ -46,15 +48,15 @@ def export(named: str, form: str, output: Path, name: str | None, as_json: bool)
 
     output = output.expanduser().absolute()
     check_output(output)
-    run = find_run(named)
+    run = find_run(run_name)
     home = settings()
     threads = home.threads_used
     with terminal_progress() as progress:
         measure_confidence(run.run_dir, home.bottleneck_dir, threads=threads, progress=progress)
         context = ExportContext(name or run.name, home.downloads_dir, progress, threads)
-        done = write(run.run_dir, form, output, context)
+        done = write(run.run_dir, format_name, output, context)
     if as_json:
-        values = {"format": form, "output": str(output), **asdict(done.parity)}
+        values = {"format": format_name, "output": str(output), **asdict(done.parity)}
         click.echo(json.dumps({**values, "loses_much": done.parity.loses_accuracy}, ensure_ascii=False))
         return
     click.echo(_parity_line(done.parity))

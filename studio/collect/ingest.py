@@ -157,7 +157,7 @@ def _submit(pool: ThreadPoolExecutor, context: ImportContext, source: Source) ->
         data = source.read()
     except ImageRefused as refusal:
         skipped: Future[ReadImage] = Future()
-        skipped.set_result(ReadImage(source, skip_message=str(refusal), skip_reason=refusal.why))
+        skipped.set_result(ReadImage(source, skip_message=str(refusal), skip_reason=refusal.skip_reason))
         return skipped
     # The reader may hold the bytes; drop it so that they are freed before the batch is written.
     source = replace(source, read=_already_read)
@@ -179,7 +179,7 @@ def _decode_and_store(context: ImportContext, source: Source, data: bytes) -> Re
         # Thumbnail and hash need no larger size; every byte of the file is read all the same.
         decoded = decode_with_format(data, source.name, fitting_px=THUMBNAIL_PX)
     except ImageRefused as refusal:
-        return ReadImage(source, skip_message=str(refusal), skip_reason=refusal.why)
+        return ReadImage(source, skip_message=str(refusal), skip_reason=refusal.skip_reason)
     if min(decoded.width_px, decoded.height_px) < source.min_side_px:
         message = _("{name} is {width} x {height} px; expected at least {side} px per side.")
         return ReadImage(
@@ -227,7 +227,7 @@ def _recorded_outcomes(database: Database, job_id: int | None) -> dict[str, Inge
                 models.IngestOutcomeRow.name,
                 models.IngestOutcomeRow.outcome,
                 models.IngestOutcomeRow.reason,
-                models.IngestOutcomeRow.why,
+                models.IngestOutcomeRow.skip_reason,
             ).where(models.IngestOutcomeRow.job_id == job_id, models.IngestOutcomeRow.outcome != "page")
         )
         return {name: IngestOutcome(name, outcome, reason, why) for name, outcome, reason, why in rows}

@@ -173,7 +173,7 @@ def write_outcomes(
             "name": each.outcome.name,
             "outcome": each.outcome.outcome,
             "reason": each.outcome.message,
-            "why": each.outcome.skip_reason,
+            "skip_reason": each.outcome.skip_reason,
             "page_address": each.page_address,
             "site": each.site,
             "image_id": each.image_id,

@@ -101,9 +101,9 @@ def count_outcomes(session: Session, project_id: int, job_id: int | None = None)
     by_reason: Counter[str] = Counter()
     by_site: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for site, outcome, why, number in session.execute(
-        select(row.site, row.outcome, row.why, func.count())
+        select(row.site, row.outcome, row.skip_reason, func.count())
         .where(*_in_scope(project_id, job_id))
-        .group_by(row.site, row.outcome, row.why)
+        .group_by(row.site, row.outcome, row.skip_reason)
     ):
         outcomes[outcome] += number
         if site:
@@ -155,7 +155,7 @@ def skipped_items(
             each.reason,
         )
         for each in rows
-        for reason in (_reason_of(each.outcome, each.why),)
+        for reason in (_reason_of(each.outcome, each.skip_reason),)
     )
 
 
@@ -189,7 +189,7 @@ def write_outcomes_csv(session: Session, project_id: int, file: IO[str]) -> None
             image.sha256,
             provenance.licence,
             provenance.creator,
-            row.why,
+            row.skip_reason,
             row.site,
             row.at,
         )
@@ -221,7 +221,7 @@ def _has_reason(skip_reason: str | None) -> ColumnElement[bool]:
     if skip_reason == DUPLICATE:
         return row.outcome == "copy"
     # Rows written before skip reasons existed have none.
-    is_reason = row.why == skip_reason
+    is_reason = row.skip_reason == skip_reason
     if skip_reason == SkipReason.OTHER:
-        is_reason = or_(is_reason, row.why == "")
+        is_reason = or_(is_reason, row.skip_reason == "")
     return and_(row.outcome == "refused", is_reason)

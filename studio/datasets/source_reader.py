@@ -99,7 +99,7 @@ class SourceReader:
             try:
                 data = read()
             except ImageRefused as refusal:
-                yield self._refused(name, str(refusal), refusal.why)
+                yield self._refused(name, str(refusal), refusal.skip_reason)
                 return
             metadata = self._moved(metadata, data)
             source = replace(source, read=partial(_return, data))
@@ -121,7 +121,7 @@ class SourceReader:
         try:
             file: BinaryIO = path.open("rb") if path is not None else BytesIO(read())
         except ImageRefused as refusal:
-            yield self._refused(name, str(refusal), refusal.why)
+            yield self._refused(name, str(refusal), refusal.skip_reason)
             return
         except OSError as error:
             reason = _("{name} cannot be read: {reason}.")

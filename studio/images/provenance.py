@@ -32,7 +32,7 @@ VISITOR = "visitor"
 
 @dataclass(frozen=True)
 class ProvenanceKind:
-    """How an image came into a project."""
+    """A way by which images come into a project."""
 
     name: str
     """As it is stored."""
@@ -51,18 +51,11 @@ _KINDS = (
     ProvenanceKind("download", _("downloaded")),
     ProvenanceKind("crawl", _("crawled from web pages")),
     ProvenanceKind("list", _("from a list of URLs")),
-    ProvenanceKind("openverse", "Openverse"),
-    ProvenanceKind("commons", "Wikimedia Commons"),
     ProvenanceKind(VISITOR, _("reported by a visitor")),
 )
 PROVENANCE_KINDS = {kind.name: kind for kind in _KINDS}
-"""By name, in the order of the pages. Of other kinds, from elsewhere, the name is shown."""
+"""By name, in the order of the pages. Search services have kinds of their own: their names."""
 OWN_WORK_KINDS = tuple(kind.name for kind in _KINDS if kind.is_own_work)
-
-
-def provenance_title(kind: str) -> str:
-    """Return the title of a kind of provenance; its name if the kind is unknown."""
-    return PROVENANCE_KINDS[kind].title if kind in PROVENANCE_KINDS else kind
 
 
 _CHUNK = 1_000

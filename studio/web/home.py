@@ -11,11 +11,11 @@ from studio.datasets.names import MAX_NAME_CHARACTERS
 from studio.datasets.projects import Project, rename_project
 from studio.errors import ProjectError
 from studio.i18n import _, counted
-from studio.images.provenance import VISITOR, provenance_title
+from studio.images.provenance import VISITOR
 from studio.retrain.runs import run_records
 from studio.web.layout import open_page, page_heading, page_link
 from studio.web.state import database, open_project
-from studio.web.text import escape_markdown, format_datetime, format_percent, image_count
+from studio.web.text import escape_markdown, format_datetime, format_percent, image_count, provenance_title
 
 _BAR_COLOUR = "#0b8a60"
 _TEXT_COLOUR = {False: "#5f6963", True: "#a3ada7"}

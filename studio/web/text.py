@@ -3,7 +3,9 @@
 import re
 from datetime import datetime
 
+from studio.collect.web.search_registry import SEARCH_SERVICES
 from studio.i18n import _, counted
+from studio.images.provenance import PROVENANCE_KINDS
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&@])")
 _MINUTE_S = 60
@@ -44,3 +46,14 @@ def format_size(size_bytes: int) -> str:
     if size_bytes < _MEGABYTE:
         return _("{count} kB").format(count=f"{size_bytes / 1000:.1f}")
     return _("{count} MB").format(count=f"{size_bytes / _MEGABYTE:,.1f}")
+
+
+def provenance_titles() -> dict[str, str]:
+    """Return the titles of the kinds of provenance, search services among them, by their stored names."""
+    kinds = {kind.name: kind.title for kind in PROVENANCE_KINDS.values()}
+    return kinds | {service.name: service.title for service in SEARCH_SERVICES.values()}
+
+
+def provenance_title(kind: str) -> str:
+    """Return the title of a kind of provenance; its name if the kind is unknown."""
+    return provenance_titles().get(kind, kind)

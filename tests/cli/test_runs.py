@@ -112,7 +112,7 @@ def test_a_projects_run_done_again_is_the_same(home: Home) -> None:
     done = ask("rerun", home.runs[0])
     assert done.exit_code == 0, done.output
     where, verdict = done.stdout.splitlines()
-    assert verdict.startswith("The same numbers, and the same model byte for byte: ")
+    assert verdict.startswith("The same results, and the same model byte for byte: ")
     assert (Path(where.removeprefix("The run is in ")) / "model.json").is_file()
     with home.database.read() as session:
         newest = run_records.list_runs(session, home.project_id)[0]
@@ -123,7 +123,7 @@ def test_a_folder_done_again_is_the_same_and_others_are_distinguished(home: Home
     earlier = drawings_run().run_dir
     done = ask("rerun", earlier, "--run_dir", tmp_path / "다시")
     assert done.exit_code == 0, done.output
-    assert done.stdout.splitlines()[-1].startswith("The same numbers, and the same model byte for byte")
+    assert done.stdout.splitlines()[-1].startswith("The same results, and the same model byte for byte")
     # As another machine's run, made with other libraries.
     other = tmp_path / "another"
     shutil.copytree(earlier, other)
@@ -138,7 +138,7 @@ def test_a_folder_done_again_is_the_same_and_others_are_distinguished(home: Home
     assert "numpy, 1.0 before, " in done.stdout
     assert "test accuracy: 12.5%" in done.stdout
     assert "1 prediction differs" in done.stdout
-    assert done.stdout.splitlines()[-1].startswith("The numbers are not the same")
+    assert done.stdout.splitlines()[-1].startswith("The results differ")
 
 
 def test_images_that_are_gone_are_named(home: Home, tmp_path: Path) -> None:

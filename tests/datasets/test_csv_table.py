@@ -32,7 +32,7 @@ def as_zip(home: Path, content: dict[str, bytes]) -> ImportSources:
 folders_and_archives = pytest.mark.parametrize("packed", [as_folder, as_zip])
 
 
-def imported_and_skipped(sources: ImportSources) -> tuple[dict[str, Source], dict[str, str]]:
+def read_all(sources: ImportSources) -> tuple[dict[str, Source], dict[str, str]]:
     """What comes as an image, and what is refused with which reason."""
     images: dict[str, Source] = {}
     refused: dict[str, str] = {}
@@ -68,7 +68,7 @@ def test_a_table_names_classes_wherever_the_images_lie(
         **files("images/꽃 1.jpg", "images/other.jpg"),
         "annotations.csv": f"{header}\n{line}\n".encode(),
     }
-    found, refused = imported_and_skipped(packed(home, content))
+    found, refused = read_all(packed(home, content))
     assert refused == {}
     assert {name: source.class_name for name, source in found.items()} == {
         "images/꽃 1.jpg": "해바라기, 큰",
@@ -87,7 +87,7 @@ def test_other_columns_give_states_splits_and_provenance(home: Path, packed: Pac
         "e.jpg,'=1+1,loved,TEST,,,\n"
     )
     content = {**files(*(f"roses/{name}.jpg" for name in "abcde")), "labels.csv": table.encode()}
-    found, refused = imported_and_skipped(packed(home, content))
+    found, refused = read_all(packed(home, content))
     assert refused == {}
     assert [(s.class_name, s.state, s.split) for _name, s in sorted(found.items())] == [
         ("roses", "", "training"),
@@ -113,7 +113,7 @@ def test_rows_that_cannot_be_followed_have_their_lines(home: Path, packed: Packe
     )
     table = "\n".join(("file_name,label", *rows))
     content = {**files("a.jpg", "one/twice.jpg", "two/twice.jpg"), "labels.csv": table.encode()}
-    found, refused = imported_and_skipped(packed(home, content))
+    found, refused = read_all(packed(home, content))
     assert {name: source.class_name for name, source in found.items()} == {
         "a.jpg": "roses",
         "one/twice.jpg": "one",
@@ -185,7 +185,7 @@ def coco_json(**more: Any) -> dict[str, Any]:
 def test_coco(home: Path, packed: Packed, place: str) -> None:
     names = ("images/a.jpg", "images/deep/b.jpg", "images/c.jpg", "images/d.jpg", "images/none.jpg")
     sources = packed(home, {**files(*names), place: json.dumps(coco_json(), ensure_ascii=False).encode()})
-    found, refused = imported_and_skipped(sources)
+    found, refused = read_all(sources)
     assert {name: source.class_name for name, source in found.items()} == {
         "images/a.jpg": "장미",
         "images/deep/b.jpg": "튤립",
@@ -218,9 +218,7 @@ def test_coco_that_leads_out_or_to_nothing(home: Path, packed: Packed) -> None:
         {"id": 10, "file_name": "a.jpg"},
     ]
     content = coco_json(images=images, categories=[{"id": 2, "name": {"x": 1}}, {"id": 2}, 7], licenses={})
-    found, refused = imported_and_skipped(
-        packed(home, {**files("a.jpg"), "x.json": json.dumps(content).encode()})
-    )
+    found, refused = read_all(packed(home, {**files("a.jpg"), "x.json": json.dumps(content).encode()}))
     assert {name: source.class_name for name, source in found.items()} == {"a.jpg": None}
     reasons = list(refused.values())
     assert ["leads out" in reason for reason in reasons] == [True, True, False, False, False, False]

@@ -42,7 +42,7 @@ def reason(source: Source) -> str:
     return ""
 
 
-def imported_and_skipped(sources: ImportSources) -> tuple[dict[str, Source], dict[str, str]]:
+def read_all(sources: ImportSources) -> tuple[dict[str, Source], dict[str, str]]:
     """What is on sources as an image, and what is refused with which reason."""
     images, refused = {}, {}
     count = 0
@@ -57,7 +57,7 @@ def imported_and_skipped(sources: ImportSources) -> tuple[dict[str, Source], dic
 
 
 def classes(sources: ImportSources) -> dict[str, str | None]:
-    return {name: source.class_name for name, source in imported_and_skipped(sources)[0].items()}
+    return {name: source.class_name for name, source in read_all(sources)[0].items()}
 
 
 def jsonl(*rows: object) -> bytes:
@@ -74,7 +74,7 @@ def test_a_csv_gives_classes_and_provenance(home: Path, packed: Packed) -> None:
     sources = packed(
         home, {**files("사진 1.jpg", "deep/b.jpg", "deep/none.jpg"), "metadata.csv": table.encode()}
     )
-    found, refused = imported_and_skipped(sources)
+    found, refused = read_all(sources)
     assert refused == {}
     assert {name: source.class_name for name, source in found.items()} == {
         "사진 1.jpg": "해바라기 꽃",
@@ -106,7 +106,7 @@ def test_json_lines_in_split_folders(home: Path, packed: Packed) -> None:
             "꽃/validation/metadata.csv": b"file_name,label\nimages\\c.jpg,0\n",
         },
     )
-    found, refused = imported_and_skipped(sources)
+    found, refused = read_all(sources)
     assert refused == {}
     assert {name: source.class_name for name, source in found.items()} == {
         "꽃/train/a.jpg": "3",
@@ -187,9 +187,7 @@ def test_rows_that_cannot_be_followed_have_their_line_and_the_rest_is_read(
             jsonl({"file_name": "./a.jpg", "label": "tulips"}),
         ]
     )
-    found, refused = imported_and_skipped(
-        packed(home, {**files("a.jpg", "b.jpg"), "metadata.jsonl": metadata})
-    )
+    found, refused = read_all(packed(home, {**files("a.jpg", "b.jpg"), "metadata.jsonl": metadata}))
     assert {name: source.class_name for name, source in found.items()} == {"a.jpg": "roses", "b.jpg": None}
     lines = [int(name.split("line ")[1].split(":")[0]) for name in refused]
     assert lines == [1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 15]
@@ -217,7 +215,7 @@ def test_tables_of_any_delimiter_encoding_and_line_end(
 
 def test_a_table_of_one_column_and_commas_in_names(home: Path) -> None:
     sources = as_folder(home, {**files("roses/a,b.jpg"), "metadata.csv": b"file_name\nroses/a,b.jpg\n"})
-    assert imported_and_skipped(sources)[1] == {}
+    assert read_all(sources)[1] == {}
 
 
 def test_fields_too_large_for_the_reader_cost_one_row(home: Path) -> None:
@@ -228,9 +226,7 @@ def test_fields_too_large_for_the_reader_cost_one_row(home: Path) -> None:
         + b"c" * 1_200_000
         + b"\nc.jpg,tulips\n"
     )
-    found, refused = imported_and_skipped(
-        as_folder(home, {**files("a.jpg", "b.jpg", "c.jpg"), "metadata.csv": table})
-    )
+    found, refused = read_all(as_folder(home, {**files("a.jpg", "b.jpg", "c.jpg"), "metadata.csv": table}))
     assert [source.class_name for source in found.values()] == [None, "roses", "tulips"]
     assert list(refused) == ["metadata.csv, line 2", "metadata.csv, line 4"]
 
@@ -244,7 +240,7 @@ def test_metadata_that_names_no_file_and_parquet_are_reported(home: Path, packed
         "metadata.parquet": b"PAR1",
         "LICENSE.txt": b"CC BY",
     }
-    found, refused = imported_and_skipped(packed(home, content))
+    found, refused = read_all(packed(home, content))
     assert {name: source.class_name for name, source in found.items()} == {
         "roses/a.jpg": "roses",
         "tulips/b.jpg": "tulips",
@@ -291,7 +287,7 @@ def test_any_bytes_for_metadata_raise_nothing_but_what_people_can_read(home: Pat
             (home / "in" / other).unlink(missing_ok=True)
         (home / "in" / name).write_bytes(data)
         try:
-            images, _refused = imported_and_skipped(sources_at_path(home / "in", None, progress=Silent()))
+            images, _refused = read_all(sources_at_path(home / "in", None, progress=Silent()))
         except StudioError as error:
             pytest.fail(f"{data!r} refused the whole folder: {error}")
         assert set(images) == {"a.jpg", "b.jpg"}

@@ -51,7 +51,7 @@ def sources_of(home: Path, content: dict[str, bytes], name: str = "in") -> Impor
     return sources_at_path(write_files(home / name, content), None, progress=Silent())
 
 
-def imported_and_skipped(sources: ImportSources) -> tuple[dict[str, Source], dict[str, str]]:
+def read_all(sources: ImportSources) -> tuple[dict[str, Source], dict[str, str]]:
     """What comes as an image, and what is refused with which reason."""
     images: dict[str, Source] = {}
     refused: dict[str, str] = {}
@@ -97,7 +97,7 @@ def test_a_label_that_somebody_changed_in_the_table_counts(home: Path) -> None:
             row("classes/roses/c.jpg", C, label="roses", state="rejected", split_given="testing"),
         ),
     }
-    found, refused = imported_and_skipped(sources_of(home, content))
+    found, refused = read_all(sources_of(home, content))
     assert refused == {}
     assert [(s.class_name, s.state, s.split) for _name, s in sorted(found.items())] == [
         ("장미", "labelled", ""),
@@ -117,7 +117,7 @@ def test_a_table_as_spreadsheets_save_it(home: Path, encoding: str, delimiter: s
         "labels.csv": text.getvalue().encode(encoding),
         "retrain-studio.json": manifest({"name": "=1+장미"}),
     }
-    found, refused = imported_and_skipped(sources_of(home, content))
+    found, refused = read_all(sources_of(home, content))
     assert refused == {}
     source = found["classes/_/a.jpg"]
     assert (source.class_name, source.split) == ("=1+장미", "validation")
@@ -134,7 +134,7 @@ def test_columns_may_be_gone(home: Path) -> None:
             columns=columns,
         ),
     }
-    found, refused = imported_and_skipped(sources_of(home, content))
+    found, refused = read_all(sources_of(home, content))
     assert refused == {}
     source = found["pictures/a.jpg"]
     assert (source.class_name, source.provenance.licence, source.provenance.creator) == (
@@ -159,7 +159,7 @@ def test_images_that_were_moved_keep_their_provenance_and_get_their_new_folders_
             row("classes/장미/c.jpg", C, label="장미", state="labelled"),
         ),
     }
-    found, refused = imported_and_skipped(sources_of(home, content))
+    found, refused = read_all(sources_of(home, content))
     assert refused == {}
     assert {name: (s.class_name, s.state, s.split, len(s.places)) for name, s in found.items()} == {
         "classes/CON_/here.jpg": ("CON", "labelled", "", 1),
@@ -249,7 +249,7 @@ def test_the_class_of_an_import_is_for_the_unlabelled_alone(home: Path) -> None:
         "labels.csv": table(row("a.jpg", A, state="unlabelled"), row("b.jpg", B, state="rejected")),
     }
     sources = sources_at_path(write_files(home / "in", content), "장미", progress=Silent())
-    assert [(s.class_name, s.state) for s in imported_and_skipped(sources)[0].values()] == [
+    assert [(s.class_name, s.state) for s in read_all(sources)[0].values()] == [
         ("장미", ""),
         (None, "rejected"),
     ]
@@ -353,9 +353,7 @@ def test_a_newer_program_is_named(home: Path) -> None:
     ],
 )
 def test_a_description_that_is_none_costs_nothing(home: Path, content: bytes) -> None:
-    found, _refused = imported_and_skipped(
-        sources_of(home, {"roses/a.jpg": A, "retrain-studio.json": content})
-    )
+    found, _refused = read_all(sources_of(home, {"roses/a.jpg": A, "retrain-studio.json": content}))
     assert "roses/a.jpg" in found
 
 
@@ -517,7 +515,7 @@ def test_any_bytes_for_a_table_raise_nothing_but_what_people_can_read(home: Path
             )
         (folder / "labels.csv").write_bytes(data)
         try:
-            images, _refused = imported_and_skipped(sources_at_path(folder, None, progress=Silent()))
+            images, _refused = read_all(sources_at_path(folder, None, progress=Silent()))
         except StudioError as error:
             pytest.fail(f"{bytes(data)!r} refused the whole folder: {error}")
         assert {"a.jpg", "b.jpg"} <= set(images)

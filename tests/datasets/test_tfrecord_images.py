@@ -32,7 +32,7 @@ def records(*examples: dict[str, Feature]) -> bytes:
     return file.getvalue()
 
 
-def imported_and_skipped(sources: ImportSources) -> tuple[dict[str, Source], dict[str, str]]:
+def read_all(sources: ImportSources) -> tuple[dict[str, Source], dict[str, str]]:
     images: dict[str, Source] = {}
     refused: dict[str, str] = {}
     for source in sources.sources:
@@ -136,7 +136,7 @@ def test_records_that_give_no_image_have_their_lines(home: Path) -> None:
     damaged = bytearray(records(good))
     damaged[-1] ^= 1
     folder = write_files(home / "in", {"a.tfrecord": data + file.getvalue() + bytes(damaged) + records(good)})
-    found, refused = imported_and_skipped(sources_at_path(folder, None, progress=Silent()))
+    found, refused = read_all(sources_at_path(folder, None, progress=Silent()))
     assert [name.removeprefix("a.tfrecord/") for name in found] == [
         *("passwd", "5", "6", "c.jpg"),
         *([name.removeprefix("a.tfrecord/") for name in found][4:5]),

@@ -68,7 +68,7 @@ def test_the_second_step_keeps_what_the_first_schema_holds(tmp_path: Path) -> No
         assert compare_metadata(MigrationContext.configure(session.connection()), Base.metadata) == []
         find = session.scalars(select(IngestOutcomeRow)).one()
     assert (find.name, find.reason) == ("장미/a.jpg", "a.jpg is empty")
-    assert (find.why, find.page_address, find.site) == ("", "", "")
+    assert (find.skip_reason, find.page_address, find.site) == ("", "", "")
 
 
 LABELLED = """

@@ -63,7 +63,7 @@ def test_a_file_is_written_saved_and_brought_in_again(
     visit(page, address)
     page.get_by_label("Project name").fill("다시")
     page.get_by_role("button", name="Create project").click()
-    page.get_by_text("On this computer").click(timeout=LONG_MS)
+    page.get_by_text("On this computer", exact=True).click(timeout=LONG_MS)
     page.get_by_label("Path of a folder or archive on this computer").fill(str(wait_until_saved))
     page.get_by_role("button", name="Import").click()
     expect(page.get_by_text("20 added")).to_be_visible(timeout=LONG_MS)

@@ -59,10 +59,10 @@ def curve_values(page: Page) -> Locator:
 
 def set_steps(page: Page, steps: int, learning_rate: str = "") -> None:
     expect(page.get_by_role("button", name=re.compile("^(Retrain|Train)"))).to_be_visible()
-    if not page.get_by_label("Training steps").is_visible():
+    if not page.get_by_label("Training steps", exact=True).is_visible():
         page.get_by_text("Settings", exact=True).click()
-    page.get_by_label("Training steps").fill(str(steps))
-    page.get_by_label("Training steps").press("Enter")
+    page.get_by_label("Training steps", exact=True).fill(str(steps))
+    page.get_by_label("Training steps", exact=True).press("Enter")
     if learning_rate:
         page.get_by_role("textbox", name="Learning rate").fill(learning_rate)
         page.get_by_role("textbox", name="Learning rate").press("Enter")
@@ -90,7 +90,7 @@ def test_from_a_first_run_to_corrected_labels(garden: str, page: Page) -> None:
     first_accuracy = row(page, "Run 1").locator("td").nth(1).inner_text()
     take_screenshot(page, "retraining-first")
 
-    expect(page.get_by_label("Training steps")).to_have_value("400")  # the form keeps its values
+    expect(page.get_by_label("Training steps", exact=True)).to_have_value("400")  # the form keeps its values
 
     # A second run is shown with the first, and stopped half-way.
     set_steps(page, 100_000)

@@ -136,7 +136,8 @@ def test_an_upload_goes_on_while_another_page_is_open_and_can_be_cancelled(
     bar = page.get_by_role("progressbar", name="Upload progress")
     expect(bar).to_be_visible()
     page.wait_for_function("bar => bar.value > 0.1", arg=bar.element_handle())
-    page.get_by_text("On this computer").click()  # whether the page reruns or not, the upload goes on
+    # Whether the page reruns or not, the upload goes on.
+    page.get_by_text("On this computer", exact=True).click()
     page.get_by_text("Files and folders").click()
     expect(page.get_by_text("left", exact=False).first).to_be_visible()
     take_screenshot(page, "phone-uploads-sending")

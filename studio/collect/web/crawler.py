@@ -248,9 +248,13 @@ class Crawler:
             self._finish_page(item, outcome, result.items, result.skipped)
             self._schedule(result.items)
         elif error is not None and item.kind == "page":
-            self._finish_page(item, IngestOutcome(item.url, "refused", str(error), error.why), (), ())
+            self._finish_page(item, IngestOutcome(item.url, "refused", str(error), error.skip_reason), (), ())
         else:
-            read = partial(raise_refused, str(error), error.why) if error else partial(bytes, fetched.data)
+            read = (
+                partial(raise_refused, str(error), error.skip_reason)
+                if error
+                else partial(bytes, fetched.data)
+            )
             provenance = replace(item.provenance, robots=fetched.robots)
             self._being_ingested += 1
             yield Source(

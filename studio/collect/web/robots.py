@@ -79,7 +79,7 @@ class RobotsRules:
                 _("{url} is not fetched, as {origin}/robots.txt cannot be read: {why}").format(
                     url=url, origin=origin, why=rules
                 ),
-                rules.why,
+                rules.skip_reason,
             )
         if rules is None:
             return _("no robots.txt"), 0.0
@@ -106,7 +106,7 @@ class RobotsRules:
                 try:
                     body = self._fetch(f"{origin}/robots.txt")
                 except ImageRefused as error:
-                    if error.why == SkipReason.BUSY:
+                    if error.skip_reason == SkipReason.BUSY:
                         return error  # not cached, since it is temporary
                     self._rules[origin] = error
                 else:

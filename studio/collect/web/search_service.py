@@ -97,7 +97,7 @@ def send_query(
 
 def search_error(error: ImageRefused, *, title: str, busy: str) -> SearchFailed:
     """Return the error for a service that gave no answer."""
-    if error.why == SkipReason.BUSY:
+    if error.skip_reason == SkipReason.BUSY:
         return SearchFailed(busy)
     return SearchFailed(_("{name} could not be searched: {why}").format(name=title, why=error))
 

@@ -97,13 +97,13 @@ def _download_package(package: Package, downloads_dir: Path, progress: Progress)
                 "and put it at {path}."
             ).format(
                 file=package.file,
-                reason=error.why,
+                reason=error.cause,
                 url=package.address,
                 name=package.name,
                 version=VERSION,
                 path=path,
             ),
-            error.why,
+            error.cause,
         ) from error
     if (actual := file_hash(path, package.sha256)) != package.sha256:
         reason = _("expected the SHA-256 {expected}, got {actual}").format(

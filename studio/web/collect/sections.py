@@ -75,8 +75,8 @@ def draw_crawl_form(project_id: int, class_name: str | None) -> None:
 
 def _depth_title(depth: int) -> str:
     return {
-        0: _("only these pages"),
-        1: _("and linked pages"),
+        0: _("Only these pages"),
+        1: _("And linked pages"),
         2: _("2 links deep"),
         3: _("3 links deep"),
     }[depth]

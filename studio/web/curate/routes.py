@@ -35,12 +35,12 @@ from studio.curate.paging import MAX_CANDIDATES, SORT_ORDERS, SimilarTo, SortOrd
 from studio.curate.params import LARGEST_ID, InvalidRequest, parse_int
 from studio.i18n import _
 from studio.images import provenance
-from studio.images.provenance import OWN_WORK_KINDS, Provenance, ProvenanceRecord, provenance_title
+from studio.images.provenance import OWN_WORK_KINDS, Provenance, ProvenanceRecord
 from studio.settings import Settings
 from studio.web.curate.label_routes import label_routes
 from studio.web.http import NO_STORE, error_response, json_response, project_get
 from studio.web.retrain.routes import image_ids_of_run
-from studio.web.text import format_datetime, format_size
+from studio.web.text import format_datetime, format_size, provenance_title
 
 
 def curate_address(project_id: int | str, what: str) -> str:

@@ -2,7 +2,7 @@
 
 from studio.curate.image_issues import IMAGE_ISSUES
 from studio.i18n import _
-from studio.images.provenance import PROVENANCE_KINDS
+from studio.web.text import provenance_titles
 
 Texts = dict[str, str | dict[str, str]]
 
@@ -130,7 +130,7 @@ def _tools() -> Texts:
         "alike": _("Similar to one image"),
         "drop": _("Remove this filter"),
         "clear": _("Show all images"),
-        "sources": {kind.name: kind.title for kind in PROVENANCE_KINDS.values()},
+        "sources": provenance_titles(),
         "runs": _run_result_titles(),
     }
 

@@ -8,14 +8,13 @@ from sqlalchemy.orm import Session
 
 from studio.curate.items import grid_items
 from studio.i18n import _, counted
-from studio.images.provenance import provenance_title
 from studio.jobs import queue
 from studio.retrain.evaluation.evaluation import Evaluation, TestPrediction, misclassified
 from studio.retrain.evaluation.slices import source_slices
 from studio.retrain.runs import run_records
 from studio.retrain.runs.run_records import RunSummary
 from studio.web.retrain.option_texts import backbone_title
-from studio.web.text import format_duration, format_percent
+from studio.web.text import format_duration, format_percent, provenance_title
 
 MAX_WRONG_PREDICTIONS = 48
 """Number of wrong predictions sent with a run; the labelling grid shows all."""

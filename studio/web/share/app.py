@@ -164,7 +164,7 @@ def _status(refusal: StudioError) -> int:
         return refusal.status
     if isinstance(refusal, FeedbackLimitReached):
         return 409
-    return _STATUS_BY_REASON.get(SkipReason(getattr(refusal, "why", "")), 422)
+    return _STATUS_BY_REASON.get(SkipReason(getattr(refusal, "skip_reason", "")), 422)
 
 
 def _retry_later(message: str, status: int, wait_s: float) -> Response:

@@ -40,7 +40,7 @@ def outcomes(bench: Bench, site: SampleSite) -> dict[str, tuple[str, str]]:
     """Return the outcome and skip reason of each URL, by its path on the site."""
     with bench.database.read() as session:
         rows = session.scalars(select(models.IngestOutcomeRow)).all()
-    return {row.name.removeprefix(site.url): (row.outcome, row.why) for row in rows}
+    return {row.name.removeprefix(site.url): (row.outcome, row.skip_reason) for row in rows}
 
 
 def test_added_and_skipped_are_exactly_those_expected(bench: Bench, site: SampleSite) -> None:

@@ -136,7 +136,7 @@ def test_a_form_is_sent_once_and_to_nowhere_else() -> None:
 def test_other_statuses_raise(status: int, why: SkipReason) -> None:
     with LoopbackServer({"/x": reply(b"" if status == 204 else b"sorry", status)}) as server:
         refusal = fetch_error(server)
-        assert refusal.why == why
+        assert refusal.skip_reason == why
         assert f"{server.url}/x" in str(refusal)
         assert str(status) in str(refusal)
 
@@ -163,13 +163,13 @@ def test_five_redirects_and_no_more() -> None:
     with LoopbackServer({**answers, "/6": reply(b"there")}) as server:
         with make_fetcher() as fetcher:
             assert fetcher.get(f"{server.url}/1").body == b"there"
-        assert fetch_error(server, "/0").why == SkipReason.REDIRECTS
+        assert fetch_error(server, "/0").skip_reason == SkipReason.REDIRECTS
 
 
 def test_a_circle_has_an_end() -> None:
     with LoopbackServer({"/x": redirect_to("/y"), "/y": redirect_to("/x")}) as server:
         refusal = fetch_error(server)
-        assert refusal.why == SkipReason.REDIRECTS
+        assert refusal.skip_reason == SkipReason.REDIRECTS
         assert "more than 5 redirects" in str(refusal)
         assert server.paths == ["/x", "/y"] * 3
 
@@ -179,7 +179,7 @@ def test_every_hop_asks_the_rules_of_its_site() -> None:
     with LoopbackServer({"/robots.txt": rules, "/private/x": reply(b"x")}) as other:
         with LoopbackServer({"/x": redirect_to(f"{other.url}/private/x")}) as server:
             refusal = fetch_error(server)
-        assert refusal.why == SkipReason.ROBOTS
+        assert refusal.skip_reason == SkipReason.ROBOTS
         assert f"{other.url}/robots.txt forbids it" in str(refusal)
         assert other.paths == []
 
@@ -191,7 +191,7 @@ def test_every_hop_asks_the_rules_of_its_site() -> None:
 def test_a_length_that_is_too_large_is_believed(kind: Any) -> None:
     with LoopbackServer({"/x": head(headers={"Content-Length": "50000001"})}) as server:
         refusal = fetch_error(server, kind=kind)
-        assert refusal.why == SkipReason.TOO_LARGE
+        assert refusal.skip_reason == SkipReason.TOO_LARGE
         assert ("50 MB" if kind == "picture" else "10 MB") in str(refusal)
 
 
@@ -220,7 +220,7 @@ def one_endless_chunk(connection: ServerConnection) -> None:
 def test_a_body_is_counted_while_it_comes(answer: Callable[[ServerConnection], None]) -> None:
     with LoopbackServer({"/x": answer}) as server:
         refusal = fetch_error(server, max_bytes=1_000_000)
-        assert refusal.why == SkipReason.TOO_LARGE
+        assert refusal.skip_reason == SkipReason.TOO_LARGE
         assert "larger than 1 MB" in str(refusal)
 
 
@@ -241,7 +241,7 @@ def test_a_body_may_be_as_large_as_the_limit(way: str) -> None:
     with LoopbackServer({"/x": answers[way]}) as server:
         with make_fetcher() as fetcher:
             assert fetcher.get(f"{server.url}/x", max_bytes=100_000).body == body
-        assert fetch_error(server, max_bytes=99_999).why == SkipReason.TOO_LARGE
+        assert fetch_error(server, max_bytes=99_999).skip_reason == SkipReason.TOO_LARGE
 
 
 @pytest.mark.parametrize("packing", ["gzip", "deflate"])
@@ -250,7 +250,7 @@ def test_a_small_package_of_a_huge_body(packing: str) -> None:
     packed = gzip.compress(huge) if packing == "gzip" else zlib.compress(huge)
     assert len(packed) < 100_000
     with LoopbackServer({"/x": reply(packed, headers={"Content-Encoding": packing})}) as server:
-        assert fetch_error(server, max_bytes=1_000_000).why == SkipReason.TOO_LARGE
+        assert fetch_error(server, max_bytes=1_000_000).skip_reason == SkipReason.TOO_LARGE
 
 
 def test_endless_packages_of_nothing() -> None:
@@ -263,7 +263,7 @@ def test_endless_packages_of_nothing() -> None:
             connection.send(b"\0\0\0\xff\xff" * 10_000)  # a block without content
 
     with LoopbackServer({"/x": answer}) as server:
-        assert fetch_error(server, max_bytes=1_000_000).why == SkipReason.TOO_LARGE
+        assert fetch_error(server, max_bytes=1_000_000).skip_reason == SkipReason.TOO_LARGE
 
 
 def bare_deflate(data: bytes) -> bytes:
@@ -315,7 +315,7 @@ def test_packages_are_unpacked(packing: str, packed: bytes) -> None:
 )
 def test_broken_packages(packing: str, packed: bytes) -> None:
     with LoopbackServer({"/x": reply(packed, headers={"Content-Encoding": packing})}) as server:
-        assert fetch_error(server).why == SkipReason.DAMAGED
+        assert fetch_error(server).skip_reason == SkipReason.DAMAGED
 
 
 def cut_short(connection: ServerConnection) -> None:
@@ -330,7 +330,7 @@ def cut_short_in_pieces(connection: ServerConnection) -> None:
 def test_a_body_that_ends_early(answer: Callable[[ServerConnection], None]) -> None:
     with LoopbackServer({"/x": answer}) as server:
         refusal = fetch_error(server)
-        assert refusal.why == SkipReason.UNREACHABLE
+        assert refusal.skip_reason == SkipReason.UNREACHABLE
         assert "broke off" in str(refusal)
 
 
@@ -378,7 +378,7 @@ def endless_length_of_a_chunk(connection: ServerConnection) -> None:
 )
 def test_floods_of_headers(answer: Callable[[ServerConnection], None]) -> None:
     with LoopbackServer({"/x": answer}) as server:
-        assert fetch_error(server).why in (SkipReason.TOO_LARGE, SkipReason.UNREACHABLE)
+        assert fetch_error(server).skip_reason in (SkipReason.TOO_LARGE, SkipReason.UNREACHABLE)
 
 
 def test_a_header_as_large_as_the_limit() -> None:
@@ -406,7 +406,7 @@ def test_a_header_as_large_as_the_limit() -> None:
 def test_what_is_not_http(answer: bytes) -> None:
     with LoopbackServer({"/x": closing(answer)}) as server:
         refusal = fetch_error(server)
-        assert refusal.why == SkipReason.UNREACHABLE
+        assert refusal.skip_reason == SkipReason.UNREACHABLE
         assert str(refusal).isprintable()
 
 
@@ -462,7 +462,7 @@ SLOW = [
 def test_slow_answers_are_given_up(answer: Callable[[ServerConnection], None]) -> None:
     with LoopbackServer({"/x": answer}) as server:
         refusal = fetch_error(server, limits=FetchLimits(first_byte_s=0.3, total_s=0.6))
-        assert refusal.why == SkipReason.SLOW
+        assert refusal.skip_reason == SkipReason.SLOW
         assert "too slow" in str(refusal)
         assert server.until(lambda server: server.open == 0)
 
@@ -477,7 +477,7 @@ def test_a_slow_name_resolution_times_out() -> None:
     with make_fetcher(limits=SHORT, resolve=resolve) as fetcher, pytest.raises(ImageRefused) as refusal:
         fetcher.get("http://slow.example/x")
     ended.set()
-    assert refusal.value.why == SkipReason.SLOW
+    assert refusal.value.skip_reason == SkipReason.SLOW
 
 
 # Connections
@@ -515,7 +515,7 @@ def test_a_kept_connection_that_was_closed_is_made_anew() -> None:
 
 def test_a_site_that_always_closes_the_connection_gets_one_request() -> None:
     with LoopbackServer({"/x": lambda _line: False, "/robots.txt": lambda _line: False}) as server:
-        assert fetch_error(server, kind="service").why == SkipReason.UNREACHABLE
+        assert fetch_error(server, kind="service").skip_reason == SkipReason.UNREACHABLE
         assert len(server.log) == 1
 
 
@@ -527,7 +527,7 @@ def test_nobody_there() -> None:
             pytest.raises(ImageRefused, match="cannot be reached") as refusal,
         ):
             fetcher.get(f"http://127.0.0.1:{holder.getsockname()[1]}/x")
-    assert refusal.value.why == SkipReason.UNREACHABLE
+    assert refusal.value.skip_reason == SkipReason.UNREACHABLE
 
 
 def test_the_next_address_of_a_host_is_tried() -> None:
@@ -578,7 +578,7 @@ def test_certificates(host: str, trusted: bool, accepted: bool, monkeypatch: pyt
                 return
             with pytest.raises(ImageRefused, match="certificate is not valid for it") as refusal:
                 fetcher.get(f"https://{host}/x")
-            assert refusal.value.why == SkipReason.UNREACHABLE
+            assert refusal.value.skip_reason == SkipReason.UNREACHABLE
             assert server.log == []
 
 
@@ -594,7 +594,7 @@ def silent() -> Iterator[socket.socket]:
 def test_a_greeting_that_does_not_come() -> None:
     with silent() as place, make_fetcher(limits=SHORT) as fetcher, pytest.raises(ImageRefused) as refusal:
         fetcher.get(f"https://127.0.0.1:{place.getsockname()[1]}/x")
-    assert refusal.value.why == SkipReason.SLOW
+    assert refusal.value.skip_reason == SkipReason.SLOW
 
 
 # The end
@@ -701,7 +701,7 @@ def test_the_end_while_connecting() -> None:
             pytest.raises(ImageRefused) as refusal,
         ):
             fetcher.get(f"http://127.0.0.1:{full.getsockname()[1]}/x")
-        assert refusal.value.why == SkipReason.SLOW
+        assert refusal.value.skip_reason == SkipReason.SLOW
         for filler in fillers:
             filler.close()
 

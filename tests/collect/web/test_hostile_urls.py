@@ -161,7 +161,7 @@ def test_hostile_urls_are_rejected_without_a_connection(
         pytest.raises(ImageRefused) as refusal,
     ):
         fetcher.get(url.format(port=port), kind=kind)
-    assert refusal.value.why == SkipReason.ADDRESS
+    assert refusal.value.skip_reason == SkipReason.ADDRESS
     assert [server.connections for server in servers] == before
 
 
@@ -242,7 +242,7 @@ def test_redirects_to_hostile_urls_are_rejected(
             pytest.raises(ImageRefused) as refusal,
         ):
             fetcher.get("http://listener.example:8080/1")
-        assert refusal.value.why == SkipReason.ADDRESS
+        assert refusal.value.skip_reason == SkipReason.ADDRESS
         assert first.paths == ["/1", "/2", "/3"]
     assert [server.connections for server in servers] == before
 
@@ -258,7 +258,7 @@ def test_redirects_of_robots_txt_to_hostile_urls_are_rejected(servers: list[Loop
             pytest.raises(ImageRefused, match=r"robots\.txt cannot be read") as refusal,
         ):
             fetcher.get(f"{first.url}/x")
-        assert refusal.value.why == SkipReason.ADDRESS
+        assert refusal.value.skip_reason == SkipReason.ADDRESS
         assert first.paths == []
     assert victim.connections == before
 
@@ -298,7 +298,7 @@ def test_a_name_whose_answer_changes_is_connected_to_what_was_checked(
             assert resolved == ["127.0.0.2"], "one connection, one look-up"
             with pytest.raises(ImageRefused) as refusal:  # another pool, hence a second connection
                 fetcher.get("http://changing.example:8080/", kind="service")
-            assert refusal.value.why == SkipReason.ADDRESS
+            assert refusal.value.skip_reason == SkipReason.ADDRESS
             assert resolved == ["127.0.0.2", "127.0.0.1"]
         assert public_server.connections == 1
         assert victim.connections == 0
@@ -315,7 +315,7 @@ def test_a_name_that_nobody_knows() -> None:
         ) as refusal,
     ):
         fetcher.get("http://nowhere.example/x.jpg")
-    assert refusal.value.why == SkipReason.UNREACHABLE
+    assert refusal.value.skip_reason == SkipReason.UNREACHABLE
 
 
 @pytest.mark.parametrize("made", [list, lambda: ["/"]], ids=["nothing", "a path"])

@@ -221,14 +221,14 @@ def test_entities_of_a_feed_are_not_expanded() -> None:
 def test_other_formats_are_rejected_by_name(body: bytes) -> None:
     with pytest.raises(ImageRefused) as refusal:
         parse_page(body, "text/html", PAGE)
-    assert refusal.value.why == SkipReason.NOT_AN_IMAGE
+    assert refusal.value.skip_reason == SkipReason.NOT_AN_IMAGE
     assert PAGE in str(refusal.value)
 
 
 def test_a_compression_bomb_is_rejected() -> None:
     with pytest.raises(ImageRefused) as refusal:
         parse_page(gzip.compress(bytes(60_000_000)), "", PAGE)
-    assert refusal.value.why == SkipReason.TOO_LARGE
+    assert refusal.value.skip_reason == SkipReason.TOO_LARGE
 
 
 HOSTILE = {

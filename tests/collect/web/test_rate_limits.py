@@ -215,7 +215,7 @@ def test_a_long_wait_is_not_waited_for_and_the_site_is_left_alone() -> None:
                     ImageRefused, match=r"too busy: it is to be left alone for 3,600 s"
                 ) as refusal:
                     fetcher.get(f"{server.url}{path}")
-                assert refusal.value.why == SkipReason.BUSY
+                assert refusal.value.skip_reason == SkipReason.BUSY
                 assert server.site in str(refusal.value)
                 assert fetcher.seconds_until_ready(f"{server.url}{path}") == 0, "it is refused at once"
         assert server.paths == ["/x"]
@@ -228,7 +228,7 @@ def test_a_site_that_stays_busy_is_suspended_and_then_used_again() -> None:
         for _time in range(3):
             with pytest.raises(ImageRefused, match="left alone") as refusal:
                 fetcher.get(f"{server.url}/x")
-            assert refusal.value.why == SkipReason.BUSY
+            assert refusal.value.skip_reason == SkipReason.BUSY
         assert server.paths == ["/x"] * 3, "three tries, and none while it rests"
         time.sleep(1.1 * REST_S)
         assert fetcher.get(f"{server.url}/x").body == b"x"
@@ -248,7 +248,8 @@ def test_all_waiting_for_a_suspended_site_fail_at_once() -> None:
     with LoopbackServer({f"/{number}": busy("100") for number in range(30)}) as server:
         with make_fetcher(connections=2) as fetcher:
             came = fetch_all(fetcher, [f"{server.url}/{number}" for number in range(30)])
-        assert {refusal.why for refusal in came if isinstance(refusal, ImageRefused)} == {SkipReason.BUSY}
+        refusals = [refusal for refusal in came if isinstance(refusal, ImageRefused)]
+        assert {refusal.skip_reason for refusal in refusals} == {SkipReason.BUSY}
         assert len(came) == 30
         assert len(server.paths) <= 2
 
@@ -274,7 +275,7 @@ def test_a_url_that_is_always_busy_is_given_up() -> None:
             finally:
                 ended.set()
             others.result()
-        assert refusal.value.why == SkipReason.BUSY
+        assert refusal.value.skip_reason == SkipReason.BUSY
         assert server.paths.count("/x") == 3
 
 

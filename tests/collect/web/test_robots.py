@@ -26,7 +26,7 @@ def allows(robots: str, path: str) -> bool:
     try:
         rules.check(SITE + path)
     except ImageRefused as refusal:
-        assert refusal.why == SkipReason.ROBOTS
+        assert refusal.skip_reason == SkipReason.ROBOTS
         return False
     return True
 
@@ -115,7 +115,7 @@ def fetch_error(server: LoopbackServer, limits: FetchLimits | None = None) -> Im
 def test_a_faulty_robots_txt_forbids_everything(status: int) -> None:
     with LoopbackServer({"/robots.txt": reply(b"sorry", status), "/x": reply(b"x")}) as server:
         refusal = fetch_error(server)
-        assert refusal.why == SkipReason.ROBOTS
+        assert refusal.skip_reason == SkipReason.ROBOTS
         assert f"cannot be read: its site answered {status}." in str(refusal)
         assert len(server.log) == 1
 
@@ -132,7 +132,7 @@ def test_a_faulty_robots_txt_forbids_everything(status: int) -> None:
 )
 def test_a_robots_txt_that_cannot_be_had_forbids_everything(answer: Any, why: SkipReason) -> None:
     with LoopbackServer({"/robots.txt": answer, "/x": reply(b"x")}) as server:
-        assert fetch_error(server, FetchLimits(first_byte_s=0.3)).why == why
+        assert fetch_error(server, FetchLimits(first_byte_s=0.3)).skip_reason == why
 
 
 def test_a_busy_robots_txt_is_fetched_again_after_the_suspension() -> None:
@@ -181,7 +181,7 @@ def test_many_at_once_fetch_it_once() -> None:
 def test_a_forbidden_url_is_not_requested() -> None:
     with LoopbackServer({"/robots.txt": reply(b"User-agent: *\nDisallow: /x"), "/x": reply(b"x")}) as server:
         refusal = fetch_error(server)
-        assert refusal.why == SkipReason.ROBOTS
+        assert refusal.skip_reason == SkipReason.ROBOTS
         assert str(refusal).endswith(f"is not fetched: {server.url}/robots.txt forbids it.")
 
 
@@ -193,7 +193,7 @@ def test_the_checked_url_is_the_requested_one() -> None:
             for path in ("/a/../private/x", "/./private/x", "/a/%2E%2e/private/x", "/private/y/../x"):
                 with pytest.raises(ImageRefused) as refusal:
                     fetcher.get(f"{server.url}{path}")
-                assert refusal.value.why == SkipReason.ROBOTS
+                assert refusal.value.skip_reason == SkipReason.ROBOTS
             assert fetcher.get(f"{server.url}/private/../x").body == b"x"
         assert server.paths == ["/x"]
 
@@ -266,7 +266,7 @@ def test_a_image_that_is_not_to_be_taken(directive: str) -> None:
     with LoopbackServer({"/x": answer}) as server:
         with make_fetcher() as fetcher, pytest.raises(ImageRefused) as refusal:
             fetcher.get(f"{server.url}/x")  # of which nothing is read
-        assert refusal.value.why == SkipReason.NOAI
+        assert refusal.value.skip_reason == SkipReason.NOAI
         assert f"its X-Robots-Tag says {directive}." in str(refusal.value)
 
 
@@ -290,4 +290,4 @@ def test_a_tag_on_an_unchanged_image_counts_too() -> None:
     with LoopbackServer({"/x": head(304, {"X-Robots-Tag": "noai"})}) as server, make_fetcher() as fetcher:
         with pytest.raises(ImageRefused) as refusal:
             fetcher.get(f"{server.url}/x", etag='"1"')
-        assert refusal.value.why == SkipReason.NOAI
+        assert refusal.value.skip_reason == SkipReason.NOAI

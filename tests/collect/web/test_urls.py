@@ -68,7 +68,7 @@ def test_a_reference_on_a_page(named: str, expected: str) -> None:
 def test_other_schemes_on_a_page_are_rejected(url: str) -> None:
     with pytest.raises(ImageRefused) as refusal:
         normalise_url(url, PAGE)
-    assert refusal.value.why == SkipReason.ADDRESS
+    assert refusal.value.skip_reason == SkipReason.ADDRESS
 
 
 def test_the_error_says_what_was_expected_and_why() -> None:
