@@ -68,7 +68,7 @@ class OriginalReader:
 
 @dataclass(frozen=True)
 class ExportContext:
-    """What the writer of a format gets: the project, its originals, and the archive to write into."""
+    """The input of a format's writer: the project, its image files, and the archive to write to."""
 
     contents: ProjectContents
     originals: OriginalReader

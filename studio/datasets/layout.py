@@ -34,7 +34,7 @@ ClassOf = Callable[[str], str | None]
 
 @dataclass(frozen=True, slots=True)
 class ImageMetadata:
-    """What is known of an image from its data set: a row of a table, or its place. Empty: unknown."""
+    """The metadata of an image in a dataset, from a row of a table or from its path. Empty: unknown."""
 
     class_name: str | None = None
     provenance: Provenance = _UNKNOWN
@@ -85,7 +85,7 @@ class RecordFile:
 
 @dataclass(frozen=True)
 class Layout:
-    """What each of a set of files is, by its path among them."""
+    """The classes, metadata and provenance of a set of files, by their paths."""
 
     images: Mapping[str, ImageMetadata] = field(default_factory=dict)
     """The metadata of every file that this layout covers and that may be an image."""

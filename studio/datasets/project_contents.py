@@ -43,7 +43,7 @@ class ProjectImage:
 
     @property
     def is_labelled(self) -> bool:
-        """Whether it has a class and is not rejected."""
+        """Return whether the image has a class and is not rejected."""
         return self.state == "labelled" and self.class_name is not None
 
 

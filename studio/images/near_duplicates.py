@@ -330,7 +330,7 @@ class DuplicateGroup:
 
 @dataclass(frozen=True)
 class DuplicateCounts:
-    """How many groups there are, and how many images in them besides their keepers."""
+    """Counts of the duplicate groups, and of the images in them besides those to keep."""
 
     groups: int
     images_beyond_keepers: int

@@ -122,10 +122,10 @@ def everything(database: Database, project: str) -> dict[str, Any]:
         )
         places: dict[str, list[tuple[Any, ...]]] = {}
         for row in session.scalars(select(found).filter_by(project_id=project_id).order_by(found.id)):
-            told = {name: value for name, value in vars(row).items() if name[0] != "_"}
+            metadata = {name: value for name, value in vars(row).items() if name[0] != "_"}
             for name in ("id", "project_id", "image_id"):
-                del told[name]
-            places.setdefault(digests[row.image_id], []).append(tuple(sorted(told.items())))
+                del metadata[name]
+            places.setdefault(digests[row.image_id], []).append(tuple(sorted(metadata.items())))
         groups = duplicate_groups.memberships(session, project_id)
         classes = session.execute(
             select(kind.name, kind.colour, kind.hotkey)

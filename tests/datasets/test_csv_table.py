@@ -33,7 +33,7 @@ folders_and_archives = pytest.mark.parametrize("packed", [as_folder, as_zip])
 
 
 def read_all(sources: ImportSources) -> tuple[dict[str, Source], dict[str, str]]:
-    """What comes as an image, and what is refused with which reason."""
+    """Return the images by name, and the skipped files with their reasons."""
     images: dict[str, Source] = {}
     refused: dict[str, str] = {}
     for source in sources.sources:
@@ -193,7 +193,7 @@ def test_coco(home: Path, packed: Packed, place: str) -> None:
         "images/d.jpg": None,
         "images/none.jpg": None,
     }
-    assert [look.name for look in sources.classes] == ["튤립", "장미", "아직 없음"]
+    assert [style.name for style in sources.classes] == ["튤립", "장미", "아직 없음"]
     assert found["images/a.jpg"].provenance == Provenance(
         "https://a.example/a.jpg",
         licence="CC BY 2.0",

@@ -1,4 +1,4 @@
-"""What is written: the same bytes for the same project, in files that their readers know, whole or not."""
+"""Exports: the same bytes for the same project, in files that their readers open, complete or not at all."""
 
 import csv
 import io
@@ -323,10 +323,10 @@ def test_what_was_begun_before_is_cleared_away(
     ],
 )
 def test_places_where_nothing_can_be_written(
-    filled: tuple[Database, ImageStore, Project], home: Path, kind: str, name: str, said: str
+    filled: tuple[Database, ImageStore, Project], home: Path, kind: str, name: str, message: str
 ) -> None:
     write_files(home, {"full/mine.txt": b"mine", "full.zip/mine.txt": b"mine", "file": b"mine"})
-    with pytest.raises(OutputRefused, match=said):
+    with pytest.raises(OutputRefused, match=message):
         exported(*filled, kind, home / name)
     assert (home / "full" / "mine.txt").read_bytes() == (home / "file").read_bytes() == b"mine"
 

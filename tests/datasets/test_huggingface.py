@@ -43,7 +43,7 @@ def reason(source: Source) -> str:
 
 
 def read_all(sources: ImportSources) -> tuple[dict[str, Source], dict[str, str]]:
-    """What is on sources as an image, and what is refused with which reason."""
+    """Return the images by name, and the skipped files with their reasons."""
     images, refused = {}, {}
     count = 0
     for source in sources.sources:

@@ -52,7 +52,7 @@ def sources_of(home: Path, content: dict[str, bytes], name: str = "in") -> Impor
 
 
 def read_all(sources: ImportSources) -> tuple[dict[str, Source], dict[str, str]]:
-    """What comes as an image, and what is refused with which reason."""
+    """Return the images by name, and the skipped files with their reasons."""
     images: dict[str, Source] = {}
     refused: dict[str, str] = {}
     for source in sources.sources:
@@ -367,7 +367,7 @@ def test_colours_and_hotkeys_of_classes_are_checked(home: Path) -> None:
         {"name": "장미", "colour": 7, "hotkey": "ㅈ"},
     ]
     sources = sources_of(home, {"a.jpg": A, "retrain-studio.json": manifest(*classes)})
-    assert [(look.name, look.colour, look.hotkey) for look in sources.classes] == [
+    assert [(style.name, style.colour, style.hotkey) for style in sources.classes] == [
         ("a", "#abcdef", "q"),
         ("b", "", ""),
         ("c", "", ""),

@@ -152,9 +152,7 @@ def test_no_photo_is_lost_while_the_connection_is_down(
     until(lambda: len(stored(home, "접시")) == count)
 
 
-def test_the_camera_turns_off_with_its_tab_and_page(
-    served: tuple[str, Path], context: BrowserContext
-) -> None:
+def test_the_camera_goes_off_with_its_tab_and_page(served: tuple[str, Path], context: BrowserContext) -> None:
     address, _home = served
     page = context.new_page()
     begin(page, address, "떠남")

@@ -383,7 +383,7 @@ def test_a_finger_does_it_all(served: tuple[str, Path], browser: Browser) -> Non
     assert errors == []
 
 
-def test_the_address_keeps_what_is_looked_at(served: tuple[str, Path], page: Page) -> None:
+def test_the_url_keeps_the_filters(served: tuple[str, Path], page: Page) -> None:
     address, home = served
     _project, ids = filled(home, "주소")
     open_grid(page, address, "주소")

@@ -40,14 +40,14 @@ CLASSES = ["장미 rose", "tulip", "daisy"]
 
 
 class Act(NamedTuple):
-    """What an act did to images (before and after), and where the focus was; None after a reload."""
+    """Changes of images by an operation (before and after), and the focus; None after a reload."""
 
     changes: dict[int, tuple[Target, Target]]
     focus: int | None
 
 
 class Model:
-    """What the keys mean, in the plainest way: a row of images, a focus, a selection, acts undone."""
+    """A model of the keys: a row of images, a focus, a selection, undone operations."""
 
     def __init__(self, row: Sequence[int], state: dict[int, Target]) -> None:
         self.row, self.state = list(row), state
@@ -327,7 +327,7 @@ def test_two_tabs_send_in_turn_and_once(small: tuple[str, Path], page: Page) -> 
     expect(page.locator(".notice")).to_have_count(0)  # one browser does not clash with itself
 
 
-def test_a_full_storage_is_told_of_and_leaving_asked_about(small: tuple[str, Path], page: Page) -> None:
+def test_a_full_storage_is_reported_and_leaving_is_confirmed(small: tuple[str, Path], page: Page) -> None:
     address, home = small
     project, ids = few_images(home, "가득")
     page.route("**/labels", lambda route: route.abort())

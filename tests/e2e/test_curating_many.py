@@ -254,11 +254,11 @@ def test_tiles_are_few_and_memory_is_flat(address: str, page: Page) -> None:
 def test_what_is_taller_than_browsers_allow_is_scrolled_through_whole(address: str, page: Page) -> None:
     """Two million images, played: the grid is 30 million pixels high, and Firefox ends at 17.8 million."""
     count = 2_000_000
-    walk = ",".join(map(str, range(count, 0, -1)))
+    page_ids = ",".join(map(str, range(count, 0, -1)))
     page.route(
         "**/walk?*",
         lambda route: route.fulfill(
-            content_type="application/json", body=f'{{"ids": [{walk}], "next": null}}'
+            content_type="application/json", body=f'{{"ids": [{page_ids}], "next": null}}'
         ),
     )
     nothing = dict.fromkeys(("class", "suggestion", "doubt", "group", "clash"))

@@ -15,7 +15,7 @@ pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(not FLOWERS.is_dir(), reason="the photographs are not here"),
 ]
-LOOK_MS = 240_000
+GLANCE_MS = 240_000
 EACH, LABELLED = 40, 15
 CLASSES = ["roses", "sunflowers"]
 NAME = "꽃 제안"
@@ -44,7 +44,7 @@ def test_what_the_studio_found_is_accepted(served: tuple[str, Path, Project], br
     expect(page.get_by_text("after the analysis")).to_be_visible()
     take_screenshot(page, "curating-being-looked-through")
     # Nobody reloads: the grid hears of it.
-    expect(sidebar_entry(page, "Suggestions")).to_be_visible(timeout=LOOK_MS)
+    expect(sidebar_entry(page, "Suggestions")).to_be_visible(timeout=GLANCE_MS)
     expect(sidebar_entry(page, "Label next")).to_be_visible()
     sidebar_entry(page, "Suggestions").click()
     expect(page.locator(".tile.suggested").first).to_be_visible()

@@ -124,7 +124,7 @@ def test_where_the_browser_cannot_the_studio_answers(
     until(lambda: (made.find_link(link_id).page_views, made.find_link(link_id).server_predictions) == (1, 1))
 
 
-def test_closed_and_guessed_links_look_the_same_and_the_studio_stays_shut(
+def test_closed_and_guessed_links_cannot_be_distinguished_and_the_studio_stays_closed(
     shared: tuple[str, Studio], phone: BrowserContext
 ) -> None:
     address, made = shared

@@ -99,7 +99,7 @@ def still(page: Page) -> None:
 
 
 class Screen:
-    """Where a point of the whole map stands on the screen: as the map lays itself out in its box."""
+    """Return the screen position of a point of the whole map."""
 
     def __init__(self, surface: Locator) -> None:
         box = surface.bounding_box()
@@ -317,7 +317,7 @@ def drag(touch: CDPSession, frames: Sequence[Sequence[Corner]]) -> None:
     send("touchEnd", [])
 
 
-def test_without_a_map_it_is_said_so(served: tuple[str, Path], page: Page) -> None:
+def test_a_missing_map_is_reported(served: tuple[str, Path], page: Page) -> None:
     address, home = served
     project = fill(home, "아직", [source("a.jpg", lambda: image_bytes(0))])
     open_grid(page, address, "아직")

@@ -116,7 +116,7 @@ def test_provenance_are_shown_as_text_with_links_of_the_web_only(address: str, p
     expect(dialog).to_contain_text("unknown")
 
 
-def test_a_studio_that_does_not_answer_is_told_of(address: str, page: Page) -> None:
+def test_a_studio_that_does_not_answer_is_reported(address: str, page: Page) -> None:
     page.route("**/studio/projects/*/pictures/**", lambda route: route.abort())
     open_curate(page, address)
     page.keyboard.press("i")

@@ -58,7 +58,7 @@ def curve_values(page: Page) -> Locator:
 
 
 def set_steps(page: Page, steps: int, learning_rate: str = "") -> None:
-    expect(page.get_by_role("button", name=re.compile("^(Retrain|Train)"))).to_be_visible()
+    expect(page.get_by_role("button", name=re.compile(r"^(Retrain|Train \d)"))).to_be_visible()
     if not page.get_by_label("Training steps", exact=True).is_visible():
         page.get_by_text("Settings", exact=True).click()
     page.get_by_label("Training steps", exact=True).fill(str(steps))

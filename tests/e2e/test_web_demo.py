@@ -216,7 +216,7 @@ def _base64(content: bytes) -> str:
     return base64.b64encode(content).decode()
 
 
-def test_odd_files_are_answered_as_the_studio_does_or_refused(
+def test_unusual_files_are_predicted_as_in_the_studio_or_refused(
     host: str, context: BrowserContext, tmp_path: Path
 ) -> None:
     image = Image.new("RGB", (640, 300), "white")
@@ -319,7 +319,7 @@ def test_where_the_model_cannot_run_a_server_answers_and_hears_what_is_wrong(
     take_screenshot(page, "web-demo-server")
 
 
-def test_a_browser_that_can_do_neither_is_told(host: str, context: BrowserContext) -> None:
+def test_a_browser_that_can_do_neither_gets_a_message(host: str, context: BrowserContext) -> None:
     demo = Demo.from_run(exported()[0], "꽃 flowers")
     Host.pages["/nothing"] = page_html(demo, PageUrls(model="/nothing-there.tflite"))
     page, _asked = opened(context, f"{host}/nothing", "fault")

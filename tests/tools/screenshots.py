@@ -1,4 +1,4 @@
-"""Make the README's screenshots of each page from a running studio, on the sample drawings.
+"""Make the README's screenshots of each page from a running studio, on the sample shapes.
 
 python tests/tools/screenshots.py [--output FOLDER] [--phone] [--dark]
 """
@@ -23,6 +23,13 @@ from tests.e2e.conftest import go_to, run_server, visit, wait_until_settled
 DESKTOP, PHONE = (1280, 860), (390, 844)
 COLOURS = 128
 LONG_MS = 300_000
+_TILES_LOADED = """() => {
+    const tiles = [...document.querySelectorAll(".tile img")].filter((image) => {
+        const { top, bottom } = image.getBoundingClientRect();
+        return top >= 0 && bottom <= innerHeight;
+    });
+    return tiles.length > 0 && tiles.every((image) => image.complete && image.naturalWidth);
+}"""
 
 
 def save(page: Page, path: Path) -> None:
@@ -33,15 +40,16 @@ def save(page: Page, path: Path) -> None:
 
 
 def shoot(page: Page, address: str, output: Path) -> None:
-    """Walk through the five steps with the sample drawings and keep a screenshot of each."""
+    """Walk through the five steps with the sample shapes and keep a screenshot of each."""
     visit(page, address)
     save(page, output / "home.png")
-    page.get_by_role("button", name="Make drawings").click()
+    page.get_by_role("button", name="Create sample shapes").click()
     page.wait_for_url("**/collect**")
     expect(page.get_by_role("button", name="Next: curate")).to_be_visible(timeout=LONG_MS)
     save(page, output / "collect.png")
     go_to(page, "Curate")
-    expect(page.locator(".tile img").first).to_be_visible(timeout=LONG_MS)
+    expect(page.get_by_text("appear here after the analysis")).to_be_hidden(timeout=LONG_MS)
+    page.wait_for_function(_TILES_LOADED)
     save(page, output / "curate.png")
     go_to(page, "Retrain")
     page.get_by_role("button", name="Retrain", exact=True).click()

@@ -30,7 +30,7 @@ def texts() -> dict[str, Texts]:
         "results": _results(),
         "difference": _difference(),
         "naming": {
-            "rename": _("Name and note"),
+            "rename": _("Edit name and note"),
             "name": _("Name"),
             "note": _("Note"),
             "save": _("Save"),
@@ -88,7 +88,7 @@ def _curves() -> Texts:
 def _results() -> Texts:
     return {
         "results": _("Results"),
-        "rename": _("Name and note"),
+        "rename": _("Edit name and note"),
         "rerun": _("Run again"),
         "rerun_help": _("With the same images, labels, splits and settings"),
         "remove": _("Delete"),
@@ -105,7 +105,7 @@ def _results() -> Texts:
         "between": _("95% CI {low} to {high}"),
         "interval": _("95% CI"),
         "tested": _("Test images"),
-        "clean": _("Accuracy without near-duplicates"),
+        "clean": _("Without duplicates"),
         "clean_of": {"one": _("{count} image,"), "many": _("{count} images,")},
         "calibration": _("Calibration error"),
         "calibration_help": _("mean difference of confidence and accuracy"),

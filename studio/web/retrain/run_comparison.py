@@ -71,7 +71,7 @@ def _result_rows(earlier: RunSummary, later: RunSummary) -> list[dict[str, Any]]
     ]
     clean_before, clean_after = before.without_leakage, after.without_leakage
     if clean_after is not None and clean_before is not None:
-        label = _("Accuracy without near-duplicates")
+        label = _("Without duplicates")
         rows.insert(1, _percent_row(label, clean_before.accuracy, clean_after.accuracy))
     if before.calibration is not None and after.calibration is not None:
         errors = before.calibration.expected_error, after.calibration.expected_error

@@ -150,7 +150,7 @@ def test_small_files_in_one_bundle(server: Server, batch: str) -> None:
     listed = [{"bundle": 7, "name": name, "size": len(data)} for name, data in inside]
     short = json.dumps({"project": 1, "files": listed[:2]})
     assert server.ask("POST", f"{batch}/finish", short) == (409, {"incomplete": [7]})
-    status, _said = server.ask("POST", f"{batch}/finish", json.dumps({"project": 1, "files": listed}))
+    status, _message = server.ask("POST", f"{batch}/finish", json.dumps({"project": 1, "files": listed}))
     assert status == 200
     found = {p.relative_to(server.dir / batch).as_posix(): p for p in (server.dir / batch).rglob("*.jpg")}
     assert found.keys() == {"a/1.jpg", "a/1 (2).jpg", "b/leer.jpg", "b/3.jpg"}
