@@ -20,7 +20,9 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The `retrain-studio` command of the wheel, in an environment that has the dependencies of this one."""
     folder = tmp_path_factory.mktemp("wheel 휠")
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", folder, ROOT], check=True)
+    subprocess.run(
+        [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, ROOT], check=True
+    )
     (wheel,) = folder.glob("retrain_studio-*.whl")
     environment = folder / "environment"
     venv.create(environment, with_pip=False, symlinks=os.name != "nt")

@@ -23,7 +23,7 @@ def studio(*arguments: str, home: Path, **environment: str) -> subprocess.Comple
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["unknown"], "No such command"),
         (["retrain"], "--image_dir"),

@@ -35,7 +35,7 @@ def test_a_few_images_and_none_with_a_label(home: Path) -> None:
     path = home / "새 folder" / "표.csv"
     done = studio("copies", "--project", "정원", "--csv", str(path), home=home)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "1 group of copies, 2 places in them\n"
+    assert done.stdout == "1 duplicate group, 2 rows\n"
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     # A name that a spreadsheet would run is shown as text.

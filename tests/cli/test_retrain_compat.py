@@ -184,9 +184,9 @@ def test_the_companion_says_what_is_wrong_with_a_graph(done: tuple[Path, Result]
     two.write_text("a\nb\n", encoding="utf-8")
     words = ["--graph", room / "out.pb", "--image", image, "--output_layer", "my_result", "--labels"]
     for more, message in (
-        ([two], "3 numbers"),
+        ([two], "3 scores"),
         ([room / "labels.txt", "--input_layer", "Mul"], "--input_layer"),
-        ([room / "labels.txt", "--input_width", 100], "input's size"),
+        ([room / "labels.txt", "--input_width", 100], "size of the input"),
     ):
         failed = CliRunner().invoke(label_image, [*map(str, words), *map(str, more)])
         assert message in str(failed.exception)

@@ -95,13 +95,13 @@ def test_ours_become_options() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["--project", "꽃"], "--image_dir"),
         (["--compat", "retrain.py", "--fine_tune"], "--fine_tune"),
         (["--compat", "retrain.py", "--optimizer", "adam"], "--optimizer"),
         (["--compat", "tf2"], "retrain.py"),
-        (["--compat", "retrain.py", "--flip_left_right", "--distorted_views", "1"], "two views"),
+        (["--compat", "retrain.py", "--flip_left_right", "--distorted_views", "1"], "--distorted_views 2"),
         (["--validation_batch_size", "0"], "-1 for all"),
         (["--test_batch_size", "many"], "many"),
         (["--l2", "-1"], "-1"),

@@ -310,7 +310,7 @@ def test_what_was_begun_before_is_cleared_away(
 
 
 @pytest.mark.parametrize(
-    ("kind", "name", "said"),
+    ("kind", "name", "message"),
     [
         ("folders", "x.tar.gz", "ends in .zip or .tar"),
         ("folders", "x.csv", "ends in .zip or .tar"),

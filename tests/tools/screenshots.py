@@ -18,18 +18,14 @@ from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
 
 from studio.collect.sample_data import sample_shapes
+from tests.conftest import until
 from tests.e2e.conftest import go_to, run_server, visit, wait_until_settled
 
 DESKTOP, PHONE = (1280, 860), (390, 844)
 COLOURS = 128
 LONG_MS = 300_000
-_TILES_LOADED = """() => {
-    const tiles = [...document.querySelectorAll(".tile img")].filter((image) => {
-        const { top, bottom } = image.getBoundingClientRect();
-        return top >= 0 && bottom <= innerHeight;
-    });
-    return tiles.length > 0 && tiles.every((image) => image.complete && image.naturalWidth);
-}"""
+TILES = 32
+_LOADED = "images => images.filter((image) => image.naturalWidth).length"
 
 
 def save(page: Page, path: Path) -> None:
@@ -49,7 +45,7 @@ def shoot(page: Page, address: str, output: Path) -> None:
     save(page, output / "collect.png")
     go_to(page, "Curate")
     expect(page.get_by_text("appear here after the analysis")).to_be_hidden(timeout=LONG_MS)
-    page.wait_for_function(_TILES_LOADED)
+    until(lambda: page.locator(".tile img").evaluate_all(_LOADED) >= TILES)
     save(page, output / "curate.png")
     go_to(page, "Retrain")
     page.get_by_role("button", name="Retrain", exact=True).click()

@@ -343,19 +343,19 @@ class FakeCommons(FakeSearchService):
         return ServiceReply(200, text.encode())
 
 
-def commons_page(number: int, *, response_text: Mapping[str, Any] | None = None, **changes: Any) -> Item:
-    """A page as Commons gives it. said: into its extmetadata, name → value; `...` leaves a field out.
+def commons_page(number: int, *, metadata: Mapping[str, Any] | None = None, **changes: Any) -> Item:
+    """A page as Commons gives it. metadata: into its extmetadata, name → value; `...` leaves a field out.
 
     changes: of its image's fields; `imageinfo=...` leaves all of them out.
     """
-    metadata = {
+    values = {
         "Artist": f'<a href="//commons.wikimedia.org/wiki/User:C{number}" title="User:C">C {number}</a>',
         "License": "cc-by-sa-4.0",
         "LicenseShortName": "CC BY-SA 4.0",
         "LicenseUrl": "https://creativecommons.org/licenses/by-sa/4.0",
         "Credit": '<span class="int-own-work" lang="en">Own work</span>',
         "AttributionRequired": "true",
-        **(response_text or {}),
+        **(metadata or {}),
     }
     info = {
         "url": f"{{origin}}/pictures/{number}.jpg",
@@ -370,7 +370,7 @@ def commons_page(number: int, *, response_text: Mapping[str, Any] | None = None,
         "sha1": "0" * 40,
         "extmetadata": {
             name: {"value": value, "source": "commons-desc-page"}
-            for name, value in metadata.items()
+            for name, value in values.items()
             if value is not ...
         },
         **changes,

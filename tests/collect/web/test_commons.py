@@ -106,12 +106,12 @@ def test_licences_are_chosen_by_what_each_image_says(fetcher: Fetcher) -> None:
     zero = "http://creativecommons.org/publicdomain/zero/1.0/deed.en"
     pages = [
         commons_page(1),
-        commons_page(2, message={"License": "cc0", "LicenseShortName": "CC0", "LicenseUrl": zero}),
-        commons_page(3, message={"License": "pd", "LicenseShortName": "Public domain", "LicenseUrl": ...}),
-        commons_page(4, message={"License": "gfdl", "LicenseShortName": "GFDL 1.2", "LicenseUrl": ...}),
-        commons_page(5, message={"License": ..., "LicenseShortName": ..., "LicenseUrl": ...}),
-        commons_page(6, message={"License": "cc-by-2.0", "LicenseShortName": ..., "LicenseUrl": ...}),
-        commons_page(7, message={"LicenseUrl": "//creativecommons.org/licenses/by/2.0/"}),
+        commons_page(2, metadata={"License": "cc0", "LicenseShortName": "CC0", "LicenseUrl": zero}),
+        commons_page(3, metadata={"License": "pd", "LicenseShortName": "Public domain", "LicenseUrl": ...}),
+        commons_page(4, metadata={"License": "gfdl", "LicenseShortName": "GFDL 1.2", "LicenseUrl": ...}),
+        commons_page(5, metadata={"License": ..., "LicenseShortName": ..., "LicenseUrl": ...}),
+        commons_page(6, metadata={"License": "cc-by-2.0", "LicenseShortName": ..., "LicenseUrl": ...}),
+        commons_page(7, metadata={"LicenseUrl": "//creativecommons.org/licenses/by/2.0/"}),
     ]
 
     def licences(*wanted: str) -> list[str]:
@@ -144,7 +144,7 @@ def test_fields_may_be_missing(fetcher: Fetcher) -> None:
         commons_page(1, imageinfo=...),
         commons_page(2, url=...),
         commons_page(3, extmetadata=..., thumburl=..., descriptionurl=...),
-        commons_page(4, message={"Artist": ...}),
+        commons_page(4, metadata={"Artist": ...}),
     ]
     with FakeCommons({"rose": pages}) as service:
         third, fourth = find(fetcher, service)
@@ -157,7 +157,7 @@ def test_html_in_values_becomes_plain_text(fetcher: Fetcher) -> None:
         '<div class="fn value"><p>Ann &amp; <a href="javascript:alert(1)">Bob</a></p></div>'
         '<span style="display: none;">Unknown author</span><script>alert(1)</script>'
     )
-    with FakeCommons({"rose": [commons_page(1, message={"Artist": artist})]}) as service:
+    with FakeCommons({"rose": [commons_page(1, metadata={"Artist": artist})]}) as service:
         (hit,) = find(fetcher, service)
     assert hit.provenance.creator == "Ann & Bob"
 

@@ -140,7 +140,7 @@ def test_a_longer_delay_than_a_minute_is_shortened() -> None:
         assert server.paths == []
 
 
-@pytest.mark.parametrize(("status", "said"), [(429, "1"), (503, "1"), (429, ""), (503, "soon")])
+@pytest.mark.parametrize(("status", "message"), [(429, "1"), (503, "1"), (429, ""), (503, "soon")])
 def test_a_busy_site_is_retried_after_a_pause(status: int, message: str) -> None:
     with LoopbackServer({"/x": in_turn(busy(message, status), reply(b"x"))}) as server:
         with make_fetcher() as fetcher:

@@ -295,7 +295,7 @@ def test_clearing_spares_what_is_named_and_what_is_new(search_bench: SearchBench
 
 
 @pytest.mark.parametrize(
-    ("service", "phrases", "licences", "said"),
+    ("service", "phrases", "licences", "message"),
     [
         ("flickr", ["rose"], [], "expected one of openverse, commons to be searched; got flickr"),
         ("commons", ["  ", ""], [], "expected words to search for"),

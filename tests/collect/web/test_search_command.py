@@ -117,7 +117,7 @@ def test_what_was_found_before_the_limit_can_be_kept(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "message"),
     [
         (("rose", *ROSES, "--source", "openverse", "--license", "mit"), 1, "got mit"),
         (("rose", "--source", "openverse"), 2, "--project"),
