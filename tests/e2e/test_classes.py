@@ -86,7 +86,7 @@ def test_classes_are_added_named_coloured_and_given_keys(served: tuple[str, Path
 
     tulip = dialog.get_by_label("Name of tulip")
     change(tulip, "장미")
-    expect(dialog.get_by_text("There is a class named 장미 already.")).to_be_visible()
+    expect(dialog.get_by_text("There is already a class named 장미")).to_be_visible()
     expect(tulip).to_have_value("장미")  # there to be mended
     expect(tulip).to_have_attribute("aria-invalid", "true")
     take_screenshot(page, "classes-refused")

@@ -389,7 +389,7 @@ def test_the_url_keeps_the_filters(served: tuple[str, Path], page: Page) -> None
     open_grid(page, address, "주소")
     side = page.get_by_role("navigation", name="Filter images")
     side.get_by_role("button", name="Unlabelled").click()
-    order = page.get_by_label("Order")
+    order = page.get_by_role("combobox", name="Sort order")
     order.select_option("oldest")
     expect(page.locator(".tile").first).to_have_attribute("data-id", str(ids[-1]))
     page.get_by_text("Filters").click()

@@ -102,7 +102,7 @@ def test_provenance_are_shown_as_text_with_links_of_the_web_only(address: str, p
         assert link.get_attribute("target") == "_blank"
         assert set((link.get_attribute("rel") or "").split()) == {"noopener", "noreferrer", "nofollow"}
     terms = dialog.locator("dl").nth(1).locator("dt").all_inner_texts()
-    assert terms == ["Found at", "On the page", "Title", "Author", "Licence", "Came", "Robots rules"]
+    assert terms == ["Found at", "On the page", "Title", "Author", "Licence", "Added", "Robots rules"]
     expect(dialog.locator("dl").nth(2)).to_contain_text("javascript:window.hacked=1")  # shown, and no link
     take_screenshot(page, "provenance-light")
 
