@@ -84,7 +84,7 @@ def write_lock(file: str) -> FairLock:
 
 
 BUSY_TIMEOUT_S = 15
-"""How long a writer waits for another process, on SQLite."""
+"""Time that a writer waits for another process, on SQLite."""
 
 
 class Database:

@@ -39,7 +39,7 @@ class LabelOperation:
     project_id: int
     at: datetime
     targets: Mapping[int, LabelTarget] = field(default_factory=dict)
-    """What images become, by image id. Empty in a request to undo or to redo."""
+    """The new labels, by image id. Empty in a request to undo or to redo."""
     author: str = ""
     """The browser that asks; empty for the studio itself."""
     seen: int | None = None

@@ -219,7 +219,7 @@ class DuplicateGroupRow(Base):
     group_id: Mapped[int]
     """Id of the image that was in the group first."""
     found_by: Mapped[str]
-    """What found the duplicate: hash or bottleneck."""
+    """The method that found the duplicate: hash or bottleneck."""
 
 
 class SnapshotRow(Base):
@@ -421,7 +421,7 @@ class FrontierRow(Base):
     """waiting or done."""
     class_name: Mapped[str | None]
     provenance: Mapped[dict[str, Any]] = mapped_column("papers")
-    """What is known before the request, as `studio.images.provenance.Provenance`."""
+    """The provenance known before the request, as `studio.images.provenance.Provenance`."""
 
 
 class CachedAnswerRow(Base):

@@ -218,7 +218,7 @@ NOT_WITH_PROJECT = (
 COMPAT_DEFAULTS: dict[str, Any] = {
     "architecture": "inception_v3",
     "validation_batch_size": 100,
-    "output_graph": Path("/tmp/output_graph.pb"),  # noqa: S108 - the peer's own, here and below
+    "output_graph": Path("/tmp/output_graph.pb"),  # noqa: S108 - those of retrain.py
     "output_labels": Path("/tmp/output_labels.txt"),  # noqa: S108
     "summaries_dir": Path("/tmp/retrain_logs"),  # noqa: S108
     "bottleneck_dir": Path("/tmp/bottleneck"),  # noqa: S108

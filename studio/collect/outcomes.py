@@ -46,7 +46,7 @@ class OutcomeCounts:
     pages: int
     """Pages that were read."""
     by_reason: Mapping[str, int]
-    """Those that added no image, by skip reason or `DUPLICATE`."""
+    """Counts of outcomes without an image, by skip reason or `DUPLICATE`."""
     by_site: tuple[SiteCounts, ...]
 
     @property

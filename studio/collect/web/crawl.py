@@ -31,7 +31,7 @@ class CrawlPlan:
     start_urls: tuple[str, ...]
     class_name: str | None
     depth: int = 1
-    """How many links away from the start URLs pages are read, 0 to 3."""
+    """Number of links to follow from the start URLs, 0 to 3."""
     sites: tuple[str, ...] = ()
     """Further hosts whose pages are read, besides those of the start URLs."""
     max_pages: int = 200

@@ -62,7 +62,7 @@ class FetchResult:
     """With case-insensitive names."""
     body: bytes
     robots: str
-    """What the robots rules say, in a few words."""
+    """Summary of the robots rules, in a few words."""
     robots_tags: tuple[str, ...] = ()
     """The values of the X-Robots-Tag headers."""
 

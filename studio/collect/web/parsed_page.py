@@ -26,7 +26,7 @@ class ParsedPage:
     """URLs of icons, sprites and trackers, each with the message why it is skipped."""
     links: tuple[str, ...] = ()
     next_links: tuple[str, ...] = ()
-    """Those of `links` that continue the same paginated series."""
+    """Links that continue the same paginated series."""
     robots_metas: tuple[tuple[str, str], ...] = ()
     """Name, in lower case, and content of robots meta tags."""
 
